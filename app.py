@@ -1,0 +1,16 @@
+"""Composition root of the Lambda function: the Chalice app, the order of its middleware, its routes."""
+
+from chalice.app import Chalice
+
+from chalicelib.middleware import problem_details, request_log
+from chalicelib.observability import log
+from chalicelib.routes import routes
+
+app = Chalice(app_name="lambda-router", configure_logs=False)
+app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
+
+# The first registered is the outermost: it sees what all the others have made of the answer.
+app.register_middleware(request_log, "http")
+app.register_middleware(problem_details, "http")
+
+app.register_blueprint(routes)

@@ -1,0 +1,176 @@
+"""Bearer token → principal. API Gateway's authorizer checked it before; this check trusts nobody.
+
+Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens
+(Amazon Cognito Developer Guide, "Understanding the access token").
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from jwt.exceptions import PyJWTError
+
+from chalicelib.errors import InsufficientScope, Unauthenticated
+from chalicelib.jwks import SigningKeys
+from chalicelib.strict_json import NotStrictJSON, strict_json
+
+ALGORITHM = "RS256"
+#: API Gateway refuses more header bytes than 10,240; a Cognito access token has about 1,100.
+MAX_TOKEN_CHARACTERS = 8_192
+#: Cognito's own maximum for an access token's life.
+MAX_LIFE_SECONDS = 86_400
+
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+_TYPES = (None, "JWT", "at+jwt")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is calling.
+
+    Attributes:
+        owner: a hash of ``sub`` (or ``client_id`` for a machine): names the caller in Redis and in logs, so that
+            neither holds a personal identifier.
+        scopes: what the token allows.
+    """
+
+    owner: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raises InsufficientScope unless the token carries that scope."""
+        if scope not in self.scopes:
+            raise InsufficientScope(scope)
+
+
+class TokenVerifier:
+    """Checks access tokens of one Cognito user pool."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        *,
+        issuer: str,
+        client_ids: Collection[str],
+        leeway_seconds: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._client_ids = frozenset(client_ids)
+        self._leeway = leeway_seconds
+        self._clock = clock
+
+    def authenticate(self, authorization: list[str]) -> Principal:
+        """The principal behind the request's ``Authorization`` headers.
+
+        Raises:
+            Unauthenticated: no bearer token, or one that fails any check.
+            SigningKeysUnavailable: the keys to check with could not be had.
+        """
+        claims = self._verified_claims(bearer_token(authorization))
+        self._check_claims(claims)
+        subject = claims.get("sub") or claims["client_id"]
+        if not isinstance(subject, str):
+            raise Unauthenticated("sub is not a string")
+        scope = claims.get("scope", "")
+        return Principal(
+            owner=hashlib.sha256(subject.encode()).hexdigest()[:32],
+            scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
+        )
+
+    def _verified_claims(self, token: str) -> dict[str, Any]:
+        match = _COMPACT_JWS.fullmatch(token)
+        if match is None:
+            raise Unauthenticated("not a compact JWS")
+        header = _segment(match[1])
+        key = self._keys.key(_key_id(header))
+        if key is None:
+            raise Unauthenticated("unknown kid")
+        try:
+            # Signature only: the times are checked below by our own clock and with stricter types.
+            jwt.decode_complete(token, key, algorithms=[ALGORITHM], options=_SIGNATURE_ONLY)
+        except (PyJWTError, ValueError, TypeError) as error:
+            raise Unauthenticated(type(error).__name__) from None
+        return _segment(match[2])
+
+    def _check_claims(self, claims: dict[str, Any]) -> None:
+        if claims.get("iss") != self._issuer:
+            raise Unauthenticated("iss")
+        if claims.get("token_use") != "access":
+            raise Unauthenticated("token_use")
+        client_id = claims.get("client_id")
+        if not isinstance(client_id, str) or client_id not in self._client_ids:
+            raise Unauthenticated("client_id")
+        self._check_times(claims)
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        now = self._clock()
+        expires, issued, not_before = (_seconds(claims, name) for name in ("exp", "iat", "nbf"))
+        if expires is None or issued is None:
+            raise Unauthenticated("exp or iat is missing")
+        if expires <= now - self._leeway:
+            raise Unauthenticated("exp")
+        if issued > now + self._leeway or (not_before is not None and not_before > now + self._leeway):
+            raise Unauthenticated("iat or nbf")
+        if not 0 < expires - issued <= MAX_LIFE_SECONDS:
+            raise Unauthenticated("exp is too far from iat")
+
+
+_SIGNATURE_ONLY: Any = {"verify_signature": True} | dict.fromkeys(
+    ("verify_exp", "verify_iat", "verify_nbf", "verify_aud", "verify_iss", "verify_sub", "verify_jti"), False
+)
+
+
+def bearer_token(authorization: list[str]) -> str:
+    """The token of the one ``Authorization: Bearer`` header (RFC 6750 section 2.1).
+
+    Raises:
+        Unauthenticated: none, several, another scheme, or too long to be looked at.
+    """
+    if len(authorization) != 1:
+        raise Unauthenticated(f"{len(authorization)} Authorization headers")
+    scheme, _, token = authorization[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("scheme is not Bearer")
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise Unauthenticated("token is too long")
+    return token
+
+
+def _segment(text: str) -> dict[str, Any]:
+    """A base64url segment as a JSON object; duplicate members, padding and stray bits are refused."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        document = strict_json(raw)
+    except (binascii.Error, NotStrictJSON):
+        raise Unauthenticated("a segment is not base64url JSON") from None
+    if not isinstance(document, dict) or base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
+        raise Unauthenticated("a segment is not a canonical JSON object")
+    return document
+
+
+def _key_id(header: dict[str, Any]) -> str:
+    """The key id of a header that holds nothing but ``alg``, ``kid`` and ``typ``, as Cognito's do.
+
+    So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are refused unread.
+    """
+    if not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != ALGORITHM:
+        raise Unauthenticated("header")
+    typ, kid = header.get("typ"), header.get("kid")
+    if typ not in _TYPES or not isinstance(kid, str):
+        raise Unauthenticated("typ or kid")
+    return kid
+
+
+def _seconds(claims: dict[str, Any], name: str) -> int | None:
+    value = claims.get(name)
+    if value is not None and type(value) is not int:
+        raise Unauthenticated(f"{name} is not an integer")
+    return value

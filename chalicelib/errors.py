@@ -1,0 +1,202 @@
+"""Every problem a caller can meet (RFC 9457), one class each.
+
+::
+
+    Problem
+    ├── MalformedRequest 400        ├── UnsupportedMediaType 415
+    ├── Unauthenticated 401         ├── InvalidJob 422
+    ├── InsufficientScope 403       ├── IdempotencyKeyReused 422
+    ├── NotFound 404                ├── RateLimited 429
+    ├── MethodNotAllowed 405        ├── TooManyOpenJobs 429
+    ├── NotAcceptable 406           ├── InternalError 500
+    ├── PayloadTooLarge 413         ├── Misconfigured 500
+    └── QueueFull 503               ├── QueueUnavailable 503
+                                    └── SigningKeysUnavailable 503
+
+The first sentence of a class's docstring is its row in ``docs/errors.md``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from chalice.app import ChaliceUnhandledError
+
+PROBLEM_CONTENT_TYPE = "application/problem+json"
+
+#: The registry that draft-ietf-httpapi-ratelimit-headers (section 6) puts its problem types in.
+IANA_PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types#"
+
+FieldError = Mapping[str, str]
+"""``{"pointer": <RFC 6901 pointer>, "detail": <sentence>}``."""
+
+
+class Problem(ChaliceUnhandledError):
+    """Root of all problems.
+
+    It derives from ``ChaliceUnhandledError`` because Chalice turns every other exception into
+    ``{"Code", "Message"}`` before middleware can see it.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    type_uri: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        violated_policies: Sequence[str] = (),
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.violated_policies = list(violated_policies)
+
+    @classmethod
+    def slug(cls) -> str:
+        """The kebab-case name used in ``type``, in logs and in metrics."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @classmethod
+    def uri(cls) -> str:
+        """The ``type`` member."""
+        return cls.type_uri or f"urn:problem-type:lambda-router:{cls.slug()}"
+
+    @classmethod
+    def kinds(cls) -> "Iterator[type[Problem]]":
+        """Every concrete problem, ordered by status, then name."""
+        yield from sorted(cls.__subclasses__(), key=lambda kind: (kind.status, kind.__name__))
+
+    def to_dict(self, instance: str) -> dict[str, Any]:
+        """The problem+json members; ``instance`` is the request id."""
+        body: dict[str, Any] = {"type": self.uri(), "title": self.title, "status": self.status}
+        optional = {
+            "detail": self.detail,
+            "instance": instance,
+            "errors": self.errors,
+            "violated-policies": self.violated_policies,
+        }
+        return body | {name: value for name, value in optional.items() if value}
+
+
+class MalformedRequest(Problem):
+    """Raised when the bytes are not strict JSON (UTF-8, no duplicate keys, no NaN, not too deep), or a header or
+    query parameter cannot be read."""
+
+    status, title = 400, "Malformed request"
+
+
+class Unauthenticated(Problem):
+    """Raised when there is no bearer token or it fails any check; the body never says which."""
+
+    status, title = 401, "Not authenticated"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "Send a valid, unexpired Cognito access token as 'Authorization: Bearer <token>'.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+        #: For the log only: a caller that learns which check failed learns how to get past it.
+        self.reason = reason
+
+
+class InsufficientScope(Problem):
+    """Raised when the token is good but lacks the scope that the route or the job type asks for."""
+
+    status, title = 403, "Insufficient scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"This needs an access token with the scope {scope!r}.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        )
+
+
+class NotFound(Problem):
+    """Raised for an unknown route, and for a job that does not exist or belongs to somebody else."""
+
+    status, title = 404, "Not found"
+
+
+class MethodNotAllowed(Problem):
+    """Raised when the path exists but not with that method; ``Allow`` lists those it has."""
+
+    status, title = 405, "Method not allowed"
+
+
+class NotAcceptable(Problem):
+    """Raised when ``Accept`` rules out JSON, the only thing served."""
+
+    status, title = 406, "Not acceptable"
+
+
+class PayloadTooLarge(Problem):
+    """Raised when the body is over 64 KiB."""
+
+    status, title = 413, "Payload too large"
+
+
+class UnsupportedMediaType(Problem):
+    """Raised when the body is not sent as plain ``application/json`` in UTF-8."""
+
+    status, title = 415, "Unsupported media type"
+
+
+class InvalidJob(Problem):
+    """Raised when the JSON is well formed but the job's model refuses it; ``errors`` points at each field."""
+
+    status, title = 422, "Invalid job"
+
+
+class IdempotencyKeyReused(Problem):
+    """Raised when an ``Idempotency-Key`` was seen before with another body."""
+
+    status, title = 422, "Idempotency key reused"
+
+
+class RateLimited(Problem):
+    """Raised when the caller sends jobs faster than its rate; ``Retry-After`` says when the next one fits."""
+
+    status, title = 429, "Rate limit exceeded"
+    type_uri = IANA_PROBLEM_TYPES + "quota-exceeded"
+
+
+class TooManyOpenJobs(Problem):
+    """Raised when the caller already has as many unfinished jobs as it may have."""
+
+    status, title = 429, "Too many open jobs"
+
+
+class InternalError(Problem):
+    """Raised for what should never happen; the traceback is in the log under the request id."""
+
+    status, title = 500, "Internal error"
+
+
+class Misconfigured(Problem):
+    """Raised when a setting is missing or malformed; the log names the variable, the value and the fix."""
+
+    status, title = 500, "Service misconfigured"
+
+
+class QueueFull(Problem):
+    """Raised when the queue holds as many jobs as it may; nothing was stored."""
+
+    status, title = 503, "Queue full"
+    type_uri = IANA_PROBLEM_TYPES + "temporary-reduced-capacity"
+
+
+class QueueUnavailable(Problem):
+    """Raised when Redis did not prove that it stored or read the job; repeat with the same ``Idempotency-Key``."""
+
+    status, title = 503, "Queue unavailable"
+
+
+class SigningKeysUnavailable(Problem):
+    """Raised when the user pool's signing keys could not be fetched and none are cached."""
+
+    status, title = 503, "Signing keys unavailable"

@@ -1,0 +1,190 @@
+"""Signing keys of the user pool: strictly parsed, cached, refreshed without a flood.
+
+A key set is refused as a whole when anything in it is wrong, as an issuer that publishes one bad key is not
+to be trusted with the others (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
+"""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from chalicelib.errors import SigningKeysUnavailable
+from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
+from chalicelib.strict_json import NotStrictJSON, strict_json
+
+#: API Gateway's own JWT authorizer uses these bounds (API Gateway quotas page).
+FETCH_TIMEOUT_SECONDS = 1.5
+MAX_JWKS_BYTES = 150_000
+MAX_KEYS = 64
+
+MIN_KEY_BITS = 2048
+#: A set this old is fetched again; if that fails the old one stays in use.
+REFRESH_AFTER_SECONDS = 3_600
+#: At most one fetch in this time, whatever asks for it. A rotation is so taken up within it, even during a
+#: flood of unknown key ids, and the flood causes at most three fetches a minute.
+COOLDOWN_SECONDS = 25
+
+
+class BadKeySet(ValueError):
+    """The JWKS is not one that this service trusts; the message says why."""
+
+
+class SigningKeys(Protocol):
+    """Where the verifier gets keys from."""
+
+    def key(self, kid: str) -> PyJWK | None:
+        """The key with that id, or None.
+
+        Raises:
+            SigningKeysUnavailable: when there are no keys at all to look in.
+        """
+
+
+class StaticKeys:
+    """Keys from a setting; never fetched."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._keys = parse_jwks(raw)
+
+    def key(self, kid: str) -> PyJWK | None:
+        return self._keys.get(kid)
+
+
+class RemoteKeys:
+    """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        fetch: Callable[[str], bytes] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._fetch = fetch or fetch_jwks
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys: Mapping[str, PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+
+    def key(self, kid: str) -> PyJWK | None:
+        if kid not in self._keys or self._is_old():
+            self._refresh()
+        if not self._keys:
+            raise SigningKeysUnavailable(
+                "The signing keys could not be fetched; try again.",
+                headers=retry_after(UNAVAILABLE_RETRY_SECONDS * 1000),
+            )
+        return self._keys.get(kid)
+
+    def _is_old(self) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at > REFRESH_AFTER_SECONDS
+
+    def _may_try(self) -> bool:
+        if self._tried_at is None:
+            return True
+        # With no keys at all every request fails, so waiting out the cooldown would only prolong an outage.
+        pause = COOLDOWN_SECONDS if self._keys else UNAVAILABLE_RETRY_SECONDS
+        return self._clock() - self._tried_at >= pause
+
+    def _refresh(self) -> None:
+        with self._lock:
+            if not self._may_try():
+                return
+            self._tried_at = self._clock()
+            try:
+                self._keys = parse_jwks(self._fetch(self._url))
+            except (OSError, HTTPException, BadKeySet):
+                return  # the keys at hand stay in use: an outage must not refuse good tokens
+            self._fetched_at = self._clock()
+
+
+def signing_keys(source: str) -> RemoteKeys | StaticKeys:
+    """Keys from a URL, a JWKS as JSON text, or the path of a file (setting ``COGNITO_JWKS``).
+
+    Raises:
+        BadKeySet: the static set is not usable, or its file cannot be read.
+    """
+    if source.lstrip().startswith("{"):
+        return StaticKeys(source.encode())
+    if "://" in source:
+        return RemoteKeys(source)
+    try:
+        return StaticKeys(Path(source).read_bytes())
+    except OSError as error:
+        raise BadKeySet(f"the file {source!r} cannot be read: {error.strerror}") from None
+
+
+def parse_jwks(raw: bytes) -> dict[str, PyJWK]:
+    """Key id → public key.
+
+    Raises:
+        BadKeySet: no JSON, no keys, a duplicate id, or a key that is not an RSA signing key of at least 2048 bit.
+    """
+    try:
+        document = strict_json(raw)
+    except NotStrictJSON as error:
+        raise BadKeySet(f"not JSON: {error}") from None
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list) or not 0 < len(members) <= MAX_KEYS:
+        raise BadKeySet(f"wants an object whose 'keys' lists 1 to {MAX_KEYS} keys")
+    keys = [_signing_key(member) for member in members]
+    by_id = {str(key.key_id): key for key in keys}
+    if len(by_id) != len(keys):
+        raise BadKeySet("two keys have the same 'kid'")
+    return by_id
+
+
+def _signing_key(member: Any) -> PyJWK:
+    if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
+        raise BadKeySet("a key has no 'kid'")
+    wanted = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None)}
+    for name, values in wanted.items():
+        if member.get(name) not in values:
+            raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
+    if member.get("key_ops", ["verify"]) != ["verify"]:
+        raise BadKeySet("a key's 'key_ops' is not verify alone")
+    if any(private in member for private in ("d", "p", "q", "k")):
+        raise BadKeySet("a key is private: take it out and replace it at once")
+    try:
+        key = PyJWK(member, algorithm="RS256")
+    except (PyJWTError, ValueError, TypeError) as error:
+        raise BadKeySet(f"a key cannot be read: {type(error).__name__}") from None
+    if not isinstance(key.key, RSAPublicKey) or key.key.key_size < MIN_KEY_BITS:
+        raise BadKeySet(f"a key has fewer than {MIN_KEY_BITS} bit")
+    return key
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
+
+
+def fetch_jwks(url: str) -> bytes:
+    """GET within FETCH_TIMEOUT_SECONDS in all, without redirects, at most MAX_JWKS_BYTES.
+
+    Raises:
+        OSError, HTTPException: no usable answer.
+    """
+    deadline = time.monotonic() + FETCH_TIMEOUT_SECONDS
+    body = b""
+    with _opener.open(url, timeout=FETCH_TIMEOUT_SECONDS) as response:
+        # read1 returns what one receive brings, so a server that drips bytes cannot hold us past the deadline.
+        while chunk := response.read1(65_536):
+            body += chunk
+            if len(body) > MAX_JWKS_BYTES or time.monotonic() > deadline:
+                raise OSError("the JWKS is too large or too slow")
+    return body

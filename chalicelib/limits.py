@@ -1,0 +1,52 @@
+"""Rate and quota as headers (draft-ietf-httpapi-ratelimit-headers-10) and as a computed ``Retry-After``."""
+
+import math
+from dataclasses import dataclass
+
+#: Nobody is asked to wait longer than this, whatever is computed: clients give up on larger values.
+MAX_RETRY_AFTER_SECONDS = 120
+
+#: When to look again at a job that was just accepted, and at a queue that is full.
+POLL_AFTER_SECONDS = 1
+QUEUE_FULL_RETRY_SECONDS = 5
+
+#: What a client should wait before it repeats a request that met a broken dependency.
+UNAVAILABLE_RETRY_SECONDS = 2
+
+RATE_POLICY = "rate"
+OPEN_JOBS_POLICY = "open-jobs"
+
+
+@dataclass(frozen=True)
+class RatePolicy:
+    """How often one caller may send jobs: sustained per minute, and at once."""
+
+    per_minute: int
+    burst: int
+
+    @property
+    def interval_ms(self) -> float:
+        """Milliseconds between two jobs at the sustained rate: GCRA's emission interval."""
+        return 60_000 / self.per_minute
+
+
+@dataclass(frozen=True)
+class RateState:
+    """Where a caller stands after the decision: jobs it may send now, and milliseconds until the burst is whole."""
+
+    remaining: int
+    reset_ms: int
+
+
+def rate_headers(policy: RatePolicy, state: RateState) -> dict[str, str]:
+    """``RateLimit-Policy`` and ``RateLimit``. The quota is what the window of one minute sustains."""
+    return {
+        "RateLimit-Policy": f'"{RATE_POLICY}";q={policy.per_minute};w=60',
+        "RateLimit": f'"{RATE_POLICY}";r={state.remaining};t={math.ceil(state.reset_ms / 1000)}',
+    }
+
+
+def retry_after(milliseconds: float) -> dict[str, str]:
+    """``Retry-After`` in whole seconds, at least 1 and at most MAX_RETRY_AFTER_SECONDS (RFC 9110 section 10.2.3)."""
+    seconds = min(max(1, math.ceil(milliseconds / 1000)), MAX_RETRY_AFTER_SECONDS)
+    return {"Retry-After": str(seconds)}

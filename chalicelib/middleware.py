@@ -1,0 +1,88 @@
+"""What every answer goes through: a log line and metrics outside, problem+json inside."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from chalice.app import Request, Response
+
+from chalicelib import errors, gateway, wiring
+from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
+from chalicelib.observability import RequestRecord, begin_notes, log, log_request, notes
+
+type NextHandler = Callable[[Request], Response]
+
+_requests = itertools.count()
+
+
+def request_log(request: Request, next_handler: NextHandler) -> Response:
+    """Outermost: give the answer its request id, and log it whatever it is."""
+    cold_start = next(_requests) == 0
+    learnt = begin_notes()
+    started = time.perf_counter()
+    response = next_handler(request)
+    response.headers["X-Request-Id"] = request_id(request)
+    record = RequestRecord(
+        request_id=request_id(request),
+        method=request.method,
+        route=request.path,
+        status=response.status_code,
+        latency_ms=round((time.perf_counter() - started) * 1000, 3),
+        cold_start=cold_start,
+    )
+    log_request(record, learnt)
+    return response
+
+
+def problem_details(request: Request, next_handler: NextHandler) -> Response:
+    """Turn our problems, Chalice's own errors and anything unforeseen into problem+json (RFC 9457)."""
+    try:
+        response = next_handler(request)
+    except Problem as problem:
+        return _answer(problem, request)
+    except Exception:
+        log.exception("unforeseen")
+        return _answer(errors.InternalError(), request)
+    refused = _chalice_error(response)
+    return response if refused is None else _answer(refused, request)
+
+
+def request_id(request: Request) -> str:
+    """API Gateway's id of the request; locally, Lambda's or a new one."""
+    known: str | None = request.context.get("requestId")
+    if known is None:
+        known = getattr(request.lambda_context, "aws_request_id", None) or str(uuid.uuid4())
+        request.context["requestId"] = known
+    return known
+
+
+def _answer(problem: Problem, request: Request) -> Response:
+    learnt = notes()
+    learnt.problem = problem.slug()
+    learnt.reason = getattr(problem, "reason", None)
+    headers: dict[str, Any] = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
+    # Chalice adds these to answers of routes only, and a page that may not read an error cannot show it.
+    cors = gateway.cors(wiring.surface())
+    if cors is not None:
+        headers |= cors.get_access_control_headers()
+    return Response(problem.to_dict(request_id(request)), headers | problem.headers, problem.status)
+
+
+_BY_STATUS: dict[int, Callable[..., Problem]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    415: errors.UnsupportedMediaType,
+}
+
+
+def _chalice_error(response: Response) -> Problem | None:
+    """The problem that stands for an answer which Chalice made up itself, ``{"Code", "Message"}``; None for ours."""
+    if not isinstance(response.body, dict) or response.body.keys() != {"Code", "Message"}:
+        return None
+    if response.status_code < 500 and response.status_code not in _BY_STATUS:
+        return errors.MalformedRequest(str(response.body["Message"]))
+    kind = _BY_STATUS.get(response.status_code, errors.InternalError)
+    allow = str(response.headers.get("Allow", ""))
+    return kind(f"Use one of: {allow}.", headers={"Allow": allow}) if allow else kind()

@@ -1,0 +1,105 @@
+"""What comes in, what waits in the queue, what goes out. Frozen shapes, no I/O."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+Priority = Literal["high", "normal", "low"]
+Status = Literal["queued", "in_progress", "completed", "failed", "cancelled", "expired"]
+
+FINAL_STATUSES: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "expired"})
+
+#: Version of the envelope and of every key; a worker refuses a version it does not know.
+PROTOCOL_VERSION = 1
+
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+
+
+class Closed(BaseModel):
+    """Frozen; refuses unknown members and NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class JobRequest(Closed):
+    """What every job type's request has beside its own ``input``."""
+
+    type: str
+    input: Any
+    priority: Priority = Field(default="normal", description="Who goes first when jobs wait.")
+    ttl_seconds: int = Field(
+        default=300, ge=10, le=86_400, description="Seconds the job may wait to be started before it expires."
+    )
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Up to 16 pairs of your own, given back with the job.",
+    )
+
+
+class Envelope(BaseModel):
+    """What waits in a stream for a worker, as JSON. Times are milliseconds since 1970, by the server's clock.
+
+    A worker ignores members that it does not know, so that a newer router may add some.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int
+    id: str
+    type: str
+    queue: str
+    input: dict[str, JsonValue]
+    owner: str
+    priority: Priority
+    created_at: int
+    deadline_at: int
+    metadata: dict[str, str]
+    request_id: str
+    traceparent: str
+
+
+class JobError(Closed):
+    """Why a job failed, in words meant for its caller."""
+
+    code: str
+    message: str
+
+
+class Job(Closed):
+    """A job as its caller sees it. Times are RFC 3339 in UTC with milliseconds."""
+
+    id: str = Field(pattern=r"^job_[0-9a-f]{32}$")
+    object: Literal["job"] = "job"
+    type: str
+    queue: str
+    status: Status
+    priority: Priority
+    created_at: str = Field(json_schema_extra={"format": "date-time"})
+    started_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    finished_at: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    expires_at: str = Field(
+        description="A job not started by then becomes `expired`.", json_schema_extra={"format": "date-time"}
+    )
+    attempts: int = Field(default=0, ge=0, description="How often a worker has started it.")
+    result: JsonValue = None
+    error: JobError | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    request_id: str
+
+
+class JobPage(Closed):
+    """One page of a caller's jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[Job]
+    has_more: bool
+    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last.")
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

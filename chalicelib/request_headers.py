@@ -1,0 +1,127 @@
+"""What callers say in headers and query parameters, parsed strictly; a refusal names the header and the fix."""
+
+import re
+import secrets
+from typing import Any, cast, get_args
+
+from chalice.app import Request
+
+from chalicelib.errors import MalformedRequest, NotAcceptable
+from chalicelib.models import Status
+
+MAX_IDEMPOTENCY_KEY = 255
+
+#: draft-ietf-httpapi-idempotency-key-header-07 wants a Structured Field String; Stripe's and OpenAI's clients send
+#: the bare token.
+_QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"', re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9._~:-]{1,255}", re.ASCII)
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_WAIT = re.compile(r"wait\s*=\s*\"?([^\s\";,]*)\"?", re.ASCII | re.IGNORECASE)
+_QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
+
+
+def header_values(request: Request, name: str) -> list[str]:
+    """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all."""
+    many = request.to_original_event().get("multiValueHeaders") or {}
+    values = [value for key, values in many.items() if key.lower() == name.lower() for value in values]
+    if values:
+        return values
+    value = request.headers.get(name)
+    return [] if value is None else [value]
+
+
+def one_header(request: Request, name: str) -> str | None:
+    """A header that may stand once at most. Raises MalformedRequest when it is repeated."""
+    values = header_values(request, name)
+    if len(values) > 1:
+        raise MalformedRequest(f"The header {name} was sent {len(values)} times; send it once.")
+    return values[0] if values else None
+
+
+def idempotency_key(value: str | None) -> str | None:
+    """The key without its quotes, or None when there is none.
+
+    Raises:
+        MalformedRequest: neither a quoted string nor a bare token of 1 to 255 characters.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if _BARE_KEY.fullmatch(text):
+        return text
+    quoted = _QUOTED_KEY.fullmatch(text)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise MalformedRequest(
+            "Idempotency-Key is not usable; send 1 to 255 printable ASCII characters in double quotes, or a bare token "
+            "of letters, digits and ._~:-"
+        )
+    return key
+
+
+def preferred_wait(values: list[str], limit: int) -> int | None:
+    """Seconds to wait (RFC 7240 section 4.3), at most ``limit``; None when no wait is asked for.
+
+    Raises:
+        MalformedRequest: the wait is not a whole number. Other preferences are ignored, as the RFC wants it.
+    """
+    for preference in ",".join(values).split(","):
+        if (match := _WAIT.fullmatch(preference.strip().split(";")[0].strip())) is not None:
+            if not re.fullmatch(r"\d{1,9}", match[1], re.ASCII):
+                raise MalformedRequest(
+                    f"Prefer asks for wait={match[1][:32]!r}; send a whole number of seconds, such as wait=10."
+                )
+            return min(int(match[1]), limit)
+    return None
+
+
+def traceparent(value: str | None) -> str:
+    """The caller's W3C trace context, or a new one when it sent none that can be used (Trace Context section 3.2)."""
+    if value is not None and _TRACEPARENT.fullmatch(value.strip()):
+        return value.strip()
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def require_json_acceptable(values: list[str]) -> None:
+    """Raises NotAcceptable unless some media range in ``Accept`` takes JSON (RFC 9110 section 12.5.1)."""
+    ranges = [part.strip() for part in ",".join(values).split(",") if part.strip()]
+    if ranges and not any(_takes_json(media_range) for media_range in ranges):
+        raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or leave Accept away.")
+
+
+def _takes_json(media_range: str) -> bool:
+    essence, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    refused = any(_QUALITY_ZERO.fullmatch(parameter) for parameter in parameters)
+    return not refused and essence in {"application/json", "application/*", "*/*", "application/problem+json"}
+
+
+def page_size(query: dict[str, Any], default: int, maximum: int) -> int:
+    """Raises MalformedRequest unless ``limit`` is a whole number from 1 to ``maximum``."""
+    value = query.get("limit", str(default))
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= maximum:
+        raise MalformedRequest(f"limit is {value[:32]!r}; send a whole number from 1 to {maximum}.")
+    return int(value)
+
+
+def wanted_status(query: dict[str, Any]) -> Status | None:
+    """Raises MalformedRequest unless ``status`` is one there is."""
+    value = query.get("status")
+    if value is not None and value not in get_args(Status):
+        raise MalformedRequest(f"status is {value[:32]!r}; send one of {', '.join(get_args(Status))}.")
+    return cast(Status | None, value)
+
+
+def single_query(request: Request, allowed: frozenset[str]) -> dict[str, str]:
+    """The query parameters. Raises MalformedRequest for one that is unknown or repeated."""
+    query: dict[str, str] = {}
+    given = request.query_params
+    for name in given or {}:
+        values = given.getlist(name) if given else []
+        if name not in allowed:
+            raise MalformedRequest(
+                f"The query parameter {name[:32]!r} is not known; send only {', '.join(sorted(allowed))}."
+            )
+        if len(values) > 1:
+            raise MalformedRequest(f"The query parameter {name} was sent {len(values)} times; send it once.")
+        query[name] = values[0]
+    return query

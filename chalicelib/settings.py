@@ -1,0 +1,272 @@
+"""Every environment variable of the Lambda function: name, type, default, meaning.
+
+``Settings`` is the one truth. ``.env.example`` and ``docs/settings.md`` are generated from it, and
+``.chalice/config.json`` is compared with it by a test.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+#: Variables with these prefixes are ours: one that Settings does not know is a typing error.
+OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class SettingsError(Exception):
+    """A variable is missing, malformed or unknown; the message names it, the value and the fix."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What the shape of the API depends on when Chalice packages it.
+
+    In stage ``terraform`` these are Terraform expressions, so they are taken as they stand.
+    """
+
+    user_pool_arn: str
+    scope: str
+    cors_origin: str
+
+
+def _split_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _is_redis_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("must look like redis://host:6379/0, or rediss://user:password@host:6379/0 with TLS")
+    return value
+
+
+def _is_https(value: str) -> str:
+    parts = urlsplit(value)
+    if not parts.hostname or (parts.scheme != "https" and parts.hostname not in LOOPBACK_HOSTS):
+        raise ValueError("must be an https URL (http only on this machine's loopback)")
+    return value
+
+
+def _is_key_source(value: str) -> str:
+    """An https URL, a JWKS as JSON text, or the path of a file that holds one."""
+    if value.lstrip().startswith("{"):
+        try:
+            json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"starts with '{{' but is not JSON: {error}") from None
+    elif "://" in value:
+        _is_https(value)
+    return value
+
+
+def _is_origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
+        raise ValueError("must be '*' or one origin such as https://app.example.com, without a path")
+    return value
+
+
+class Settings(BaseModel):
+    """The settings, frozen. Build it with :meth:`from_environ`; an empty variable counts as unset."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
+
+    cognito_user_pool_id: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d_[0-9A-Za-z]{1,55}$",
+        description="Id of the Cognito user pool whose access tokens are taken.",
+        examples=["eu-central-1_AbCdEf123"],
+    )
+    cognito_aud: Annotated[tuple[str, ...], BeforeValidator(_split_commas)] = Field(
+        min_length=1,
+        description="Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim.",
+        examples=["1h57kf5cpq17m0eml12EXAMPLE"],
+    )
+    cognito_region: str = Field(
+        default="",
+        description="Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id.",
+        examples=["eu-central-1"],
+    )
+    cognito_issuer: Annotated[str, AfterValidator(_is_https)] | None = Field(
+        default=None,
+        description="The `iss` claim wanted; built from region and pool id where unset.",
+        examples=["https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCdEf123"],
+    )
+    cognito_jwks: Annotated[str, AfterValidator(_is_key_source)] | None = Field(
+        default=None,
+        description="Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC"
+        " without a way out). The issuer's `/.well-known/jwks.json` where unset.",
+        examples=["/var/task/jwks.json"],
+    )
+    cognito_user_pool_arn: str = Field(
+        default="",
+        description="ARN of the user pool for API Gateway's own authorizer. Empty only in stage `local`, where our"
+        " own check of the token stands alone. Read when Chalice packages the app.",
+        examples=["arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"],
+    )
+    router_scope: str = Field(
+        default="lambda-router/jobs",
+        min_length=1,
+        pattern=r'^[^\s"\\]+$',
+        description="Scope that a token must carry. Read when Chalice packages the app, too.",
+        examples=["lambda-router/jobs"],
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_is_redis_url)] | None = Field(
+        default=None,
+        description="Where Redis or Valkey (7.2 or newer) is; secret. Set this or `REDIS_URL_PARAMETER`.",
+        examples=["redis://127.0.0.1:6379/0"],
+    )
+    redis_url_parameter: str | None = Field(
+        default=None,
+        pattern=r"^/?[\w./-]+$",
+        description="Name of the SSM SecureString that holds the Redis URL; read once per process, never logged.",
+        examples=["/lambda-router/prod/redis-url"],
+    )
+    router_queue: str = Field(
+        default="tinyllama",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="Queue of the job types that name none.",
+        examples=["tinyllama"],
+    )
+    router_queue_cap: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Jobs one queue may hold, waiting or at work; above: 503.",
+    )
+    router_open_jobs_cap: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Unfinished jobs one caller may have in a queue; above: 429.",
+    )
+    router_rate_per_minute: int = Field(
+        default=20, ge=1, le=100_000, description="Jobs one caller may send a minute, sustained; above: 429."
+    )
+    router_rate_burst: int = Field(
+        default=5,
+        ge=1,
+        le=100_000,
+        description="Jobs one caller may send at once before the rate holds it back.",
+    )
+    router_store_result_seconds: int = Field(
+        default=86_400, ge=60, le=604_800, description="Seconds that a finished job can be fetched."
+    )
+    router_idempotency_seconds: int = Field(
+        default=86_400, ge=60, le=604_800, description="Seconds that an `Idempotency-Key` is remembered."
+    )
+    router_token_leeway_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=60,
+        description="Seconds that clocks may differ when a token's times are checked.",
+    )
+    router_cors_origin: Annotated[str, AfterValidator(_is_origin)] | None = Field(
+        default=None,
+        description="Origin whose browser pages may call the API, or `*`; unset: no CORS. Read when Chalice packages"
+        " the app.",
+        examples=["https://app.example.com"],
+    )
+    router_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe log lines that are written."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        pool_region = self.cognito_user_pool_id.split("_")[0]
+        if self.cognito_region and self.cognito_region != pool_region:
+            raise ValueError(
+                f"COGNITO_REGION is {self.cognito_region!r} but COGNITO_USER_POOL_ID names a pool in {pool_region!r}: "
+                "set both from the same pool"
+            )
+        if (self.redis_url is None) == (self.redis_url_parameter is None):
+            found = "neither is" if self.redis_url is None else "both are"
+            raise ValueError(f"set exactly one of REDIS_URL and REDIS_URL_PARAMETER; {found} set")
+        return self
+
+    @property
+    def issuer(self) -> str:
+        region = self.cognito_region or self.cognito_user_pool_id.split("_")[0]
+        return self.cognito_issuer or f"https://cognito-idp.{region}.amazonaws.com/{self.cognito_user_pool_id}"
+
+    @property
+    def key_source(self) -> str:
+        return self.cognito_jwks or f"{self.issuer}/.well-known/jwks.json"
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Every variable's name, in the order of the documentation."""
+        return [name.upper() for name in cls.model_fields]
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read and check the variables.
+
+        Raises:
+            SettingsError: naming every variable at fault, what was found and what is wanted.
+        """
+        given = {name: environ[name] for name in cls.names() if environ.get(name)}
+        if not given.get("COGNITO_REGION") and environ.get("AWS_REGION") and not given.get("COGNITO_ISSUER"):
+            given["COGNITO_REGION"] = environ["AWS_REGION"]
+        strays = [_unknown(name, cls.names()) for name in sorted(environ) if _is_stray(name, cls.names())]
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as error:
+            raise _refusal([*strays, *(_explain(fault, given) for fault in error.errors(include_url=False))]) from None
+        if strays:
+            raise _refusal(strays)
+        return settings
+
+    @staticmethod
+    def surface(environ: Mapping[str, str]) -> Surface:
+        """The three variables that shape the API at packaging time, unchecked."""
+        default_scope: str = Settings.model_fields["router_scope"].default
+        return Surface(
+            user_pool_arn=environ.get("COGNITO_USER_POOL_ARN", ""),
+            scope=environ.get("ROUTER_SCOPE") or default_scope,
+            cors_origin=environ.get("ROUTER_CORS_ORIGIN", ""),
+        )
+
+
+def _refusal(faults: list[str]) -> SettingsError:
+    return SettingsError("\n".join(["the settings are not usable:", *faults]))
+
+
+def _is_stray(name: str, known: list[str]) -> bool:
+    return name.startswith(OWN_PREFIXES) and name not in known
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists the variables there are"
+    return f"  {name}: found a variable that does not exist; {hint}"
+
+
+def _explain(fault: Any, given: Mapping[str, str]) -> str:
+    """One line for one refused variable. Secrets are shown as asterisks."""
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    wanted = fault["msg"].removeprefix("Value error, ")
+    if not name:
+        return f"  {wanted}"
+    field = Settings.model_fields[name.lower()]
+    example = f", such as {field.examples[0]!r}" if field.examples else ""
+    if fault["type"] == "missing":
+        return f"  {name}: found nothing; wants a value{example} ({field.description})"
+    found = "'****'" if name == "REDIS_URL" else repr(given.get(name, ""))
+    return f"  {name}: found {found}; {wanted[:1].lower()}{wanted[1:]}{example}"

@@ -1,0 +1,69 @@
+"""JSON as this service takes it, for bodies, tokens and key sets alike.
+
+Python's ``json`` takes NaN, duplicate keys, overflowing numbers and lone surrogates, and escapes with
+``RecursionError`` on deep nesting; each of them is refused here by name (RFC 8259, RFC 7493 section 2).
+"""
+
+import json
+from typing import Any, Never
+
+from pydantic_core import from_json
+
+MAX_NUMBER_CHARACTERS = 64
+#: A member's name is quoted in an error up to this length.
+MAX_NAME_CHARACTERS = 64
+
+
+class NotStrictJSON(ValueError):
+    """The text is not JSON as this service takes it."""
+
+
+def strict_json(raw: bytes) -> Any:
+    """Parse UTF-8 JSON strictly.
+
+    Raises:
+        NotStrictJSON: saying what is wrong, without quoting the input.
+    """
+    try:
+        text = raw.decode("utf-8", "strict")
+    except UnicodeDecodeError as error:
+        raise NotStrictJSON(f"byte {error.start} is not UTF-8") from None
+    try:
+        from_json(text, allow_inf_nan=False)  # refuses lone surrogates and nesting over 200, with line and column
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_short_integer,
+        )
+    except NotStrictJSON:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise NotStrictJSON(str(error)) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotStrictJSON(f"the member {twice[:MAX_NAME_CHARACTERS]!r} stands twice in one object")
+    return members
+
+
+def _refuse_constant(name: str) -> Never:
+    raise NotStrictJSON(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")) or len(digits) > MAX_NUMBER_CHARACTERS:
+        raise NotStrictJSON(f"the number {digits[:20]} is too large")
+    return value
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > MAX_NUMBER_CHARACTERS:
+        raise NotStrictJSON(f"the number {digits[:20]}… has over {MAX_NUMBER_CHARACTERS} digits")
+    return int(digits)

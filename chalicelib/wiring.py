@@ -1,0 +1,119 @@
+"""Builds the parts, once per process, from the environment. The only reader of ``os.environ`` in what ships.
+
+Tests hand in their own parts with ``use``.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chalicelib.admission import QueuePolicy
+from chalicelib.auth import TokenVerifier
+from chalicelib.errors import Misconfigured
+from chalicelib.job_queue import JobQueue
+from chalicelib.job_types import JOB_TYPES, JobType
+from chalicelib.jwks import BadKeySet, SigningKeys, signing_keys
+from chalicelib.limits import RatePolicy
+from chalicelib.observability import log
+from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from chalicelib.redis_client import RedisClient, connect
+from chalicelib.settings import Settings, SettingsError, Surface
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a request needs."""
+
+    settings: Settings
+    keys: SigningKeys
+    verifier: TokenVerifier
+    queue: JobQueue
+    rate: RatePolicy
+    job_types: Mapping[str, JobType]
+
+    def queue_of(self, job_type: JobType) -> str:
+        return job_type.queue or self.settings.router_queue
+
+
+class _Process:
+    """What this process has built so far."""
+
+    lock = threading.Lock()
+    services: Services | None = None
+
+
+def services() -> Services:
+    """The parts; built by the first caller.
+
+    Raises:
+        Misconfigured: a setting is missing or malformed. The log says which; the caller is not told.
+    """
+    with _Process.lock:
+        if _Process.services is None:
+            _Process.services = _build_or_explain(os.environ)
+        return _Process.services
+
+
+def surface() -> Surface:
+    """What the shape of the API depends on, read when ``app.py`` is imported."""
+    return Settings.surface(os.environ)
+
+
+@contextmanager
+def use(parts: Services) -> Iterator[None]:
+    """Let requests use these parts meanwhile."""
+    before, _Process.services = _Process.services, parts
+    try:
+        yield
+    finally:
+        _Process.services = before
+
+
+def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYPES) -> Services:
+    """The parts that these variables describe.
+
+    Raises:
+        SettingsError, BadKeySet, ParameterUnavailable: naming the variable at fault.
+    """
+    settings = Settings.from_environ(environ)
+    keys = signing_keys(settings.key_source)
+    rate = RatePolicy(settings.router_rate_per_minute, settings.router_rate_burst)
+    policy = QueuePolicy(
+        rate=rate,
+        queue_cap=settings.router_queue_cap,
+        open_jobs_cap=settings.router_open_jobs_cap,
+        store_result_seconds=settings.router_store_result_seconds,
+        idempotency_seconds=settings.router_idempotency_seconds,
+    )
+    queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
+    return Services(
+        settings=settings,
+        keys=keys,
+        verifier=TokenVerifier(
+            keys,
+            issuer=settings.issuer,
+            client_ids=settings.cognito_aud,
+            leeway_seconds=settings.router_token_leeway_seconds,
+        ),
+        queue=JobQueue(RedisClient(connect(_redis_url(settings))), policy, queues),
+        rate=rate,
+        job_types=job_types,
+    )
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    return fetch_secret(settings.redis_url_parameter or "")  # Settings wants exactly one of the two
+
+
+def _build_or_explain(environ: Mapping[str, str]) -> Services:
+    try:
+        parts = build(environ)
+    except (SettingsError, BadKeySet, ParameterUnavailable) as error:
+        log.error("misconfigured", extra={"explanation": str(error)})
+        raise Misconfigured("The service is not set up completely; its log says what is missing.") from None
+    log.setLevel(parts.settings.router_log_level)
+    return parts

@@ -1,0 +1,18 @@
+"""A demonstration handler for ``make run``: answers at once, without a model."""
+
+from typing import Any
+
+from chalicelib.models import Envelope
+
+
+def answer(job: Envelope) -> dict[str, Any]:
+    """Give the prompt, or the last message, back in upper case."""
+    said: Any = job.input["prompt"] if job.type == "generate" else job.input["messages"]
+    text = said if isinstance(said, str) else said[-1]["content"]
+    words = len(text.split())
+    return {
+        "text": text.upper(),
+        "finish_reason": "stop",
+        "model": "demonstration",
+        "usage": {"prompt_tokens": words, "completion_tokens": words, "total_tokens": 2 * words},
+    }

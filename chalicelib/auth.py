@@ -76,9 +76,9 @@ class TokenVerifier:
         """
         claims = self._verified_claims(bearer_token(authorization))
         self._check_claims(claims)
-        subject = claims.get("sub") or claims["client_id"]
-        if not isinstance(subject, str):
-            raise Unauthenticated("sub is not a string")
+        subject = claims.get("sub", claims["client_id"])
+        if not isinstance(subject, str) or not subject:
+            raise Unauthenticated("sub is not a name")
         scope = claims.get("scope", "")
         return Principal(
             owner=hashlib.sha256(subject.encode()).hexdigest()[:32],

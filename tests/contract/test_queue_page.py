@@ -1,0 +1,69 @@
+"""docs/queue.md is enough to write a worker: its example works, and its tables hold what Redis holds."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from chalicelib.models import PROTOCOL_VERSION
+from chalicelib.queue_keys import GROUP, QueueKeys
+from tests.contract.repository import ROOT, page, table_column
+
+QUEUE = "tinyllama"
+
+
+@pytest.fixture
+def work_one(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    """The page's own worker."""
+    pattern = r"<!-- example: worker -->\n```python\n(.*?)^```"
+    example = re.search(pattern, page("docs/queue.md"), re.DOTALL | re.MULTILINE)
+    assert example is not None
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    exec(example[1], names)
+    work: Callable[..., bool] = names["work_one"]
+    return work
+
+
+@pytest.fixture
+def waiting(router: Any, db: "redis.Redis", generate: dict[str, Any]) -> str:
+    """A job that waits, and the groups that workers make."""
+    for stream in QueueKeys(QUEUE).streams:
+        db.xgroup_create(stream, GROUP, id="0", mkstream=True)
+    job_id: str = router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}).json["id"]
+    return job_id
+
+
+def test_the_worker_on_the_page_works_a_job(
+    work_one: Callable[..., bool], waiting: str, router: Any, db: "redis.Redis"
+) -> None:
+    assert work_one(db, QUEUE, "page-1", lambda job: {"text": job["input"]["prompt"].upper()})
+    assert not work_one(db, QUEUE, "page-1", lambda job: None)
+
+    job = router.get(f"/v1/jobs/{waiting}").json
+    assert (job["status"], job["attempts"]) == ("completed", 1)
+    assert job["result"]["text"].startswith("HELLO")
+
+
+def test_every_field_of_a_record_is_documented(work_one: Callable[..., bool], waiting: str, db: "redis.Redis") -> None:
+    work_one(db, QUEUE, "page-1", lambda job: None)
+
+    written: Any = db.hgetall(QueueKeys(QUEUE).job(waiting))
+    assert set(written) | {"error"} == set(table_column(page("docs/queue.md"), "## The record"))
+
+
+def test_every_key_is_documented(waiting: str, db: "redis.Redis") -> None:
+    documented = [_pattern(key) for key in table_column(page("docs/queue.md"), "## Keys")]
+    written: Any = db.scan_iter()
+
+    assert not [key for key in written if not any(re.fullmatch(pattern, key) for pattern in documented)]
+
+
+def _pattern(key: str) -> str:
+    return re.sub(r"<\w+>", "[^:]+", re.escape(key))
+
+
+def test_the_page_and_the_code_are_of_one_version() -> None:
+    assert f"# The queue, protocol version {PROTOCOL_VERSION}\n" in page("docs/queue.md")

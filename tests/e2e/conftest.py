@@ -1,0 +1,44 @@
+"""The stack of ``make run``, started as ``make run`` starts it."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.e2e.running_stack import RunningStack, begin_stack
+from tools.local_ports import free_ports
+from tools.local_state import LocalState
+
+StartStack = Callable[..., RunningStack]
+
+
+@pytest.fixture(scope="session")
+def start_stack() -> Iterator[StartStack]:
+    """Start a stack on a port and wait for it; whatever is left at the end is killed, and its folder removed."""
+    started: list[RunningStack] = []
+
+    def start(port: int | None = None, **environ: str) -> RunningStack:
+        port = port or free_ports(1)[0]
+        stack = RunningStack(port, begin_stack(port, **environ))
+        started.append(stack)
+        threading.Thread(target=stack.listen, daemon=True).start()
+        stack.wait_until_ready()
+        return stack
+
+    yield start
+    for stack in started:
+        stack.process.kill()
+        stack.process.wait()
+        with suppress(OSError):
+            shutil.rmtree(LocalState(stack.port).folder)
+
+
+@pytest.fixture(scope="session")
+def stack(start_stack: StartStack) -> Iterator[RunningStack]:
+    """One stack for all tests that only use it. At the end it must stop cleanly."""
+    stack = start_stack()
+    yield stack
+    assert stack.stop() == 0
+    assert "stopping" in "".join(stack.said)

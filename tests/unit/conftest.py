@@ -1,0 +1,59 @@
+"""What several unit tests share: the log as JSON, the corpora, a forge of tokens and its verifier."""
+
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import settings
+
+from chalicelib.auth import TokenVerifier
+from chalicelib.jwks import StaticKeys
+from chalicelib.observability import log
+from tests.conftest import CLIENT_ID, ISSUER
+from tests.unit.forge import NOW, Forge
+
+# A slow machine is no finding.
+settings.register_profile("unit", deadline=None)
+settings.load_profile("unit")
+
+CORPORA = Path(os.environ.get("ROUTER_CORPORA", Path(__file__).parents[3] / "shared" / "corpora"))  # noqa: TID251
+
+
+@pytest.fixture
+def corpora() -> Path:
+    """The folder of public test data."""
+    if not CORPORA.is_dir():
+        pytest.skip(f"no corpora in {CORPORA}; set ROUTER_CORPORA to the folder that holds them")
+    return CORPORA
+
+
+@pytest.fixture
+def log_lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the logger has written since the test began, line by line."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(log.registered_formatter)
+    log.addHandler(handler)
+    try:
+        yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    finally:
+        log.removeHandler(handler)
+        log.setLevel("INFO")
+
+
+@pytest.fixture(scope="session")
+def forge(signing_key: rsa.RSAPrivateKey) -> Forge:
+    return Forge(signing_key)
+
+
+@pytest.fixture(scope="session")
+def verifier(jwks: dict[str, Any]) -> TokenVerifier:
+    """Knows the key of ``forge``; its clock stands still."""
+    keys = StaticKeys(json.dumps(jwks).encode())
+    return TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)

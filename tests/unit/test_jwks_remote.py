@@ -1,0 +1,194 @@
+"""chalicelib.jwks over HTTP: rotation, floods and outages, against a real server and a clock that we turn."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from chalicelib.errors import SigningKeysUnavailable
+from chalicelib.jwks import FETCH_TIMEOUT_SECONDS, REFRESH_AFTER_SECONDS, RemoteKeys, fetch_jwks
+from tests.conftest import KID, public_jwk
+from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, padded, serving
+
+#: The whole fetch, with some room for a slow machine.
+IN_ALL = FETCH_TIMEOUT_SECONDS + 0.5
+
+
+class Clock:
+    """Shows what it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def issuer(signing_key: rsa.RSAPrivateKey) -> Iterator[Issuer]:
+    state = Issuer([public_jwk(signing_key)])
+    with serving(state) as state.url:
+        yield state
+
+
+@pytest.fixture
+def keys(issuer: Issuer, clock: Clock) -> RemoteKeys:
+    return RemoteKeys(f"{issuer.url}/jwks.json", clock=clock)
+
+
+def test_keys_are_fetched_once_and_kept(issuer: Issuer, keys: RemoteKeys):
+    assert issuer.fetches == []
+    assert all(keys.key(KID) for _ in range(100))
+    assert issuer.fetches == ["/jwks.json"]
+
+
+def test_a_set_of_150_000_bytes_is_taken(issuer: Issuer, keys: RemoteKeys):
+    issuer.mode = padded(150_000)
+    assert keys.key(KID)
+
+
+@pytest.mark.parametrize("mode", BROKEN.values(), ids=BROKEN)
+def test_a_broken_answer_refuses_no_good_token_while_keys_are_cached(
+    mode: Mode, issuer: Issuer, keys: RemoteKeys, clock: Clock
+):
+    assert keys.key(KID)
+    issuer.mode = mode
+    for _ in range(30):  # ten minutes
+        clock.now += 20
+        assert keys.key(KID)
+        assert keys.key("unknown") is None
+    assert len(issuer.fetches) > 10
+    assert set(issuer.fetches) == {"/jwks.json"}
+
+
+@pytest.mark.parametrize("mode", BROKEN.values(), ids=BROKEN)
+def test_a_broken_answer_at_the_start_is_unavailable_and_recovers_soon(
+    mode: Mode, issuer: Issuer, keys: RemoteKeys, clock: Clock
+):
+    issuer.mode = mode
+    with pytest.raises(SigningKeysUnavailable) as refused:
+        keys.key(KID)
+    wait = int(refused.value.headers["Retry-After"])
+    assert 1 <= wait <= 5
+    issuer.mode = None
+    clock.now += wait
+    assert keys.key(KID)
+
+
+@pytest.mark.parametrize("mode", SLOW.values(), ids=SLOW)
+def test_a_slow_issuer_is_given_up_on_in_time(mode: Mode, issuer: Issuer):
+    issuer.mode = mode
+    with ThreadPoolExecutor(1) as pool:
+        fetch = pool.submit(fetch_jwks, f"{issuer.url}/jwks.json")
+        try:
+            assert isinstance(fetch.exception(timeout=IN_ALL), OSError)
+        finally:
+            issuer.over.set()
+
+
+def test_a_refused_connection_is_unavailable():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    keys = RemoteKeys(f"http://127.0.0.1:{port}/jwks.json")
+    with pytest.raises(SigningKeysUnavailable):
+        keys.key(KID)
+
+
+def test_a_cold_outage_does_not_hammer_the_issuer(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    issuer.mode = BROKEN["500"]
+    for _ in range(600):  # ten requests a second for a minute
+        clock.now += 0.1
+        with pytest.raises(SigningKeysUnavailable):
+            keys.key(KID)
+    assert len(issuer.fetches) <= 31
+
+
+def test_a_rotation_is_taken_up_at_once_when_nothing_was_fetched_lately(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    assert keys.key(KID)
+    issuer.rotate("new")
+    clock.now += 60
+    assert keys.key("new")
+    assert keys.key(KID) is None
+
+
+def test_old_keys_are_fetched_again_so_that_a_withdrawn_one_goes(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    assert keys.key(KID)
+    issuer.rotate("new")
+    clock.now += REFRESH_AFTER_SECONDS
+    assert keys.key(KID)
+    clock.now += 1
+    assert keys.key(KID) is None
+
+
+def test_old_keys_stay_in_use_while_the_issuer_is_down(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    assert keys.key(KID)
+    issuer.mode = BROKEN["500"]
+    clock.now += 7 * 86_400
+    assert keys.key(KID)
+
+
+def test_a_flood_of_unknown_ids_costs_three_fetches_a_minute(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    times: list[float] = []
+    for number in range(10_000):
+        clock.now += 120 / 10_000
+        before = len(issuer.fetches)
+        assert keys.key(f"unknown-{number}") is None
+        times += [clock.now] * (len(issuer.fetches) - before)
+    assert len(times) > 1
+    assert all(sum(start <= at < start + 60 for at in times) <= 3 for start in times)
+
+
+def test_a_rotation_is_taken_up_within_30_seconds_of_a_flood(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    assert keys.key(KID)
+    for second in range(100):
+        clock.now += 1
+        keys.key(f"unknown-{second}")
+    issuer.rotate("new")
+    rotated = clock.now
+    while keys.key("new") is None:
+        keys.key(f"unknown-{clock.now}")
+        clock.now += 0.5
+        assert clock.now - rotated <= 30
+    assert keys.key("new")
+
+
+def test_a_flood_during_an_outage_refuses_no_good_token(issuer: Issuer, keys: RemoteKeys, clock: Clock):
+    assert keys.key(KID)
+    issuer.mode = BROKEN["500"]
+    for second in range(600):
+        clock.now += 1
+        assert keys.key(f"unknown-{second}") is None
+        assert keys.key(KID)
+    assert len(issuer.fetches) <= 1 + 3 * 10
+
+
+def test_callers_that_come_together_share_one_fetch(issuer: Issuer, keys: RemoteKeys):
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> object:
+        together.wait()
+        return keys.key(KID)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(8)))
+    assert len(issuer.fetches) == 1
+
+
+def test_a_fetch_can_be_handed_in():
+    asked: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        asked.append(url)
+        raise OSError
+
+    with pytest.raises(SigningKeysUnavailable):
+        RemoteKeys("https://example.com/jwks.json", fetch=fetch).key(KID)
+    assert asked == ["https://example.com/jwks.json"]

@@ -1,0 +1,194 @@
+"""chalicelib.openapi: the document says what the service does, no more and no less."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import validate
+
+import app as app_module
+import chalicelib
+from chalicelib import errors, openapi
+from chalicelib.errors import Problem
+from chalicelib.job_types import JOB_TYPES, JobType, registry
+from chalicelib.models import Closed
+from tests.conftest import Router
+
+METHODS = {"get", "post", "put", "patch", "delete", "head"}
+
+DOCUMENT = openapi.document(JOB_TYPES, "lambda-router/jobs")
+OPERATIONS = {
+    (method.upper(), path): operation
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if method in METHODS
+}
+every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=[" ".join(name) for name in OPERATIONS])
+
+
+def problems(operation: dict[str, Any]) -> set[tuple[str, str]]:
+    """Status and title of every problem that an operation lists."""
+    return {
+        (status, title)
+        for status, answer in operation["responses"].items()
+        if errors.PROBLEM_CONTENT_TYPE in answer.get("content", {})
+        for title in answer["description"].split(" / ")
+    }
+
+
+def test_the_document_is_valid_openapi_30():
+    validate(DOCUMENT)
+    assert DOCUMENT["openapi"].startswith("3.0.")
+    assert DOCUMENT["info"]["version"] == chalicelib.__version__
+
+
+def test_every_route_has_an_operation_and_every_operation_a_route():
+    routes = {(method, path) for path, methods in app_module.app.routes.items() for method in methods}
+    assert set(OPERATIONS) == routes
+
+
+def test_every_operation_has_an_id_of_its_own():
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(ids)) == len(ids)
+
+
+#: An operation cannot answer that its own method is not allowed.
+listed = [kind for kind in Problem.kinds() if kind is not errors.MethodNotAllowed]
+
+
+@pytest.mark.parametrize("kind", listed, ids=lambda kind: kind.__name__)
+def test_every_problem_is_listed_under_its_status(kind: type[Problem]):
+    assert any((str(kind.status), kind.title) in problems(operation) for operation in OPERATIONS.values())
+
+
+def test_no_problem_is_listed_that_does_not_exist():
+    known = {(str(kind.status), kind.title) for kind in Problem.kinds()}
+    assert all(problems(operation) <= known for operation in OPERATIONS.values())
+
+
+@every_operation
+def test_every_operation_may_fail_and_says_how(operation: dict[str, Any]):
+    assert {("406", "Not acceptable"), ("500", "Internal error"), ("500", "Service misconfigured")} <= problems(
+        operation
+    )
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS.items(), ids=[" ".join(name) for name in OPERATIONS])
+def test_a_token_is_asked_for_where_jobs_are_and_nowhere_else(name: tuple[str, str], operation: dict[str, Any]):
+    guarded = name[1].startswith("/v1/")
+    assert operation.get("security") == ([{"cognito": []}] if guarded else None)
+    assert (("401", "Not authenticated") in problems(operation)) == guarded
+    assert (("403", "Insufficient scope") in problems(operation)) == guarded
+
+
+def test_the_scope_is_named():
+    assert (
+        "some/scope"
+        in openapi.document(JOB_TYPES, "some/scope")["components"]["securitySchemes"]["cognito"]["description"]
+    )
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
+    components = {
+        f"#/components/{section}/{name}"
+        for section in ("schemas", "headers")
+        for name in DOCUMENT["components"][section]
+    }
+    assert set(references(DOCUMENT)) == components
+
+
+def schema(name: str) -> OAS30Validator:
+    """A validator of one of the document's schemas."""
+    return OAS30Validator({"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]})
+
+
+def faults(name: str, value: Any) -> list[str]:
+    return [error.message for error in schema(name).iter_errors(value)]
+
+
+def test_a_job_as_it_is_answered_fits_its_schema(router: Router, generate: dict[str, Any]):
+    job = router.post("/v1/jobs", generate | {"metadata": {"a": "b"}}).json
+    assert job["error"] is None
+    assert job["result"] is None
+    assert faults("Job", job) == []
+    assert faults("Job", job | {"error": {"code": "c", "message": "m"}, "result": {"text": "x"}}) == []
+    assert faults("Job", job | {"error": "c"})
+    assert faults("Job", job | {"status": "pending"})
+
+
+def test_a_page_as_it_is_answered_fits_its_schema(router: Router, generate: dict[str, Any]):
+    router.post("/v1/jobs", generate)
+    router.post("/v1/jobs", generate)
+    assert faults("JobPage", router.get("/v1/jobs").json) == []
+    assert faults("JobPage", router.get("/v1/jobs", query={"limit": ["1"]}).json) == []
+    assert faults("JobPage", {"data": []})
+
+
+@pytest.mark.parametrize(("path", "name"), [("/health", "Health"), ("/ready", "Readiness")])
+def test_probes_as_they_are_answered_fit_their_schemas(path: str, name: str, router: Router):
+    assert faults(name, router.get(path).json) == []
+    assert faults(name, {})
+
+
+@pytest.mark.parametrize("kind", list(Problem.kinds()), ids=lambda kind: kind.__name__)
+def test_a_problem_as_it_is_answered_fits_its_schema(kind: type[Problem]):
+    why = ["why"] if kind in (errors.Unauthenticated, errors.InsufficientScope) else []
+    assert faults("Problem", kind(*why).to_dict("request-1")) == []
+    assert faults("Problem", kind(*why).to_dict(""))
+
+
+@pytest.mark.parametrize(
+    ("job", "fits"),
+    [
+        ({"type": "generate", "input": {"prompt": "x"}}, True),
+        ({"type": "generate", "input": {"prompt": "x", "seed": None, "top_p": 1}, "priority": "low"}, True),
+        ({"type": "generate", "input": {"prompt": ""}}, False),
+        ({"type": "generate", "input": {}}, False),
+        ({"type": "chat", "input": {"prompt": "x"}}, False),
+        ({"type": "generate", "input": {"prompt": "x"}, "ttl_seconds": 9}, False),
+        ({"type": "generate", "input": {"prompt": "x"}, "extra": 1}, False),
+    ],
+    ids=str,
+)
+def test_a_request_fits_its_schema_exactly_when_the_model_takes_it(job: dict[str, Any], fits: bool, router: Router):
+    assert (faults("GenerateJobRequest", job) == []) is fits
+    assert (router.post("/v1/jobs", job).status == 202) is fits
+
+
+def test_the_request_body_is_one_of_the_registered_types():
+    body = OPERATIONS["POST", "/v1/jobs"]["requestBody"]
+    body_schema = body["content"]["application/json"]["schema"]
+    assert body["required"] is True
+    assert body_schema["discriminator"]["mapping"].keys() == JOB_TYPES.keys()
+    assert [option["$ref"] for option in body_schema["oneOf"]] == list(body_schema["discriminator"]["mapping"].values())
+
+
+class CountInput(Closed):
+    """Counts to a number."""
+
+    upto: int
+
+
+def test_a_new_type_appears_in_the_document_by_itself():
+    own = openapi.document(registry(*JOB_TYPES.values(), JobType(name="count", input_model=CountInput)), "s")
+    validate(own)
+    assert {"CountInput", "CountJobRequest"} <= own["components"]["schemas"].keys()
+
+
+def test_the_document_is_served_as_it_is_made(router: Router):
+    reply = router.as_caller(None).get("/openapi.json")
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json == DOCUMENT

@@ -1,0 +1,45 @@
+"""chalicelib.queue_keys: names are what the protocol promises to workers in other languages."""
+
+import pytest
+from redis.crc import key_slot
+
+from chalicelib.queue_keys import GROUP, PRIORITIES, QueueKeys
+
+KEYS = QueueKeys("tinyllama")
+
+PROMISED = {
+    "lr:{tinyllama}:jobs:high": KEYS.stream("high"),
+    "lr:{tinyllama}:jobs:normal": KEYS.stream("normal"),
+    "lr:{tinyllama}:jobs:low": KEYS.stream("low"),
+    "lr:{tinyllama}:job:job_1": KEYS.job("job_1"),
+    "lr:{tinyllama}:owner:o": KEYS.owner("o"),
+    "lr:{tinyllama}:open:o": KEYS.open_jobs("o"),
+    "lr:{tinyllama}:rate:o": KEYS.rate("o"),
+    "lr:{tinyllama}:idem:o:k": KEYS.idempotency("o", "k"),
+}
+
+
+@pytest.mark.parametrize(("name", "key"), PROMISED.items(), ids=PROMISED)
+def test_a_key_has_the_name_that_is_promised(name: str, key: str):
+    assert key == name
+
+
+def test_workers_share_one_group_and_claim_high_first():
+    assert GROUP == "workers"
+    assert PRIORITIES == ("high", "normal", "low")
+    assert [stream.rsplit(":", 1)[1] for stream in KEYS.streams] == ["high", "normal", "low"]
+
+
+def test_no_two_keys_are_the_same():
+    assert len(set(PROMISED.values())) == len(PROMISED)
+
+
+@pytest.mark.parametrize("idempotency_key", ["k", "}{other}", "a:b", "{", "}"])
+def test_all_keys_of_a_queue_are_on_one_cluster_node(idempotency_key: str):
+    keys = [*PROMISED.values(), KEYS.idempotency("o", idempotency_key)]
+    assert {key_slot(key.encode()) for key in keys} == {key_slot(b"tinyllama")}
+
+
+def test_queues_do_not_share_keys():
+    assert QueueKeys("a").job("job_1") != QueueKeys("b").job("job_1")
+    assert set(QueueKeys("a").streams).isdisjoint(QueueKeys("b").streams)

@@ -1,0 +1,85 @@
+"""worker.health_probe: 200 while Redis answers the worker, 503 when it has been silent."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from worker import health_probe
+from worker.health_probe import SILENCE_SECONDS
+
+
+@dataclass
+class Worker:
+    """What the probe looks at."""
+
+    silent_seconds: float = 0.0
+    running: int = 0
+
+
+async def exchange(worker: Worker, question: bytes) -> bytes:
+    """What a client that says that is answered."""
+    server: Any = await health_probe.serve(worker, 0, "127.0.0.1")  # type: ignore[arg-type]
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(question)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    return answer
+
+
+def asked(
+    worker: Worker, question: bytes = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+) -> tuple[str, dict[str, str], Any]:
+    """Status line, headers and body."""
+    head, _, body = asyncio.run(exchange(worker, question)).partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ") for line in lines)
+    assert int(headers["Content-Length"]) == len(body)
+    return status, headers, json.loads(body)
+
+
+@pytest.mark.parametrize("silent", [0.0, 1.0, SILENCE_SECONDS - 0.001])
+def test_a_worker_that_hears_from_redis_is_well(silent: float):
+    status, headers, body = asked(Worker(silent, running=3))
+    assert status == "HTTP/1.1 200 OK"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Connection"] == "close"
+    assert body == {"status": "ok", "running": 3}
+
+
+@pytest.mark.parametrize("silent", [SILENCE_SECONDS, SILENCE_SECONDS + 1, 1e9])
+def test_a_worker_whose_redis_is_silent_is_not(silent: float):
+    status, _, body = asked(Worker(silent, running=1))
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert body == {"status": "redis is silent", "running": 1}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [b"HEAD / HTTP/1.0\r\n\r\n", b"GET /anything HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n", b"\r\n\r\n"],
+    ids=["HEAD", "another path", "bare"],
+)
+def test_any_request_is_answered(question: bytes):
+    assert asked(Worker(), question)[0] == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [b"", b"GET /health", b"\x16\x03\x01\x02\x00", b"x" * 200_000],
+    ids=["nothing", "half", "TLS", "endless"],
+)
+def test_what_is_no_request_gets_no_answer_and_does_no_harm(question: bytes):
+    async def scenario() -> bytes:
+        try:
+            return await exchange(Worker(), question)
+        except ConnectionError:
+            return b""
+
+    assert asyncio.run(scenario()) == b""
+    assert asked(Worker())[0] == "HTTP/1.1 200 OK"

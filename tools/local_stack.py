@@ -1,0 +1,151 @@
+"""``python -m tools.local_stack``: the whole service on this machine, for ``make run``.
+
+A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app.
+"""
+
+import signal
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import click
+import redis
+
+from tools import local_cognito, local_commands
+from tools.local_children import ChildDied, Children
+from tools.local_cognito import LocalCognito
+from tools.local_commands import Model
+from tools.local_ports import HOST, PortUnusable, free_ports, port_option, require_free, taken
+from tools.local_state import AlreadyRunning, LocalState
+from tools.local_welcome import welcome
+
+#: How long the worker may finish what it has begun.
+DRAIN_SECONDS = 10.0
+
+# No proxy from the environment: everything here is on this machine's loopback.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@click.command()
+@port_option
+@click.option("--backend", envvar="BACKEND", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
+@click.option("--model", envvar="MODEL", help="The model's name on that server.")
+def main(port: int, backend: str | None, model: str | None) -> None:
+    """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM. Without a model the worker answers by itself."""
+    if bool(backend) != bool(model):
+        raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
+    for signum in _STOPPING:
+        signal.signal(signum, _end)
+    try:
+        require_free(port)
+        with LocalState(port).locked() as lock:
+            Stack(port, lock).run(Model(backend, model) if backend and model else None)
+    except AlreadyRunning:
+        raise click.ClickException(str(taken(port, "end the other `make run` of this folder"))) from None
+    except (PortUnusable, ChildDied) as error:
+        raise click.ClickException(str(error)) from None
+
+
+class Stack:
+    """The stack on one port."""
+
+    def __init__(self, port: int, lock: int) -> None:
+        self._port = port
+        self._url = f"http://{HOST}:{port}"
+        self._state = LocalState(port)
+        self._children = Children(self._state, lock)
+        self._environ = local_commands.environ()
+        self._valkey_port, self._cognito_port, self._worker_port = free_ports(3)
+        self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
+
+    def run(self, model: Model | None) -> None:
+        """Start everything, and watch it until a signal ends it (SystemExit).
+
+        Raises:
+            ChildDied: a process ended by itself; the others are ended too.
+        """
+        try:
+            self._start(model)
+            _say(welcome(self._url, self._port, model))
+            while True:
+                self._children.check()
+                time.sleep(0.2)
+        finally:
+            self._stop()
+
+    def _start(self, model: Model | None) -> None:
+        self._start_valkey()
+        cognito = self._start_cognito()
+        self._start_worker(model)
+        _say("starting the app …")
+        settings = local_commands.app_settings(cognito, self._redis_url)
+        self._children.start("app", local_commands.app(self._port), self._environ | settings)
+        for address in (f"{self._url}/health", f"{self._url}/ready", f"http://{HOST}:{self._worker_port}/health"):
+            self._wait_for(address)
+        self._state.publish(asdict(cognito) | {"redis_url": self._redis_url, "pids": self._children.pids})
+
+    def _start_valkey(self) -> None:
+        _say("starting Valkey …")
+        data = self._state.folder / "valkey"
+        data.mkdir(exist_ok=True)
+        self._children.start("valkey", local_commands.valkey(self._valkey_port), self._environ, folder=data)
+        self._children.wait_until(self._valkey_answers, "Valkey")
+
+    def _start_cognito(self) -> LocalCognito:
+        _say("starting Cognito …")
+        self._children.start("cognito", local_cognito.server_command(self._cognito_port), self._environ)
+        endpoint = f"http://{HOST}:{self._cognito_port}"
+        self._children.wait_until(lambda: local_cognito.is_up(endpoint), "Cognito")
+        cognito = LocalCognito.create(endpoint, seed=f"port {self._port}")
+        cognito.access_token("demo")
+        return cognito
+
+    def _start_worker(self, model: Model | None) -> None:
+        _say(f"starting the worker ({f'{model.name} at {model.backend}' if model else 'demonstration'}) …")
+        command = local_commands.worker(model, self._worker_port)
+        self._children.start("worker", command, self._environ | {"REDIS_URL": self._redis_url})
+
+    def _wait_for(self, address: str) -> None:
+        self._children.wait_until(lambda: _answers(address), address)
+
+    def _valkey_answers(self) -> bool:
+        with redis.Redis.from_url(self._redis_url, socket_timeout=1.0) as client, suppress(redis.RedisError):
+            return bool(client.ping())
+        return False  # not up yet, or still reading its jobs
+
+    def _stop(self) -> None:
+        _ignore_signals()
+        _say("stopping; the worker may finish what it has begun …")
+        self._state.retract()
+        self._children.stop(["worker", "app"], DRAIN_SECONDS)
+        self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
+
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end(*_: Any) -> None:
+    _ignore_signals()  # a second Ctrl-C must not cut the stopping short
+    raise SystemExit(0)
+
+
+def _ignore_signals() -> None:
+    for signum in _STOPPING:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), _opener.open(url, timeout=5.0) as response:
+        return bool(response.status == 200)
+    return False
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # a closed terminal must not keep the children alive
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

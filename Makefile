@@ -8,8 +8,8 @@ AS := demo
 endif
 export AS
 
-# PORT, BACKEND and MODEL reach the programs as environment variables (make run PORT=9000), but never as empty ones.
-$(foreach name,PORT BACKEND MODEL,$(if $($(name)),$(eval export $(name)),$(eval unexport $(name))))
+# PORT, BACKEND, MODEL and WORKER reach the programs as environment variables (make run PORT=9000), but never as empty ones.
+$(foreach name,PORT BACKEND MODEL WORKER,$(if $($(name)),$(eval export $(name)),$(eval unexport $(name))))
 
 # $(call quietly,command): its output is shown only if it fails.
 quietly = @output=$$({ $(1); } 2>&1) || { printf '%s\n' "$$output"; exit 1; }
@@ -37,6 +37,18 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 .PHONY: test
 test: install ## every test, with coverage
 	@$(PYTHON) -m pytest
+
+.PHONY: conformance
+conformance: install ## judge a worker by the whole protocol (WORKER="command line"; ours and the plain one by default)
+	@$(PYTHON) -m pytest --no-cov -m "" tests/conformance
+
+.PHONY: faults
+faults: install ## kills, restarts, lost replies and growth at full size; under 10 minutes
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 -s tests/faults
+
+.PHONY: bench-queue
+bench-queue: install ## fairness, starvation and memory figures of the queue
+	@$(PYTHON) -m benchmarks.bench_queue
 
 .PHONY: lint
 lint: install ## style, types, import rules, and whether generated documents are current

@@ -2,7 +2,7 @@
 
 from chalice.app import Chalice
 
-from chalicelib.middleware import problem_details, request_log
+from chalicelib.middleware import known_routes, problem_details, request_log
 from chalicelib.observability import log
 from chalicelib.routes import routes
 
@@ -12,5 +12,6 @@ app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: wha
 # The first registered is the outermost: it sees what all the others have made of the answer.
 app.register_middleware(request_log, "http")
 app.register_middleware(problem_details, "http")
+app.register_middleware(known_routes(app.routes), "http")
 
 app.register_blueprint(routes)

@@ -1,14 +1,16 @@
-"""One job on its way into a queue: what the admission script is asked, and what it answered."""
+"""Jobs on their way into a queue: what the admission script is asked, and what it answered."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chalicelib.flow import Flow
+from chalicelib.job_types import JobType
 from chalicelib.limits import RatePolicy, RateState
 from chalicelib.models import PROTOCOL_VERSION, Job, JobRequest, rfc3339
-from chalicelib.queue_keys import QueueKeys
+from chalicelib.queue_keys import PRIORITIES, QueueKeys
 
 Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
 
@@ -25,73 +27,13 @@ class QueuePolicy:
 
 
 @dataclass(frozen=True)
-class Submission:
-    """A validated job, its caller and where it goes. ``job_id`` is drawn before Redis is asked."""
+class NewJob:
+    """A validated job. Its id is drawn before Redis is asked, so that asking twice stores it once."""
 
     job_id: str
     request: JobRequest
-    queue: str
-    owner: str
-    request_id: str
-    traceparent: str
+    job_type: JobType
     idempotency_key: str | None = None
-
-    @property
-    def keys(self) -> list[str]:
-        """``KEYS`` of ``admit.lua``."""
-        queue = QueueKeys(self.queue)
-        idempotency = [queue.idempotency(self.owner, self.idempotency_key)] if self.idempotency_key else []
-        return [
-            queue.job(self.job_id),
-            queue.stream(self.request.priority),
-            queue.owner(self.owner),
-            queue.open_jobs(self.owner),
-            queue.rate(self.owner),
-            *queue.streams,
-            *idempotency,
-        ]
-
-    def args(self, policy: QueuePolicy) -> list[str | int | float]:
-        """``ARGV`` of ``admit.lua``."""
-        record = {
-            "type": self.request.type,
-            "queue": self.queue,
-            "owner": self.owner,
-            "priority": self.request.priority,
-            "metadata": json.dumps(self.request.metadata),
-            "request_id": self.request_id,
-            "traceparent": self.traceparent,
-        }
-        return [
-            self.job_id,
-            self.envelope(),
-            self.fingerprint(),
-            self.request.ttl_seconds * 1000,
-            policy.store_result_seconds * 1000,
-            policy.idempotency_seconds * 1000,
-            policy.rate.interval_ms,
-            policy.rate.burst,
-            policy.open_jobs_cap,
-            policy.queue_cap,
-            *(part for pair in record.items() for part in pair),
-        ]
-
-    def envelope(self) -> str:
-        """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
-        return _compact(
-            {
-                "v": PROTOCOL_VERSION,
-                "id": self.job_id,
-                "type": self.request.type,
-                "queue": self.queue,
-                "input": self.request.input.model_dump(mode="json", exclude_none=True),
-                "owner": self.owner,
-                "priority": self.request.priority,
-                "metadata": self.request.metadata,
-                "request_id": self.request_id,
-                "traceparent": self.traceparent,
-            }
-        )
 
     def fingerprint(self) -> str:
         """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order."""
@@ -99,40 +41,143 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Admission:
-    """The script's answer.
+class Caller:
+    """Who sends, and the request that it sends: what every job of the request carries."""
+
+    owner: str
+    request_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """New jobs of one caller for one queue."""
+
+    jobs: Sequence[NewJob]
+    queue: QueueKeys
+    caller: Caller
+
+    @property
+    def keys(self) -> list[str]:
+        """``KEYS`` of ``admit.lua``."""
+        queue, owner = self.queue, self.caller.owner
+        shared = [queue.scheduled, queue.owner(owner), queue.open_jobs(owner), queue.rate(owner), queue.flow]
+        return [*shared, *queue.streams, *(key for job in self.jobs for key in self._job_keys(job))]
+
+    def args(self, policy: QueuePolicy) -> list[str | int | float]:
+        """``ARGV`` of ``admit.lua``."""
+        return [
+            policy.store_result_seconds * 1000,
+            policy.idempotency_seconds * 1000,
+            policy.rate.interval_ms,
+            policy.rate.burst,
+            policy.open_jobs_cap,
+            policy.queue_cap,
+            self.queue.queue,
+            self.caller.owner,
+            self.caller.request_id,
+            self.caller.traceparent,
+            *(arg for job in self.jobs for arg in self._job_args(job)),
+        ]
+
+    def envelope(self, job: NewJob) -> str:
+        """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
+        return _compact(
+            {
+                "v": PROTOCOL_VERSION,
+                "id": job.job_id,
+                "type": job.request.type,
+                "queue": self.queue.queue,
+                "input": job.request.input.model_dump(mode="json", exclude_none=True),
+                "owner": self.caller.owner,
+                "priority": job.request.priority,
+                "metadata": job.request.metadata,
+                "request_id": self.caller.request_id,
+                "traceparent": self.caller.traceparent,
+                "timeout_ms": job.job_type.timeout_seconds * 1000,
+                "retry": job.job_type.retry.model_dump(),
+            }
+        )
+
+    def _job_keys(self, job: NewJob) -> Iterator[str]:
+        record = self.queue.job(job.job_id)
+        yield record
+        yield self.queue.idempotency(self.caller.owner, job.idempotency_key) if job.idempotency_key else record
+
+    def _job_args(self, job: NewJob) -> Iterator[str | int]:
+        request = job.request
+        yield job.job_id
+        yield self.envelope(job)
+        yield job.fingerprint()
+        yield request.ttl_seconds * 1000
+        yield request.delay_seconds * 1000
+        yield PRIORITIES.index(request.priority)
+        yield int(job.idempotency_key is not None)
+        yield request.type
+        yield request.priority
+        yield json.dumps(request.metadata)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about one job.
 
     Attributes:
-        rate: where the caller stands now.
-        wait_ms: for ``rate`` and ``open``: milliseconds until another try can succeed.
+        wait_ms: for ``rate``: milliseconds until another try can succeed.
         job_id: the job that was stored, now or by the first request with this key.
+        stream, seq: where an accepted job stands in line; None where it does not (yet).
     """
 
     verdict: Verdict
     created_at: int
-    rate: RateState
     wait_ms: int
     job_id: str
+    stream: int | None = None
+    seq: int | None = None
+
+    @classmethod
+    def from_reply(cls, reply: Sequence[Any]) -> "Decision":
+        verdict, created_at, wait_ms, job_id, *place = reply
+        return cls(
+            verdict, int(created_at), int(wait_ms), job_id, *(None if part is None else int(part) for part in place)
+        )
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The script's answer: a decision per job, where the caller stands now, and how the queue moves."""
+
+    decisions: Sequence[Decision]
+    rate: RateState
+    flow: Flow
 
     @classmethod
     def from_reply(cls, reply: Sequence[Any]) -> "Admission":
-        verdict, created_at, remaining, reset_ms, wait_ms, job_id = reply
-        return cls(verdict, int(created_at), RateState(int(remaining), int(reset_ms)), int(wait_ms), job_id)
+        remaining, reset_ms, flow, decisions, now_ms = reply
+        return cls(
+            decisions=[Decision.from_reply(decision) for decision in decisions],
+            rate=RateState(int(remaining), int(reset_ms)),
+            flow=Flow.from_reply(flow, int(now_ms)),
+        )
 
 
-def accepted_job(submission: Submission, created_at: int) -> Job:
+def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:
     """The job as it stands right after it was stored."""
-    request = submission.request
+    request, created_at = job.request, decision.created_at
+    due = created_at + request.delay_seconds * 1000
+    position, start_at = flow.place(created_at, decision.stream, decision.seq, due)
     return Job(
-        id=submission.job_id,
+        id=job.job_id,
         type=request.type,
-        queue=submission.queue,
+        queue=submission.queue.queue,
         status="queued",
         priority=request.priority,
         created_at=rfc3339(created_at),
-        expires_at=rfc3339(created_at + request.ttl_seconds * 1000),
+        expires_at=rfc3339(due + request.ttl_seconds * 1000),
+        position=position,
+        estimated_start_at=start_at,
         metadata=request.metadata,
-        request_id=submission.request_id,
+        request_id=submission.caller.request_id,
     )
 
 

@@ -43,9 +43,13 @@ class Principal:
     owner: str
     scopes: frozenset[str]
 
-    def require(self, scope: str) -> None:
+    def has(self, scope: str | None) -> bool:
+        """Whether the token carries that scope; None asks for nothing."""
+        return scope is None or scope in self.scopes
+
+    def require(self, scope: str | None) -> None:
         """Raises InsufficientScope unless the token carries that scope."""
-        if scope not in self.scopes:
+        if scope is not None and not self.has(scope):
             raise InsufficientScope(scope)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -12,38 +12,78 @@ from chalicelib.models import JobRequest
 from chalicelib.strict_json import NotStrictJSON, strict_json
 
 MAX_BODY_BYTES = 64 * 1024
+#: A batch of full-sized jobs would not fit through Lambda (6 MB); of ordinary ones, a hundred fit in this.
+MAX_BATCH_BYTES = 1024 * 1024
+MAX_BATCH_JOBS = 100
+#: More faults than these are counted, not listed.
+MAX_ERRORS = 32
 #: A refused value is shown back to its caller when it is no longer than this.
 MAX_ECHO_CHARACTERS = 64
 
+type JobTypes = Mapping[str, JobType]
 
-def parse_job(raw: bytes, content_type: str | None, job_types: Mapping[str, JobType]) -> tuple[JobRequest, JobType]:
-    """The job that a request's body describes, and its type.
+
+class ParsedJob(NamedTuple):
+    """A request that its job type's model took."""
+
+    request: JobRequest
+    job_type: JobType
+
+
+def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes) -> ParsedJob:
+    """The job that a request's body describes.
 
     Raises:
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is refused.
     """
-    _require_json(content_type)
-    if len(raw) > MAX_BODY_BYTES:
-        raise PayloadTooLarge(f"The body has {len(raw)} bytes; send at most {MAX_BODY_BYTES}.")
+    return validate_job(_document(raw, content_type, MAX_BODY_BYTES), job_types)
+
+
+def parse_batch(raw: bytes, content_type: str | None, job_types: JobTypes) -> list[ParsedJob | InvalidJob]:
+    """The jobs of a batch, each parsed or refused on its own.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is refused.
+    """
+    document = _document(raw, content_type, MAX_BATCH_BYTES)
+    jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
+    if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_BATCH_JOBS:
+        detail = f"must list 1 to {MAX_BATCH_JOBS} jobs and be the only member"
+        raise InvalidJob("The batch is refused; see errors.", errors=[_fault("/jobs", detail)])
+    return [_verdict(job, job_types, f"/jobs/{place}") for place, job in enumerate(jobs)]
+
+
+def _verdict(document: Any, job_types: JobTypes, at: str) -> ParsedJob | InvalidJob:
     try:
-        document = strict_json(raw)
+        return validate_job(document, job_types, at)
+    except InvalidJob as problem:
+        return problem
+
+
+def _document(raw: bytes, content_type: str | None, limit: int) -> Any:
+    _require_json(content_type)
+    if len(raw) > limit:
+        raise PayloadTooLarge(f"The body has {len(raw)} bytes; send at most {limit}.")
+    try:
+        return strict_json(raw)
     except NotStrictJSON as error:
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
-    return validate_job(document, job_types)
 
 
-def validate_job(document: Any, job_types: Mapping[str, JobType]) -> tuple[JobRequest, JobType]:
-    """The job that an already parsed document describes.
+def validate_job(document: Any, job_types: JobTypes, at: str = "") -> ParsedJob:
+    """The job that an already parsed document describes; ``at`` is its pointer within the body.
 
     Raises:
         InvalidJob: with a JSON pointer to every field at fault.
     """
-    job_type = _job_type(document, job_types)
+    job_type = _job_type(document, job_types, at)
     try:
-        return job_type.request_model.model_validate(document, strict=True), job_type
+        return ParsedJob(job_type.request_model.model_validate(document, strict=True), job_type)
     except ValidationError as error:
-        errors = [_field_error(fault) for fault in error.errors(include_url=False, include_context=False)]
-        raise InvalidJob("The job is refused; see errors.", errors=errors) from None
+        faults = error.errors(include_url=False, include_context=False)
+        errors = [_field_error(fault, at) for fault in faults[:MAX_ERRORS]]
+        more = f" There are {len(faults) - MAX_ERRORS} more." if len(faults) > MAX_ERRORS else ""
+        raise InvalidJob(f"The job is refused; see errors.{more}", errors=errors) from None
 
 
 def _require_json(content_type: str | None) -> None:
@@ -56,19 +96,22 @@ def _require_json(content_type: str | None) -> None:
         )
 
 
-def _job_type(document: Any, job_types: Mapping[str, JobType]) -> JobType:
+def _job_type(document: Any, job_types: JobTypes, at: str) -> JobType:
     if not isinstance(document, dict):
-        raise InvalidJob("The body must be a JSON object.", errors=[_fault("", "must be an object")])
+        raise InvalidJob("The job must be a JSON object.", errors=[_fault(at, "must be an object")])
     name = document.get("type")
     if isinstance(name, str) and name in job_types:
         return job_types[name]
     detail = f"must be one of {', '.join(sorted(job_types))}{_found(name) if 'type' in document else '; it is missing'}"
-    raise InvalidJob("The job is refused; see errors.", errors=[_fault("/type", detail)])
+    raise InvalidJob("The job is refused; see errors.", errors=[_fault(f"{at}/type", detail)])
 
 
-def _field_error(fault: Any) -> FieldError:
+def _field_error(fault: Any, at: str) -> FieldError:
     """A pydantic error as pointer and sentence: field, what is wanted, what was found."""
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in fault["loc"] if part != "[key]")
+    loc = fault["loc"]
+    if len(loc) > 1 and loc[-1] == "[key]" and fault["input"] == loc[-2]:
+        loc = loc[:-1]  # pydantic's way to say that a name is at fault, not its value
+    pointer = at + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return _fault(pointer, "is not a member of this job type; remove it")

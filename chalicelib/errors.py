@@ -135,7 +135,7 @@ class NotAcceptable(Problem):
 
 
 class PayloadTooLarge(Problem):
-    """Raised when the body is over 64 KiB."""
+    """Raised when the body is over 64 KiB, or a batch over 1 MiB."""
 
     status, title = 413, "Payload too large"
 

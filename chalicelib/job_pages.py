@@ -30,11 +30,12 @@ class Cursor(NamedTuple):
             match = _CURSOR.fullmatch(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", True).decode("ascii"))
         except (binascii.Error, ValueError):
             match = None
-        if match is None:
+        cursor = cls(int(match[1]), match[2]) if match else None
+        if cursor is None or cursor.encode() != text:
             raise MalformedRequest(
                 "cursor is not one that this API gave out; leave it away to start with the newest job."
             )
-        return cls(int(match[1]), match[2])
+        return cursor
 
 
 class Place(NamedTuple):

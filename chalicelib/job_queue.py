@@ -1,16 +1,16 @@
 """The Lambda side of the queue: submit, look, cancel, list. Redis decides, in one script each; this module asks."""
 
-import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
 from chalicelib.admission import Admission, QueuePolicy, Submission
 from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor, Place
+from chalicelib.job_records import jobs_from_reply
 from chalicelib.lua_scripts import load_script
-from chalicelib.models import Job, JobError, Status, rfc3339
+from chalicelib.models import Job, Status
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient
 
@@ -19,7 +19,7 @@ JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
 _ADMIT = load_script("admit")
 _SETTLE = load_script("settle")
 
-type Action = Literal["look", "cancel"]
+type Action = Literal["look", "brief", "cancel"]
 
 
 def new_job_id() -> str:
@@ -36,15 +36,23 @@ class JobQueue:
     def __init__(self, redis: RedisClient, policy: QueuePolicy, queues: Sequence[str]) -> None:
         self._redis = redis
         self._policy = policy
-        self._queues = [QueueKeys(name) for name in queues]
+        self._queues = {name: QueueKeys(name) for name in queues}
+
+    def keys(self, queue: str) -> QueueKeys:
+        """The keys of one of the queues that this process serves."""
+        return self._queues[queue]
 
     def submit(self, submission: Submission) -> Admission:
-        """Admit the job, or say why not: one script, one round trip, all or nothing."""
+        """Admit each of the jobs, or say why not: one script, one round trip."""
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, submission.args(self._policy)))
 
     def look(self, owner: str, job_id: str) -> Job | None:
         """The caller's job as it now stands, or None when the caller has no such job."""
         return self._settle(owner, job_id, "look")
+
+    def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
+        """Several of the caller's jobs without their results, in one round trip."""
+        return self._settle_in(queue, owner, job_ids, "brief") if job_ids else []
 
     def cancel(self, owner: str, job_id: str) -> Job | None:
         """Cancel the caller's job if it is still open; the job as it then stands, or None."""
@@ -61,10 +69,14 @@ class JobQueue:
         scanned = 0
         while True:
             places = self._newest(owner, limit + 1, after)
-            for place, job in zip(places, self._look_all(owner, places), strict=True):
+            jobs = self._look_at(owner, places)
+            for place in places:
                 if len(found) == limit or scanned == MAX_SCANNED_JOBS:
                     return found, after
+                if place not in jobs:  # the results before it fill the answer
+                    return found, after
                 after, scanned = place.cursor, scanned + 1
+                job = jobs[place]
                 if job is not None and status in (None, job.status):
                     found.append(job)
             if len(places) <= limit:
@@ -72,24 +84,34 @@ class JobQueue:
 
     def ping(self) -> None:
         """Prove that Redis answers."""
-        self._redis.ask(self._redis.connection.ping)
+        self._redis.ping()
 
     def _settle(self, owner: str, job_id: str, action: Action) -> Job | None:
         if not JOB_ID.fullmatch(job_id):
             return None
-        for queue in self._queues:
-            record = self._redis.run(_SETTLE, *_settle_call(queue, owner, job_id, action))
-            if record:
-                return _job(record)
+        for queue in self._queues.values():
+            (job,) = self._settle_in(queue, owner, [job_id], action)
+            if job is not None:
+                return job
         return None
 
-    def _look_all(self, owner: str, places: Sequence[Place]) -> list[Job | None]:
-        calls = [_settle_call(place.queue, owner, place.cursor.job_id, "look") for place in places]
-        return [_job(record) if record else None for record in self._redis.run_each(_SETTLE, calls)]
+    def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
+        keys = [queue.open_jobs(owner), queue.scheduled, queue.flow, *queue.streams, *map(queue.job, job_ids)]
+        return jobs_from_reply(self._redis.run(_SETTLE, keys, [owner, action, *job_ids]))
+
+    def _look_at(self, owner: str, places: Sequence[Place]) -> dict[Place, Job | None]:
+        """The jobs at those places; each queue is asked once. The last may be missing where results are large."""
+        jobs: dict[Place, Job | None] = {}
+        for queue in self._queues.values():
+            here = [place for place in places if place.queue is queue]
+            if here:
+                found = self._settle_in(queue, owner, [place.cursor.job_id for place in here], "look")
+                jobs |= zip(here, found, strict=False)
+        return jobs
 
     def _newest(self, owner: str, count: int, after: Cursor | None) -> list[Place]:
         """The next ``count`` of the caller's jobs over all queues, newest first."""
-        places = [place for queue in self._queues for place in self._newest_in(queue, owner, count, after)]
+        places = [place for queue in self._queues.values() for place in self._newest_in(queue, owner, count, after)]
         return sorted(places, key=lambda place: place.cursor, reverse=True)[:count]
 
     def _newest_in(self, queue: QueueKeys, owner: str, count: int, after: Cursor | None) -> list[Place]:
@@ -110,33 +132,3 @@ class JobQueue:
             key, start, "-inf", desc=True, byscore=True, withscores=True, offset=offset, num=count
         )
         return [Cursor(int(score), job_id) for job_id, score in rows]
-
-
-def _settle_call(queue: QueueKeys, owner: str, job_id: str, action: Action) -> tuple[list[str], list[str]]:
-    """``KEYS`` and ``ARGV`` of ``settle.lua``."""
-    return [queue.job(job_id), queue.open_jobs(owner), *queue.streams], [job_id, owner, action]
-
-
-def _job(flat: Sequence[str]) -> Job:
-    """A record, as HGETALL lists it, as its caller sees it."""
-    record: dict[str, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
-    return Job(
-        id=record["id"],
-        type=record["type"],
-        queue=record["queue"],
-        status=record["status"],
-        priority=record["priority"],
-        created_at=rfc3339(int(record["created_at"])),
-        started_at=_time(record, "started_at"),
-        finished_at=_time(record, "finished_at"),
-        expires_at=rfc3339(int(record["deadline_at"])),
-        attempts=int(record.get("attempts", 0)),
-        result=json.loads(record["result"]) if "result" in record else None,
-        error=JobError.model_validate_json(record["error"]) if "error" in record else None,
-        metadata=json.loads(record["metadata"]),
-        request_id=record["request_id"],
-    )
-
-
-def _time(record: Mapping[str, Any], name: str) -> str | None:
-    return rfc3339(int(record[name])) if name in record else None

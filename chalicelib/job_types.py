@@ -1,13 +1,13 @@
 """The registry of job types. To add one: write its input model, add a line to ``JOB_TYPES``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
 
-from chalicelib.models import Closed, JobRequest
+from chalicelib.models import Closed, JobRequest, RetryPolicy
 
 MAX_PROMPT_BYTES = 6_144
 MAX_CHAT_BYTES = 32 * 1024
@@ -71,12 +71,16 @@ class JobType:
         input_model: what they send as ``input``.
         queue: where it waits; None for the setting ``ROUTER_QUEUE``.
         scope: a scope asked for beside ``ROUTER_SCOPE``, or None.
+        timeout_seconds: how long one attempt may run.
+        retry: how often it is tried, and how far apart.
     """
 
     name: str
     input_model: type[BaseModel]
     queue: str | None = None
     scope: str | None = None
+    timeout_seconds: int = 300
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     @cached_property
     def request_model(self) -> type[JobRequest]:

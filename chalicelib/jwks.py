@@ -4,14 +4,17 @@ A key set is refused as a whole when anything in it is wrong, as an issuer that 
 to be trusted with the others (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
 """
 
+import socket
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
+from contextlib import suppress
+from functools import cache
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
@@ -32,6 +35,10 @@ REFRESH_AFTER_SECONDS = 3_600
 #: At most one fetch in this time, whatever asks for it. A rotation is so taken up within it, even during a
 #: flood of unknown key ids, and the flood causes at most three fetches a minute.
 COOLDOWN_SECONDS = 25
+
+
+#: Members of a private or symmetric key (RFC 7518 sections 6.3.2 and 6.4).
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class BadKeySet(ValueError):
@@ -104,7 +111,7 @@ class RemoteKeys:
             self._tried_at = self._clock()
             try:
                 self._keys = parse_jwks(self._fetch(self._url))
-            except (OSError, HTTPException, BadKeySet):
+            except (OSError, BadKeySet):
                 return  # the keys at hand stay in use: an outage must not refuse good tokens
             self._fetched_at = self._clock()
 
@@ -115,14 +122,14 @@ def signing_keys(source: str) -> RemoteKeys | StaticKeys:
     Raises:
         BadKeySet: the static set is not usable, or its file cannot be read.
     """
-    if source.lstrip().startswith("{"):
-        return StaticKeys(source.encode())
-    if "://" in source:
+    if "://" in source and not source.lstrip().startswith("{"):
         return RemoteKeys(source)
     try:
-        return StaticKeys(Path(source).read_bytes())
+        return StaticKeys(source.encode() if source.lstrip().startswith("{") else Path(source).read_bytes())
     except OSError as error:
-        raise BadKeySet(f"the file {source!r} cannot be read: {error.strerror}") from None
+        raise BadKeySet(f"COGNITO_JWKS: the file {source!r} cannot be read: {error.strerror}") from None
+    except BadKeySet as error:
+        raise BadKeySet(f"COGNITO_JWKS: {error}") from None
 
 
 def parse_jwks(raw: bytes) -> dict[str, PyJWK]:
@@ -146,45 +153,71 @@ def parse_jwks(raw: bytes) -> dict[str, PyJWK]:
 
 
 def _signing_key(member: Any) -> PyJWK:
-    if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
-        raise BadKeySet("a key has no 'kid'")
-    wanted = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None)}
-    for name, values in wanted.items():
-        if member.get(name) not in values:
-            raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
-    if member.get("key_ops", ["verify"]) != ["verify"]:
-        raise BadKeySet("a key's 'key_ops' is not verify alone")
-    if any(private in member for private in ("d", "p", "q", "k")):
-        raise BadKeySet("a key is private: take it out and replace it at once")
+    _check_members(member)
     try:
         key = PyJWK(member, algorithm="RS256")
     except (PyJWTError, ValueError, TypeError) as error:
         raise BadKeySet(f"a key cannot be read: {type(error).__name__}") from None
     if not isinstance(key.key, RSAPublicKey) or key.key.key_size < MIN_KEY_BITS:
         raise BadKeySet(f"a key has fewer than {MIN_KEY_BITS} bit")
+    if _is_weak(key.key.public_numbers().n):
+        raise BadKeySet("a key's modulus is even, or from a broken generator (ROCA, CVE-2017-15361); replace the key")
     return key
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+def _is_weak(modulus: int) -> bool:
+    """Even, or with the fingerprint of ROCA: modulo every small prime it is a power of 65537."""
+    return modulus % 2 == 0 or all(modulus % prime in powers for prime, powers in _powers_of_65537())
 
 
-_opener = urllib.request.build_opener(_NoRedirects)
+@cache
+def _powers_of_65537() -> list[tuple[int, frozenset[int]]]:
+    primes = [n for n in range(3, 168, 2) if all(n % divisor for divisor in range(3, n, 2))]
+    return [(prime, frozenset(pow(65_537, power, prime) for power in range(prime))) for prime in primes]
+
+
+def _check_members(member: Any) -> None:
+    """Raises BadKeySet unless these are the members of a public RSA key for signatures."""
+    if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
+        raise BadKeySet("a key has no 'kid'")
+    wanted = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None), "key_ops": (["verify"], None)}
+    for name, values in wanted.items():
+        if member.get(name) not in values:
+            raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
+    if not _PRIVATE.isdisjoint(member):
+        raise BadKeySet("a key is private: take it out and replace it at once")
 
 
 def fetch_jwks(url: str) -> bytes:
     """GET within FETCH_TIMEOUT_SECONDS in all, without redirects, at most MAX_JWKS_BYTES.
 
+    A socket's timeout starts anew with every byte, so a server that drips them would hold us for ever: a timer hangs
+    up on it instead.
+
     Raises:
-        OSError, HTTPException: no usable answer.
+        OSError: no usable answer.
     """
-    deadline = time.monotonic() + FETCH_TIMEOUT_SECONDS
-    body = b""
-    with _opener.open(url, timeout=FETCH_TIMEOUT_SECONDS) as response:
-        # read1 returns what one receive brings, so a server that drips bytes cannot hold us past the deadline.
-        while chunk := response.read1(65_536):
-            body += chunk
-            if len(body) > MAX_JWKS_BYTES or time.monotonic() > deadline:
-                raise OSError("the JWKS is too large or too slow")
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
+    late = threading.Event()
+    hang_up = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, [connection, late])
+    hang_up.start()
+    try:
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+        response = connection.getresponse()
+        body = response.read(MAX_JWKS_BYTES + 1)
+    except (HTTPException, ValueError, AttributeError) as error:  # http.client stumbles when we hang up
+        raise OSError("the answer is not whole") from error
+    finally:
+        hang_up.cancel()
+        connection.close()
+    if late.is_set() or response.status != HTTPStatus.OK or len(body) > MAX_JWKS_BYTES or response.length:
+        raise OSError("the answer is not a whole JWKS of a fitting size, in time")
     return body
+
+
+def _hang_up(connection: HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 #: Nobody is asked to wait longer than this, whatever is computed: clients give up on larger values.
 MAX_RETRY_AFTER_SECONDS = 120
 
-#: When to look again at a job that was just accepted, and at a queue that is full.
-POLL_AFTER_SECONDS = 1
-QUEUE_FULL_RETRY_SECONDS = 5
+#: A job is worth looking at this often, however long it is likely to take.
+MAX_POLL_SECONDS = 30
+
+#: When to come back to a full queue that no worker empties.
+QUEUE_FULL_RETRY_MS = 30_000
 
 #: What a client should wait before it repeats a request that met a broken dependency.
 UNAVAILABLE_RETRY_SECONDS = 2
@@ -46,7 +48,7 @@ def rate_headers(policy: RatePolicy, state: RateState) -> dict[str, str]:
     }
 
 
-def retry_after(milliseconds: float) -> dict[str, str]:
-    """``Retry-After`` in whole seconds, at least 1 and at most MAX_RETRY_AFTER_SECONDS (RFC 9110 section 10.2.3)."""
-    seconds = min(max(1, math.ceil(milliseconds / 1000)), MAX_RETRY_AFTER_SECONDS)
+def retry_after(milliseconds: float, at_most: int = MAX_RETRY_AFTER_SECONDS) -> dict[str, str]:
+    """``Retry-After`` in whole seconds, at least 1 and at most ``at_most`` (RFC 9110 section 10.2.3)."""
+    seconds = min(max(1, math.ceil(milliseconds / 1000)), at_most)
     return {"Retry-After": str(seconds)}

@@ -3,7 +3,7 @@
 import itertools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from chalice.app import Request, Response
@@ -21,6 +21,7 @@ def request_log(request: Request, next_handler: NextHandler) -> Response:
     """Outermost: give the answer its request id, and log it whatever it is."""
     cold_start = next(_requests) == 0
     learnt = begin_notes()
+    log.thread_safe_append_keys(request_id=request_id(request))
     started = time.perf_counter()
     response = next_handler(request)
     response.headers["X-Request-Id"] = request_id(request)
@@ -47,6 +48,17 @@ def problem_details(request: Request, next_handler: NextHandler) -> Response:
         return _answer(errors.InternalError(), request)
     refused = _chalice_error(response)
     return response if refused is None else _answer(refused, request)
+
+
+def known_routes(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
+    """Innermost: an event for a path that this build does not have is 404, where Chalice would raise KeyError."""
+
+    def check(request: Request, next_handler: NextHandler) -> Response:
+        if request.path not in routes:
+            raise errors.NotFound("There is no such route; GET /openapi.json lists them.")
+        return next_handler(request)
+
+    return check
 
 
 def request_id(request: Request) -> str:

@@ -29,6 +29,12 @@ class JobRequest(Closed):
     type: str
     input: Any
     priority: Priority = Field(default="normal", description="Who goes first when jobs wait.")
+    delay_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="Seconds before the job joins the queue; it may wait `ttl_seconds` from then.",
+    )
     ttl_seconds: int = Field(
         default=300, ge=10, le=86_400, description="Seconds the job may wait to be started before it expires."
     )
@@ -37,6 +43,16 @@ class JobRequest(Closed):
         max_length=16,
         description="Up to 16 pairs of your own, given back with the job.",
     )
+
+
+class RetryPolicy(BaseModel):
+    """How often a job is tried, and how far apart: exponential backoff with full jitter between these bounds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    attempts: int = Field(default=3, ge=1)
+    first_delay_ms: int = Field(default=2_000, ge=0)
+    longest_delay_ms: int = Field(default=60_000, ge=0)
 
 
 class Envelope(BaseModel):
@@ -59,6 +75,8 @@ class Envelope(BaseModel):
     metadata: dict[str, str]
     request_id: str
     traceparent: str
+    timeout_ms: int = Field(default=300_000, ge=1)
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
 
 
 class JobError(Closed):
@@ -84,10 +102,32 @@ class Job(Closed):
         description="A job not started by then becomes `expired`.", json_schema_extra={"format": "date-time"}
     )
     attempts: int = Field(default=0, ge=0, description="How often a worker has started it.")
+    position: int | None = Field(default=None, ge=1, description="Place in line while it waits; 1 is next.")
+    estimated_start_at: str | None = Field(
+        default=None,
+        description="From measured service times and living workers; null when nothing is known.",
+        json_schema_extra={"format": "date-time"},
+    )
     result: JsonValue = None
     error: JobError | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     request_id: str
+
+
+class BatchItem(Closed):
+    """The verdict on one job of a batch: its job (without a result; GET it), or the problem that kept it out."""
+
+    status: int = Field(description="202 when the job was stored, else the problem's status.")
+    job: Job | None = None
+    problem: dict[str, JsonValue] | None = None
+    retry_after: int | None = Field(default=None, ge=1, description="Seconds until another try can be of use.")
+
+
+class BatchVerdicts(Closed):
+    """One verdict per job, in the order sent."""
+
+    object: Literal["batch"] = "batch"
+    data: list[BatchItem]
 
 
 class JobPage(Closed):

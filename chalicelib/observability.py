@@ -17,7 +17,8 @@ log = Logger(service=SERVICE, level="INFO", log_uncaught_exceptions=False, log_r
 
 
 class Metric(StrEnum):
-    """Every metric. Dimensions: ``service``, and ``reason`` for refusals, ``route`` for latency."""
+    """Every metric. Dimensions: ``service``, and ``type`` for accepted jobs, ``reason`` for refusals, ``route`` for
+    latency."""
 
     JOBS_ACCEPTED = "JobsAccepted"
     JOBS_REPLAYED = "JobsReplayed"

@@ -1,20 +1,18 @@
 """The OpenAPI 3.0 document, generated from the models that validate. Served at ``/openapi.json``."""
 
 from collections.abc import Mapping
-from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import chalicelib
 from chalicelib import errors
+from chalicelib import openapi_parts as parts
+from chalicelib.body import MAX_BATCH_JOBS
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.job_types import JobType
-from chalicelib.models import Job, JobPage, Status
+from chalicelib.models import BatchVerdicts, Job, JobPage
 from chalicelib.openapi_schema import REF_TEMPLATE, Schema, to_openapi_30
-
-DEFAULT_PAGE, MAX_PAGE = 20, 100
-MAX_WAIT_SECONDS = 20
 
 #: Every operation may meet these.
 _ALWAYS: tuple[type[Problem], ...] = (errors.NotAcceptable, errors.InternalError, errors.Misconfigured)
@@ -24,6 +22,14 @@ _SIGNED_IN = (
     errors.InsufficientScope,
     errors.SigningKeysUnavailable,
     errors.QueueUnavailable,
+)
+
+
+_BODY_PROBLEMS = (
+    errors.MalformedRequest,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.InvalidJob,
 )
 
 
@@ -41,7 +47,7 @@ def document(job_types: Mapping[str, JobType], scope: str) -> Schema:
         "paths": _paths(job_types),
         "components": {
             "schemas": _schemas(job_types),
-            "headers": _HEADERS,
+            "headers": parts.HEADERS,
             "securitySchemes": {
                 "cognito": {
                     "type": "http",
@@ -67,16 +73,13 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
         },
         (
             *_SIGNED_IN,
-            errors.MalformedRequest,
-            errors.PayloadTooLarge,
-            errors.UnsupportedMediaType,
-            errors.InvalidJob,
+            *_BODY_PROBLEMS,
             errors.IdempotencyKeyReused,
             errors.RateLimited,
             errors.TooManyOpenJobs,
             errors.QueueFull,
         ),
-        parameters=[_IDEMPOTENCY_KEY, _TRACEPARENT],
+        parameters=[parts.IDEMPOTENCY_KEY, parts.TRACEPARENT],
     )
     submit["requestBody"] = {"required": True, "content": _json(_request_schema(job_types))}
     page = _operation(
@@ -84,7 +87,7 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
         "Your jobs, newest first",
         {"200": _ok("One page.", "JobPage")},
         (*_SIGNED_IN, errors.MalformedRequest),
-        parameters=_PAGE_PARAMETERS,
+        parameters=parts.PAGE_PARAMETERS,
     )
     look = _operation(
         "getJob",
@@ -94,7 +97,7 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
             "304": {"description": "Unchanged since that ETag."},
         },
         (*_SIGNED_IN, errors.NotFound, errors.MalformedRequest),
-        parameters=[_PREFER, _IF_NONE_MATCH],
+        parameters=[parts.PREFER, parts.IF_NONE_MATCH],
     )
     cancel = _operation(
         "cancelJob",
@@ -102,6 +105,14 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
         {"200": _ok("The job as it now stands.", "Job")},
         (*_SIGNED_IN, errors.NotFound),
     )
+    batch = _operation(
+        "createBatch",
+        "Queue up to 100 jobs; one verdict each, in order",
+        {"200": _ok("The verdicts.", "BatchVerdicts")},
+        (*_SIGNED_IN, *_BODY_PROBLEMS),
+        parameters=[parts.IDEMPOTENCY_KEY, parts.TRACEPARENT],
+    )
+    batch["requestBody"] = {"required": True, "content": _json(_ref("Batch"))}
     secured: Schema = {"security": [{"cognito": []}]}
     return {
         "/health": {
@@ -124,7 +135,8 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
             )
         },
         "/v1/jobs": {"post": submit | secured, "get": page | secured},
-        "/v1/jobs/{job_id}": {"parameters": [_JOB_ID], "get": look | secured, "delete": cancel | secured},
+        "/v1/jobs/batch": {"post": batch | secured},
+        "/v1/jobs/{job_id}": {"parameters": [parts.JOB_ID], "get": look | secured, "delete": cancel | secured},
     }
 
 
@@ -184,102 +196,16 @@ def _request_schema(job_types: Mapping[str, JobType]) -> Schema:
 def _schemas(job_types: Mapping[str, JobType]) -> Schema:
     requests: list[type[BaseModel]] = [job_type.request_model for job_type in job_types.values()]
     _, inputs = models_json_schema([(model, "validation") for model in requests], ref_template=REF_TEMPLATE)
-    _, outputs = models_json_schema([(model, "serialization") for model in (Job, JobPage)], ref_template=REF_TEMPLATE)
-    models: Schema = to_openapi_30(inputs["$defs"] | outputs["$defs"])
-    return models | {"Problem": _PROBLEM, "Health": _HEALTH, "Readiness": _READINESS}
-
-
-_STRING: Schema = {"type": "string"}
-_WHOLE: Schema = {"type": "integer", "minimum": 0}
-
-_PROBLEM: Schema = {
-    "type": "object",
-    "description": "RFC 9457 problem details.",
-    "required": ["type", "title", "status", "instance"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": _STRING,
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": _STRING,
-        "instance": {"type": "string", "description": "The request id."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": _STRING, "detail": _STRING},
-            },
-        },
-        "violated-policies": {"type": "array", "items": _STRING},
-    },
-}
-_HEALTH: Schema = {
-    "type": "object",
-    "required": ["status", "version", "function_version"],
-    "properties": {
-        "status": {"type": "string", "enum": ["ok"]},
-        "version": _STRING,
-        "function_version": _STRING,
-    },
-}
-_DEPENDENCY: Schema = {
-    "type": "object",
-    "required": ["ok", "latency_ms"],
-    "properties": {"ok": {"type": "boolean"}, "latency_ms": {"type": "number", "minimum": 0}},
-}
-_READINESS: Schema = {
-    "type": "object",
-    "required": ["redis", "jwks"],
-    "properties": {"redis": _DEPENDENCY, "jwks": _DEPENDENCY},
-}
-
-_HEADERS: Schema = {
-    name: {"description": description, "schema": schema}
-    for name, description, schema in (
-        ("X-Request-Id", "Id of this request, in every answer and log line.", _STRING),
-        ("Location", "Where the job is.", _STRING),
-        ("Retry-After", "Seconds until asking again can be of use.", _WHOLE),
-        ("RateLimit-Policy", "Your quota (draft-ietf-httpapi-ratelimit-headers).", _STRING),
-        ("RateLimit", "Jobs you may send now (`r`) and seconds until the burst is whole (`t`).", _STRING),
-        ("Idempotency-Replayed", "`true` when this key was seen before: no second job was made.", _STRING),
-        ("ETag", "Changes when the job changes.", _STRING),
-        ("Preference-Applied", "The `wait` that was honoured.", _STRING),
+    _, outputs = models_json_schema(
+        [(model, "serialization") for model in (Job, JobPage, BatchVerdicts)], ref_template=REF_TEMPLATE
     )
-}
-
-
-def _parameter(place: str, name: str, description: str, schema: Schema, required: bool = False) -> Schema:
-    return {"in": place, "name": name, "description": description, "schema": schema, "required": required}
-
-
-_JOB_ID = _parameter(
-    "path",
-    "job_id",
-    "As `POST /v1/jobs` gave it.",
-    {"type": "string", "pattern": "^job_[0-9a-f]{32}$"},
-    required=True,
-)
-_IDEMPOTENCY_KEY = _parameter(
-    "header",
-    "Idempotency-Key",
-    "A quoted string (RFC 8941) or a bare token; the same key gives the same job.",
-    {"type": "string", "pattern": r'^([A-Za-z0-9._~:-]{1,255}|"[A-Za-z0-9._~:-]{1,255}")$'},
-)
-_TRACEPARENT = _parameter("header", "traceparent", "W3C trace context; travels with the job.", _STRING)
-_PREFER = _parameter(
-    "header",
-    "Prefer",
-    f"`wait=N`: hold the answer up to N seconds, at most {MAX_WAIT_SECONDS}.",
-    {"type": "string", "pattern": r"^wait=\d{1,4}$"},
-)
-_IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag seen before.", _STRING)
-_PAGE_PARAMETERS = [
-    _parameter(
-        "query",
-        "limit",
-        "Jobs a page.",
-        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-    ),
-    _parameter("query", "status", "Only jobs in this state.", {"type": "string", "enum": list(get_args(Status))}),
-    _parameter("query", "cursor", "`next_cursor` of the page before.", _STRING),
-]
+    models: Schema = to_openapi_30(inputs["$defs"] | outputs["$defs"])
+    batch = {
+        "type": "object",
+        "required": ["jobs"],
+        "additionalProperties": False,
+        "properties": {
+            "jobs": {"type": "array", "minItems": 1, "maxItems": MAX_BATCH_JOBS, "items": _request_schema(job_types)}
+        },
+    }
+    return models | {"Batch": batch, "Problem": parts.PROBLEM, "Health": parts.HEALTH, "Readiness": parts.READINESS}

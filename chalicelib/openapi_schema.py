@@ -6,6 +6,15 @@ type Schema = dict[str, Any]
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 
+#: Keywords that 3.0 lacks and that say nothing a reader misses.
+_DROPPED = frozenset({"$defs", "propertyNames", "discriminator", "examples", "prefixItems", "patternProperties"})
+#: Keywords whose values are values, not schemas.
+_VALUES = frozenset({"default", "enum", "example", "required", "const"})
+
+_NULL: Schema = {"type": "null"}
+#: What takes null and nothing else: in 3.0 ``nullable`` widens only a ``type`` that stands beside it.
+_ONLY_NULL: Schema = {"type": "string", "enum": [None], "nullable": True}
+
 
 def to_openapi_30(schema: Any) -> Any:
     """The same schema with ``null`` as ``nullable``, ``const`` as a one-element ``enum``, and boolean exclusives."""
@@ -13,14 +22,36 @@ def to_openapi_30(schema: Any) -> Any:
         return [to_openapi_30(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    converted = {name: to_openapi_30(value) for name, value in schema.items() if name not in _DROPPED}
-    for rule in (_const, _nullable, _exclusive, _reference):
-        converted = rule(converted)
+    converted = {name: _member(name, value) for name, value in schema.items() if name not in _DROPPED}
+    for rule in (_example, _tuple, _pattern_properties):
+        converted |= rule(schema)
+    for rewrite in (_const, _nullable, _exclusive, _reference):
+        converted = rewrite(converted)
     return converted
 
 
-#: Keywords that 3.0 lacks and that say nothing a reader misses.
-_DROPPED = frozenset({"$defs", "propertyNames", "discriminator"})
+def _member(name: str, value: Any) -> Any:
+    if name in _VALUES:
+        return value
+    if name == "properties":
+        return {field: to_openapi_30(inner) for field, inner in value.items()}
+    return to_openapi_30(value)
+
+
+def _example(schema: Schema) -> Schema:
+    return {"example": schema["examples"][0]} if schema.get("examples") else {}
+
+
+def _tuple(schema: Schema) -> Schema:
+    """3.0 cannot say which item stands where: any of the items' schemas, that many of them."""
+    items = schema.get("prefixItems")
+    return {} if items is None else {"items": {"anyOf": to_openapi_30(items)}}
+
+
+def _pattern_properties(schema: Schema) -> Schema:
+    """3.0 cannot say which names go with which schema: any of them."""
+    patterns = schema.get("patternProperties")
+    return {} if patterns is None else {"additionalProperties": {"anyOf": to_openapi_30(list(patterns.values()))}}
 
 
 def _const(schema: Schema) -> Schema:
@@ -31,15 +62,15 @@ def _const(schema: Schema) -> Schema:
 
 def _nullable(schema: Schema) -> Schema:
     choices = schema.get("anyOf")
-    if not isinstance(choices, list) or {"type": "null"} not in choices:
+    if not isinstance(choices, list) or _NULL not in choices:
         return schema
-    others = [choice for choice in choices if choice != {"type": "null"}]
+    others = [choice for choice in choices if choice != _NULL]
     rest = {name: value for name, value in schema.items() if name != "anyOf"}
-    if len(others) > 1:
-        return rest | {"anyOf": others, "nullable": True}
-    only = others[0]
-    # A $ref swallows its neighbours in 3.0, so what stands beside it is wrapped.
-    return rest | ({"allOf": [only]} if "$ref" in only else only) | {"nullable": True}
+    only = others[0] if len(others) == 1 else {}
+    if "type" not in only:
+        return rest | {"anyOf": [*others, _ONLY_NULL]}
+    enum = {"enum": [*only["enum"], None]} if "enum" in only else {}
+    return rest | only | enum | {"nullable": True}
 
 
 def _exclusive(schema: Schema) -> Schema:
@@ -51,6 +82,7 @@ def _exclusive(schema: Schema) -> Schema:
 
 
 def _reference(schema: Schema) -> Schema:
+    """A ``$ref`` swallows its neighbours in 3.0, so what stands beside one is wrapped."""
     if "$ref" not in schema or len(schema) == 1:
         return schema
     rest = {name: value for name, value in schema.items() if name != "$ref"}

@@ -14,12 +14,15 @@ def fetch_secret(name: str) -> str:
         ParameterUnavailable: it does not exist, or the role may not read it.
     """
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer = boto3.client("ssm").get_parameter(Name=name, WithDecryption=True)
+        patience = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+        answer = boto3.client("ssm", config=patience).get_parameter(Name=name, WithDecryption=True)
     except (BotoCoreError, ClientError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+        answered = getattr(error, "response", None) or {}
+        code = answered.get("Error", {}).get("Code", type(error).__name__)
         raise ParameterUnavailable(
             f"REDIS_URL_PARAMETER: the SSM parameter {name!r} cannot be read ({code}); check that it exists in this "
             "region and that the function's role has ssm:GetParameter on it and kms:Decrypt on its key"

@@ -4,6 +4,7 @@ All keys of one queue share the hash tag ``{queue}``, so that one script may tou
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from chalicelib.models import Priority
@@ -13,8 +14,12 @@ GROUP = "workers"
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
+#: Streams per priority. A caller's job goes to a lane by how many open jobs the caller has: none, up to 3, up to 15,
+#: more (``admit.lua``). So its first job never stands behind another caller's hundredth.
+LANES = 4
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class QueueKeys:
     """The keys of one queue."""
 
@@ -23,14 +28,34 @@ class QueueKeys:
     def _key(self, *parts: str) -> str:
         return ":".join((f"lr:{{{self.queue}}}", *parts))
 
-    def stream(self, priority: Priority) -> str:
+    def stream(self, priority: Priority, lane: int) -> str:
         """Stream of waiting and leased jobs; each entry has ``id`` and ``job``, the envelope as JSON."""
-        return self._key("jobs", priority)
+        return self._key("jobs", priority, str(lane))
 
-    @property
+    @cached_property
     def streams(self) -> list[str]:
-        """All streams, in the order in which they are claimed."""
-        return [self.stream(priority) for priority in PRIORITIES]
+        """All streams: the lanes of high, of normal, of low. Scripts and records name a stream by its place here."""
+        return [self.stream(priority, lane) for priority in PRIORITIES for lane in range(LANES)]
+
+    @cached_property
+    def scheduled(self) -> str:
+        """Sorted set: ids of delayed and retrying jobs by due time (ms); their records hold the envelopes."""
+        return self._key("scheduled")
+
+    @cached_property
+    def dead(self) -> str:
+        """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``at``."""
+        return self._key("dead")
+
+    @cached_property
+    def flow(self) -> str:
+        """Hash of counters: jobs ``added`` to and ``left`` each stream's line, service time, living workers' slots."""
+        return self._key("flow")
+
+    @cached_property
+    def workers(self) -> str:
+        """Sorted set: ``<concurrency> <consumer>`` of each living worker by when it was last heard of."""
+        return self._key("workers")
 
     def job(self, job_id: str) -> str:
         """Hash: the job's record."""

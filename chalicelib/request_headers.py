@@ -83,16 +83,26 @@ def traceparent(value: str | None) -> str:
 
 
 def require_json_acceptable(values: list[str]) -> None:
-    """Raises NotAcceptable unless some media range in ``Accept`` takes JSON (RFC 9110 section 12.5.1)."""
-    ranges = [part.strip() for part in ",".join(values).split(",") if part.strip()]
-    if ranges and not any(_takes_json(media_range) for media_range in ranges):
+    """Raises NotAcceptable unless ``Accept`` takes JSON; its most specific range decides (RFC 9110 section 12.5.1)."""
+    wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
+    decisive = next((wishes[essence] for essence in _JSON_RANGES if essence in wishes), not wishes)
+    if not decisive:
         raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or leave Accept away.")
 
 
-def _takes_json(media_range: str) -> bool:
+_JSON_RANGES = ("application/json", "application/problem+json", "application/*", "*/*")
+
+
+def _wish(media_range: str) -> tuple[str, bool]:
+    """A media range, and whether it is wanted: ``q=0`` says that it is not."""
     essence, *parameters = (part.strip().lower() for part in media_range.split(";"))
-    refused = any(_QUALITY_ZERO.fullmatch(parameter) for parameter in parameters)
-    return not refused and essence in {"application/json", "application/*", "*/*", "application/problem+json"}
+    return essence, not any(_QUALITY_ZERO.fullmatch(parameter) for parameter in parameters)
+
+
+def etag_matches(condition: str | None, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this ETag (RFC 9110 section 13.1.2): weakly compared, and ``*`` is any."""
+    named = [part.strip().removeprefix("W/") for part in (condition or "").split(",")]
+    return etag.removeprefix("W/") in named or named == ["*"]
 
 
 def page_size(query: dict[str, Any], default: int, maximum: int) -> int:

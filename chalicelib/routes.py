@@ -7,25 +7,16 @@ from typing import Any
 from chalice.app import Blueprint, Request, Response
 
 import chalicelib
-from chalicelib import gateway, limits, openapi, request_headers, wiring
-from chalicelib.admission import Admission, Submission, accepted_job
+from chalicelib import batches, gateway, openapi, openapi_parts, request_headers, verdicts, wiring
+from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
-from chalicelib.body import parse_job
-from chalicelib.errors import (
-    IdempotencyKeyReused,
-    NotFound,
-    Problem,
-    QueueFull,
-    QueueUnavailable,
-    RateLimited,
-    SigningKeysUnavailable,
-    TooManyOpenJobs,
-)
+from chalicelib.body import parse_batch, parse_job
+from chalicelib.errors import NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.job_pages import Cursor
 from chalicelib.job_queue import new_job_id
 from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
-from chalicelib.observability import Metric, emit, notes
+from chalicelib.observability import notes
 from chalicelib.wiring import Services
 
 routes = Blueprint(__name__)
@@ -67,21 +58,28 @@ def create_job() -> Response:
     """Queue a job."""
     parts, principal = _guard()
     request = _request()
-    job, job_type = parse_job(_bytes(request), request_headers.one_header(request, "content-type"), parts.job_types)
-    if job_type.scope:
-        principal.require(job_type.scope)
-    trace = request_headers.traceparent(request.headers.get("traceparent"))
-    submission = Submission(
-        job_id=new_job_id(),
-        request=job,
-        queue=parts.queue_of(job_type),
-        owner=principal.owner,
-        request_id=request_id(request),
-        traceparent=trace,
-        idempotency_key=request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key")),
-    )
-    notes().trace_id = trace.split("-")[1]
-    return _admitted(parts, submission, parts.queue.submit(submission))
+    job = parse_job(_bytes(request), request_headers.one_header(request, "content-type"), parts.job_types)
+    principal.require(job.job_type.scope)
+    key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
+    new = NewJob(new_job_id(), job.request, job.job_type, key)
+    queue = parts.queue.keys(parts.queue_of(job.job_type))
+    (outcome,) = verdicts.submit(parts, Submission([new], queue, _caller(request, principal)))
+    if isinstance(outcome, Problem):
+        raise outcome
+    notes().job_id = outcome.job.id
+    # The path as the caller sees it, API Gateway's stage or base path included.
+    location = f"{request.context['path'].rstrip('/')}/{outcome.job.id}"
+    return _json(outcome.job.model_dump_json(), 202, outcome.headers | {"Location": location})
+
+
+@routes.route("/v1/jobs/batch", methods=["POST"], **_guarded)
+def create_batch() -> Response:
+    """Queue up to 100 jobs; one verdict each, in order."""
+    parts, principal = _guard()
+    request = _request()
+    jobs = parse_batch(_bytes(request), request_headers.one_header(request, "content-type"), parts.job_types)
+    key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
+    return _json(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
 
 
 @routes.route("/v1/jobs", methods=["GET"], **_guarded)
@@ -89,7 +87,7 @@ def list_jobs() -> Response:
     """The caller's jobs, newest first."""
     parts, principal = _guard()
     query = request_headers.single_query(_request(), frozenset({"limit", "status", "cursor"}))
-    limit = request_headers.page_size(query, openapi.DEFAULT_PAGE, openapi.MAX_PAGE)
+    limit = request_headers.page_size(query, openapi_parts.DEFAULT_PAGE, openapi_parts.MAX_PAGE)
     after = Cursor.decode(query["cursor"]) if "cursor" in query else None
     jobs, last = parts.queue.page(principal.owner, limit, request_headers.wanted_status(query), after)
     page = JobPage(data=jobs, has_more=last is not None, next_cursor=last.encode() if last else None)
@@ -101,13 +99,15 @@ def get_job(job_id: str) -> Response:
     """One job; with ``Prefer: wait=N`` as soon as it is final, or after N seconds."""
     parts, principal = _guard()
     request = _request()
-    wait = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), openapi.MAX_WAIT_SECONDS)
+    wait = request_headers.preferred_wait(
+        request_headers.header_values(request, "prefer"), openapi_parts.MAX_WAIT_SECONDS
+    )
     job = _wait_for(parts, principal, job_id, _affordable(request, wait or 0))
     body = job.model_dump_json()
-    headers = {"ETag": f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'}
+    headers = {"ETag": _etag(job)}
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
-    if headers["ETag"] in (request.headers.get("if-none-match") or ""):
+    if request_headers.etag_matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response("", _NO_STORE | headers, 304)
     return _json(body, headers=headers)
 
@@ -135,46 +135,10 @@ def _guard() -> tuple[Services, Principal]:
     return parts, principal
 
 
-def _admitted(parts: Services, submission: Submission, admission: Admission) -> Response:
-    """The 202 of a stored job, or the problem that says why it was not stored."""
-    headers = limits.rate_headers(parts.rate, admission.rate)
-    if admission.verdict == "accepted":
-        emit(Metric.JOBS_ACCEPTED, 1, type=submission.request.type)
-        return _accepted(accepted_job(submission, admission.created_at), headers)
-    if admission.verdict == "replayed":
-        emit(Metric.JOBS_REPLAYED, 1)
-        first = parts.queue.look(submission.owner, admission.job_id)
-        if first is None:  # records outlive their keys, so this is a write that a failover lost half of
-            raise QueueUnavailable("The first job sent with this key cannot be read.", headers=limits.retry_after(1000))
-        return _accepted(first, headers | {"Idempotency-Replayed": "true"})
-    raise _refusal(parts, admission, headers)
-
-
-def _accepted(job: Job, headers: dict[str, str]) -> Response:
-    notes().job_id = job.id
-    # The path as the caller sees it, API Gateway's stage or base path included.
-    here = _request().context["path"].rstrip("/")
-    headers |= {"Location": f"{here}/{job.id}"} | limits.retry_after(limits.POLL_AFTER_SECONDS * 1000)
-    return _json(job.model_dump_json(), 202, headers)
-
-
-def _refusal(parts: Services, admission: Admission, headers: dict[str, str]) -> Problem:
-    wait = headers | limits.retry_after(admission.wait_ms)
-    match admission.verdict:
-        case "reused":
-            return IdempotencyKeyReused(
-                "This Idempotency-Key was sent before with another body; use a new key.", headers=headers
-            )
-        case "rate":
-            detail = f"You may send {parts.rate.per_minute} jobs a minute, {parts.rate.burst} of them at once."
-            return RateLimited(detail, headers=wait, violated_policies=[limits.RATE_POLICY])
-        case "open":
-            cap = parts.settings.router_open_jobs_cap
-            detail = f"You have {cap} unfinished jobs, which is the most; cancel some or let them finish."
-            return TooManyOpenJobs(detail, headers=wait, violated_policies=[limits.OPEN_JOBS_POLICY])
-        case _:
-            full = headers | limits.retry_after(limits.QUEUE_FULL_RETRY_SECONDS * 1000)
-            return QueueFull("The queue holds as many jobs as it may; nothing was stored.", headers=full)
+def _caller(request: Request, principal: Principal) -> Caller:
+    trace = request_headers.traceparent(request.headers.get("traceparent"))
+    notes().trace_id = trace.split("-")[1]
+    return Caller(principal.owner, request_id(request), trace)
 
 
 def _wait_for(parts: Services, principal: Principal, job_id: str, seconds: float) -> Job:
@@ -201,6 +165,12 @@ def _affordable(request: Request, seconds: int) -> float:
 def _bytes(request: Request) -> bytes:
     body = request.raw_body
     return body.encode() if isinstance(body, str) else body
+
+
+def _etag(job: Job) -> str:
+    """Changes when the job changes. Weak, since the estimate moves with every look and is left out."""
+    lasting = job.model_copy(update={"estimated_start_at": None}).model_dump_json()
+    return f'W/"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
 
 
 def _found(job: Job | None) -> Job:

@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from chalicelib.redis_url import check_redis_url
+
 #: Variables with these prefixes are ours: one that Settings does not know is a typing error.
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
 
@@ -51,17 +53,23 @@ def _split_commas(value: object) -> object:
 
 
 def _is_redis_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise ValueError("must look like redis://host:6379/0, or rediss://user:password@host:6379/0 with TLS")
+    check_redis_url(value.get_secret_value())
     return value
 
 
 def _is_https(value: str) -> str:
-    parts = urlsplit(value)
-    if not parts.hostname or (parts.scheme != "https" and parts.hostname not in LOOPBACK_HOSTS):
+    if not _is_usable(value):
         raise ValueError("must be an https URL (http only on this machine's loopback)")
     return value
+
+
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        schemes = ("https", "http") if parts.hostname in LOOPBACK_HOSTS else ("https",)
+        return bool(parts.hostname) and parts.port != 0 and parts.scheme in schemes
+    except ValueError:
+        return False
 
 
 def _is_key_source(value: str) -> str:

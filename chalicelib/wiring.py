@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from chalicelib.admission import QueuePolicy
 from chalicelib.auth import TokenVerifier
@@ -19,6 +20,7 @@ from chalicelib.limits import RatePolicy
 from chalicelib.observability import log
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
 from chalicelib.redis_client import RedisClient, connect
+from chalicelib.redis_url import BadRedisURL, check_redis_url
 from chalicelib.settings import Settings, SettingsError, Surface
 
 
@@ -97,7 +99,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
-        queue=JobQueue(RedisClient(connect(_redis_url(settings))), policy, queues),
+        queue=JobQueue(RedisClient(partial(connect, _redis_url(settings))), policy, queues),
         rate=rate,
         job_types=job_types,
     )
@@ -106,7 +108,12 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
 def _redis_url(settings: Settings) -> str:
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
-    return fetch_secret(settings.redis_url_parameter or "")  # Settings wants exactly one of the two
+    name = settings.redis_url_parameter or ""  # Settings wants exactly one of the two
+    try:
+        return check_redis_url(fetch_secret(name))
+    except BadRedisURL as error:
+        explanation = f"REDIS_URL_PARAMETER: the SSM parameter {name!r} holds no Redis URL; {error}"
+        raise ParameterUnavailable(explanation) from None
 
 
 def _build_or_explain(environ: Mapping[str, str]) -> Services:

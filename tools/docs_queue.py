@@ -2,34 +2,49 @@
 
 import inspect
 import itertools
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from chalicelib.queue_keys import QueueKeys
 from tools.markdown import code, first_sentence, table
 
 _ROOT = Path(__file__).parent.parent
 FOLDERS = ("chalicelib/lua", "worker/lua")
-#: Put in front of every other script; has no ``KEYS`` of its own.
-SHARED = "record.lua"
+#: Put in front of other scripts, never run by themselves.
+SHARED = frozenset({"record.lua", "lease.lua"})
 
-_PLACEHOLDERS = {"priority": "<priority>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
+_PLACEHOLDERS = {"priority": "<priority>", "lane": "<lane>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
+#: How the docstring of a key begins.
+_TYPE_AND_CONTENT = re.compile(r"(String|Hash|Stream|Sorted set)(?:: | of )(.*?)\.?")
 
 
 def keys() -> str:
     """Every key that ``QueueKeys`` names, with its docstring as type and content."""
-    rows = [_key(name) for name, member in vars(QueueKeys).items() if inspect.isfunction(member) and _is_public(name)]
-    return table(("Key", "Type", "Holds"), rows)
+    return table(("Key", "Type", "Holds"), _rows())
 
 
-def _is_public(name: str) -> bool:
-    return not name.startswith("_")
+def _rows() -> Iterator[tuple[str, str, str]]:
+    example = QueueKeys("<queue>")
+    for name, member in vars(QueueKeys).items():
+        if inspect.isfunction(member) and not name.startswith("_"):
+            yield _row(_example_of(getattr(example, name)), member)
+        elif isinstance(member, cached_property) and isinstance(key := getattr(example, name), str):
+            yield _row(key, member.func)
 
 
-def _key(name: str) -> tuple[str, str, str]:
-    build = getattr(QueueKeys("<queue>"), name)
-    arguments = [_PLACEHOLDERS[parameter] for parameter in inspect.signature(build).parameters]
-    kind, _, holds = first_sentence(build.__doc__).partition(": " if ":" in (build.__doc__ or "") else " of ")
-    return code(build(*arguments)), kind.lower(), holds.removesuffix(".")
+def _example_of(build: Callable[..., str]) -> str:
+    return build(*(_PLACEHOLDERS[parameter] for parameter in inspect.signature(build).parameters))
+
+
+def _row(key: str, described: Callable[..., Any]) -> tuple[str, str, str]:
+    words = _TYPE_AND_CONTENT.fullmatch(first_sentence(described.__doc__))
+    if words is None:
+        name = described.__qualname__
+        raise ValueError(f"{name}: its docstring begins with none of 'String', 'Hash', 'Stream', 'Sorted set'")
+    return code(key), words[1].lower(), words[2]
 
 
 def scripts() -> str:
@@ -40,12 +55,13 @@ def scripts() -> str:
 def script_files() -> list[Path]:
     """Every script that is run, the router's first."""
     found = [path for folder in FOLDERS for path in sorted((_ROOT / folder).glob("*.lua"))]
-    return [path for path in found if path.name != SHARED]
+    return [path for path in found if path.name not in SHARED]
 
 
 def top_comment(path: Path) -> str:
-    """The comment that a script begins with, without its dashes."""
-    lines = itertools.takewhile(lambda line: line.startswith("--"), path.read_text(encoding="utf-8").splitlines())
+    """The comment that a script begins with, behind its ``#!lua`` line, without its dashes."""
+    _, *source = path.read_text(encoding="utf-8").splitlines()
+    lines = itertools.takewhile(lambda line: line.startswith("--"), source)
     return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
 
 

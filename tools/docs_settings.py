@@ -2,7 +2,7 @@
 
 import textwrap
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import annotated_types
@@ -38,13 +38,25 @@ An empty variable counts as unset. A value that is refused, or a variable that b
 ¹ Read when Chalice packages the app, too: {packaging}
 shape the API itself (authorizer, scope, `OPTIONS` methods), so changing one takes a new deployment of the API.
 
+What a Redis URL may look like, for the function and for the worker: [operations.md](operations.md#redis).
+
 ## The worker
 
 `python -m worker` takes options, and where an option is not given the environment variable beside it.
 `python -m worker --help` shows the same list.
 
 {worker}
+
+### Commands
+
+Without a command the worker works its queue. The others ask one thing and end; each takes `--redis-url` and `--queue`,
+and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows what they answer.
+
+{commands}
 """
+
+#: The worker says itself that it wants this one, since its commands share the option.
+_REQUIRED = "redis_url"
 
 
 def page() -> str:
@@ -53,6 +65,7 @@ def page() -> str:
         settings=_settings_table(),
         packaging=_and([code(name) for name in read_at_packaging()]),
         worker=_worker_table(),
+        commands=table(("Command", "What it does"), _commands(worker_command, "python -m worker")),
     )
 
 
@@ -174,24 +187,52 @@ def _env_note(field: FieldInfo) -> str:
     return ""
 
 
+def worker_options() -> list[click.Option]:
+    """What a worker that works its queue can be told."""
+    return [option for option in worker_command.params if isinstance(option, click.Option)]
+
+
 def _worker_table() -> str:
     rows = [
         (
             code(option.opts[0]),
             code(str(option.envvar)),
             _worker_default(option),
+            _worker_bounds(option),
             option.help or "",
         )
-        for option in worker_command.params
-        if isinstance(option, click.Option)
+        for option in worker_options()
     ]
-    return table(("Option", "Variable", "Default", "Meaning"), rows)
+    return table(("Option", "Variable", "Default", "Bounds", "Meaning"), rows)
 
 
 def _worker_default(option: click.Option) -> str:
-    if option.required:
+    if option.name == _REQUIRED:
         return "**required**"
-    return code(str(option.default)) if option.show_default else "unset"
+    default = option.to_info_dict()["default"]
+    return "unset" if default is None else code(str(default))
+
+
+def _worker_bounds(option: click.Option) -> str:
+    kind = option.type
+    return f"{kind.min:,} to {kind.max:,}" if isinstance(kind, click.IntRange) else ""
+
+
+def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
+    """Usage and purpose of every command."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{called} {name}")
+        else:
+            yield code(" ".join((called, name, *_usage(command)))), command.get_short_help_str(200)
+
+
+def _usage(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            yield parameter.make_metavar(click.Context(command))
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            yield f"[{parameter.opts[0]}]"
 
 
 def _and(words: list[str]) -> str:

@@ -1,6 +1,8 @@
-"""``docs/errors.md`` and the tables of routes and metrics."""
+"""``docs/errors.md`` and the tables of routes, metrics and import layers."""
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from chalicelib import openapi
@@ -9,6 +11,8 @@ from chalicelib.job_types import JOB_TYPES
 from chalicelib.observability import Metric
 from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, first_sentence, table
+
+_PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 _ERRORS_PAGE = """# Errors
 
@@ -74,3 +78,16 @@ def metrics() -> str:
     """
     rows = [(code(metric.value), *METRICS[metric]) for metric in Metric]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
+
+
+def layers() -> str:
+    """The import layers of every package, from the highest down, as import-linter checks them."""
+    contracts = tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    pictures = [_picture(contract) for contract in contracts if contract["type"] == "layers"]
+    return "\n\n".join(pictures)
+
+
+def _picture(contract: Mapping[str, Any]) -> str:
+    """One package's layers, a line each."""
+    modules = [layer.replace(" | ", "   ") for layer in contract["layers"]]
+    return "\n".join([f"{code(contract['containers'][0])}:", "", "```text", *modules, "```"])

@@ -1,10 +1,12 @@
 """The consumer: takes jobs from the queue, has a backend work them, writes the results. Runs beside the GPU.
 
-Read from the bottom up; imports point downwards only::
+Read from the bottom up; imports point downwards only (import-linter proves it)::
 
-    cli                        python -m worker: options, signals
-    consumer   health_probe    the loop: claim, work, renew, finish
-    work_queue                 the worker side of the queue: claims, leases, final states (lua/ beside it)
-    openai_backend   handlers  what does the work
-    outcomes                   how a handler says that a job failed
+    cli                           python -m worker: options, signals
+    health_probe   operations_cli    GET /health · stats and dead letters for operators
+    consumer   operations         the loop: claim, sweep, promote, stop · what an operator asks of a queue
+    job_run                       one job: start, work, keep the lease, write the outcome
+    work_queue                    the worker side of the queue (lua/ beside it)
+    openai_backend   handlers     what does the work
+    outcomes   backoff            how a handler says that a job failed · how long to wait
 """

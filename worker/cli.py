@@ -1,134 +1,112 @@
-"""``python -m worker``: options, signals, and the parts put together."""
+"""``python -m worker``: options, signals, and the parts put together. Without a command it works the queue."""
 
 import asyncio
 import os
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from worker import health_probe
-from worker.consumer import IDLE_WAIT_MS, Consumer
-from worker.handlers import BadHandler, Handler, load_handler
+from chalicelib.redis_url import BadRedisURL
+from worker import health_probe, operations_cli
+from worker.cli_options import option, queue_options
+from worker.connection import connect
+from worker.consumer import Consumer
+from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
+from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
-from worker.work_queue import WorkQueue
+from worker.work_queue import MAX_DEATHS, WorkQueue
 
-#: Longer than the longest command, the idle wait.
-SOCKET_TIMEOUT_SECONDS = IDLE_WAIT_MS / 1000 + 4
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line and the environment say."""
-
-    redis_url: str
-    queue: str
-    concurrency: int
-    health_port: int | None
-    health_host: str
-    handler: str | None
-    backend: str | None
-    model: str | None
-
-
-def _redis_url(_: click.Context, __: click.Parameter, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise click.BadParameter("wants redis://host:6379/0, or rediss://user:password@host:6379/0 with TLS.")
-    return value
+_RUN_OPTIONS = [
+    option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
+    option("--backend", metavar="URL", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
+    option("--model", help="Model's name on that server."),
+    option("--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), default=1, help="Jobs at a time."),
+    option(
+        "--lease-seconds",
+        type=click.IntRange(3, 3600),
+        default=30,
+        help="Silence after which this worker's jobs are given to others.",
+    ),
+    option(
+        "--max-deaths",
+        type=click.IntRange(1, 100),
+        default=MAX_DEATHS,
+        help="Workers that a job may kill before it goes to the dead letters.",
+    ),
+    option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health on this port."),
+    option("--health-host", default="127.0.0.1", help="Address for it."),
+]
 
 
-@click.command()
-@click.option(
-    "--redis-url",
-    envvar="REDIS_URL",
-    required=True,
-    callback=_redis_url,
-    help="Set REDIS_URL rather than this: process lists show options.",
-)
-@click.option("--queue", envvar="WORKER_QUEUE", default="tinyllama", show_default=True, help="Queue to work.")
-@click.option(
-    "--handler",
-    envvar="WORKER_HANDLER",
-    metavar="MODULE:FUNCTION",
-    help="Python callable that does the work.",
-)
-@click.option(
-    "--backend",
-    envvar="WORKER_BACKEND",
-    metavar="URL",
-    help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
-)
-@click.option("--model", envvar="WORKER_MODEL", help="Model's name on that server.")
-@click.option(
-    "--concurrency",
-    envvar="WORKER_CONCURRENCY",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Jobs at a time.",
-)
-@click.option(
-    "--health-port",
-    envvar="WORKER_HEALTH_PORT",
-    type=click.IntRange(0, 65535),
-    help="Answer GET /health on this port.",
-)
-@click.option(
-    "--health-host",
-    envvar="WORKER_HEALTH_HOST",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address for it.",
-)
-def main(**given: object) -> None:
-    """Work the jobs of a queue until SIGTERM, then finish what was begun and end."""
-    options = Options(**given)  # type: ignore[arg-type]
-    if bool(options.handler) == bool(options.backend):
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in reversed(_RUN_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@queue_options(required=False)
+@_run_options
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:
+    """Work the jobs of a queue until SIGTERM, then finish what was begun and end.
+
+    REDIS_URL says where the queue is: redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not options["redis_url"]:
+        raise click.UsageError("set REDIS_URL, such as redis://127.0.0.1:6379/0.")
+    if bool(options["handler"]) == bool(options["backend"]):
         raise click.UsageError("give either --handler module:function or --backend URL --model NAME.")
-    if options.backend and not options.model:
+    if options["backend"] and not _is_http_url(options["backend"]):
+        raise click.UsageError(f"--backend is {options['backend']!r}; wants http://host:port/v1.")
+    if options["backend"] and not options["model"]:
         raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
     try:
-        asyncio.run(_run(options))
+        asyncio.run(_work(options))
+    except BadRedisURL as error:
+        raise click.UsageError(f"REDIS_URL {error}.") from None
     except BadHandler as error:
         raise click.UsageError(str(error)) from None
 
 
-async def _run(options: Options) -> None:
+main.add_command(operations_cli.dead)
+main.add_command(operations_cli.stats)
+
+
+async def _work(options: dict[str, Any]) -> None:
     async with AsyncExitStack() as stack:
         handler = await _handler(options, stack)
-        redis = await stack.enter_async_context(_connect(options.redis_url))
-        consumer = Consumer(WorkQueue(redis, options.queue, _consumer_name()), handler, options.concurrency)
-        if options.health_port is not None:
-            await stack.enter_async_context(
-                await health_probe.serve(consumer, options.health_port, options.health_host)
-            )
+        redis = connect(options["redis_url"])
+        stack.push_async_callback(redis.aclose)
+        lease_ms = options["lease_seconds"] * 1000
+        queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
+        consumer = Consumer(queue, JobRun(queue, handler), options["concurrency"])
+        if options["health_port"] is not None:
+            probe = await health_probe.serve(consumer, options["health_port"], options["health_host"])
+            await stack.enter_async_context(probe)
         await consumer.run(_stop_on_signal())
 
 
-async def _handler(options: Options, stack: AsyncExitStack) -> Handler:
-    if options.handler:
-        return load_handler(options.handler)
-    return await stack.enter_async_context(OpenAIBackend(options.backend or "", options.model or ""))
+async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
+    if options["handler"]:
+        return load_handler(options["handler"])
+    return await stack.enter_async_context(OpenAIBackend(options["backend"], options["model"]))
 
 
-def _connect(url: str) -> Redis:
-    """Retries are the consumer's: it backs off with jitter and says so in the log."""
-    return Redis.from_url(
-        url,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        protocol=2,
-    )
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _consumer_name() -> str:

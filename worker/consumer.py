@@ -1,38 +1,37 @@
-"""The loop of a worker: claim, start, have it worked, keep the lease, write the result."""
+"""The loop of a worker: claim what is free to be worked, keep the queue moving, stop when told to."""
 
 import asyncio
-import json
 import random
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
-from aws_lambda_powertools import Logger
-from pydantic import JsonValue
-from redis.exceptions import RedisError
-
-from worker.handlers import Handler
-from worker.outcomes import JobFailed
-from worker.work_queue import Claim, Lease, WorkQueue
+from worker.backoff import pause
+from worker.job_run import JobRun
+from worker.work_queue import REDIS_TROUBLE, Claim, WorkQueue
+from worker.worker_log import log
 
 #: How long an idle worker waits in Redis before it looks whether it should stop.
 IDLE_WAIT_MS = 1_000
-#: A cancelled job's worker learns of it within this time.
-RENEW_EVERY_SECONDS = 1.5
-MAX_PAUSE_SECONDS = 5.0
-#: API Gateway and Lambda pass no more than 6 MB back; a caller could never fetch more.
-MAX_RESULT_BYTES = 4 * 1024 * 1024
-
-log = Logger(service="lambda-router-worker", log_uncaught_exceptions=False, log_record_order=["level", "message"])
+#: Delayed jobs start at most this late, give or take the work at hand.
+PROMOTE_EVERY_SECONDS = 0.5
+BEAT_EVERY_SECONDS = 2.0
+#: Names of workers that died are kept for an hour.
+TIDY_EVERY_SECONDS = 600.0
+FORGET_AFTER_MS = 3_600_000
 
 
 class Consumer:
     """Works a queue until told to stop, at most ``concurrency`` jobs at a time."""
 
-    def __init__(self, queue: WorkQueue, handler: Handler, concurrency: int) -> None:
+    def __init__(self, queue: WorkQueue, run: JobRun, concurrency: int) -> None:
         self._queue = queue
-        self._handler = handler
+        self._run_job = run
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
-        self._answered_at = time.monotonic()
+        self._heard_at = time.monotonic()
 
     @property
     def running(self) -> int:
@@ -42,131 +41,93 @@ class Consumer:
     @property
     def silent_seconds(self) -> float:
         """Seconds since Redis last answered."""
-        return time.monotonic() - self._answered_at
+        return time.monotonic() - self._heard_at
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what was begun and claim no more."""
         log.info("started", extra={"consumer": self._queue.consumer, "concurrency": self._concurrency})
+        beat = self._every(BEAT_EVERY_SECONDS, self._beat)
+        promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
+        sweep = self._every(self._queue.lease_ms / 1000 / 3, self._sweep)
+        tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS))
+        async with _meanwhile(beat):
+            async with _meanwhile(promote), _meanwhile(sweep), _meanwhile(tidy):
+                await self._claim_until(stop)
+            log.info("draining", extra={"running": self.running})
+            await asyncio.gather(*self._running)
+        await self._leave()
+
+    async def _claim_until(self, stop: asyncio.Event) -> None:
         failures = 0
         prepared = False
         while not stop.is_set():
             try:
                 if not prepared:
                     await self._queue.prepare()
-                await self._claim_some()
+                await self._claim_some(stop)
                 prepared, failures = True, 0
-                self._answered_at = time.monotonic()
-            except RedisError as error:
+            except REDIS_TROUBLE as error:
                 # A restarted or emptied Redis has no consumer group: make it again.
                 prepared, failures = False, failures + 1
                 log.warning("redis", extra={"error": type(error).__name__, "failures": failures})
-                await _pause(failures, stop)
-        log.info("draining", extra={"running": self.running})
-        await asyncio.gather(*self._running)
+                await pause(failures, stop)
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, stop: asyncio.Event) -> None:
         free = self._concurrency - self.running
         if free <= 0:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=IDLE_WAIT_MS / 1000)
             return
-        for claim in await self._queue.claim(free, IDLE_WAIT_MS):
-            task = asyncio.create_task(self._work(claim))
+        claims = (
+            await self._queue.claim(free)
+            or await self._queue.reclaim(free)  # what was given back would else lie until the next sweep
+            or await self._queue.wait(IDLE_WAIT_MS)
+        )
+        self._heard_at = time.monotonic()
+        if stop.is_set():
+            await self._give_back(claims)
+        else:
+            await self._begin(claims)
+
+    async def _begin(self, claims: Sequence[Claim]) -> None:
+        """Work as many as there is room for now; give the others back rather than sit on them."""
+        free = max(0, self._concurrency - self.running)
+        for claim in claims[:free]:
+            task = asyncio.create_task(self._run_job(claim))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+        await self._give_back(claims[free:])
 
-    async def _work(self, claim: Claim) -> None:
-        """One job from start to final state. Never raises: a broken job must not stop the others."""
-        facts = {"job_id": claim.job.id, "type": claim.job.type, "trace_id": claim.job.traceparent[3:35]}
-        started = time.monotonic()
-        try:
-            lease = await self._queue.start(claim)
-            if isinstance(lease, str):
-                log.info("not started", extra=facts | {"reason": lease})
-                return
-            outcome = await self._work_leased(lease)
-            took = round((time.monotonic() - started) * 1000)
-            log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
-        except RedisError as error:
-            # The lease lapses and another attempt is made; the fencing token keeps this one out.
-            log.error("gave up", extra=facts | {"error": type(error).__name__})
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            await self._queue.release(claim)
 
-    async def _work_leased(self, lease: Lease) -> str:
-        """How it went: ``completed``, ``failed``, or why the result was thrown away."""
-        work = asyncio.create_task(self._outcome(lease))
-        watch = asyncio.create_task(self._watch(lease))
-        await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            await _cancelled(work)
-            return watch.result()
-        await _cancelled(watch)
-        status, field, value = work.result()
-        written = await self._finish(lease, status, field, value)
-        return status if written == "done" else written
+    async def _sweep(self) -> None:
+        free = self._concurrency - self.running
+        if free > 0:
+            await self._begin(await self._queue.reclaim(free))
 
-    async def _outcome(self, lease: Lease) -> tuple[str, str, str]:
-        """Final status, field and its JSON. What a handler raises unforeseen stays in the log."""
-        try:
-            return _completed(await self._handler(lease.claim.job))
-        except JobFailed as failure:
-            return _failed(failure.code, failure.message)
-        except Exception as error:
-            log.error("handler", extra={"job_id": lease.claim.job.id, "error": type(error).__name__})
-            return _failed("worker_error", "The worker failed on this job.")
+    async def _beat(self) -> None:
+        await self._queue.beat(self._concurrency)
+        self._heard_at = time.monotonic()
 
-    async def _watch(self, lease: Lease) -> str:
-        """Renew the lease until told to stop; the reason. Redis being away is no reason: the work may still count."""
+    async def _leave(self) -> None:
+        with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
+            await self._queue.leave()
+
+    async def _every(self, seconds: float, chore: Callable[[], Awaitable[object]]) -> None:
+        """Do a chore at once and then every so often, a little apart from other workers."""
         while True:
-            await asyncio.sleep(RENEW_EVERY_SECONDS)
-            try:
-                verdict = await self._queue.renew(lease)
-            except RedisError:
-                continue
-            self._answered_at = time.monotonic()
-            if verdict != "run":
-                return verdict
-
-    async def _finish(self, lease: Lease, status: str, field: str, value: str) -> str:
-        """Write the final state; try for as long as the lease lasts, since the GPU's work is in it."""
-        deadline = time.monotonic() + self._queue.lease_ms / 1000
-        failures = 0
-        while True:
-            try:
-                return await self._queue.finish(lease, status, field, value)  # type: ignore[arg-type]
-            except RedisError:
-                failures += 1
-                if time.monotonic() > deadline:
-                    raise
-                await _pause(failures)
+            with suppress(*REDIS_TROUBLE):  # the claiming loop says so in the log
+                await chore()
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
 
 
-def _completed(result: JsonValue) -> tuple[str, str, str]:
+@asynccontextmanager
+async def _meanwhile(chore: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have a chore done in the background while the block runs."""
+    task = asyncio.create_task(chore)
     try:
-        value = json.dumps(result, ensure_ascii=False, allow_nan=False)
-        size = len(value.encode())
-    except (TypeError, ValueError, RecursionError):
-        return _failed("result_not_json", "The worker's result cannot be written as JSON.")
-    if size > MAX_RESULT_BYTES:
-        return _failed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
-    return "completed", "result", value
-
-
-def _failed(code: str, message: str) -> tuple[str, str, str]:
-    return "failed", "error", json.dumps({"code": code, "message": message})
-
-
-async def _cancelled(task: asyncio.Task[object]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def _pause(failures: int, stop: asyncio.Event | None = None) -> None:
-    """Back off exponentially with full jitter, so that a fleet does not come back as one."""
-    seconds = random.uniform(0, min(MAX_PAUSE_SECONDS, 0.1 * 2**failures))  # noqa: S311 (no secret)
-    if stop is None:
-        await asyncio.sleep(seconds)
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

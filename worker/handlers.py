@@ -5,7 +5,9 @@ import importlib
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import JsonValue
 
@@ -13,6 +15,10 @@ from chalicelib.models import Envelope
 
 #: Returns anything that JSON can hold; raises ``worker.outcomes.JobFailed`` to fail the job with words of its own.
 Handler = Callable[[Envelope], Awaitable[JsonValue]]
+
+
+#: Most jobs that one worker process works at a time.
+MAX_CONCURRENCY = 1_024
 
 
 class BadHandler(ValueError):
@@ -23,29 +29,42 @@ def load_handler(path: str) -> Handler:
     """The callable that ``module:function`` names, looked up from the working directory too.
 
     Raises:
-        BadHandler: no such module or function, or not a function of one argument.
+        BadHandler: no such module or function, a module that cannot be imported, or not a callable of one argument.
     """
     module_name, _, function_name = path.partition(":")
     if not module_name or not function_name:
         raise BadHandler(f"--handler is {path!r}; wants module:function, such as worker.demo:answer")
+    module = _import(path, module_name)
+    if not hasattr(module, function_name):
+        raise BadHandler(f"--handler {path!r}: the module has no {function_name!r}")
+    function = getattr(module, function_name)
+    try:
+        inspect.signature(function).bind(object())
+    except (TypeError, ValueError):
+        raise BadHandler(f"--handler {path!r}: wants a callable that takes one argument, the job") from None
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return function if is_async else _in_thread(function)
+
+
+def _import(path: str, module_name: str) -> ModuleType:
+    """A module is a stranger's code: whatever it raises while it is imported is the reason given."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-        inspect.signature(function).bind(object())
-    except ImportError as error:
-        raise BadHandler(f"--handler {path!r}: the module cannot be imported: {error}") from None
-    except AttributeError:
-        raise BadHandler(f"--handler {path!r}: the module has no {function_name!r}") from None
-    except TypeError:
-        raise BadHandler(f"--handler {path!r}: wants a function that takes one argument, the job") from None
-    return function if inspect.iscoroutinefunction(function) else _in_thread(function)
+        return importlib.import_module(module_name)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadHandler(f"--handler {path!r}: the module cannot be imported: {reason}") from None
+
+
+#: One thread for each job at a time; asyncio's own pool has fewer than a worker may work jobs.
+_threads = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
 
 
 def _in_thread(function: Callable[[Envelope], JsonValue]) -> Handler:
     """A plain function beside the event loop, so that leases are renewed while it works."""
 
     async def handle(job: Envelope) -> JsonValue:
-        return await asyncio.to_thread(function, job)
+        return await asyncio.get_running_loop().run_in_executor(_threads, function, job)
 
     return handle

@@ -1,12 +1,12 @@
-"""How a handler says that a job failed."""
+"""How a handler says that a job failed: for good, or worth another try."""
 
 import re
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
-class JobFailed(Exception):
-    """Raise it from a handler: the job ends as ``failed`` with this code and message.
+class Unsuccessful(Exception):
+    """Base of both.
 
     Args:
         code: a word for programs, such as ``context_too_long``; lower case, digits and underscores.
@@ -18,4 +18,21 @@ class JobFailed(Exception):
             raise ValueError(f"code is {code!r}; wants lower-case letters, digits and underscores, 64 at most")
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = message.encode(errors="replace").decode()  # half a surrogate pair is no JSON
+
+
+class JobFailed(Unsuccessful):
+    """Raise it from a handler when trying again would not help: the job ends as ``failed``."""
+
+
+class TryAgain(Unsuccessful):
+    """Raise it from a handler when another try may succeed. After the type's last attempt the job goes to the dead
+    letters. Any exception that is neither of the two counts as this one, with a message that gives nothing away.
+
+    Args:
+        after_seconds: wait at least so long, as a server's ``Retry-After`` asks.
+    """
+
+    def __init__(self, code: str, message: str, after_seconds: float = 0) -> None:
+        super().__init__(code, message)
+        self.after_seconds = after_seconds

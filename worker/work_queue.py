@@ -1,31 +1,49 @@
-"""The worker side of one queue: claim, start, renew, finish. Each is a plain command or one short script."""
+"""The worker side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from chalicelib.lua_scripts import LuaScript, load_script
-from chalicelib.models import Envelope
 from chalicelib.queue_keys import GROUP, QueueKeys
 
 #: A worker that is silent for so long is taken for dead and its jobs are given to others.
 LEASE_MS = 30_000
+#: A job that was left by so many dead workers is likely to be what killed them.
+MAX_DEATHS = 3
+#: A worker not heard of for so long no longer counts for estimates.
+SILENCE_MS = 15_000
+#: Claims given back stand under this name until the next sweep; no worker has it.
+RELEASED = "released"
+_RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
+#: Delayed jobs looked at in one go.
+PROMOTE_AT_ONCE = 100
 
-_LUA = Path(__file__).parent / "lua"
-_CLAIM, _START, _RENEW, _FINISH = (load_script(name, _LUA) for name in ("claim", "start", "renew", "finish"))
+#: Redis is away or unwell; what to do then is to wait and ask again.
+REDIS_TROUBLE = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+
+LUA = Path(__file__).parent / "lua"
+_CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY = (
+    load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy")
+)
+_START, _RENEW, _FINISH, _RETRY, _REJECT = (
+    load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "reject")
+)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An entry that was taken from a stream, not yet started."""
+    """An entry that was taken from a stream, not yet started. ``envelope`` is JSON, unread."""
 
     stream: str
     entry_id: str
-    job: Envelope
+    job_id: str
+    envelope: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Lease:
     """A started job. ``token`` fences it: once another attempt has started, nothing can be changed with this one."""
 
     claim: Claim
+    owner: str
     token: int
     attempts: int
 
@@ -40,17 +59,25 @@ class Lease:
 class WorkQueue:
     """One queue as one worker process sees it.
 
-    Every method raises ``redis.exceptions.RedisError`` when Redis does not answer; the scripts are safe to repeat.
+    Every method raises one of REDIS_TROUBLE when Redis does not answer; the scripts are safe to repeat.
 
     Args:
         consumer: this process's name within the group; unique, or two workers take each other's jobs for their own.
     """
 
-    def __init__(self, redis: Redis, queue: str, consumer: str, lease_ms: int = LEASE_MS) -> None:
-        self._redis = redis
+    def __init__(
+        self,
+        redis: Redis | RedisCluster,
+        queue: str,
+        consumer: str,
+        lease_ms: int = LEASE_MS,
+        max_deaths: int = MAX_DEATHS,
+    ) -> None:
+        self._redis: Any = redis
         self.keys = QueueKeys(queue)
         self.consumer = consumer
         self.lease_ms = lease_ms
+        self.max_deaths = max_deaths
 
     async def prepare(self) -> None:
         """Make the consumer group where it is missing, from the first entry on: jobs may be waiting already."""
@@ -61,43 +88,86 @@ class WorkQueue:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
-    async def claim(self, count: int, wait_ms: int) -> list[Claim]:
-        """Up to ``count`` jobs, high before normal before low; waits up to ``wait_ms`` for the first one.
-
-        A wait that ends with jobs in several streams at once may bring one from each.
-        """
-        rows = await self._run(_CLAIM, self.keys.streams, [self.consumer, count])
-        if not rows and wait_ms:
-            new: Any = dict.fromkeys(self.keys.streams, ">")
-            reply: Any = await self._redis.xreadgroup(GROUP, self.consumer, new, count=1, block=wait_ms)
-            rows = [(stream, entry_id, fields) for stream, entries in reply for entry_id, fields in entries]
+    async def claim(self, count: int) -> list[Claim]:
+        """Up to ``count`` new jobs, by turns over priorities and lanes. Does not wait."""
+        rows = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
         return [_claim(*row) for row in rows]
 
-    async def start(self, claim: Claim) -> Lease | str:
+    async def wait(self, wait_ms: int) -> list[Claim]:
+        """The next new job, once there is one; when several streams get one at the same instant, one from each."""
+        new: Any = dict.fromkeys(self.keys.streams, ">")
+        reply = await self._redis.xreadgroup(GROUP, self.consumer, new, count=1, block=wait_ms)
+        return [_claim(stream, *entry) for stream, entries in reply for entry in entries]
+
+    async def reclaim(self, count: int) -> list[Claim]:
+        """Up to ``count`` jobs whose workers have been silent for a lease's length, or have given them back."""
+        rows = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
+        return [_claim(*row) for row in rows]
+
+    async def release(self, claim: Claim) -> None:
+        """Give back what was claimed and not started; the next sweep of any worker takes it."""
+        await self._redis.xclaim(
+            claim.stream, GROUP, RELEASED, 0, [claim.entry_id], idle=_RELEASED_IDLE_MS, justid=True
+        )
+
+    async def promote(self) -> int:
+        """Move delayed and retrying jobs whose time has come into their streams; how many."""
+        soonest = await self._redis.zrange(self.keys.scheduled, 0, PROMOTE_AT_ONCE - 1)
+        if not soonest:
+            return 0
+        keys = [self.keys.scheduled, self.keys.flow, *self.keys.streams, *(self.keys.job(job_id) for job_id in soonest)]
+        return int(await self._run(_PROMOTE, keys, soonest))
+
+    async def beat(self, concurrency: int) -> None:
+        """Say that this worker is alive and how much it does at a time; 0: that it leaves."""
+        await self._run(_BEAT, [self.keys.workers, self.keys.flow], [self.consumer, concurrency, SILENCE_MS])
+
+    async def tidy(self, idle_ms: int) -> int:
+        """Forget consumers silent for so long that hold nothing; how many, over all streams."""
+        return int(await self._run(_TIDY, self.keys.streams, [idle_ms]))
+
+    async def leave(self) -> None:
+        """Say goodbye: stop counting for estimates, and take this worker's name out of the groups."""
+        await self.beat(0)
+        for stream in self.keys.streams:
+            pending = await self._redis.xpending_range(stream, GROUP, "-", "+", 1, self.consumer)
+            if not pending:  # what it still holds is for others to reclaim, and would be forgotten with its name
+                await self._redis.xgroup_delconsumer(stream, GROUP, self.consumer)
+
+    async def start(self, claim: Claim, owner: str) -> Lease | str:
         """The lease of the started job, or why it is not to be worked (``worker/lua/start.lua`` lists the words)."""
-        args = [claim.job.id, claim.entry_id, self.consumer, self.lease_ms]
-        verdict, *numbers = await self._run(_START, self._keys(claim), args)
-        return Lease(claim, *numbers) if verdict == "run" else str(verdict)
+        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths]
+        verdict, *numbers = await self._run(_START, self._keys(claim, owner), args)
+        return Lease(claim, owner, *numbers) if verdict == "run" else str(verdict)
 
     async def renew(self, lease: Lease) -> str:
         """``run``, or why to stop (``worker/lua/renew.lua`` lists the words)."""
-        claim = lease.claim
-        args = [claim.job.id, claim.entry_id, self.consumer, self.lease_ms, lease.token]
-        return str(await self._run(_RENEW, self._keys(claim), args))
+        return await self._about(_RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
 
-    async def finish(
-        self,
-        lease: Lease,
-        status: Literal["completed", "failed"],
-        field: Literal["result", "error"],
-        value: str,
-    ) -> str:
-        """``done``, or why nothing was written (``worker/lua/finish.lua`` lists the words)."""
-        args = [lease.claim.job.id, lease.token, status, field, value]
-        return str(await self._run(_FINISH, self._keys(lease.claim), args))
+    async def complete(self, lease: Lease, result: str) -> str:
+        """Write the result, JSON. ``done``, or why nothing was written (``worker/lua/finish.lua`` lists the words)."""
+        return await self._about(_FINISH, lease, "completed", "result", result)
 
-    def _keys(self, claim: Claim) -> list[str]:
-        return [self.keys.job(claim.job.id), claim.stream, self.keys.open_jobs(claim.job.owner)]
+    async def fail(self, lease: Lease, error: str) -> str:
+        """Write the error, JSON of ``code`` and ``message``. Answers as ``complete`` does."""
+        return await self._about(_FINISH, lease, "failed", "error", error)
+
+    async def retry(self, lease: Lease, delay_ms: int, attempts: int, code: str, message: str) -> str:
+        """Put the job back for another try: ``scheduled``; ``dead`` after the last of ``attempts``; or why not."""
+        return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
+
+    async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
+        """Send an entry that cannot be read to the dead letters."""
+        return str(await self._run(_REJECT, self._keys(claim, owner), [claim.job_id, claim.entry_id, code, message]))
+
+    async def _about(self, script: LuaScript, lease: Lease, *args: object) -> str:
+        keys = self._keys(lease.claim, lease.owner)
+        return str(await self._run(script, keys, [lease.claim.job_id, lease.token, *args]))
+
+    def _keys(self, claim: Claim, owner: str) -> list[str]:
+        """``KEYS`` of every script about one job."""
+        keys = self.keys
+        return [keys.job(claim.job_id), claim.stream, keys.open_jobs(owner), keys.scheduled, keys.flow, keys.dead]
 
     async def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
         words = [str(arg) for arg in args]
@@ -108,6 +178,6 @@ class WorkQueue:
 
 
 def _claim(stream: str, entry_id: str, fields: Any) -> Claim:
-    """Scripts list an entry's fields flat, redis-py's XREADGROUP as a dictionary."""
+    """Scripts list an entry's fields flat, redis-py's own commands as a dictionary."""
     values = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    return Claim(stream, entry_id, Envelope.model_validate_json(values["job"]))
+    return Claim(stream, entry_id, values.get("id", ""), values.get("job", ""))

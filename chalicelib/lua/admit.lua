@@ -1,67 +1,104 @@
--- Decides everything about one new job, or changes nothing:
--- idempotency -> rate -> open-jobs cap -> queue cap -> record -> stream. Safe to send twice.
+#!lua
+-- Decides everything about one or more new jobs of one caller: for each, in order,
+-- idempotency -> rate -> open-jobs cap -> queue cap -> record -> stream (or the sorted set, when delayed).
+-- A refused job changes nothing. Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 owner  4 open  5 rate  6-8 all streams  [9 idempotency]
--- ARGV  1 id  2 envelope without its times  3 fingerprint  4 ttl ms  5 store ms  6 idempotency ms
---       7 rate interval ms  8 rate burst  9 open-jobs cap  10 queue cap  11.. record fields and values
--- Answers {verdict, created ms, jobs that may be sent now, ms until the burst is whole, ms to wait, first job's id}
+-- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6-17 streams  then per job: job, idempotency (or job again)
+-- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
+--       7 queue  8 owner  9 request id  10 traceparent
+--       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
+--       type, priority's name, metadata
+-- Answers {jobs that may be sent now, ms until the burst is whole, flow, per job: {verdict, created ms,
+--   ms to wait, id, stream, place in its stream}}
 --   verdict: accepted | replayed | reused | rate | open | full
 
-local job_key, stream_key, owner_key, open_key, rate_key, idem_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[9]
-local id, envelope, fingerprint = ARGV[1], ARGV[2], ARGV[3]
-local ttl, store, remember = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local interval, burst = tonumber(ARGV[7]), tonumber(ARGV[8])
-local open_cap, queue_cap = tonumber(ARGV[9]), tonumber(ARGV[10])
+local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local FIRST_STREAM, FIRST_JOB = 6, 18
+local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
+local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
+local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
+local ARGS_BEFORE, ARGS_EACH = 10, 10
+-- A day's delay, a day's wait, and room for retries: what is older by more than its storage has no record any more.
+local LONGEST_LIFE = 3 * 86400000
 local now = now_ms()
 
 -- GCRA: the time at which the caller will have used up what it sent so far.
-local arrival = math.max(tonumber(redis.call('GET', rate_key) or now), now)
+local before = math.max(tonumber(redis.call('GET', rate_key) or now), now)
+local arrival = before
 
-local function answer(verdict, wait, first_id, created)
-  local remaining = math.floor((burst * interval - (arrival - now)) / interval + 1e-6)
-  return {verdict, created or digits(now), math.max(0, remaining), digits(math.ceil(arrival - now)), digits(math.ceil(wait or 0)), first_id or id}
-end
-
-if redis.call('EXISTS', job_key) == 1 then
-  return answer('accepted', 0, id, redis.call('HGET', job_key, 'created_at')) -- the first sending's reply was lost
-end
-
-if idem_key then
-  local seen = redis.call('GET', idem_key)
-  if seen then
-    local first_id, first_fingerprint = string.match(seen, '^(%S+) (%S+)$')
-    return answer(first_fingerprint == fingerprint and 'replayed' or 'reused', 0, first_id)
-  end
-end
-
-local wait = arrival + interval - burst * interval - now
-if wait > 0 then return answer('rate', wait) end
+local depth = redis.call('ZCARD', scheduled_key)
+for i = FIRST_STREAM, FIRST_JOB - 1 do depth = depth + redis.call('XLEN', KEYS[i]) end
 
 redis.call('ZREMRANGEBYSCORE', open_key, '-inf', digits(now))
-if redis.call('ZCARD', open_key) >= open_cap then
-  local soonest = redis.call('ZRANGE', open_key, 0, 0, 'WITHSCORES')
-  return answer('open', tonumber(soonest[2]) - now)
+local open = redis.call('ZCARD', open_key)
+
+-- The lane goes by how many open jobs the caller has: its first job never stands behind another caller's hundredth.
+local function lane()
+  if open < 1 then return 0 elseif open < 4 then return 1 elseif open < 16 then return 2 else return 3 end
 end
 
-local depth = 0
-for i = 6, 8 do depth = depth + redis.call('XLEN', KEYS[i]) end
-if depth >= queue_cap then return answer('full') end
-
-local deadline = now + ttl
-local keep_until = now + remember
-local life = math.max(ttl + store, remember)
-arrival = arrival + interval
-redis.call('SET', rate_key, string.format('%.3f', arrival), 'PX', digits(math.ceil(arrival - now)))
-if idem_key then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', digits(remember)) end
-local entry = '{"created_at":' .. digits(now) .. ',"deadline_at":' .. digits(deadline) .. ',' .. string.sub(envelope, 2)
-local stream_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', entry)
-redis.call('HSET', job_key, 'id', id, 'status', 'queued', 'created_at', digits(now), 'deadline_at', digits(deadline),
-  'stream_id', stream_id, 'store_ms', digits(store), 'keep_until', digits(keep_until), unpack(ARGV, 11))
-redis.call('PEXPIRE', job_key, digits(life))
-redis.call('ZADD', open_key, digits(deadline), id)
-redis.call('ZADD', owner_key, digits(now), id)
--- The sets outlive every record that they name, and no longer.
-for _, key in ipairs({open_key, owner_key}) do
-  if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, digits(life)) end
+local function store_job(job_key, job)
+  local seq
+  local due = now + job.delay
+  local deadline = due + job.ttl
+  local keep_until = now + remember
+  local life = math.max(deadline - now + store, remember)
+  local stream = job.priority * 4 + lane()
+  local envelope = '{"created_at":' .. digits(now) .. ',"deadline_at":' .. digits(deadline) .. ',' .. string.sub(job.envelope, 2)
+  redis.call('HSET', job_key, 'id', job.id, 'status', 'queued', 'created_at', digits(now), 'deadline_at', digits(deadline),
+    'store_ms', digits(store), 'keep_until', digits(keep_until), 'type', job.kind, 'priority', job.priority_name,
+    'metadata', job.metadata, 'queue', ARGV[7], 'owner', ARGV[8], 'request_id', ARGV[9], 'traceparent', ARGV[10])
+  if job.delay > 0 then
+    redis.call('HSET', job_key, 'stream', stream, 'envelope', envelope, 'due', digits(due))
+    redis.call('ZADD', scheduled_key, digits(due), job.id)
+  else
+    seq = enqueue(job_key, KEYS[FIRST_STREAM + stream], flow_key, stream, job.id, envelope)
+  end
+  redis.call('PEXPIRE', job_key, digits(life))
+  redis.call('ZADD', open_key, digits(deadline), job.id)
+  redis.call('ZADD', owner_key, digits(now), job.id)
+  live_at_least(open_key, life)
+  live_at_least(owner_key, life)
+  redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', digits(now - LONGEST_LIFE - store - remember))
+  return stream, seq
 end
-return answer('accepted')
+
+local function decide(job_key, idem_key, job)
+  if redis.call('EXISTS', job_key) == 1 then -- the reply to the first sending was lost
+    local record = read(job_key, 'created_at', 'stream', 'seq')
+    return {'accepted', record.created_at, '0', job.id, record.stream, record.seq}
+  end
+  if job.keyed then
+    local seen = redis.call('GET', idem_key)
+    if seen then
+      local first_id, fingerprint = string.match(seen, '^(%S+) (%S+)$')
+      return {fingerprint == job.fingerprint and 'replayed' or 'reused', digits(now), '0', first_id}
+    end
+  end
+  local wait = arrival + interval - burst * interval - now
+  if wait > 0 then return {'rate', digits(now), digits(math.ceil(wait)), job.id} end
+  if open >= open_cap then return {'open', digits(now), '0', job.id} end
+  if depth >= queue_cap then return {'full', digits(now), '0', job.id} end
+
+  local stream, seq = store_job(job_key, job)
+  if job.keyed then redis.call('SET', idem_key, job.id .. ' ' .. job.fingerprint, 'PX', digits(remember)) end
+  arrival, open, depth = arrival + interval, open + 1, depth + 1
+  return {'accepted', digits(now), '0', job.id, stream, seq}
+end
+
+local decisions = {}
+for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
+  local a = ARGS_BEFORE + i * ARGS_EACH
+  local job = {
+    id = ARGV[a + 1], envelope = ARGV[a + 2], fingerprint = ARGV[a + 3], ttl = tonumber(ARGV[a + 4]),
+    delay = tonumber(ARGV[a + 5]), priority = tonumber(ARGV[a + 6]), keyed = ARGV[a + 7] == '1',
+    kind = ARGV[a + 8], priority_name = ARGV[a + 9], metadata = ARGV[a + 10],
+  }
+  decisions[i + 1] = decide(KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1], job)
+end
+
+if arrival > before then
+  redis.call('SET', rate_key, string.format('%.3f', arrival), 'PX', digits(math.ceil(arrival - now)))
+end
+local remaining = math.max(0, math.floor((burst * interval - (arrival - now)) / interval + 1e-6))
+return {remaining, digits(math.ceil(arrival - now)), redis.call('HGETALL', flow_key), decisions, digits(now)}

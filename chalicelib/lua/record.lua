@@ -1,5 +1,6 @@
 -- Shared by every script of the queue: the loader puts this text in front of each of them.
--- A job's record is a hash; its entry stands in one of the queue's streams while the job is open.
+-- A job's record is a hash. While the job is open its entry stands in one of the queue's streams, or its envelope
+-- waits in the record and its id in the sorted set `scheduled`.
 
 local GROUP = 'workers'
 
@@ -22,24 +23,61 @@ local function read(job_key, ...)
   return record
 end
 
--- Takes the job's entry out of its stream. XDEL only after XACK, or the entry would stay pending for ever.
-local function remove_entry(stream_key, stream_id)
-  if not stream_id then return end
-  redis.call('XACK', stream_key, GROUP, stream_id)
-  redis.call('XDEL', stream_key, stream_id)
+-- What every change of state has to know of a record.
+local function read_open(job_key)
+  return read(job_key, 'status', 'owner', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until',
+    'attempts', 'attempt_at', 'lease_token', 'lease_until', 'retried_token')
+end
+
+-- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.
+local function count_waiting(flow_key, change, stream)
+  return redis.call('HINCRBY', flow_key, change .. ':' .. stream, 1)
+end
+
+-- Puts the job's entry into its stream. `stream` is the stream's place among all streams, from 0.
+local function enqueue(job_key, stream_key, flow_key, stream, id, envelope)
+  local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope)
+  local seq = count_waiting(flow_key, 'added', stream)
+  redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
+  return seq
+end
+
+-- Takes an entry out of its stream. XDEL only after XACK, or the entry would stay pending for ever.
+local function remove_entry(stream_key, entry_id)
+  if not entry_id then return end
+  redis.call('XACK', stream_key, GROUP, entry_id)
+  redis.call('XDEL', stream_key, entry_id)
+end
+
+-- Takes the job from wherever it waits or is worked. The first write is one that a full memory allows; after it the
+-- others are, too.
+local function take_away(keys, record, id)
+  if record.status == 'queued' and not record.stream_id then
+    redis.call('ZREM', keys.scheduled, id)
+  else
+    remove_entry(keys.stream, record.stream_id)
+    if record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream) end
+  end
 end
 
 -- Writes the final state, once: callers have checked that the job is still open.
-local function close(job_key, open_key, stream_key, record, job_id, status, finished_at, ...)
-  redis.call('HSET', job_key, 'status', status, 'finished_at', digits(finished_at), ...)
-  redis.call('PEXPIREAT', job_key, digits(math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))))
-  remove_entry(stream_key, record.stream_id)
-  redis.call('ZREM', open_key, job_id)
+local function close(keys, record, id, status, finished_at, ...)
+  take_away(keys, record, id)
+  redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
+  redis.call('HDEL', keys.job, 'envelope', 'due')
+  redis.call('PEXPIREAT', keys.job, digits(math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))))
+  redis.call('ZREM', keys.open, id)
 end
 
--- Keeps a running job's lease, its place among its caller's open jobs and its record alive until then.
-local function hold_lease(job_key, open_key, record, job_id, until_ms)
-  redis.call('HSET', job_key, 'lease_until', digits(until_ms))
-  redis.call('ZADD', open_key, digits(until_ms), job_id)
-  redis.call('PEXPIREAT', job_key, digits(math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))))
+-- For keys that should outlive every record that they name, and no longer.
+local function live_at_least(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, digits(ms)) end
+end
+
+-- Keeps an open job's record, and its place among its caller's open jobs, alive until then.
+local function keep_open(keys, record, id, until_ms)
+  redis.call('ZADD', keys.open, digits(until_ms), id)
+  local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
+  redis.call('PEXPIREAT', keys.job, digits(gone_at))
+  live_at_least(keys.open, gone_at - now_ms())
 end

@@ -1,20 +1,47 @@
--- Brings one job's record up to date and returns it: a job that waited past its deadline expires, and with
--- ARGV[3] = 'cancel' a job that is still open is cancelled. Repeating it changes nothing.
+-- Brings records of one caller's jobs up to date and returns them: a job that waited past its deadline without ever
+-- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
 --
--- KEYS  1 job  2 open  3-5 streams high, normal, low
--- ARGV  1 id  2 owner  3 'look' or 'cancel'
--- Answers the record as a flat list of fields and values, or false when the caller has no such job.
+-- KEYS  1 open  2 scheduled  3 flow  4-15 streams  16.. jobs
+-- ARGV  1 owner  2 'look', 'brief' (without results) or 'cancel'  3.. the jobs' ids
+-- Answers {now ms, flow, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
+-- job; flow is empty when no job waits; the list ends early where the results together grow too large
 
-local job_key, open_key = KEYS[1], KEYS[2]
-local streams = {high = KEYS[3], normal = KEYS[4], low = KEYS[5]}
-local record = read(job_key, 'owner', 'status', 'priority', 'deadline_at', 'stream_id', 'store_ms', 'keep_until')
-if record.owner ~= ARGV[2] then return false end
+-- No `#!lua` line: then a server that takes no writes (a replica, a full disk) still answers who only looks.
 
 local now = now_ms()
-local waiting = record.status == 'queued'
-if waiting and now >= tonumber(record.deadline_at) then
-  close(job_key, open_key, streams[record.priority], record, ARGV[1], 'expired', tonumber(record.deadline_at))
-elseif ARGV[3] == 'cancel' and (waiting or record.status == 'in_progress') then
-  close(job_key, open_key, streams[record.priority], record, ARGV[1], 'cancelled', now)
+local any_waiting = false
+
+local function settle(job_key, id)
+  local record = read_open(job_key)
+  if record.owner ~= ARGV[1] then return false end
+  local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], stream = KEYS[4 + tonumber(record.stream)]}
+  local waiting = record.status == 'queued'
+  if waiting and not record.attempts and now >= tonumber(record.deadline_at) then
+    close(keys, record, id, 'expired', tonumber(record.deadline_at))
+  elseif ARGV[2] == 'cancel' and (waiting or record.status == 'in_progress') then
+    close(keys, record, id, 'cancelled', now)
+  else
+    any_waiting = any_waiting or waiting
+  end
+  local fields = redis.call('HGETALL', job_key)
+  if ARGV[2] ~= 'brief' then return fields end
+  local brief = {}
+  for place = 1, #fields, 2 do
+    if fields[place] ~= 'result' then
+      table.insert(brief, fields[place])
+      table.insert(brief, fields[place + 1])
+    end
+  end
+  return brief
 end
-return redis.call('HGETALL', job_key)
+
+-- Lambda passes 6 MB back: records whose results would not fit are left for another call. The first always comes.
+local ROOM = 524288
+local taken = 0
+local records = {}
+for i = 16, #KEYS do
+  if ARGV[2] ~= 'brief' then taken = taken + redis.call('HSTRLEN', KEYS[i], 'result') end
+  if taken > ROOM and i > 16 then break end
+  records[i - 15] = settle(KEYS[i], ARGV[i - 13])
+end
+return {digits(now), any_waiting and redis.call('HGETALL', KEYS[3]) or {}, records}

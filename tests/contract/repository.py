@@ -53,9 +53,10 @@ def code_spans(text: str) -> list[str]:
     return re.findall(r"(?<!`)`([^`\n]+)`(?!`)", without_fences(text))
 
 
-def fences(text: str) -> list[str]:
-    """The fenced blocks' contents."""
-    return re.findall(r"^```[^\n]*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+def fences(text: str, *languages: str) -> list[str]:
+    """The fenced blocks' contents; of those languages, where any are named."""
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [content for language, content in found if not languages or language in languages]
 
 
 def without_fences(text: str) -> str:
@@ -70,8 +71,8 @@ def anchors(text: str) -> set[str]:
 
 
 def table_column(text: str, heading: str, column: int = 0) -> list[str]:
-    """The code spans in one column of the first table below a heading."""
-    section = text.split(f"\n{heading}\n", 1)[1]
+    """The code spans in one column of the first table below a heading; of the whole text, where that is empty."""
+    section = text.split(f"\n{heading}\n", 1)[1] if heading else text
     table = re.search(r"^\|.*\n\|[ -|]*\n((?:\|.*\n)*)", section, flags=re.MULTILINE)
     assert table is not None, f"no table below {heading!r}"
     cells = [row.split("|")[column + 1] for row in table[1].splitlines()]

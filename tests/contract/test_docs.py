@@ -5,19 +5,21 @@ from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 
-import click
 import pytest
 
-from chalicelib.body import MAX_BODY_BYTES
+from chalicelib import limits
+from chalicelib.body import MAX_BATCH_BYTES, MAX_BATCH_JOBS, MAX_BODY_BYTES
 from chalicelib.errors import Problem
+from chalicelib.flow import TURNS
+from chalicelib.job_records import BAD_OUTCOME
 from chalicelib.job_types import JOB_TYPES
-from chalicelib.models import Envelope, Job, JobRequest
+from chalicelib.models import BatchItem, Envelope, Job, JobRequest
 from chalicelib.observability import Metric, Notes, RequestRecord
+from chalicelib.queue_keys import LANES
 from chalicelib.settings import Settings
 from tests.contract import repository
 from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
-from tools import docs
-from worker.cli import main as worker_command
+from tools import docs, docs_settings
 
 README_LINES = 150
 DECISION_LINES = 40
@@ -33,9 +35,9 @@ def test_generated_documents_are_what_the_code_says() -> None:
 
 
 def test_a_stale_document_is_noticed(tmp_path: Path) -> None:
-    for name in {*docs.FILES, *(name for name, _ in docs.BLOCKS)}:
+    for name, text in docs.wanted(ROOT).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(page(name).replace("| 429 |", "| 428 |").replace("`JobsAccepted`", "`Jobs`"))
+        (tmp_path / name).write_text(text.replace("| 429 |", "| 428 |").replace("`JobsAccepted`", "`Jobs`"))
 
     assert [name for name, _ in docs.stale(tmp_path)] == ["docs/errors.md", "docs/operations.md"]
 
@@ -43,6 +45,14 @@ def test_a_stale_document_is_noticed(tmp_path: Path) -> None:
 def test_a_page_without_its_markers_is_refused_with_the_fix() -> None:
     with pytest.raises(docs.BadMarkers, match=r"docs/x\.md has 0 blocks 'routes', wants one"):
         docs.with_block("no markers here", "routes", "table", "docs/x.md")
+
+
+def test_only_the_queue_page_may_do_without_its_tables() -> None:
+    assert {name for name, _ in docs.BLOCKS} - docs.OPTIONAL == {
+        "docs/architecture.md",
+        "docs/contract.md",
+        "docs/operations.md",
+    }
 
 
 def test_the_readme_is_short() -> None:
@@ -98,7 +108,7 @@ def _is_path(span: str) -> bool:
 @each_page
 def test_make_targets_that_are_named_exist(path: Path) -> None:
     text = path.read_text()
-    named = [found for part in [*code_spans(text), *fences(text)] for found in _make_calls(part)]
+    named = [found for part in [*code_spans(text), *fences(text, "sh", "console")] for found in _make_calls(part)]
     targets = set(re.findall(r"^([a-z][a-z-]*(?: [a-z-]+)*):", page("Makefile"), flags=re.MULTILINE))
     known = {target for line in targets for target in line.split()}
 
@@ -113,10 +123,11 @@ def _make_calls(text: str) -> list[str]:
 
 @each_page
 def test_variables_that_are_named_exist(path: Path) -> None:
-    options = {str(option.envvar) for option in worker_command.params if isinstance(option, click.Option)}
-    named = set(re.findall(r"\b(?:COGNITO|ROUTER|REDIS|WORKER)_[A-Z][A-Z_]*[A-Z]\b", path.read_text()))
+    pattern = r"\b(?:COGNITO|ROUTER|REDIS|WORKER)_[A-Z][A-Z_]*[A-Z]\b"
+    options = {str(option.envvar) for option in docs_settings.worker_options()}
+    known = {*Settings.names(), *options, *re.findall(pattern, page("Makefile"))}
 
-    assert named <= {*Settings.names(), *options}
+    assert set(re.findall(pattern, path.read_text())) <= known
 
 
 @each_page
@@ -161,6 +172,57 @@ def test_every_member_that_callers_send_is_documented() -> None:
     assert set(sent) == set(JobRequest.model_fields)
     assert {*inputs, *JOB_TYPES} <= set(code_spans(section))
     assert f"{MAX_BODY_BYTES // 1024} KiB" in section
+
+
+def test_a_batchs_bounds_are_documented() -> None:
+    section = page("docs/contract.md").split("### `POST /v1/jobs/batch`")[1].split("\n### ")[0]
+
+    assert f"1 to {MAX_BATCH_JOBS} jobs" in section
+    assert f"{MAX_BATCH_BYTES // 1024**2} MiB" in section
+    assert set(BatchItem.model_fields) == set(repository.table_column(section, "", 0))
+
+
+def test_the_bounds_of_retry_after_are_documented() -> None:
+    section = page("docs/contract.md").split("### Retry-After")[1].split("\n#")[0]
+    bounds = dict(re.findall(r"^\| (?:202|429|503) ?([a-z-]*).*?\| (\d+) \|$", section, re.MULTILINE))
+
+    assert bounds == {
+        "": str(limits.MAX_POLL_SECONDS),
+        "rate-limited": str(limits.MAX_RETRY_AFTER_SECONDS),
+        "too-many-open-jobs": str(limits.MAX_RETRY_AFTER_SECONDS),
+        "queue-full": str(limits.MAX_RETRY_AFTER_SECONDS),
+        "queue-unavailable": str(limits.UNAVAILABLE_RETRY_SECONDS),
+    }
+    assert f"{limits.QUEUE_FULL_RETRY_MS // 1000} where no worker empties it" in section
+
+
+def test_the_turns_of_priorities_and_lanes_are_documented() -> None:
+    section = page("docs/contract.md").split("## Who goes first")[1].split("\n## ")[0]
+    words = {6: "six", 3: "three", 1: "one"}
+
+    for priority, turns in TURNS.items():
+        assert re.search(rf"{words[turns]} (?:go )?to `{priority}`", section)
+    assert f"`{LANES} * (other callers + 1) - 1` jobs, which is {LANES * 2 - 1} beside one" in section
+
+
+def test_every_error_code_of_the_worker_is_documented() -> None:
+    documented = repository.table_column(page("docs/contract.md"), "## The job")
+    sources = [path.read_text() for path in repository.files(".py", ".lua") if name_of(path).startswith("worker/")]
+    raised = {
+        code
+        for text in sources
+        for code in re.findall(r"(?:JobFailed|TryAgain|reject|bury)\(.*?[\"']([a-z]+_?[a-z_]+)[\"']", text)
+    }
+
+    assert set(documented) == {*raised, BAD_OUTCOME.code}
+
+
+def test_every_module_is_on_the_architecture_page() -> None:
+    named = set(code_spans(page("docs/architecture.md")))
+    folders = ("chalicelib/", "worker/")
+    modules = {name_of(path) for path in repository.files(".py", ".lua") if name_of(path).startswith(folders)}
+
+    assert {name for name in modules if not name.endswith("/__init__.py")} <= named
 
 
 def test_every_member_of_the_envelope_is_documented() -> None:

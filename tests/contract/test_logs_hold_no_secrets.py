@@ -15,7 +15,7 @@ URL = "://".join(("rediss", "user:hunter2@cache.internal:6379/0"))
 
 def test_the_search_is_in_force(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.pluginmanager.has_plugin("log-search"), (
-        "tests/conftest.py wants: pytest_plugins = ['pytester', 'tests.log_secrets']"
+        "pyproject.toml's addopts want: -p pytester -p tests.log_secrets"
     )
 
 

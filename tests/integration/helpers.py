@@ -1,33 +1,43 @@
-"""What the integration tests share: polling, hostile servers, a worker's hand, a look at everything in Redis."""
+"""What the integration tests share: polling, a look at everything in Redis, jobs, a worker's hand."""
 
 import asyncio
 import contextlib
 import json
 import os
 import socket
-import socketserver
-import struct
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from chalicelib.queue_keys import QueueKeys
+from chalicelib.admission import Caller, NewJob, QueuePolicy, Submission
+from chalicelib.job_queue import new_job_id
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.limits import RatePolicy
+from chalicelib.models import Envelope, Priority
+from chalicelib.queue_keys import GROUP, LANES, QueueKeys
+from tests.conftest import Reply, Router
+from worker.connection import connect
 from worker.consumer import Consumer
 from worker.handlers import Handler
+from worker.job_run import JobRun
 from worker.work_queue import Claim, Lease, WorkQueue
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "tinyllama"
 KEYS = QueueKeys(QUEUE)
+WIDE = QueuePolicy(
+    RatePolicy(60_000, 1_000),
+    queue_cap=1_000,
+    open_jobs_cap=1_000,
+    store_result_seconds=600,
+    idempotency_seconds=600,
+)
 
 
 def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -51,9 +61,13 @@ async def soon(check: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 def everything(db: Redis) -> dict[str, tuple[int, bytes]]:
-    """Every key with its expiry time and its whole value, for comparing before with after."""
+    """Every key with its expiry time and its whole value, for comparing before with after.
+
+    What is about to vanish by itself is left out: the state of a rate so high that it says nothing for long.
+    """
     with Redis.from_url(redis_url_of(db)) as raw:
-        return {key.decode(): (raw.pexpiretime(key), raw.dump(key)) for key in raw.scan_iter()}
+        lasting = [key for key in raw.scan_iter() if raw.pttl(key) == -1 or raw.pttl(key) > 2_000]
+        return {key.decode(): (raw.pexpiretime(key), raw.dump(key)) for key in lasting}
 
 
 def every_text(db: Redis) -> str:
@@ -67,14 +81,42 @@ def every_text(db: Redis) -> str:
     return "\n".join(f"{key} {read[db.type(key)](key)}" for key in db.scan_iter())
 
 
-def entries(db: Redis, priority: str = "normal") -> list[tuple[str, dict[str, Any]]]:
-    """Entry ids and envelopes of a stream."""
-    return [(entry_id, json.loads(fields["job"])) for entry_id, fields in db.xrange(KEYS.stream(priority))]
+def lanes(priority: Priority = "normal", keys: QueueKeys = KEYS) -> list[str]:
+    """The streams of one priority."""
+    return [keys.stream(priority, lane) for lane in range(LANES)]
+
+
+def entries(db: Redis, priority: Priority = "normal") -> list[tuple[str, dict[str, Any]]]:
+    """Entry ids and envelopes of a priority's streams, in the order in which one caller sent them."""
+    found = [entry for stream in lanes(priority) for entry in db.xrange(stream)]
+    found.sort(key=lambda entry: int(entry[0].partition("-")[0]))  # lanes fill up in order within a millisecond
+    return [(entry_id, json.loads(fields["job"])) for entry_id, fields in found]
+
+
+def expire(db: Redis, location: str) -> None:
+    """Let the job have waited past its deadline."""
+    db.hset(KEYS.job(location.rpartition("/")[2]), "deadline_at", 1_700_000_000_000)
+
+
+def stream_of(db: Redis, job_id: str) -> str:
+    """The stream that the job's record names."""
+    return KEYS.streams[int(str(db.hget(KEYS.job(job_id), "stream")))]
 
 
 def stored_jobs(db: Redis) -> int:
     """Entries in all streams."""
     return sum(db.xlen(stream) for stream in KEYS.streams)
+
+
+def pending(db: Redis) -> list[dict[str, Any]]:
+    """Claimed entries of all streams: ``consumer``, ``times_delivered`` and so on."""
+    streams = [stream for stream in KEYS.streams if db.exists(stream) and db.xinfo_groups(stream)]
+    return [entry for stream in streams for entry in db.xpending_range(stream, GROUP, "-", "+", 100)]
+
+
+def dead_letters(db: Redis) -> list[dict[str, str]]:
+    """Jobs given up on, the oldest first."""
+    return [fields for _, fields in db.xrange(KEYS.dead)]
 
 
 def redis_url_of(db: Redis) -> str:
@@ -89,34 +131,114 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return inherited | {"PYTHONPATH": str(ROOT)} | variables
 
 
+# Answers and log lines
+
+#: The contract: a caller learns within this time that Redis is away.
+GIVE_UP_SECONDS = 2.0
+QUEUE_UNAVAILABLE = "urn:problem-type:lambda-router:queue-unavailable"
+
+
+def assert_unavailable(reply: Reply) -> None:
+    assert reply.status == 503, reply.body
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["retry-after"] == "2"
+    assert reply.json["type"] == QUEUE_UNAVAILABLE
+    assert "Idempotency-Key" in reply.json["detail"]
+
+
+def assert_problem(reply: Reply, status: int) -> dict[str, Any]:
+    assert reply.status == status, reply.body
+    assert reply.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = reply.json
+    assert problem["status"] == status
+    assert problem["instance"] == reply.headers["x-request-id"]
+    assert problem["type"]
+    assert problem["title"]
+    return problem
+
+
+def ids(reply: Reply) -> list[str]:
+    assert reply.status == 200, reply.body
+    return [job["id"] for job in reply.json["data"]]
+
+
+def every_answer(router: Router, generate: dict[str, Any]) -> dict[str, Reply]:
+    """An answer of every kind."""
+    accepted = router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"})
+    location = accepted.headers["location"]
+    read = router.get(location)
+    return {
+        "accepted": accepted,
+        "read": read,
+        "replayed": router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}),
+        "unchanged": router.get(location, headers={"If-None-Match": read.headers["etag"]}),
+        "listed": router.get("/v1/jobs"),
+        "cancelled": router.delete(location),
+        "health": router.get("/health"),
+        "ready": router.get("/ready"),
+        "document": router.get("/openapi.json"),
+        "malformed": router.post("/v1/jobs", b"{"),
+        "no token": router.as_caller(None).get("/v1/jobs"),
+        "unknown": router.get(f"/v1/jobs/{new_job_id()}"),
+        "method": router.call("PUT", "/v1/jobs"),
+        "media type": router.post("/v1/jobs", generate, headers={"Content-Type": "text/plain"}),
+        "accept": router.get("/v1/jobs", headers={"Accept": "text/html"}),
+        "invalid": router.post("/v1/jobs", {}),
+        "nowhere": router.get("/nowhere"),
+    }
+
+
+def tracebacks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log lines that hold an exception."""
+    return [line for line in lines if "exception" in line]
+
+
+# Jobs of which the HTTP side has already made sure
+
+
+def new_job(key: str | None = None, **changes: Any) -> NewJob:
+    """A job; members of its request may be what no caller may send, such as a shorter ``ttl_seconds``."""
+    job_type = JOB_TYPES["generate"]
+    request = job_type.request_model.model_validate({"type": "generate", "input": {"prompt": "hello"}})
+    return NewJob(new_job_id(), request.model_copy(update=changes), job_type, key)
+
+
+def submission(*jobs: NewJob, owner: str = "owner-1") -> Submission:
+    """Those jobs in one step."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    return Submission(jobs, KEYS, Caller(owner, "request-1", trace))
+
+
 # A worker's hand
-
-
-def _async_client(redis_url: str) -> AsyncRedis:
-    return AsyncRedis.from_url(
-        redis_url, socket_timeout=5, retry=Retry(NoBackoff(), 0), decode_responses=True, protocol=2
-    )
 
 
 @asynccontextmanager
 async def work_queue(
     redis_url: str, consumer: str = "worker-1", lease_ms: int = 30_000, *, prepare: bool = True
 ) -> AsyncIterator[WorkQueue]:
-    """A worker's side of the queue, its consumer group made."""
-    async with _async_client(redis_url) as redis:
+    """A worker's side of the queue, its consumer groups made."""
+    async with connect(redis_url) as redis:
         queue = WorkQueue(redis, QUEUE, consumer, lease_ms)
         if prepare:
             await queue.prepare()
         yield queue
 
 
+def job_in(claim: Claim) -> Envelope:
+    return Envelope.model_validate_json(claim.envelope)
+
+
 async def claim_one(queue: WorkQueue) -> Claim:
-    [claim] = await queue.claim(1, 0)
+    [claim] = await queue.claim(1)
     return claim
 
 
+async def start(queue: WorkQueue, claim: Claim) -> Lease | str:
+    return await queue.start(claim, job_in(claim).owner)
+
+
 async def start_one(queue: WorkQueue) -> Lease:
-    lease = await queue.start(await claim_one(queue))
+    lease = await start(queue, await claim_one(queue))
     assert isinstance(lease, Lease), lease
     return lease
 
@@ -136,7 +258,7 @@ def finish_begun(redis_url: str, lease: Lease) -> str:
 
     async def finish() -> str:
         async with work_queue(redis_url, prepare=False) as queue:
-            return await queue.finish(lease, "completed", "result", '"done"')
+            return await queue.complete(lease, '"done"')
 
     return asyncio.run(finish())
 
@@ -148,29 +270,41 @@ def finish_job(redis_url: str, *, result: Any = None, error: dict[str, str] | No
         async with work_queue(redis_url) as queue:
             lease = await start_one(queue)
             if error is not None:
-                return await queue.finish(lease, "failed", "error", json.dumps(error))
-            return await queue.finish(lease, "completed", "result", json.dumps(result))
+                return await queue.fail(lease, json.dumps(error))
+            return await queue.complete(lease, json.dumps(result))
 
     assert asyncio.run(finish()) == "done"
 
 
+@dataclass(frozen=True)
+class AtWork:
+    """A consumer at work; ``stop`` is what a signal sets."""
+
+    consumer: Consumer
+    stop: asyncio.Event
+    end: Callable[[], Awaitable[None]]
+
+
 @asynccontextmanager
 async def working(
-    redis_url: str, handler: Handler, concurrency: int = 1, lease_ms: int = 30_000
-) -> AsyncIterator[tuple[Consumer, Callable[[], Awaitable[None]]]]:
+    redis_url: str, handler: Handler, concurrency: int = 1, lease_ms: int = 30_000, name: str = "worker-1"
+) -> AsyncIterator[AtWork]:
     """A consumer at work, and the way to stop it and wait for its end."""
-    async with _async_client(redis_url) as redis:
-        consumer = Consumer(WorkQueue(redis, QUEUE, "worker-1", lease_ms), handler, concurrency)
+    async with connect(redis_url) as redis:
+        queue = WorkQueue(redis, QUEUE, name, lease_ms)
+        consumer = Consumer(queue, JobRun(queue, handler), concurrency)
         stop = asyncio.Event()
         run = asyncio.create_task(consumer.run(stop))
 
         async def end() -> None:
             stop.set()
-            _wake_idle_workers(redis_url)
+            while not run.done():
+                _wake_idle_workers(redis_url)
+                await asyncio.wait([run], timeout=0.05)
             await run
 
         try:
-            yield consumer, end
+            yield AtWork(consumer, stop, end)
         finally:
             await end()
 
@@ -183,79 +317,7 @@ def _wake_idle_workers(redis_url: str) -> None:
                 db.client_unblock(int(client["id"]))
 
 
-# Hostile servers
-
-
-@contextmanager
-def _serving(handle: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A TCP server on 127.0.0.1 that gives each connection to ``handle``; its Redis URL."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with contextlib.suppress(OSError):
-                handle(self.request)
-
-    class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-        block_on_close = False
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accepts, reads, says nothing."""
-
-    def handle(connection: socket.socket) -> None:
-        while connection.recv(65_536):
-            pass
-
-    with _serving(handle) as url:
-        yield url
-
-
-@contextmanager
-def saying(reply: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Answers whatever it is asked with that line; its URL, and what it was asked."""
-    asked: list[bytes] = []
-
-    def handle(connection: socket.socket) -> None:
-        while question := connection.recv(65_536):
-            asked.append(question)
-            connection.sendall(f"{reply}\r\n".encode())
-
-    with _serving(handle) as url:
-        yield url, asked
-
-
-@contextmanager
-def losing_replies(redis_url: str, every: int) -> Iterator[str]:
-    """A way to Redis on which each ``every``-th reply is lost: Redis has done the work, the connection breaks."""
-    address = redis_url.removeprefix("redis://").removesuffix("/0").split(":")
-    replies = 0
-
-    def handle(connection: socket.socket) -> None:
-        nonlocal replies
-        with socket.create_connection((address[0], int(address[1]))) as upstream:
-            while question := connection.recv(65_536):
-                upstream.sendall(question)
-                reply = upstream.recv(65_536)
-                replies += 1
-                if replies % every == 0:
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    return
-                connection.sendall(reply)
-
-    with _serving(handle) as url:
-        yield url
+# Ports
 
 
 def closed_port() -> int:

@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 
-from chalicelib.admission import Admission, QueuePolicy, Submission
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JOB_TYPES
+from chalicelib.admission import Decision
+from chalicelib.job_queue import JobQueue
 from chalicelib.limits import RatePolicy
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
@@ -18,39 +19,20 @@ from tests.integration.conftest import BuildRouter
 from tests.integration.helpers import (
     KEYS,
     QUEUE,
+    WIDE,
     begin_job,
     entries,
     everything,
     finish_job,
-    losing_replies,
+    new_job,
     stored_jobs,
+    submission,
 )
-
-POLICY = QueuePolicy(
-    RatePolicy(60_000, 1_000),
-    queue_cap=1_000,
-    open_jobs_cap=1_000,
-    store_result_seconds=600,
-    idempotency_seconds=600,
-)
+from tests.integration.hostile_servers import losing_replies
 
 
 def with_key(key: str) -> dict[str, str | list[str]]:
     return {"Idempotency-Key": key}
-
-
-def submission(job_id: str, key: str | None, prompt: str = "hello", owner: str = "owner-1") -> Submission:
-    """A job of which the HTTP side has already made sure."""
-    body = {"type": "generate", "input": {"prompt": prompt}}
-    return Submission(
-        job_id=job_id,
-        request=JOB_TYPES["generate"].request_model.model_validate(body),
-        queue=QUEUE,
-        owner=owner,
-        request_id="request-1",
-        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        idempotency_key=key,
-    )
 
 
 @pytest.fixture
@@ -100,13 +82,14 @@ def test_without_a_key_every_request_is_a_job(router: Router, generate: dict[str
     [
         '{ "input" : { "prompt" : "hello" } ,\n "type" : "generate" }',
         '{"type":"generate","input":{"prompt":"\\u0068ello"}}',
-        '{"type":"generate","input":{"prompt":"hello","max_tokens":256},"priority":"normal","ttl_seconds":300}',
+        '{"type":"generate","input":{"prompt":"hello","max_tokens":256},"priority":"normal","ttl_seconds":300,"delay_seconds":0}',
         '{"type":"generate","input":{"prompt":"hello","system":null},"metadata":{}}',
     ],
     ids=["other spacing and order", "escaped", "defaults spelt out", "nothing said"],
 )
-def test_the_same_job_in_other_words_is_the_same_job(router: Router, generate: dict[str, Any], again: str):
-    first = router.post("/v1/jobs", generate, headers=with_key("k"))
+def test_the_same_job_in_other_words_is_the_same_job(router: Router, again: str):
+    job = {"type": "generate", "input": {"prompt": "hello"}}
+    first = router.post("/v1/jobs", job, headers=with_key("k"))
     second = router.post("/v1/jobs", again, headers=with_key("k"))
     assert second.status == 202
     assert second.json["id"] == first.json["id"]
@@ -122,10 +105,11 @@ def test_the_same_job_in_other_words_is_the_same_job(router: Router, generate: d
         {"input": {"prompt": "hello", "max_tokens": 255}},
         {"priority": "high"},
         {"ttl_seconds": 301},
+        {"delay_seconds": 1},
         {"metadata": {"k": "v"}},
         {"type": "chat", "input": {"messages": [{"role": "user", "content": "hello"}]}},
     ],
-    ids=["prompt", "max_tokens", "priority", "ttl", "metadata", "type"],
+    ids=["prompt", "max_tokens", "priority", "ttl", "delay", "metadata", "type"],
 )
 def test_another_body_under_a_used_key_is_422_and_changes_nothing(
     router: Router, generate: dict[str, Any], db: redis.Redis, other: dict[str, Any]
@@ -288,32 +272,44 @@ def test_a_key_whose_record_was_lost_is_503_and_never_a_second_job(
 
 @pytest.mark.parametrize("key", [None, "k"], ids=["without key", "with key"])
 def test_a_submission_sent_twice_is_stored_once_and_answered_alike(queue: JobQueue, db: redis.Redis, key: str | None):
-    sent = submission(new_job_id(), key)
+    sent = submission(new_job(key))
+    [first] = queue.submit(sent).decisions
+    before = everything(db)
+    [second] = queue.submit(sent).decisions
+    assert (first.verdict, second.verdict) == ("accepted", "accepted")
+    assert (second.created_at, second.job_id) == (first.created_at, first.job_id)
+    assert (second.stream, second.seq) == (first.stream, first.seq)
+    assert everything(db) == before
+    assert [envelope["id"] for _, envelope in entries(db)] == [sent.jobs[0].job_id]
+
+
+def test_a_submission_of_many_sent_twice_is_stored_once_and_answered_alike(queue: JobQueue, db: redis.Redis):
+    sent = submission(*(new_job(key, delay_seconds=delay) for key in (None, "k") for delay in (0, 60)))
     first = queue.submit(sent)
     before = everything(db)
     second = queue.submit(sent)
-    assert (first.verdict, second.verdict) == ("accepted", "accepted")
-    assert (second.created_at, second.job_id) == (first.created_at, first.job_id)
+    assert [decision.verdict for decision in first.decisions] == ["accepted", "accepted", "accepted", "reused"]
+    assert second.decisions[:3] == first.decisions[:3]
     assert everything(db) == before
-    assert [envelope["id"] for _, envelope in entries(db)] == [sent.job_id]
+    assert (stored_jobs(db), db.zcard(KEYS.scheduled)) == (2, 1)
 
 
 def test_a_submission_sent_twice_counts_once_against_the_rate(environ: dict[str, str], db: redis.Redis):
-    policy = QueuePolicy(RatePolicy(1, 2), 100, 100, 600, 600)
-    queue = JobQueue(RedisClient(connect(environ["REDIS_URL"])), policy, [QUEUE])
-    sent = submission(new_job_id(), None)
+    policy = replace(WIDE, rate=RatePolicy(1, 2))
+    queue = JobQueue(RedisClient(partial(connect, environ["REDIS_URL"])), policy, [QUEUE])
+    sent = submission(new_job())
     assert [queue.submit(sent).rate.remaining for _ in range(3)] == [1, 1, 1]
 
 
 def test_a_submission_sent_twice_is_stored_once_even_when_it_was_finished_between(
     queue: JobQueue, redis_url: str, db: redis.Redis
 ):
-    sent = submission(new_job_id(), None)
+    sent = submission(new_job())
     queue.submit(sent)
     finish_job(redis_url, result="done")
-    assert queue.submit(sent).verdict == "accepted"
+    assert [decision.verdict for decision in queue.submit(sent).decisions] == ["accepted"]
     assert stored_jobs(db) == 0
-    job = queue.look("owner-1", sent.job_id)
+    job = queue.look("owner-1", sent.jobs[0].job_id)
     assert job is not None
     assert job.status == "completed"
 
@@ -345,14 +341,14 @@ def test_when_every_reply_is_lost_the_answer_is_503_and_a_repeat_finds_the_job(
 def test_fifty_requests_with_one_key_at_once_make_one_job(redis_url: str, db: redis.Redis):
     threads = 50
     together = threading.Barrier(threads)
-    admissions: list[Admission] = []
+    decisions: list[Decision] = []
 
     def submit() -> None:
         with connect(redis_url) as connection:
-            queue = JobQueue(RedisClient(connection), POLICY, [QUEUE])
+            queue = JobQueue(RedisClient(lambda: connection), WIDE, [QUEUE])
             queue.ping()
             together.wait(timeout=20)
-            admissions.append(queue.submit(submission(new_job_id(), "k")))
+            decisions.extend(queue.submit(submission(new_job("k"))).decisions)
 
     running = [threading.Thread(target=submit) for _ in range(threads)]
     for thread in running:
@@ -360,6 +356,6 @@ def test_fifty_requests_with_one_key_at_once_make_one_job(redis_url: str, db: re
     for thread in running:
         thread.join()
     [(_, envelope)] = entries(db)
-    verdicts = sorted(admission.verdict for admission in admissions)
+    verdicts = sorted(decision.verdict for decision in decisions)
     assert verdicts == ["accepted"] + ["replayed"] * (threads - 1)
-    assert {admission.job_id for admission in admissions} == {envelope["id"]}
+    assert {decision.job_id for decision in decisions} == {envelope["id"]}

@@ -2,20 +2,31 @@
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.admission import QueuePolicy, Submission
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JOB_TYPES, GenerateInput
+from chalicelib.admission import Decision
+from chalicelib.job_queue import JobQueue
 from chalicelib.limits import RatePolicy
 from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import MakeToken, Reply, Router
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import KEYS, QUEUE, begin_job, eventually, everything, finish_job, stored_jobs
+from tests.integration.helpers import (
+    KEYS,
+    QUEUE,
+    WIDE,
+    begin_job,
+    eventually,
+    everything,
+    finish_job,
+    new_job,
+    stored_jobs,
+    submission,
+)
 
 RATE_HEADER = re.compile(r'"rate";r=(\d+);t=(\d+)')
 
@@ -86,45 +97,42 @@ def test_a_job_fits_again_after_retry_after(build_router: BuildRouter, generate:
 
 def test_over_time_a_caller_gets_its_rate_and_no_more(redis_url: str):
     interval_ms, burst = 20, 3
-    policy = QueuePolicy(RatePolicy(60_000 // interval_ms, burst), 10_000, 10_000, 600, 600)
+    policy = replace(WIDE, rate=RatePolicy(60_000 // interval_ms, burst))
     with connect(redis_url) as connection:
-        queue = JobQueue(RedisClient(connection), policy, [QUEUE])
-        queue.submit(job_of("somebody-else"))  # the connection is made and the script is known
-        accepted = [
-            admission.created_at for admission in _hammer(queue, seconds=0.6) if admission.verdict == "accepted"
-        ]
+        queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
+        submit(queue, "somebody-else")  # the connection is made and the script is known
+        decisions = _hammer(queue, seconds=0.6)
+    accepted = [decision.created_at for decision in decisions if decision.verdict == "accepted"]
     spans = [(later - accepted[0], number) for number, later in enumerate(accepted)]
     assert all(number <= burst + span / interval_ms for span, number in spans)
     assert len(accepted) > burst + 5
 
 
-def _hammer(queue: JobQueue, seconds: float) -> list[Any]:
+def _hammer(queue: JobQueue, seconds: float) -> list[Decision]:
     until = time.monotonic() + seconds
-    admissions = []
+    decisions = []
     while time.monotonic() < until:
-        admissions.append(queue.submit(job_of("eager")))
-    return admissions
+        decisions.append(submit(queue, "eager"))
+    return decisions
 
 
-def job_of(owner: str, ttl_seconds: int = 300) -> Submission:
-    """A job that skips the HTTP side, so that its life may be shorter than callers may choose."""
-    request = JOB_TYPES["generate"].request_model.model_construct(
-        type="generate", input=GenerateInput(prompt="x"), ttl_seconds=ttl_seconds
-    )
-    return Submission(new_job_id(), request, QUEUE, owner, "request-1", "00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+def submit(queue: JobQueue, owner: str, **changes: Any) -> Decision:
+    """What becomes of one job that skips the HTTP side."""
+    [decision] = queue.submit(submission(new_job(**changes), owner=owner)).decisions
+    return decision
 
 
 def test_the_wait_told_to_an_eager_caller_is_the_one_that_holds(redis_url: str):
-    policy = QueuePolicy(RatePolicy(120, 1), 100, 100, 600, 600)
+    policy = replace(WIDE, rate=RatePolicy(120, 1))
     with connect(redis_url) as connection:
-        queue = JobQueue(RedisClient(connection), policy, [QUEUE])
-        queue.submit(job_of("somebody-else"))
-        queue.submit(job_of("eager"))
-        refused = queue.submit(job_of("eager"))
+        queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
+        submit(queue, "somebody-else")
+        submit(queue, "eager")
+        refused = submit(queue, "eager")
         assert refused.verdict == "rate"
         assert 0 < refused.wait_ms <= 500
         time.sleep((refused.wait_ms + 2) / 1000)
-        assert queue.submit(job_of("eager")).verdict == "accepted"
+        assert submit(queue, "eager").verdict == "accepted"
 
 
 def test_a_caller_that_is_over_its_rate_is_told_before_its_job_is_counted(metered: Router, generate: dict[str, Any]):
@@ -182,20 +190,18 @@ def test_a_job_over_the_open_jobs_cap_is_429(capped: Router, generate: dict[str,
     assert stored_jobs(db) == 2
 
 
-def test_the_wait_for_an_open_place_is_the_next_deadline_but_two_minutes_at_most(
-    capped: Router, generate: dict[str, Any]
+@pytest.mark.parametrize(
+    ("service_ms", "wait"), [(None, "1"), ("300", "1"), ("12001", "13"), ("1000000", "120")],
+    ids=["nothing measured", "quick jobs", "slow jobs", "very slow jobs"],
+)  # fmt: skip
+def test_the_wait_for_an_open_place_is_as_long_as_a_job_takes_but_two_minutes_at_most(
+    capped: Router, generate: dict[str, Any], db: redis.Redis, service_ms: str | None, wait: str
 ):
-    capped.post("/v1/jobs", generate | {"ttl_seconds": 30})
-    capped.post("/v1/jobs", generate | {"ttl_seconds": 3_000})
-    assert 28 <= int(capped.post("/v1/jobs", generate).headers["retry-after"]) <= 30
-    [soon] = [job for job in capped.get("/v1/jobs").json["data"] if job["expires_at"] < _in_a_minute()]
-    capped.delete(f"/v1/jobs/{soon['id']}")
-    capped.post("/v1/jobs", generate | {"ttl_seconds": 3_000})
-    assert capped.post("/v1/jobs", generate).headers["retry-after"] == "120"
-
-
-def _in_a_minute() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 60))
+    for _ in range(2):
+        capped.post("/v1/jobs", generate)
+    if service_ms is not None:
+        db.hset(KEYS.flow, "service_ms", service_ms)
+    assert capped.post("/v1/jobs", generate).headers["retry-after"] == wait
 
 
 @pytest.mark.parametrize(
@@ -226,15 +232,13 @@ def test_a_job_at_work_keeps_its_place(capped: Router, generate: dict[str, Any],
 
 
 def test_a_job_that_nobody_started_frees_its_place_at_its_deadline(redis_url: str):
-    policy = QueuePolicy(RatePolicy(60_000, 100), 100, 1, 600, 600)
+    policy = replace(WIDE, open_jobs_cap=1)
     with connect(redis_url) as connection:
-        queue = JobQueue(RedisClient(connection), policy, [QUEUE])
-        short = job_of("alice", ttl_seconds=1)
-        assert queue.submit(short).verdict == "accepted"
-        held = queue.submit(job_of("alice"))
-        assert held.verdict == "open"
-        assert 0 < held.wait_ms <= 1_000
-        assert eventually(lambda: queue.submit(job_of("alice")).verdict == "accepted", seconds=5)
+        queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
+        short = submit(queue, "alice", ttl_seconds=1)
+        assert short.verdict == "accepted"
+        assert submit(queue, "alice").verdict == "open"
+        assert eventually(lambda: submit(queue, "alice").verdict == "accepted", seconds=5)
         job = queue.look("alice", short.job_id)
         assert job is not None
         assert job.status == "expired"
@@ -254,8 +258,24 @@ def test_a_job_over_the_queue_cap_is_503(small: Router, generate: dict[str, Any]
     assert [reply.status for reply in replies] == [202, 202, 202, 503]
     problem = assert_refused(replies[3], 503, REDUCED_CAPACITY)
     assert "violated-policies" not in problem
-    assert replies[3].headers["retry-after"] == "5"
+    assert replies[3].headers["retry-after"] == "30"
     assert stored_jobs(db) == 3
+
+
+@pytest.mark.parametrize(
+    ("service_ms", "slots", "age_ms", "wait"),
+    [("12000", "4", 0, "3"), ("12000", "1", 0, "12"), ("100", "8", 0, "1"), ("1000000", "1", 0, "120"),
+     ("12000", "4", 60_000, "30")],
+    ids=["four at a time", "one at a time", "quick", "very slow", "no living worker"],
+)  # fmt: skip
+def test_the_wait_for_room_in_the_queue_is_how_fast_it_empties(
+    small: Router, generate: dict[str, Any], db: redis.Redis, service_ms: str, slots: str, age_ms: int, wait: str
+):
+    for _ in range(3):
+        small.post("/v1/jobs", generate)
+    flow = {"service_ms": service_ms, "slots": slots, "slots_at": str(db.time()[0] * 1000 - age_ms)}
+    db.hset(KEYS.flow, mapping=flow)
+    assert small.post("/v1/jobs", generate).headers["retry-after"] == wait
 
 
 def test_a_finished_job_makes_room(small: Router, generate: dict[str, Any], redis_url: str):
@@ -270,6 +290,12 @@ def test_a_cancelled_job_makes_room(small: Router, generate: dict[str, Any]):
     locations = [small.post("/v1/jobs", generate).headers["location"] for _ in range(3)]
     small.delete(locations[1])
     assert [small.post("/v1/jobs", generate).status for _ in range(2)] == [202, 503]
+
+
+def test_a_delayed_job_takes_room(small: Router, generate: dict[str, Any]):
+    for _ in range(3):
+        small.post("/v1/jobs", generate | {"delay_seconds": 60})
+    assert small.post("/v1/jobs", generate).status == 503
 
 
 def test_a_job_at_work_takes_room(small: Router, generate: dict[str, Any], redis_url: str):
@@ -364,4 +390,4 @@ def test_keys_of_limits_fade_when_they_no_longer_say_anything(
     assert 0 < db.pttl(rate) <= 3_000
     owner = rate.rpartition(":")[2]
     for key in (KEYS.open_jobs(owner), KEYS.owner(owner)):
-        assert 0 < db.pttl(key)
+        assert db.pttl(key) > 0

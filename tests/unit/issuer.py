@@ -70,10 +70,17 @@ def padded(size: int) -> Mode:
     return mode
 
 
+def refusing(status: int) -> Mode:
+    """The good key set, under a status that says not to take it."""
+    return lambda handler: handler.answer(json.dumps({"keys": handler.issuer.keys}).encode(), status)
+
+
 def redirect(handler: Handler) -> None:
+    """To a place where the good key set is; and here it is, too."""
     if handler.path == "/moved":
         return good(handler)
-    return handler.answer(b"", 302, Location=f"{handler.issuer.url}/moved")
+    body = json.dumps({"keys": handler.issuer.keys}).encode()
+    return handler.answer(body, 302, Location=f"{handler.issuer.url}/moved")
 
 
 def publishing(*changes: dict[str, Any]) -> Mode:
@@ -117,9 +124,7 @@ SLOW: dict[str, Mode] = {
     "a late start and no end": stall_late,
 }
 BROKEN: dict[str, Mode] = {
-    "500": lambda handler: handler.answer(b"{}", 500),
-    "503 with a good body": lambda handler: handler.answer(json.dumps({"keys": handler.issuer.keys}).encode(), 503),
-    "404": lambda handler: handler.answer(b"", 404),
+    **{str(status): refusing(status) for status in (400, 403, 404, 429, 500, 503)},
     "a redirect": redirect,
     "150,001 bytes": padded(MAX_JWKS_BYTES + 1),
     "a hundred megabytes": lambda handler: handler.answer(b" " * 100_000_000),

@@ -47,12 +47,11 @@ def test_a_caller_is_known_by_a_hash_that_does_not_show_who_it_is(forge: Forge, 
     assert set(alice) <= set("0123456789abcdef")
 
 
-@pytest.mark.parametrize("sub", [ABSENT, None], ids=["absent", "null"])
-def test_a_machine_without_sub_is_known_by_its_client_id(sub: Any, forge: Forge, verifier: TokenVerifier):
-    assert principal(verifier, forge.claims(sub=sub)).owner == principal(verifier, forge.claims(sub=CLIENT_ID)).owner
+def test_a_machine_without_sub_is_known_by_its_client_id(forge: Forge, verifier: TokenVerifier):
+    assert principal(verifier, forge.claims(sub=ABSENT)).owner == principal(verifier, forge.claims(sub=CLIENT_ID)).owner
 
 
-@pytest.mark.parametrize("sub", [1, 0, False, True, ["alice"], [], {}, {"a": 1}, ""], ids=repr)
+@pytest.mark.parametrize("sub", [None, 1, 0, False, True, ["alice"], [], {}, {"a": 1}, ""], ids=repr)
 def test_a_sub_that_is_no_name_is_refused(sub: Any, forge: Forge, verifier: TokenVerifier):
     assert refusal(verifier, forge.claims(sub=sub)).startswith("sub ")
 

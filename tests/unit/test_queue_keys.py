@@ -3,14 +3,18 @@
 import pytest
 from redis.crc import key_slot
 
-from chalicelib.queue_keys import GROUP, PRIORITIES, QueueKeys
+from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 
 KEYS = QueueKeys("tinyllama")
 
 PROMISED = {
-    "lr:{tinyllama}:jobs:high": KEYS.stream("high"),
-    "lr:{tinyllama}:jobs:normal": KEYS.stream("normal"),
-    "lr:{tinyllama}:jobs:low": KEYS.stream("low"),
+    "lr:{tinyllama}:jobs:high:0": KEYS.stream("high", 0),
+    "lr:{tinyllama}:jobs:normal:1": KEYS.stream("normal", 1),
+    "lr:{tinyllama}:jobs:low:3": KEYS.stream("low", 3),
+    "lr:{tinyllama}:scheduled": KEYS.scheduled,
+    "lr:{tinyllama}:dead": KEYS.dead,
+    "lr:{tinyllama}:flow": KEYS.flow,
+    "lr:{tinyllama}:workers": KEYS.workers,
     "lr:{tinyllama}:job:job_1": KEYS.job("job_1"),
     "lr:{tinyllama}:owner:o": KEYS.owner("o"),
     "lr:{tinyllama}:open:o": KEYS.open_jobs("o"),
@@ -27,7 +31,8 @@ def test_a_key_has_the_name_that_is_promised(name: str, key: str):
 def test_workers_share_one_group_and_claim_high_first():
     assert GROUP == "workers"
     assert PRIORITIES == ("high", "normal", "low")
-    assert [stream.rsplit(":", 1)[1] for stream in KEYS.streams] == ["high", "normal", "low"]
+    names = [stream.removeprefix("lr:{tinyllama}:jobs:") for stream in KEYS.streams]
+    assert names == [f"{priority}:{lane}" for priority in PRIORITIES for lane in range(LANES)]
 
 
 def test_no_two_keys_are_the_same():

@@ -140,7 +140,7 @@ def test_a_value_at_its_bound_is_taken(name: str, value: str):
         "redis://",
         "127.0.0.1:6379",
         "redis://user:hunter2@",
-        "unix:///tmp/hunter2.sock",
+        "unix:///somewhere/hunter2.sock",
         "redis://[hunter2",
         pytest.param("redis://user:hun\N{ACCOUNT OF}ter2@host:6379/0", id="a character that normalises to a slash"),
         pytest.param("redis://user:hun#ter2@host:6379/0", id="a password with an unescaped #"),
@@ -220,9 +220,9 @@ def test_the_issuer_is_built_from_the_pool():
 
 
 def test_issuer_and_key_source_can_be_set():
-    settings = read(COGNITO_ISSUER="http://127.0.0.1:9/pool", COGNITO_JWKS="/tmp/jwks.json")
+    settings = read(COGNITO_ISSUER="http://127.0.0.1:9/pool", COGNITO_JWKS="/somewhere/jwks.json")
     assert settings.issuer == "http://127.0.0.1:9/pool"
-    assert settings.key_source == "/tmp/jwks.json"
+    assert settings.key_source == "/somewhere/jwks.json"
 
 
 @pytest.mark.parametrize("name", ["COGNITO_REGION", "AWS_REGION"])

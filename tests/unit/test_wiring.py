@@ -36,8 +36,11 @@ def fresh() -> Iterator[None]:
 def variables(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> SetVariables:
     """Sets the variables of a working function with these changes; None removes one."""
 
+    #: What steers the tests themselves would be a stray variable to the function.
+    unset = dict.fromkeys(("ROUTER_CORPORA", "ROUTER_FAULTS"))
+
     def set_variables(**changes: str | None) -> None:
-        for name, value in (environ | changes).items():
+        for name, value in (unset | environ | changes).items():
             if value is None:
                 monkeypatch.delenv(name, raising=False)
             else:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from chalicelib.models import Envelope
 from worker.openai_backend import OpenAIBackend
-from worker.outcomes import JobFailed
+from worker.outcomes import JobFailed, TryAgain, Unsuccessful
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -68,9 +70,9 @@ def sent_for(job: Envelope, base_url: str = "http://gpu.internal:8080/v1") -> ht
     return request
 
 
-def failure(answer: Answer) -> JobFailed:
+def failure(answer: Answer) -> Unsuccessful:
     """How the job fails when the server answers so."""
-    with pytest.raises(JobFailed) as raised:
+    with pytest.raises(Unsuccessful) as raised:
         ask(job_of(prompt="secret prompt"), answer)
     return raised.value
 
@@ -169,20 +171,45 @@ def test_the_first_of_several_choices_counts():
 # Failures
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429])
-def test_a_4xx_fails_the_job_as_refused(status: int):
-    failed = failure(lambda _: httpx.Response(status, json={"error": {"message": "house secret"}}))
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 301, 302, 307])
+def test_what_the_server_refuses_fails_the_job_for_good(status: int):
+    headers = {"Location": "http://elsewhere/"}
+    failed = failure(lambda _: httpx.Response(status, json={"error": {"message": "house secret"}}, headers=headers))
+    assert isinstance(failed, JobFailed)
     assert (failed.code, failed.message) == (
         "backend_refused",
         f"The model server refused the job with status {status}.",
     )
 
 
-@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 599, 301, 302, 307])
-def test_a_5xx_or_a_redirect_fails_the_job_as_an_error(status: int):
-    headers = {"Location": "http://elsewhere/"}
-    failed = failure(lambda _: httpx.Response(status, text="house secret", headers=headers))
-    assert (failed.code, failed.message) == ("backend_error", f"The model server failed with status {status}.")
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 599])
+def test_a_server_that_is_busy_or_broken_is_tried_again(status: int):
+    failed = failure(lambda _: httpx.Response(status, text="house secret"))
+    assert isinstance(failed, TryAgain)
+    assert (failed.code, failed.message) == ("backend_busy", f"The model server answered with status {status}.")
+    assert failed.after_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("0", 0, 0),
+        ("{in_a_minute}", 50, 60),
+        ("{a_minute_ago}", 0, 0),
+        ("soon", 0, 0),
+        ("-5", 0, 0),
+        ("", 0, 0),
+    ],
+    ids=["seconds", "zero", "a date", "a date that is past", "a word", "negative", "empty"],
+)
+def test_a_servers_retry_after_is_kept(value: str, least: float, most: float):
+    now, minute = datetime.now(UTC), timedelta(seconds=60)
+    dates = {"in_a_minute": now + minute, "a_minute_ago": now - minute}
+    header = value.format(**{name: format_datetime(date, usegmt=True) for name, date in dates.items()})
+    failed = failure(lambda _: httpx.Response(503, headers={"Retry-After": header}))
+    assert isinstance(failed, TryAgain)
+    assert least <= failed.after_seconds <= most
 
 
 TRANSPORT_ERRORS = [
@@ -197,7 +224,7 @@ TRANSPORT_ERRORS = [
 
 
 @pytest.mark.parametrize("kind", TRANSPORT_ERRORS, ids=lambda kind: kind.__name__)
-def test_a_server_that_cannot_be_reached_fails_the_job_without_its_address(kind: type[httpx.TransportError]):
+def test_a_server_that_cannot_be_reached_is_tried_again_without_naming_its_address(kind: type[httpx.TransportError]):
     def answer(request: httpx.Request) -> httpx.Response:
         raise kind(f"cannot reach {request.url}")
 
@@ -310,6 +337,6 @@ def test_a_closed_port_is_a_server_that_cannot_be_reached():
         async with OpenAIBackend(f"http://127.0.0.1:{port}/v1", "m") as backend:
             return await backend(job_of(prompt="x"))
 
-    with pytest.raises(JobFailed) as raised:
+    with pytest.raises(TryAgain) as raised:
         asyncio.run(call())
     assert raised.value.code == "backend_unreachable"

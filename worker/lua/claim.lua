@@ -1,17 +1,41 @@
--- Takes up to ARGV[2] new entries for consumer ARGV[1], from the first stream that has any, then the next.
--- One XREADGROUP over all streams would take that many from each.
+#!lua flags=allow-oom
+-- Takes up to ARGV[2] new entries for consumer ARGV[1], fairly: each pick goes to a priority by turns (of ten, six to
+-- high, three to normal, one to low) and within it to the next lane by turns; what is empty passes its turn on.
 --
--- KEYS  the streams, in the order wanted
+-- KEYS  1-12 streams: four lanes of high, of normal, of low  13 flow
 -- ARGV  1 consumer  2 count
 -- Answers a list of {stream, entry id, fields}
 
-local claimed = {}
-for _, stream in ipairs(KEYS) do
-  local wanted = tonumber(ARGV[2]) - #claimed
-  if wanted <= 0 then break end
-  local reply = redis.call('XREADGROUP', 'GROUP', GROUP, ARGV[1], 'COUNT', wanted, 'STREAMS', stream, '>')
-  if reply then
-    for _, entry in ipairs(reply[1][2]) do table.insert(claimed, {stream, entry[1], entry[2]}) end
+local WHEEL = {1, 2, 1, 1, 2, 1, 3, 1, 2, 1}
+local LANES = 4
+local flow_key = KEYS[13]
+
+local function take_from(priority)
+  local turn = tonumber(redis.call('HGET', flow_key, 'turn:' .. priority) or 0)
+  for i = 0, LANES - 1 do
+    local stream = KEYS[(priority - 1) * LANES + (turn + i) % LANES + 1]
+    local reply = redis.call('XREADGROUP', 'GROUP', GROUP, ARGV[1], 'COUNT', 1, 'STREAMS', stream, '>')
+    if reply then
+      redis.call('HSET', flow_key, 'turn:' .. priority, (turn + i + 1) % LANES)
+      return {stream, reply[1][2][1][1], reply[1][2][1][2]}
+    end
   end
+end
+
+local function pick()
+  local favourite = WHEEL[redis.call('HINCRBY', flow_key, 'turn', 1) % #WHEEL + 1]
+  local taken = take_from(favourite)
+  for priority = 1, 3 do
+    if taken then return taken end
+    if priority ~= favourite then taken = take_from(priority) end
+  end
+  return taken
+end
+
+local claimed = {}
+while #claimed < tonumber(ARGV[2]) do
+  local taken = pick()
+  if not taken then break end
+  table.insert(claimed, taken)
 end
 return claimed

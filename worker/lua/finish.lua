@@ -1,15 +1,26 @@
+#!lua flags=allow-oom
 -- Writes the final state of a running job, once, if the worker still holds it. Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 open
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
 -- ARGV  1 id  2 token  3 completed or failed  4 field: result or error  5 its JSON
--- Answers 'done', 'lost', 'gone', or the final status that the job has meanwhile
+-- Answers 'done', 'lost', 'gone', or the status that the job has meanwhile
 
-local job_key, stream_key, open_key = KEYS[1], KEYS[2], KEYS[3]
-local record = read(job_key, 'status', 'lease_token', 'stream_id', 'store_ms', 'keep_until')
-if not record.status then return 'gone' end
-if record.lease_token ~= ARGV[2] then return 'lost' end
+local record = read_open(keys.job)
+local stop = fenced_out(record, ARGV[2])
+if stop then return stop end
 if record.status == ARGV[3] then return 'done' end -- the reply to the first sending was lost
 if record.status ~= 'in_progress' then return record.status end
 
-close(job_key, open_key, stream_key, record, ARGV[1], ARGV[3], now_ms(), ARGV[4], ARGV[5])
+local now = now_ms()
+close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], ARGV[5])
+
+-- Moving averages: how long a job takes, and how far apart jobs finish.
+local function average(field, value)
+  local old = tonumber(redis.call('HGET', keys.flow, field) or value)
+  redis.call('HSET', keys.flow, field, string.format('%.3f', old + (value - old) * 0.1))
+end
+if ARGV[3] == 'completed' then average('service_ms', now - tonumber(record.attempt_at)) end
+average('gap_ms', math.min(now - tonumber(redis.call('HGET', keys.flow, 'finished_at') or now), 600000))
+redis.call('HSET', keys.flow, 'finished_at', digits(now))
+redis.call('HINCRBY', keys.flow, 'finished', 1)
 return 'done'

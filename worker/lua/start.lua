@@ -1,29 +1,42 @@
+#!lua flags=allow-oom
 -- Starts a claimed job and hands out the fencing token of this attempt: a number that only grows.
--- A job that is already final, cancelled or past its deadline is not started; its entry is removed.
+-- A job that is already final, or was never started before its deadline, is not started and its entry is removed.
+-- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters.
 --
--- KEYS  1 job  2 its stream  3 open
--- ARGV  1 id  2 entry id  3 consumer  4 lease ms
--- Answers {'run', token, attempts}, or {why not}: expired | gone | leased | a final status
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed
+-- Answers {'run', token, attempts}, or {why not}: expired | leased | stale | dead | gone | a final status
 
-local job_key, stream_key, open_key = KEYS[1], KEYS[2], KEYS[3]
-local record = read(job_key, 'status', 'deadline_at', 'stream_id', 'store_ms', 'keep_until', 'lease_until')
+local id, entry_id = ARGV[1], ARGV[2]
+local record = read_open(keys.job)
 local now = now_ms()
 
-if record.status == 'queued' then
-  if now >= tonumber(record.deadline_at) then
-    close(job_key, open_key, stream_key, record, ARGV[1], 'expired', tonumber(record.deadline_at))
-    return {'expired'}
-  end
-elseif record.status == 'in_progress' then
-  if now < tonumber(record.lease_until) then return {'leased'} end
-else
-  remove_entry(stream_key, ARGV[2])
+if record.status ~= 'queued' and record.status ~= 'in_progress' then
+  if not record.status then count_waiting(keys.flow, 'left', place_of(keys.stream)) end -- it expired in its line
+  remove_entry(keys.stream, entry_id)
   return {record.status or 'gone'}
 end
+if record.stream_id ~= entry_id then -- the job was sent round again since
+  remove_entry(keys.stream, entry_id)
+  return {'stale'}
+end
+if record.status == 'queued' then
+  if not record.attempts and now >= tonumber(record.deadline_at) then
+    close(keys, record, id, 'expired', tonumber(record.deadline_at))
+    return {'expired'}
+  end
+  count_waiting(keys.flow, 'left', record.stream)
+else
+  if now < tonumber(record.lease_until) then return {'leased'} end
+  if redis.call('HINCRBY', keys.job, 'deaths', 1) >= tonumber(ARGV[5]) then
+    bury(record, id, entry_envelope(entry_id), 'worker_died', 'The workers that tried this job died.', now)
+    return {'dead'}
+  end
+end
 
-local token = redis.call('HINCRBY', job_key, 'lease_token', 1)
-local attempts = redis.call('HINCRBY', job_key, 'attempts', 1)
-redis.call('HSETNX', job_key, 'started_at', digits(now))
-redis.call('HSET', job_key, 'status', 'in_progress', 'worker', ARGV[3])
-hold_lease(job_key, open_key, record, ARGV[1], now + tonumber(ARGV[4]))
+local token = redis.call('HINCRBY', keys.job, 'lease_token', 1)
+local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
+redis.call('HSETNX', keys.job, 'started_at', digits(now))
+redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now))
+hold_lease(record, id, now + tonumber(ARGV[4]))
 return {'run', token, attempts}

@@ -1,0 +1,90 @@
+"""How a queue moves: place in line, when a job is likely to start, when to ask again.
+
+The figures come from Redis: counters of waiting jobs per stream, the average time that a job takes, and how many jobs
+the living workers can do at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.models import rfc3339
+from chalicelib.queue_keys import LANES, PRIORITIES
+
+#: Workers say every 2 s that they are alive; figures older than this count as none.
+WORKERS_FRESH_MS = 15_000
+
+#: Of ten turns, how many go to each priority while all have jobs waiting (``claim.lua``).
+TURNS = dict(zip(PRIORITIES, (6, 3, 1), strict=True))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The figures of one queue at one moment.
+
+    Attributes:
+        waiting: jobs that wait, per stream, in the order of ``QueueKeys.streams``.
+        left: jobs that have left each stream's line since the queue began.
+        service_ms: how long a job takes on average; 0 when none was measured.
+        slots: jobs that all living workers can do at a time.
+    """
+
+    waiting: Sequence[int]
+    left: Sequence[int]
+    service_ms: float
+    slots: int
+
+    @classmethod
+    def from_reply(cls, flat: Sequence[str], now_ms: int) -> "Flow":
+        """From the ``flow`` hash as HGETALL lists it."""
+        fields: Mapping[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
+        streams = range(LANES * len(PRIORITIES))
+        left = [int(fields.get(f"left:{stream}", 0)) for stream in streams]
+        added = [int(fields.get(f"added:{stream}", 0)) for stream in streams]
+        fresh = now_ms - int(fields.get("slots_at", 0)) < WORKERS_FRESH_MS
+        return cls(
+            waiting=[max(0, a - b) for a, b in zip(added, left, strict=True)],
+            left=left,
+            service_ms=float(fields.get("service_ms", 0)),
+            slots=int(fields["slots"]) if fresh and "slots" in fields else 0,
+        )
+
+    def position(self, stream: int, seq: int) -> int:
+        """Place in line of the job that joined its stream as number ``seq``; 1 is next.
+
+        Lanes take turns, so each other lane sends at most as many jobs ahead as stand ahead in this one, and one more;
+        priorities take turns by their weights. An estimate: jobs cancelled behind it make it look nearer than it is.
+        """
+        ahead_in_lane = max(0, seq - 1 - self.left[stream])
+        own = stream // LANES
+        lanes = self._lanes(own)
+        others = sum(min(waiting, ahead_in_lane + 1) for lane, waiting in enumerate(lanes) if lane != stream % LANES)
+        ahead = ahead_in_lane + others
+        return 1 + ahead + sum(self._ahead_of(own, priority, ahead) for priority in range(len(PRIORITIES)))
+
+    def start_delay_ms(self, position: int) -> float | None:
+        """Milliseconds until the job at that place is likely to start; None when nothing is known."""
+        if not self.slots:
+            return None
+        return max(0, position - self.slots) * self.service_ms / self.slots
+
+    def place(self, now_ms: int, stream: int | None, seq: int | None, due_ms: int) -> tuple[int | None, str | None]:
+        """Position and likely start (RFC 3339) of a job that waits in its stream, or until ``due_ms`` outside of it."""
+        if stream is None or seq is None:
+            return None, rfc3339(due_ms) if due_ms > now_ms else None
+        position = self.position(stream, seq)
+        delay = self.start_delay_ms(position)
+        return position, None if delay is None else rfc3339(int(now_ms + delay))
+
+    def drain_ms(self) -> float:
+        """Milliseconds until the queue is likely to be one job shorter."""
+        return self.service_ms / self.slots if self.slots else 0
+
+    def _lanes(self, priority: int) -> Sequence[int]:
+        return self.waiting[priority * LANES : (priority + 1) * LANES]
+
+    def _ahead_of(self, own: int, other: int, ahead: int) -> int:
+        """Jobs of another priority that get their turns while ``ahead`` jobs and this one get theirs."""
+        if own == other:
+            return 0
+        turns = list(TURNS.values())
+        return min(sum(self._lanes(other)), (ahead + 1) * turns[other] // turns[own])

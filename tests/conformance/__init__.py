@@ -1,0 +1,1 @@
+"""The conformance kit: judges any worker command by what docs/queue.md promises."""

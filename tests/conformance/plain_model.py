@@ -1,0 +1,44 @@
+"""How the plain worker asks the model: OpenAI's chat completions by the standard library. No part of the queue."""
+
+import json
+import random
+import threading
+from os import environ  # noqa: TID251
+from urllib.request import Request, urlopen
+
+BUSY = {408, 425, 429}
+
+
+class Asking(threading.Thread):
+    """Asks in the background. Its outcome, once there: the script that writes it, its arguments behind the token."""
+
+    def __init__(self, job, token, attempts):
+        super().__init__(daemon=True)
+        self.job, self.token, self.attempts, self.outcome = job, token, attempts, ()
+        self.start()
+
+    def run(self):
+        try:
+            self.outcome = "finish", "completed", "result", json.dumps({"text": self.ask()})
+        except Exception as error:  # whatever it was: the model refused, or another try may help
+            self.outcome = self.refused() if self.is_refusal(error) else self.retry(error)
+
+    def ask(self):
+        given = self.job["input"]
+        messages = given.get("messages") or [{"role": "user", "content": given["prompt"]}]
+        body = json.dumps(given | {"model": environ["MODEL"], "messages": messages}).encode()
+        request = Request(f"{environ['BACKEND']}/chat/completions", body, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=self.job["timeout_ms"] / 1000) as answer:
+            return json.load(answer)["choices"][0]["message"]["content"]
+
+    def is_refusal(self, error):
+        return 400 <= getattr(error, "code", 500) < 500 and error.code not in BUSY
+
+    def refused(self):
+        return "finish", "failed", "error", '{"code": "refused", "message": "The model refused the job."}'
+
+    def retry(self, error):
+        asked, policy = getattr(error, "headers", {}).get("Retry-After", ""), self.job["retry"]
+        ceiling = min(policy["longest_delay_ms"], policy["first_delay_ms"] * 2 ** (self.attempts - 1))
+        delay = max(random.randint(0, ceiling), int(asked) * 1000 if asked.isdigit() else 0)
+        return "retry", delay, policy["attempts"], "no_answer", "The model did not answer."

@@ -1,0 +1,54 @@
+"""A worker of plain commands and the shipped Lua, one job at a time; docs/queue.md explains each step."""
+
+import json
+import threading
+from os import environ, urandom  # noqa: TID251
+from pathlib import Path
+from signal import SIGTERM, signal
+
+import redis
+from plain_model import Asking
+
+KEY, NAME, LEASE_MS = f"lr:{{{environ['QUEUE']}}}:", f"plain-{urandom(8).hex()}", int(environ["LEASE_SECONDS"]) * 1000
+STREAMS = [f"{KEY}jobs:{priority}:{lane}" for priority in ("high", "normal", "low") for lane in range(4)]
+SCHEDULED, FLOW, DEAD, WORKERS = (KEY + name for name in ("scheduled", "flow", "dead", "workers"))
+SHARED = Path("chalicelib/lua/record.lua").read_text() + "\n" + Path("worker/lua/lease.lua").read_text()
+MAKE_GROUPS = "for _, stream in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', stream, 'workers', 0, 'MKSTREAM') end"
+FOR_EVER = redis.retry.Retry(redis.backoff.ExponentialBackoff(1), -1)
+db = redis.Redis.from_url(environ["REDIS_URL"], decode_responses=True, retry=FOR_EVER)
+stopping = threading.Event()
+
+
+def run(name, keys, *args):
+    flags, _, own = Path(f"worker/lua/{name}.lua").read_text().partition("\n")
+    return db.execute_command("EVAL", f"{flags}\n{SHARED}\n{own}", len(keys), *keys, *args)
+
+
+def keep_moving():
+    run("beat", [WORKERS, FLOW], NAME, 1, 15_000)
+    soonest = db.execute_command("ZRANGE", SCHEDULED, 0, 99)
+    run("promote", [SCHEDULED, FLOW, *STREAMS, *(f"{KEY}job:{job_id}" for job_id in soonest)], *soonest)
+
+
+def work(stream, entry_id, fields):
+    job = json.loads(dict(zip(fields[::2], fields[1::2], strict=True))["job"])
+    keys = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}", SCHEDULED, FLOW, DEAD]
+    if job["v"] != 1:
+        return run("reject", keys, job["id"], entry_id, "unreadable", "This worker knows version 1 only.")
+    verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3)
+    if verdict != "run":
+        return verdict
+    asking = Asking(job, *numbers)
+    while asking.is_alive() and run("renew", keys, job["id"], asking.token, entry_id, NAME, LEASE_MS) == "run":
+        asking.join(0.5)
+        keep_moving()
+    return asking.outcome and run(asking.outcome[0], keys, job["id"], asking.token, *asking.outcome[1:])
+
+
+signal(SIGTERM, lambda *_: stopping.set())
+db.execute_command("EVAL", MAKE_GROUPS, len(STREAMS), *STREAMS)
+while not stopping.wait(0.1):
+    keep_moving()
+    for claimed in run("sweep", STREAMS, NAME, LEASE_MS, 1) or run("claim", [*STREAMS, FLOW], NAME, 1):
+        work(*claimed)
+run("beat", [WORKERS, FLOW], NAME, 0, 15_000)

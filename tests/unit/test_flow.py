@@ -1,0 +1,73 @@
+"""Place in line and estimates, from figures made up."""
+
+import pytest
+
+from chalicelib.flow import Flow
+
+NOW = 1_800_000_000_000
+EMPTY = [0] * 12
+
+
+def flow(waiting: dict[int, int] | None = None, left: dict[int, int] | None = None, **figures: float) -> Flow:
+    spread = [EMPTY[:], EMPTY[:]]
+    for target, given in zip(spread, (waiting, left), strict=True):
+        for stream, count in (given or {}).items():
+            target[stream] = count
+    return Flow(spread[0], spread[1], figures.get("service_ms", 0), int(figures.get("slots", 0)))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "left", "stream", "seq", "position"),
+    [
+        ({4: 1}, {}, 4, 1, 1),
+        ({4: 5}, {4: 10}, 4, 15, 5),
+        ({4: 1, 7: 1000}, {}, 4, 1, 2),
+        ({4: 3, 5: 1, 6: 2, 7: 1000}, {}, 4, 3, 1 + 2 + 1 + 2 + 3),
+        ({4: 1, 0: 1000}, {}, 4, 1, 1 + 2),
+        ({8: 1, 0: 1000, 4: 1000}, {}, 8, 1, 1 + 6 + 3),
+        ({0: 1, 8: 1000}, {}, 0, 1, 1),
+        ({4: 0}, {4: 10}, 4, 3, 1),
+    ],
+    ids=[
+        "alone",
+        "fifth in its lane",
+        "other lane",
+        "all lanes",
+        "high ahead",
+        "low behind both",
+        "low never",
+        "stale",
+    ],
+)
+def test_position(waiting: dict[int, int], left: dict[int, int], stream: int, seq: int, position: int) -> None:
+    assert flow(waiting, left).position(stream, seq) == position
+
+
+@pytest.mark.parametrize(
+    ("position", "slots", "delay_ms"),
+    [(1, 0, None), (1, 1, 0), (3, 1, 2000), (3, 2, 500), (2, 4, 0)],
+    ids=["no workers", "next", "two ahead", "two ahead, two slots", "a slot is free"],
+)
+def test_the_wait_is_shared_by_the_slots(position: int, slots: int, delay_ms: float | None) -> None:
+    assert flow(slots=slots, service_ms=1000).start_delay_ms(position) == delay_ms
+
+
+def test_a_full_queue_drains_at_the_pace_of_its_slots() -> None:
+    assert flow(slots=4, service_ms=2000).drain_ms() == 500
+    assert flow(service_ms=2000).drain_ms() == 0
+
+
+def test_figures_are_read_from_the_hash() -> None:
+    flat = ["added:3", "7", "left:3", "2", "service_ms", "12.5", "slots", "3", "slots_at", str(NOW - 1000)]
+
+    read = Flow.from_reply(flat, NOW)
+
+    assert (read.waiting[3], read.left[3], read.service_ms, read.slots) == (5, 2, 12.5, 3)
+
+
+def test_workers_not_heard_of_for_15_seconds_do_not_count() -> None:
+    assert Flow.from_reply(["slots", "3", "slots_at", str(NOW - 15_001)], NOW).slots == 0
+
+
+def test_a_counter_that_lags_never_shows_a_negative_line() -> None:
+    assert Flow.from_reply(["added:0", "1", "left:0", "5"], NOW).waiting[0] == 0

@@ -1,0 +1,30 @@
+"""How long to wait before the next try."""
+
+import asyncio
+import random
+
+from chalicelib.models import RetryPolicy
+
+MAX_PAUSE_SECONDS = 5.0
+#: However long a server asks to be left alone, a job is tried again within this.
+MAX_RETRY_AFTER_SECONDS = 3_600
+
+
+def retry_delay_ms(policy: RetryPolicy, attempts: int, at_least_seconds: float = 0) -> int:
+    """Exponential backoff with full jitter: anything from 0 to ``first * 2 ** (attempts - 1)``, and to ``longest``.
+
+    Full jitter spreads a herd of failed jobs best (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    """
+    ceiling = min(policy.longest_delay_ms, policy.first_delay_ms * 2 ** min(attempts - 1, 30))
+    drawn = random.uniform(0, ceiling)  # noqa: S311 (no secret)
+    return round(max(drawn, min(at_least_seconds, MAX_RETRY_AFTER_SECONDS) * 1000))
+
+
+async def pause(failures: int, stop: asyncio.Event | None = None) -> None:
+    """Wait before Redis is asked again, the longer the more often it failed; a set ``stop`` ends the wait."""
+    seconds = random.uniform(0, min(MAX_PAUSE_SECONDS, 0.1 * 2 ** min(failures, 10)))  # noqa: S311 (no secret)
+    try:
+        async with asyncio.timeout(seconds):
+            await (stop or asyncio.Event()).wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,162 @@
+"""One job, from claim to final state: started, worked under a lease, and its outcome written once."""
+
+import asyncio
+import json
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+from pydantic_core import from_json
+
+from chalicelib.models import PROTOCOL_VERSION, Envelope
+from worker.backoff import pause, retry_delay_ms
+from worker.handlers import Handler
+from worker.outcomes import JobFailed, TryAgain, Unsuccessful
+from worker.work_queue import REDIS_TROUBLE, Claim, Lease, WorkQueue
+from worker.worker_log import log
+
+#: A cancelled job's worker learns of it within this time.
+RENEW_EVERY_SECONDS = 1.5
+#: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
+MAX_RESULT_BYTES = 4 * 1024 * 1024
+MAX_ESCAPED_BYTES = 5_900_000
+
+
+class JobRun:
+    """Runs claimed jobs. Never raises: a broken job must not stop the others."""
+
+    def __init__(self, queue: WorkQueue, handler: Handler) -> None:
+        self._queue = queue
+        self._handler = handler
+
+    async def __call__(self, claim: Claim) -> None:
+        facts = {"job_id": claim.job_id}
+        try:
+            job = _envelope(claim)
+            if job is None:
+                verdict = await self._queue.reject(claim, _owner(claim), "unreadable", "No worker could read this job.")
+                log.error("unreadable", extra=facts | {"verdict": verdict})
+                return
+            facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
+            await self._run(claim, job, facts)
+        except REDIS_TROUBLE as error:
+            # The lease lapses and another attempt is made; the fencing token keeps this one out.
+            log.error("gave up", extra=facts | {"error": type(error).__name__})
+
+    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str]) -> None:
+        lease = await self._queue.start(claim, job.owner)
+        if isinstance(lease, str):
+            log.info("not started", extra=facts | {"reason": lease})
+            return
+        started = time.monotonic()
+        outcome = await self._work_leased(lease, job)
+        took = round((time.monotonic() - started) * 1000)
+        log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
+
+    async def _work_leased(self, lease: Lease, job: Envelope) -> str:
+        """How it went: ``completed``, ``failed``, ``scheduled`` for another try, or why nothing was written."""
+        work = asyncio.create_task(self._worked(job))
+        watch = asyncio.create_task(self._watch(lease))
+        await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await _ended(work)
+            return watch.result()
+        await _ended(watch)
+        return await self._write(lease, job, work.result())
+
+    async def _worked(self, job: Envelope) -> str | Unsuccessful:
+        """The result as JSON, or why there is none. What a handler raises unforeseen stays in the log."""
+        limit = asyncio.timeout(job.timeout_ms / 1000)
+        try:
+            async with limit:
+                return _json(await self._handler(job))
+        except Unsuccessful as failure:
+            return failure
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            if limit.expired():
+                return TryAgain("timeout", f"The job took longer than {job.timeout_ms / 1000:g} seconds.")
+            # Where it happened, not what it said: an exception's text may quote the prompt.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("handler", extra={"job_id": job.id, "error": type(error).__name__, "exception": where})
+            return TryAgain("worker_error", "The worker failed on this job.")
+
+    async def _watch(self, lease: Lease) -> str:
+        """Renew the lease until told to stop; the reason. Redis being away is no reason: the work may still count."""
+        while True:
+            await asyncio.sleep(min(RENEW_EVERY_SECONDS, self._queue.lease_ms / 3000))
+            try:
+                verdict = await self._queue.renew(lease)
+            except REDIS_TROUBLE:
+                continue
+            if verdict != "run":
+                return verdict
+
+    async def _write(self, lease: Lease, job: Envelope, outcome: str | Unsuccessful) -> str:
+        if isinstance(outcome, str):
+            written = await self._insist(lambda: self._queue.complete(lease, outcome))
+            return "completed" if written == "done" else written
+        if isinstance(outcome, TryAgain):
+            delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
+            words = (outcome.code, outcome.message)
+            return await self._insist(lambda: self._queue.retry(lease, delay_ms, job.retry.attempts, *words))
+        error = json.dumps({"code": outcome.code, "message": outcome.message})
+        written = await self._insist(lambda: self._queue.fail(lease, error))
+        return "failed" if written == "done" else written
+
+    async def _insist(self, write: Callable[[], Awaitable[str]]) -> str:
+        """Try for as long as the lease lasts, since the GPU's work is in what is written."""
+        deadline = time.monotonic() + self._queue.lease_ms / 1000
+        failures = 0
+        while True:
+            try:
+                return await write()
+            except REDIS_TROUBLE:
+                failures += 1
+                if time.monotonic() > deadline:
+                    raise
+                await pause(failures)
+
+
+def _is_cancelled() -> bool:
+    """Whether we ourselves cancelled the task; a handler may raise CancelledError of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _envelope(claim: Claim) -> Envelope | None:
+    """The job, or None when it is not one of this protocol's version."""
+    try:
+        job = Envelope.model_validate_json(claim.envelope)
+    except ValidationError:
+        return None
+    return job if job.v == PROTOCOL_VERSION and job.id == claim.job_id else None
+
+
+def _owner(claim: Claim) -> str:
+    """The owner that an otherwise unreadable envelope names, so that the job stops counting as open."""
+    try:
+        document: Any = json.loads(claim.envelope)
+        return str(document["owner"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "unknown"
+
+
+def _json(result: JsonValue) -> str:
+    try:
+        value = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        size = len(value.encode())
+        from_json(value, allow_inf_nan=False)  # what the router could not read back is not stored
+    except (TypeError, ValueError, RecursionError):
+        raise JobFailed("result_not_json", "The worker's result cannot be written as JSON.") from None
+    if size > MAX_RESULT_BYTES or len(json.dumps(value, ensure_ascii=False).encode()) > MAX_ESCAPED_BYTES:
+        raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
+    return value
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,38 @@
+-- Shared by the scripts that a worker calls about one job, behind record.lua.
+-- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+
+local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6]}
+
+local function hold_lease(record, id, until_ms)
+  redis.call('HSET', keys.job, 'lease_until', digits(until_ms))
+  keep_open(keys, record, id, until_ms)
+end
+
+-- A stream's place among all streams, from 0; its name ends in its priority and lane.
+local function place_of(stream_key)
+  local priority, lane = string.match(stream_key, ':(%a+):(%d)$')
+  return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
+end
+
+-- The envelope that stands in the job's entry, or false.
+local function entry_envelope(entry_id)
+  local entry = entry_id and redis.call('XRANGE', keys.stream, entry_id, entry_id)[1]
+  if not entry then return false end
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'job' then return entry[2][i + 1] end
+  end
+  return false
+end
+
+-- Gives the job up: its envelope goes to the dead letters, its record says why.
+local function bury(record, id, envelope, code, message, now)
+  redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope or '', 'code', code, 'message', message,
+    'attempts', record.attempts or '0', 'at', digits(now))
+  close(keys, record, id, 'failed', now, 'error', cjson.encode({code = code, message = message}))
+end
+
+-- Why this token may not change the job any more, or nil.
+local function fenced_out(record, token)
+  if not record.status then return 'gone' end
+  if record.lease_token ~= token then return 'lost' end
+end

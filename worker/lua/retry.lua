@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- Puts a running job back, to be tried again after a delay; after the last attempt it goes to the dead letters.
+-- Safe to send twice.
+--
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code  6 message
+-- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
+
+local id = ARGV[1]
+local record = read_open(keys.job)
+local stop = fenced_out(record, ARGV[2])
+if stop then return stop end
+if record.retried_token == ARGV[2] then return record.status == 'failed' and 'dead' or 'scheduled' end
+if record.status ~= 'in_progress' then return record.status end
+
+local now = now_ms()
+local envelope = entry_envelope(record.stream_id)
+redis.call('HSET', keys.job, 'retried_token', ARGV[2])
+if tonumber(record.attempts) >= tonumber(ARGV[4]) or not envelope then
+  bury(record, id, envelope, ARGV[5], ARGV[6], now)
+  return 'dead'
+end
+
+local due = now + tonumber(ARGV[3])
+take_away(keys, record, id)
+redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due))
+redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
+redis.call('ZADD', keys.scheduled, digits(due), id)
+keep_open(keys, record, id, due + tonumber(record.deadline_at) - tonumber(record.created_at))
+return 'scheduled'

@@ -1,0 +1,174 @@
+"""What an operator asks of a queue: its figures, and its dead letters."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.flow import Flow
+from chalicelib.lua_scripts import load_script
+from chalicelib.models import Envelope, rfc3339
+from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
+from worker.work_queue import LUA, SILENCE_MS
+
+_REVIVE = load_script("revive", "lease", folder=LUA)
+
+#: A letter sent round again is kept as long as a job is by default (``ROUTER_STORE_RESULT_SECONDS``).
+REVIVED_STORE_MS = 86_400_000
+#: Letters read in one go.
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A job given up on. ``envelope`` is None when what was found in the stream could not be read."""
+
+    entry_id: str
+    job_id: str
+    code: str
+    message: str
+    attempts: int
+    at: str
+    envelope: Envelope | None
+
+
+@dataclass(frozen=True)
+class PriorityStats:
+    """One priority: jobs that wait, jobs at work, and how long the oldest waiting one has waited, in seconds."""
+
+    waiting: int
+    running: int
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A queue at one moment. ``per_minute`` is the rate at which jobs have been finishing; None when none have."""
+
+    queue: str
+    priorities: dict[str, PriorityStats]
+    scheduled: int
+    dead: int
+    workers: int
+    slots: int
+    finished: int
+    per_minute: float | None
+    service_seconds: float | None
+
+
+class Operations:
+    """Reads and mends one queue."""
+
+    def __init__(self, redis: Any, queue: str) -> None:
+        self._redis = redis
+        self.keys = QueueKeys(queue)
+
+    async def stats(self) -> Stats:
+        """The queue's figures."""
+        keys = self.keys
+        now_ms = await self._now_ms()
+        flat = await self._redis.hgetall(keys.flow)
+        flow = Flow.from_reply([part for pair in flat.items() for part in pair], now_ms)
+        return Stats(
+            queue=keys.queue,
+            priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},
+            scheduled=await self._redis.zcard(keys.scheduled),
+            dead=await self._redis.xlen(keys.dead),
+            workers=await self._redis.zcount(keys.workers, now_ms - SILENCE_MS, "+inf"),
+            slots=flow.slots,
+            finished=int(flat.get("finished", 0)),
+            per_minute=_per_minute(flat, now_ms),
+            service_seconds=round(flow.service_ms / 1000, 3) or None,
+        )
+
+    async def letters(self) -> AsyncIterator[DeadLetter]:
+        """Every dead letter, the oldest first."""
+        start = "-"
+        while rows := await self._redis.xrange(self.keys.dead, start, "+", count=PAGE):
+            for entry_id, fields in rows:
+                yield _letter(entry_id, fields)
+            start = f"({rows[-1][0]}"
+
+    async def letter(self, job_id: str) -> DeadLetter | None:
+        """The newest dead letter of that job."""
+        found = None
+        async for letter in self.letters():
+            if letter.job_id == job_id:
+                found = letter
+        return found
+
+    async def retry(self, letter: DeadLetter) -> str:
+        """Send a letter round again: ``queued``, or why not: ``open`` (it is already), ``unreadable``."""
+        job = letter.envelope
+        if job is None:
+            return "unreadable"
+        now_ms = await self._now_ms()
+        deadline = now_ms + job.deadline_at - job.created_at
+        fresh = job.model_copy(update={"created_at": now_ms, "deadline_at": deadline})
+        stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # many come back at once: behind everybody else's
+        keys = self.keys
+        named = [keys.job(job.id), keys.streams[stream], keys.open_jobs(job.owner)]
+        all_keys = [*named, keys.scheduled, keys.flow, keys.dead, keys.owner(job.owner)]
+        record = {
+            "type": job.type,
+            "queue": job.queue,
+            "owner": job.owner,
+            "priority": job.priority,
+            "metadata": json.dumps(job.metadata),
+            "request_id": job.request_id,
+            "traceparent": job.traceparent,
+        }
+        times = [fresh.model_dump_json(), now_ms, deadline, REVIVED_STORE_MS, stream]
+        args = [job.id, letter.entry_id, *times, *(part for pair in record.items() for part in pair)]
+        return str(await self._redis.eval(_REVIVE.text, len(all_keys), *all_keys, *map(str, args)))
+
+    async def discard(self, letter: DeadLetter) -> bool:
+        """Throw a letter away; whether it was still there."""
+        return bool(await self._redis.xdel(self.keys.dead, letter.entry_id))
+
+    async def _priority(self, place: int, now_ms: int) -> PriorityStats:
+        waiting = running = 0
+        oldest: int | None = None
+        for stream in self.keys.streams[place * LANES : (place + 1) * LANES]:
+            length, pending, first = await self._stream(stream)
+            waiting, running = waiting + length - pending, running + pending
+            oldest = min(filter(None, (oldest, first)), default=None)
+        return PriorityStats(waiting, running, None if oldest is None else round((now_ms - oldest) / 1000, 1))
+
+    async def _stream(self, stream: str) -> tuple[int, int, int | None]:
+        """Entries, of these claimed, and since when (ms) the first unclaimed one stands there."""
+        length = await self._redis.xlen(stream)
+        groups = await self._redis.xinfo_groups(stream) if length else []
+        group = next((group for group in groups if group["name"] == GROUP), None)
+        after = f"({group['last-delivered-id']}" if group else "-"
+        first = await self._redis.xrange(stream, after, "+", count=1) if length else []
+        return length, group["pending"] if group else 0, int(first[0][0].split("-")[0]) if first else None
+
+    async def _now_ms(self) -> int:
+        """This machine's clock, which only decides what is shown and when a revived job expires."""
+        return int(time.time() * 1000)
+
+
+def _letter(entry_id: str, fields: dict[str, str]) -> DeadLetter:
+    try:
+        envelope = Envelope.model_validate_json(fields["job"])
+    except (ValueError, LookupError):
+        envelope = None
+    return DeadLetter(
+        entry_id=entry_id,
+        job_id=fields.get("id", ""),
+        code=fields.get("code", ""),
+        message=fields.get("message", ""),
+        attempts=int(fields.get("attempts", 0)),
+        at=rfc3339(int(fields.get("at", 0))),
+        envelope=envelope,
+    )
+
+
+def _per_minute(flow: dict[str, str], now_ms: int) -> float | None:
+    """From the average gap between two finishes, or from the time since the last one when that is longer."""
+    if "gap_ms" not in flow:
+        return None
+    gap_ms = max(float(flow["gap_ms"]), now_ms - int(flow["finished_at"]), 1.0)
+    return round(60_000 / gap_ms, 1)

@@ -1,0 +1,5 @@
+"""The worker's log: JSON lines. Never a prompt, a result or the Redis URL."""
+
+from aws_lambda_powertools import Logger
+
+log = Logger(service="lambda-router-worker", log_uncaught_exceptions=False, log_record_order=["level", "message"])

@@ -67,7 +67,9 @@ def test_jobs_come_and_go_and_leave_no_key_and_no_memory_behind(url: str, db: An
     assert sum(db.xlen(stream) for stream in QUEUE.streams) == 0
     hundreds = count // PORTION
     assert ends["done"] == hundreds * (FATES["completed"] + FATES["retried"] + FATES["delayed"])
-    assert (ends["expired"], ends["dead"]) == (hundreds * FATES["expired"], hundreds * FATES["given up on"])
+    assert ends["dead"] == hundreds * FATES["given up on"]
+    # Stored for a second only: on a slow machine an expired job's record may be gone before a worker meets the job.
+    assert ends["expired"] + ends["gone"] == hundreds * FATES["expired"]
     after = memory(db)
     assert after - before < MARGIN_BYTES, f"{before} bytes before, {after} after"
     tell(f"jobs come and gone: {count} | keys: {db.dbsize()} | memory: {before} bytes before, {after} after")

@@ -33,10 +33,19 @@ run: install ## the whole service on this machine (PORT=8000 BACKEND=â€¦ MODEL=â
 token: install ## a token for the running service, alone on stdout (AS=demo PORT=8000)
 	@exec $(PYTHON) -m tools.token
 
+##@ Deploy
+.PHONY: package
+package: install ## the function as a zip and the API as Terraform, into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
+	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
+
 ##@ Check
 .PHONY: test
 test: install ## every test, with coverage
 	@$(PYTHON) -m pytest
+
+.PHONY: test-deploy
+test-deploy: install ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
+	@$(PYTHON) -m pytest --no-cov tests/deploy
 
 .PHONY: conformance
 conformance: install ## judge a worker by the whole protocol (WORKER="command line"; ours and the plain one by default)
@@ -58,6 +67,12 @@ lint: install ## style, types, import rules, and whether generated documents are
 	$(call quietly,.venv/bin/lint-imports --no-logo)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
 
+##@ Deploy
+.PHONY: plan
+plan: ## what Terraform would change, kept in terraform/it.tfplan (after make package; docs/deploy.md)
+	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
+	@terraform -chdir=terraform plan -input=false -lock-timeout=5m -out=it.tfplan
+
 ##@ Change
 .PHONY: format
 format: install ## let ruff rewrite what it can
@@ -70,6 +85,10 @@ docs: install ## write the generated documents again from the code
 
 settings: docs ## the same, under the name people look for after adding a setting
 	@:
+
+.PHONY: golden
+golden: install ## write what the merge makes of Chalice's output again, for the test that compares it
+	@$(PYTHON) -m tools.package_golden
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)

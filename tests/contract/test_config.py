@@ -80,6 +80,13 @@ def test_stage_terraform_asks_terraform_for_the_variable_of_the_same_name() -> N
     assert [STAGES["terraform"][name] for name in PLAIN_IN_TERRAFORM] == [""]
 
 
+def test_the_role_in_stage_terraform_is_terraforms() -> None:
+    assert {name: value for name, value in CONFIG["stages"]["terraform"].items() if "iam" in name} == {
+        "manage_iam_role": False,
+        "iam_role_arn": "${module.iam.runtime_role_arn}",
+    }
+
+
 @each_stage
 def test_a_stage_keeps_within_the_gateways_limits(stage: str) -> None:
     chosen = {**CONFIG, **CONFIG["stages"][stage]}

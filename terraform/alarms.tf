@@ -1,0 +1,150 @@
+# Every alarm looks at five minutes. No data means no traffic, which is no fault.
+
+locals {
+  # chalicelib/observability.py: NAMESPACE, SERVICE and Metric. Two stacks of one account and region share these numbers.
+  own_namespace = "LambdaRouter"
+  own_service   = "lambda-router"
+
+  # Problems of chalicelib/errors.py that mean: the queue takes no more.
+  queue_problems = ["queue-full", "queue-unavailable"]
+
+  alarms = {
+    server-errors = {
+      description = "The API answers 5xx. Begin with the lines `unforeseen` and `misconfigured` in the function's log."
+      namespace   = "AWS/ApiGateway"
+      metric      = "5XXError"
+      dimensions  = { ApiName = local.name, Stage = var.api_stage_name }
+      statistic   = "Sum"
+      threshold   = var.alarm_thresholds.server_errors
+    }
+    latency-p95 = {
+      description = "One job in twenty is taken slowly. Is Redis slow, or far away?"
+      namespace   = local.own_namespace
+      metric      = "Latency"
+      dimensions  = { service = local.own_service, route = "POST /v1/jobs" }
+      statistic   = "p95"
+      threshold   = var.alarm_thresholds.latency_p95_ms
+    }
+    throttles = {
+      description = "Lambda turned requests away: reserved_concurrency is used up."
+      namespace   = "AWS/Lambda"
+      metric      = "Throttles"
+      dimensions  = { FunctionName = local.name, Resource = "${local.name}:live" }
+      statistic   = "Sum"
+      threshold   = var.alarm_thresholds.throttles
+    }
+    dead-letters = {
+      description = "Jobs were given up on: `python -m worker dead list`. The number comes from the workers' machine: docs/deploy.md."
+      namespace   = local.own_namespace
+      metric      = "DeadLetters"
+      dimensions  = { service = local.own_service, queue = var.router_queue }
+      statistic   = "Maximum"
+      threshold   = var.alarm_thresholds.dead_letters
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "each" {
+  for_each = local.alarms
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic == "p95" ? null : each.value.statistic
+  extended_statistic  = each.value.statistic == "p95" ? "p95" : null
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = each.value.threshold
+  period              = 300
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "queue_refusals" {
+  alarm_name          = "${local.name}-queue-refusals"
+  alarm_description   = "Jobs are refused because of the queue: workers do not keep up, none runs, or Redis is away."
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.alarm_thresholds.queue_refusals
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+
+  metric_query {
+    id          = "refused"
+    label       = "Refused because of the queue"
+    expression  = join(" + ", [for number in range(length(local.queue_problems)) : "FILL(m${number}, 0)"])
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = local.queue_problems
+
+    content {
+      id = "m${metric_query.key}"
+
+      metric {
+        namespace   = local.own_namespace
+        metric_name = "RequestsRefused"
+        dimensions  = { service = local.own_service, reason = metric_query.value }
+        period      = 300
+        stat        = "Sum"
+      }
+    }
+  }
+}
+
+locals {
+  # title => the metrics drawn, each as CloudWatch's dashboards write it.
+  charts = {
+    "Requests and refusals" = [
+      ["AWS/ApiGateway", "Count", "ApiName", local.name, "Stage", var.api_stage_name, { stat = "Sum" }],
+      ["AWS/ApiGateway", "4XXError", "ApiName", local.name, "Stage", var.api_stage_name, { stat = "Sum" }],
+      ["AWS/ApiGateway", "5XXError", "ApiName", local.name, "Stage", var.api_stage_name, { stat = "Sum" }],
+    ]
+    "Latency in ms" = [
+      for stat in ["p50", "p95", "p99"] :
+      ["AWS/ApiGateway", "Latency", "ApiName", local.name, "Stage", var.api_stage_name, { stat = stat, label = stat }]
+    ]
+    "Function" = [
+      for metric in ["Invocations", "Errors", "Throttles"] :
+      ["AWS/Lambda", metric, "FunctionName", local.name, "Resource", "${local.name}:live", { stat = "Sum" }]
+    ]
+    "Executions at once" = [
+      ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.name, { stat = "Maximum" }],
+    ]
+    "Jobs" = [
+      [{ expression = "SEARCH('{${local.own_namespace},service,type} MetricName=\"JobsAccepted\"', 'Sum')", label = "" }],
+      [local.own_namespace, "JobsReplayed", "service", local.own_service, { stat = "Sum" }],
+      [local.own_namespace, "DeadLetters", "service", local.own_service, "queue", var.router_queue, { stat = "Maximum" }],
+    ]
+    "Refused because of the queue" = [
+      for problem in local.queue_problems :
+      [local.own_namespace, "RequestsRefused", "service", local.own_service, "reason", problem, { stat = "Sum" }]
+    ]
+  }
+}
+
+resource "aws_cloudwatch_dashboard" "overview" {
+  dashboard_name = local.name
+
+  dashboard_body = jsonencode({
+    widgets = [
+      for title, metrics in local.charts : {
+        type   = "metric"
+        width  = 12
+        height = 6
+        properties = {
+          title   = title
+          region  = var.aws_region
+          view    = "timeSeries"
+          period  = 300
+          metrics = metrics
+        }
+      }
+    ]
+  })
+}

@@ -1,0 +1,42 @@
+variable "api_account_role" {
+  description = "Whether to give API Gateway its role for writing logs: true in the first stack of an account and region, false in the others."
+  type        = bool
+  default     = true
+}
+
+variable "app_name" {
+  description = "As in the stack itself."
+  type        = string
+  default     = "lambda-router"
+}
+
+variable "aws_region" {
+  description = "As in the stack itself."
+  type        = string
+}
+
+variable "github" {
+  description = "The repository, the branch that plans and the environment that deploys; the ids come from `gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id'`."
+  type = object({
+    owner             = string
+    repository        = string
+    owner_id          = optional(number)
+    repository_id     = optional(number)
+    branch            = optional(string, "main")
+    environment       = string
+    api_stage_name    = optional(string, "api")
+    kms_key_arns      = optional(list(string), [])
+    vpc               = optional(bool, false)
+    oidc_provider_arn = optional(string)
+  })
+}
+
+variable "stage_name" {
+  description = "As in the stack itself."
+  type        = string
+}
+
+variable "state_bucket" {
+  description = "The bucket that holds the state."
+  type        = string
+}

@@ -1,0 +1,58 @@
+locals {
+  name        = "${var.app_name}-${var.stage_name}"
+  outputs     = "/${var.app_name}/${var.stage_name}/outputs"
+  kms_decrypt = distinct([for arn in [var.redis_kms_key_arn, var.kms_key_arn] : arn if arn != null])
+}
+
+module "iam" {
+  source = "./modules/iam"
+
+  name                     = local.name
+  permissions_boundary_arn = var.permissions_boundary_arn
+  gateway_logs             = var.api_account_role
+
+  runtime = {
+    log_group_arn  = aws_cloudwatch_log_group.function.arn
+    parameter_arns = values(module.ssm.read_arns)
+    kms_key_arns   = local.kms_decrypt
+    vpc            = var.vpc_config != null
+  }
+}
+
+module "ssm" {
+  source = "./modules/ssm"
+
+  prefix = local.outputs
+  reads  = { redis_url = var.redis_url_parameter }
+
+  # These arise from the stage and the alias, so they are written after them and never name something else.
+  writes = {
+    api_id           = aws_api_gateway_rest_api.rest_api.id
+    api_url          = aws_api_gateway_stage.live.invoke_url
+    function_alias   = aws_lambda_alias.live.name
+    function_arn     = aws_lambda_function.api_handler.arn
+    function_version = aws_lambda_alias.live.function_version
+  }
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  name              = "/aws/lambda/${local.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+}
+
+# What API Gateway and the warm rule call: never $LATEST. `make rollback` points it at an older version.
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  description      = "The version that serves."
+  function_name    = aws_lambda_function.api_handler.function_name
+  function_version = aws_lambda_function.api_handler.version
+}
+
+# An event that failed is not sent again: the next one comes soon enough.
+resource "aws_lambda_function_event_invoke_config" "live" {
+  function_name                = aws_lambda_function.api_handler.function_name
+  qualifier                    = aws_lambda_alias.live.name
+  maximum_event_age_in_seconds = 60
+  maximum_retry_attempts       = 0
+}

@@ -1,0 +1,243 @@
+# What the two roles may do, from the calls that Terraform's AWS provider makes: docs/deploy.md.
+
+locals {
+  # Names here follow the resources of the root module.
+  arns = var.github == null ? {} : {
+    function           = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
+    runtime_role       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
+    boundary           = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-boundary"
+    function_log_group = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
+    access_log_group   = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/apigateway/${var.name}/access"
+    execution_logs     = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:API-Gateway-Execution-Logs_*/${var.github.api_stage_name}"
+    rule               = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.name}-warm"
+    alarms             = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"
+    dashboard          = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${var.name}"
+    outputs            = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.outputs_prefix}/*"
+    own_parameters     = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${dirname(var.github.outputs_prefix)}/*"
+    # API Gateway's ARNs have ids in them, which do not exist before the API does.
+    apis     = "arn:${local.partition}:apigateway:${local.region}::/restapis"
+    api_tags = "arn:${local.partition}:apigateway:${local.region}::/tags/*"
+    bucket   = "arn:${local.partition}:s3:::${var.github.state_bucket}"
+    state    = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
+  }
+
+  log_groups = var.github == null ? [] : flatten([
+    for arn in [local.arns.function_log_group, local.arns.access_log_group, local.arns.execution_logs] : [arn, "${arn}:*"]
+  ])
+
+  github_policies = merge([for github in var.github[*] : {
+    read = {
+      description = "Everything that `terraform plan` reads about ${var.name}."
+      roles       = ["plan", "deploy"]
+      statements  = local.read_statements
+    }
+    plan-state = {
+      description = "Read the state of ${var.name} and lock it."
+      roles       = ["plan"]
+      statements  = local.state_statements
+    }
+    deploy-state = {
+      description = "Read, lock and write the state of ${var.name}."
+      roles       = ["deploy"]
+      statements = concat(local.state_statements, [{
+        Sid      = "WriteState"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = [local.arns.state]
+      }])
+    }
+    deploy = {
+      description = "Create, change and destroy ${var.name}."
+      roles       = ["deploy"]
+      statements  = local.deploy_statements
+    }
+  }]...)
+
+  state_statements = flatten([for github in var.github[*] : [
+    {
+      Sid      = "ListState"
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket"]
+      Resource = [local.arns.bucket]
+    },
+    {
+      Sid      = "ReadState"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = [local.arns.state]
+    },
+    {
+      Sid      = "LockState"
+      Effect   = "Allow"
+      Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      Resource = ["${local.arns.state}.tflock"]
+    },
+  ]])
+
+  read_statements = flatten([for github in var.github[*] : [
+    {
+      Sid    = "Function"
+      Effect = "Allow"
+      Action = [
+        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
+        "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListTags",
+        "lambda:ListVersionsByFunction",
+      ]
+      Resource = [local.arns.function, "${local.arns.function}:*"]
+    },
+    {
+      Sid    = "Role"
+      Effect = "Allow"
+      Action = [
+        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoleTags",
+      ]
+      Resource = [local.arns.runtime_role]
+    },
+    {
+      Sid      = "Api"
+      Effect   = "Allow"
+      Action   = ["apigateway:GET"]
+      Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_tags]
+    },
+    {
+      Sid      = "Logs"
+      Effect   = "Allow"
+      Action   = ["logs:ListTagsForResource"]
+      Resource = local.log_groups
+    },
+    {
+      Sid      = "Rule"
+      Effect   = "Allow"
+      Action   = ["events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule"]
+      Resource = [local.arns.rule]
+    },
+    {
+      Sid      = "Alarms"
+      Effect   = "Allow"
+      Action   = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource"]
+      Resource = [local.arns.alarms, local.arns.dashboard]
+    },
+    {
+      # Not the parameters that the function reads: no secret passes through GitHub.
+      Sid      = "Outputs"
+      Effect   = "Allow"
+      Action   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:ListTagsForResource"]
+      Resource = [local.arns.outputs]
+    },
+    {
+      # Lists, which AWS does not narrow to one resource.
+      Sid    = "Lists"
+      Effect = "Allow"
+      Action = concat(
+        ["cloudwatch:DescribeAlarms", "logs:DescribeLogGroups", "ssm:DescribeParameters"],
+        github.vpc ? ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"] : [],
+      )
+      Resource = ["*"]
+    },
+  ]])
+
+  deploy_statements = flatten([for github in var.github[*] : concat(
+    [
+      {
+        Sid    = "Function"
+        Effect = "Allow"
+        Action = [
+          "lambda:AddPermission", "lambda:CreateAlias", "lambda:CreateFunction", "lambda:DeleteAlias",
+          "lambda:DeleteFunction", "lambda:DeleteFunctionConcurrency", "lambda:DeleteFunctionEventInvokeConfig",
+          "lambda:PublishVersion", "lambda:PutFunctionConcurrency", "lambda:PutFunctionEventInvokeConfig",
+          "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
+          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
+        ]
+        Resource = [local.arns.function, "${local.arns.function}:*"]
+      },
+      {
+        Sid    = "Role"
+        Effect = "Allow"
+        Action = [
+          "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:TagRole", "iam:UntagRole",
+          "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+        ]
+        Resource = [local.arns.runtime_role]
+      },
+      {
+        Sid       = "RoleOnlyWithinBoundary"
+        Effect    = "Allow"
+        Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+        Resource  = [local.arns.runtime_role]
+        Condition = { StringEquals = { "iam:PermissionsBoundary" = local.arns.boundary } }
+      },
+      {
+        Sid       = "RoleOnlyToLambda"
+        Effect    = "Allow"
+        Action    = ["iam:PassRole"]
+        Resource  = [local.arns.runtime_role]
+        Condition = { StringEquals = { "iam:PassedToService" = "lambda.amazonaws.com" } }
+      },
+      {
+        Sid      = "KeepBoundary"
+        Effect   = "Deny"
+        Action   = ["iam:DeleteRolePermissionsBoundary"]
+        Resource = ["*"]
+      },
+      {
+        Sid      = "KeepBoundaryPolicy"
+        Effect   = "Deny"
+        Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:SetDefaultPolicyVersion"]
+        Resource = [local.arns.boundary]
+      },
+      {
+        Sid      = "Api"
+        Effect   = "Allow"
+        Action   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+        Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_tags]
+      },
+      {
+        Sid    = "Logs"
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy",
+          "logs:TagResource", "logs:UntagResource",
+        ]
+        Resource = local.log_groups
+      },
+      {
+        Sid    = "Rule"
+        Effect = "Allow"
+        Action = [
+          "events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:TagResource",
+          "events:UntagResource",
+        ]
+        Resource = [local.arns.rule]
+      },
+      {
+        Sid    = "Alarms"
+        Effect = "Allow"
+        Action = [
+          "cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard",
+          "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource",
+        ]
+        Resource = [local.arns.alarms, local.arns.dashboard]
+      },
+      {
+        Sid    = "Outputs"
+        Effect = "Allow"
+        Action = [
+          "ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter", "ssm:RemoveTagsFromResource",
+        ]
+        Resource = [local.arns.outputs]
+      },
+    ],
+    [for arns in [github.kms_key_arns] : {
+      Sid      = "Keys"
+      Effect   = "Allow"
+      Action   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+      Resource = arns
+    } if length(arns) > 0],
+    [for arns in [github.kms_key_arns] : {
+      Sid      = "KeysOfLogs"
+      Effect   = "Allow"
+      Action   = ["logs:AssociateKmsKey", "logs:DisassociateKmsKey"]
+      Resource = local.log_groups
+    } if length(arns) > 0],
+  )])
+}

@@ -1,0 +1,53 @@
+output "api_id" {
+  description = "Id of the REST API."
+  value       = aws_api_gateway_rest_api.rest_api.id
+}
+
+output "api_url" {
+  description = "Where the API answers, stage included."
+  value       = aws_api_gateway_stage.live.invoke_url
+}
+
+output "function_alias" {
+  description = "The alias that API Gateway calls."
+  value       = aws_lambda_alias.live.name
+}
+
+output "function_arn" {
+  description = "ARN of the function."
+  value       = aws_lambda_function.api_handler.arn
+}
+
+output "function_name" {
+  description = "Name of the function."
+  value       = aws_lambda_function.api_handler.function_name
+}
+
+output "function_version" {
+  description = "The version that serves."
+  value       = aws_lambda_alias.live.function_version
+}
+
+output "log_groups" {
+  description = "Names of the log groups: of the function, of API Gateway's access log, of its errors."
+  value = {
+    function  = aws_cloudwatch_log_group.function.name
+    access    = aws_cloudwatch_log_group.access.name
+    execution = aws_cloudwatch_log_group.execution.name
+  }
+}
+
+output "runtime_role_arn" {
+  description = "ARN of the function's role."
+  value       = module.iam.runtime_role_arn
+}
+
+output "ssm_parameters" {
+  description = "Names of the parameters that tell other stacks where this one is."
+  value       = module.ssm.write_names
+}
+
+output "stage_arn" {
+  description = "ARN of the API's stage, to associate a web ACL (WAF) with."
+  value       = aws_api_gateway_stage.live.arn
+}

@@ -1,0 +1,143 @@
+# The stack with everything switched on, and what its variables refuse.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  aws_region            = "eu-central-1"
+  cognito_aud           = "1h57kf5cpq17m0eml12EXAMPLE"
+  cognito_user_pool_arn = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
+  cognito_user_pool_id  = "eu-central-1_AbCdEf123"
+  redis_url_parameter   = "/lambda-router/prod/redis-url"
+  stage_name            = "prod"
+}
+
+run "everything" {
+  variables {
+    alarm_actions      = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
+    api_account_role   = true
+    architecture       = "arm64"
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    log_retention_days = 30
+    snap_start         = true
+    timeout            = 15
+    vpc_config         = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+  }
+
+  assert {
+    condition     = aws_lambda_function.api_handler.snap_start[0].apply_on == "PublishedVersions"
+    error_message = "SnapStart is on for published versions."
+  }
+  assert {
+    condition     = aws_lambda_function.api_handler.vpc_config[0].subnet_ids == toset(["subnet-1"])
+    error_message = "The function is in the VPC."
+  }
+  assert {
+    condition     = aws_lambda_function.api_handler.architectures == tolist(["arm64"]) && aws_lambda_function.api_handler.timeout == 15
+    error_message = "Architecture and timeout are variables."
+  }
+  assert {
+    condition = alltrue([
+      for group in [aws_cloudwatch_log_group.function, aws_cloudwatch_log_group.access, aws_cloudwatch_log_group.execution] :
+      group.kms_key_id == var.kms_key_arn && group.retention_in_days == 30
+    ])
+    error_message = "Every log group is encrypted with the key."
+  }
+  assert {
+    condition     = aws_lambda_function.api_handler.kms_key_arn == var.kms_key_arn
+    error_message = "The function's variables are encrypted with the key."
+  }
+  assert {
+    condition     = aws_api_gateway_account.logs[0].cloudwatch_role_arn == module.iam.gateway_logs_role_arn
+    error_message = "API Gateway has its role."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.queue_refusals.alarm_actions == toset(var.alarm_actions)
+    error_message = "Alarms are sent on."
+  }
+}
+
+run "not_warmed" {
+  variables {
+    reserved_concurrency = -1
+    warm_schedule        = ""
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.warm) + length(aws_cloudwatch_event_target.warm) + length(aws_lambda_permission.warm) == 0
+    error_message = "Nothing warms."
+  }
+  assert {
+    condition     = aws_lambda_function.api_handler.reserved_concurrent_executions == -1
+    error_message = "No concurrency is reserved."
+  }
+}
+
+run "refuses" {
+  command = plan
+  variables {
+    # the function would outlive API Gateway
+    timeout = 30
+    # the URL itself, not the name of the parameter that holds it
+    redis_url_parameter = "rediss://user:password@redis.example.com:6379/0"
+    # two pools, and a third region
+    cognito_user_pool_arn = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Another99"
+    aws_region            = "us-east-1"
+    # keys fetched without TLS
+    cognito_jwks = "http://keys.example.com/jwks.json"
+    # without a scope API Gateway takes ID tokens
+    router_scope = ""
+
+    # what the function would refuse
+    router_log_level            = "TRACE"
+    router_open_jobs_cap        = 0
+    router_queue                = "Tiny Llama"
+    router_queue_cap            = 0
+    router_rate_burst           = 0
+    router_rate_per_minute      = 0
+    router_idempotency_seconds  = 59
+    router_store_result_seconds = 604801
+    router_token_leeway_seconds = 61
+
+    # what AWS would refuse, if later
+    alarm_actions            = ["me@example.com"]
+    alarm_thresholds         = { throttles = 0 }
+    api_stage_name           = "api/v1"
+    app_name                 = "Router"
+    architecture             = "amd64"
+    cognito_aud              = ""
+    kms_key_arn              = "alias/logs"
+    log_retention_days       = 100
+    memory_size              = 128
+    permissions_boundary_arn = "boundary"
+    redis_kms_key_arn        = "alias/aws/ssm"
+    reserved_concurrency     = 0
+    stage_name               = "Prod"
+    tags                     = { "aws:owner" = "me" }
+    throttling_burst_limit   = 0
+    throttling_rate_limit    = 0
+    vpc_config               = { subnet_ids = [], security_group_ids = [] }
+    warm_schedule            = "every five minutes"
+  }
+  expect_failures = [
+    var.timeout, var.redis_url_parameter, var.cognito_user_pool_arn, var.cognito_region, var.cognito_jwks,
+    var.router_scope,
+    var.router_log_level, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
+    var.router_rate_per_minute, var.router_idempotency_seconds, var.router_store_result_seconds,
+    var.router_token_leeway_seconds,
+    var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.architecture, var.cognito_aud,
+    var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
+    var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
+    var.throttling_rate_limit, var.vpc_config, var.warm_schedule,
+  ]
+}
+
+# Apart, because cognito_region is not checked while cognito_issuer is wrong.
+run "refuses_an_issuer_without_tls" {
+  command = plan
+  variables {
+    cognito_issuer = "http://issuer.example.com"
+  }
+  expect_failures = [var.cognito_issuer]
+}

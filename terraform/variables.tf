@@ -1,0 +1,427 @@
+# In alphabetical order. What a setting means: docs/settings.md. Their limits and defaults are those of chalicelib/settings.py.
+
+variable "alarm_actions" {
+  description = "ARNs that are told when an alarm goes off and when it is over, such as an SNS topic."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
+    error_message = "Each of alarm_actions must be an ARN, such as arn:aws:sns:eu-central-1:123456789012:alarms."
+  }
+}
+
+variable "alarm_thresholds" {
+  description = "What an alarm takes for too much within five minutes: answers 5xx, the 95th percentile of `POST /v1/jobs` in ms, throttled invocations, refusals because of the queue, jobs given up on."
+  type = object({
+    server_errors  = optional(number, 5)
+    latency_p95_ms = optional(number, 2000)
+    throttles      = optional(number, 1)
+    queue_refusals = optional(number, 10)
+    dead_letters   = optional(number, 1)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for threshold in values(var.alarm_thresholds) : threshold > 0])
+    error_message = "Each of alarm_thresholds must be above 0."
+  }
+}
+
+variable "api_account_role" {
+  description = "Whether this stack gives API Gateway its role for writing logs. It is one setting for the account and region: terraform/bootstrap sets it, so false here; true in one stack where that was not used."
+  type        = bool
+  default     = false
+}
+
+variable "api_stage_name" {
+  description = "Name of API Gateway's stage: the first part of the URL's path."
+  type        = string
+  default     = "api"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,128}$", var.api_stage_name))
+    error_message = "api_stage_name must be 1 to 128 letters, digits, '_' and '-'."
+  }
+}
+
+variable "app_name" {
+  description = "First half of every resource's name."
+  type        = string
+  default     = "lambda-router"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}$", var.app_name))
+    error_message = "app_name must be 2 to 31 lower-case letters, digits and '-', and begin with a letter."
+  }
+}
+
+variable "architecture" {
+  description = "Processor that the function runs on; `make package` must have built for the same."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be arm64 or x86_64."
+  }
+}
+
+variable "aws_region" {
+  description = "Region that everything is created in."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
+    error_message = "aws_region must be a region's code, such as eu-central-1."
+  }
+}
+
+variable "cognito_aud" {
+  description = "COGNITO_AUD: ids of the app clients whose tokens are taken, comma-separated."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))
+    error_message = "cognito_aud must be one or more ids of app clients, comma-separated."
+  }
+}
+
+variable "cognito_issuer" {
+  description = "COGNITO_ISSUER: the `iss` claim wanted; built from region and pool where empty."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.cognito_issuer == "" || startswith(var.cognito_issuer, "https://")
+    error_message = "cognito_issuer must be empty or an https URL."
+  }
+}
+
+variable "cognito_jwks" {
+  description = "COGNITO_JWKS: where the signing keys are: an https URL, a file, or the key set itself as JSON; the issuer's where empty."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !startswith(var.cognito_jwks, "http://")
+    error_message = "cognito_jwks must not be fetched without TLS: write an https URL, a path or JSON."
+  }
+
+  validation {
+    condition     = !startswith(trimspace(var.cognito_jwks), "{") || can(jsondecode(var.cognito_jwks))
+    error_message = "cognito_jwks begins with '{' but is not JSON."
+  }
+}
+
+variable "cognito_region" {
+  description = "COGNITO_REGION: region of the user pool; the function's own where empty."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.cognito_region == "" || startswith(var.cognito_user_pool_id, "${var.cognito_region}_")
+    error_message = "cognito_region must be empty or the region that cognito_user_pool_id begins with."
+  }
+
+  validation {
+    condition     = var.cognito_region != "" || var.cognito_issuer != "" || startswith(var.cognito_user_pool_id, "${var.aws_region}_")
+    error_message = "The user pool is in another region than aws_region: set cognito_region to the one that cognito_user_pool_id begins with."
+  }
+}
+
+variable "cognito_user_pool_arn" {
+  description = "COGNITO_USER_POOL_ARN: the user pool again, for API Gateway's own check of the token."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))
+    error_message = "cognito_user_pool_arn must look like arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123."
+  }
+
+  validation {
+    condition     = endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")
+    error_message = "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask different pools."
+  }
+}
+
+variable "cognito_user_pool_id" {
+  description = "COGNITO_USER_POOL_ID: id of the user pool whose access tokens are taken."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
+    error_message = "cognito_user_pool_id must look like eu-central-1_AbCdEf123."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the KMS key for log groups, variables of the function; AWS's own keys where null. Its policy must let CloudWatch Logs use it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "kms_key_arn must be null or the ARN of a key (not of an alias)."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that log lines are kept."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be one of the numbers that CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 …"
+  }
+}
+
+variable "memory_size" {
+  description = "MB of memory; its share of the processor grows with it."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = var.memory_size >= 256 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
+    error_message = "memory_size must be a whole number from 256 to 10240."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds the function's role; terraform/bootstrap makes it, and its deploy role may make no role without."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be null or the ARN of a policy."
+  }
+}
+
+variable "redis_kms_key_arn" {
+  description = "ARN of the KMS key that the parameter with the Redis URL is encrypted with; null where it is AWS's own key, aws/ssm."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.redis_kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.redis_kms_key_arn))
+    error_message = "redis_kms_key_arn must be null or the ARN of a key (not of an alias)."
+  }
+}
+
+variable "redis_url_parameter" {
+  description = "REDIS_URL_PARAMETER: name of the SecureString with the Redis URL. You create it; Terraform never reads it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", var.redis_url_parameter))
+    error_message = "redis_url_parameter must be a name that begins with '/', such as /lambda-router/prod/redis-url; the URL itself does not belong here."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Most executions at once, which is also the most connections to Redis; -1: no limit of its own, which an account with a quota below 1000 may need."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.reserved_concurrency == -1 || (var.reserved_concurrency >= 1 && var.reserved_concurrency <= 1000)
+    error_message = "reserved_concurrency must be -1 or 1 to 1000."
+  }
+}
+
+variable "router_idempotency_seconds" {
+  description = "ROUTER_IDEMPOTENCY_SECONDS: seconds that an `Idempotency-Key` is remembered."
+  type        = number
+  default     = 86400
+
+  validation {
+    condition     = var.router_idempotency_seconds >= 60 && var.router_idempotency_seconds <= 604800
+    error_message = "router_idempotency_seconds must be 60 to 604800."
+  }
+}
+
+variable "router_log_level" {
+  description = "ROUTER_LOG_LEVEL: least severe log lines that are written."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.router_log_level)
+    error_message = "router_log_level must be DEBUG, INFO, WARNING or ERROR."
+  }
+}
+
+variable "router_open_jobs_cap" {
+  description = "ROUTER_OPEN_JOBS_CAP: unfinished jobs one caller may have in a queue."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.router_open_jobs_cap >= 1 && var.router_open_jobs_cap <= 1000000
+    error_message = "router_open_jobs_cap must be 1 to 1000000."
+  }
+}
+
+variable "router_queue" {
+  description = "ROUTER_QUEUE: queue of the job types that name none."
+  type        = string
+  default     = "tinyllama"
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{0,62}$", var.router_queue))
+    error_message = "router_queue must be 1 to 63 lower-case letters, digits and '-'."
+  }
+}
+
+variable "router_queue_cap" {
+  description = "ROUTER_QUEUE_CAP: jobs one queue may hold, waiting or at work."
+  type        = number
+  default     = 10000
+
+  validation {
+    condition     = var.router_queue_cap >= 1 && var.router_queue_cap <= 10000000
+    error_message = "router_queue_cap must be 1 to 10000000."
+  }
+}
+
+variable "router_rate_burst" {
+  description = "ROUTER_RATE_BURST: jobs one caller may send at once."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.router_rate_burst >= 1 && var.router_rate_burst <= 100000
+    error_message = "router_rate_burst must be 1 to 100000."
+  }
+}
+
+variable "router_rate_per_minute" {
+  description = "ROUTER_RATE_PER_MINUTE: jobs one caller may send a minute, sustained."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.router_rate_per_minute >= 1 && var.router_rate_per_minute <= 100000
+    error_message = "router_rate_per_minute must be 1 to 100000."
+  }
+}
+
+variable "router_scope" {
+  description = "ROUTER_SCOPE: scope that a token must carry, at API Gateway and in the function."
+  type        = string
+  default     = "lambda-router/jobs"
+
+  validation {
+    condition     = can(regex("^[^[:space:]\"\\\\]+$", var.router_scope))
+    error_message = "router_scope must be one scope, without blanks, quotes or backslashes; API Gateway would take ID tokens if it were empty."
+  }
+}
+
+variable "router_store_result_seconds" {
+  description = "ROUTER_STORE_RESULT_SECONDS: seconds that a finished job can be fetched."
+  type        = number
+  default     = 86400
+
+  validation {
+    condition     = var.router_store_result_seconds >= 60 && var.router_store_result_seconds <= 604800
+    error_message = "router_store_result_seconds must be 60 to 604800."
+  }
+}
+
+variable "router_token_leeway_seconds" {
+  description = "ROUTER_TOKEN_LEEWAY_SECONDS: seconds that clocks may differ."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.router_token_leeway_seconds >= 0 && var.router_token_leeway_seconds <= 60
+    error_message = "router_token_leeway_seconds must be 0 to 60."
+  }
+}
+
+variable "snap_start" {
+  description = "Whether new environments begin from a snapshot of an initialised one. Costs money for each published version that is kept."
+  type        = bool
+  default     = false
+}
+
+variable "stage_name" {
+  description = "Second half of every resource's name: which stack this is, such as prod."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.stage_name))
+    error_message = "stage_name must be 1 to 20 lower-case letters, digits and '-', and begin with a letter."
+  }
+}
+
+variable "tags" {
+  description = "Tags on everything, beside Application, Stage and ManagedBy."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
+    error_message = "AWS keeps tags that begin with 'aws:' for itself."
+  }
+}
+
+variable "throttling_burst_limit" {
+  description = "Requests that API Gateway lets through at once, from all callers together."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.throttling_burst_limit >= 1 && var.throttling_burst_limit <= 5000
+    error_message = "throttling_burst_limit must be 1 to 5000."
+  }
+}
+
+variable "throttling_rate_limit" {
+  description = "Requests a second that API Gateway lets through, from all callers together."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.throttling_rate_limit >= 1 && var.throttling_rate_limit <= 10000
+    error_message = "throttling_rate_limit must be 1 to 10000."
+  }
+}
+
+variable "timeout" {
+  description = "Seconds after which Lambda stops the function. API Gateway answers 504 after 29."
+  type        = number
+  default     = 29
+
+  validation {
+    condition     = var.timeout >= 12 && var.timeout <= 29
+    error_message = "timeout must be 12 to 29: `Prefer: wait` takes 10 seconds, and after 29 API Gateway has gone."
+  }
+}
+
+variable "vpc_config" {
+  description = "Subnets and security groups of the function, where Redis is in a VPC; the subnets need a way to SSM, and to Cognito unless cognito_jwks holds the keys."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc_config == null ? true : length(var.vpc_config.subnet_ids) >= 1 && length(var.vpc_config.security_group_ids) >= 1
+    error_message = "vpc_config must be null, or name at least one subnet and one security group."
+  }
+}
+
+variable "warm_schedule" {
+  description = "How often a made-up GET /health keeps one environment awake, as EventBridge writes it; empty: never."
+  type        = string
+  default     = "rate(5 minutes)"
+
+  validation {
+    condition     = var.warm_schedule == "" || can(regex("^(rate|cron)\\(.+\\)$", var.warm_schedule))
+    error_message = "warm_schedule must be empty, rate(…) or cron(…)."
+  }
+}

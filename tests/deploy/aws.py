@@ -1,0 +1,93 @@
+"""AWS, played by moto on loopback; where moto forgets or mistakes what AWS would keep, it is put right here.
+
+The product knows nothing of this: docs/deploy.md lists what moto cannot show.
+
+    python -m tests.deploy.aws PORT
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, run_simple
+from werkzeug.wrappers import Request, Response
+
+Json = dict[str, Any]
+_FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
+_API = re.compile(r"^/restapis/[^/]+$")
+
+
+class MotoAsAws:
+    """A WSGI application around moto's."""
+
+    def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
+        self._moto = moto
+        self._logging: dict[str, Json] = {}
+        self._snap_start: dict[str, Json] = {}
+
+    def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        if request.method == "PATCH" and _API.match(request.path):
+            _replace_body(request, _unescaped(request.get_json(force=True)))
+        function = _FUNCTIONS.match(request.path)
+        if function is None:
+            return self._moto(environ, start_response)
+        if request.method in {"POST", "PUT"} and (function["rest"] or "/configuration") == "/configuration":
+            self._remember(request, function["name"])
+        response = Response.from_app(self._moto, request.environ)
+        if response.status_code < 300 and response.data[:1] == b"{":
+            response.data = json.dumps(self._as_aws(json.loads(response.data))).encode()
+        return response(environ, start_response)
+
+    def _remember(self, request: Request, name: str | None) -> None:
+        """moto keeps neither of the two."""
+        given = request.get_json(force=True)
+        _replace_body(request, given)
+        name = name or given["FunctionName"]
+        for field, kept in (("LoggingConfig", self._logging), ("SnapStart", self._snap_start)):
+            if field in given:
+                kept[name] = given[field]
+
+    def _as_aws(self, answer: Json) -> Json:
+        described = answer.get("Configuration", answer)
+        name = described.get("FunctionName", "") if isinstance(described, dict) else ""
+        if name in self._logging:
+            described["LoggingConfig"] = self._logging[name]
+        if name in self._snap_start:
+            published = described.get("Version") != "$LATEST"
+            described["SnapStart"] = self._snap_start[name] | {"OptimizationStatus": "On" if published else "Off"}
+        return answer
+
+
+def _unescaped(patch: Json) -> Json:
+    """moto looks for the media type in ``value``; AWS takes it from the path: ``/binaryMediaTypes/image~1png``."""
+    for operation in patch.get("patchOperations", []):
+        prefix, _, media_type = operation["path"].partition("/binaryMediaTypes/")
+        if not prefix and media_type:
+            operation["value"] = media_type.replace("~1", "/").replace("~0", "~")
+    return patch
+
+
+def _replace_body(request: Request, body: Json) -> None:
+    raw = json.dumps(body).encode()
+    request.environ["wsgi.input"] = BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+if __name__ == "__main__":
+    run_simple(
+        "127.0.0.1",
+        int(sys.argv[1]),
+        MotoAsAws(DomainDispatcherApplication(create_backend_app)),
+        threaded=True,
+        request_handler=_Silent,
+    )

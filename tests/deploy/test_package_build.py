@@ -1,0 +1,72 @@
+"""One commit, one zip: whoever builds it, and wherever."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.repository import ROOT, files, name_of
+from tests.deploy.artefact import built
+from tools.zip_writer import sums_of
+
+pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This checkout in another folder, with another time on each file."""
+    folder = tmp_path_factory.mktemp("clone") / "of the router"
+    for path in files():
+        target = folder / name_of(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+        os.utime(target, (1_000_000_000, 1_000_000_000))
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(clone: Path) -> str:
+    """What ``make package`` prints there, with another hash seed and umask."""
+    ran = subprocess.run(
+        ["sh", "-c", f"umask 077; exec '{sys.executable}' -m tools.package"],
+        cwd=clone,
+        env=os.environ | {"PYTHONHASHSEED": "77"},  # noqa: TID251
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_zip_is_the_same_to_the_byte(said: str, clone: Path) -> None:
+    assert sums_of(clone / "terraform/deployment.zip") == sums_of(built().zip)
+
+
+def test_the_terraform_document_is_the_same_to_the_byte(said: str, clone: Path) -> None:
+    golden = (ROOT / "tests/deploy/golden/chalice.tf.json").read_bytes()
+
+    assert (clone / "terraform/chalice.tf.json").read_bytes() == golden, "fix: make golden, and read the difference"
+
+
+def test_the_sum_is_printed_and_written_as_sha256sum_and_lambda_write_it(said: str, clone: Path) -> None:
+    hexadecimal = hashlib.sha256(built().zip.read_bytes()).hexdigest()
+
+    assert f"sha256 {hexadecimal}" in said.splitlines()[-1]
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "deployment.zip.sha256"], cwd=clone / "terraform", check=False
+    )
+    assert checked.returncode == 0
+    assert (
+        f"# CodeSha256 {sums_of(built().zip).code_sha256}\n" in (clone / "terraform/deployment.zip.sha256").read_text()
+    )
+
+
+def test_the_table_says_what_is_in_it(said: str) -> None:
+    assert [line.split()[0] for line in said.splitlines()[1:4]] == ["cryptography", "pydantic_core", "redis"]

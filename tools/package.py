@@ -1,0 +1,81 @@
+"""``python -m tools.package``: the function as a zip and the API as Terraform, checked and reproducible."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tools.local_state import ROOT
+from tools.package_chalice import chalice_package
+from tools.package_golden import as_text
+from tools.package_refusal import Refusal
+from tools.package_routes import refuse_routes
+from tools.package_source import ARCHITECTURES, copy_source
+from tools.package_table import contents_table
+from tools.package_wheels import refuse_wheels
+from tools.terraform_merge import BODY, merge
+from tools.terraform_merge_openapi import API_HANDLER
+from tools.terraform_merge_shape import part
+from tools.zip_bytecode import compile_all
+from tools.zip_contents import shipped
+from tools.zip_writer import sums_of, unpack, write_zip
+
+ZIP, SUMS, TERRAFORM = "deployment.zip", "deployment.zip.sha256", "chalice.tf.json"
+
+
+@click.command()
+@click.option("--stage", default="terraform", show_default=True, help="Stage of .chalice/config.json.")
+@click.option("--arch", default=None, help=f"{' or '.join(ARCHITECTURES)}; the stage's own where not given.")
+@click.option("--out", default=ROOT / "terraform", type=click.Path(path_type=Path), help="Folder to write into.")
+def main(stage: str, arch: str | None, out: Path) -> None:
+    """Package the function and the API for Terraform."""
+    try:
+        for line in package(stage, arch, out):
+            click.echo(line)
+    except Refusal as refusal:
+        sys.exit(f"package: {refusal}")
+
+
+def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) -> Iterator[str]:
+    """Write zip, sum and Terraform document into the folder; the lines that say what was made.
+
+    Raises:
+        Refusal: and the folder is as it was before.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        copy_source(work / "source", stage, architecture, root)
+        document = chalice_package(work / "source", stage, work / "chalice")
+        refuse_routes(json.loads(part(document, "locals", BODY)))
+        build_zip(work / "chalice" / ZIP, document, (work / "source/requirements.txt").read_text(), work)
+        merged = as_text(merge(document))
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ZIP).write_bytes((work / ZIP).read_bytes())
+    sums = sums_of(out / ZIP)
+    (out / SUMS).write_text(sums.text(ZIP))
+    (out / TERRAFORM).write_text(merged)
+    yield from contents_table(out / ZIP)
+    yield f"{out.name}/{ZIP}  {(out / ZIP).stat().st_size:,} bytes  sha256 {sums.hexadecimal}"
+
+
+def build_zip(original: Path, document: dict[str, Any], requirements: str, work: Path) -> None:
+    """Make ``deployment.zip`` in the working folder from Chalice's.
+
+    Raises:
+        Refusal: Lambda could not run it.
+    """
+    function = part(document, "resource", *API_HANDLER)
+    runtime, (architecture,) = part(function, "runtime"), part(function, "architectures")
+    unpack(original, work / "whole")
+    refuse_wheels(work / "whole", requirements, architecture, runtime)
+    unpack(original, work / "task", shipped(work / "whole"))
+    compile_all(work / "task", runtime)
+    write_zip(work / "task", work / ZIP)
+
+
+if __name__ == "__main__":
+    main()

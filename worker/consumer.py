@@ -32,6 +32,7 @@ class Consumer:
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
         self._heard_at = time.monotonic()
+        self._sweep_at = time.monotonic()
 
     @property
     def running(self) -> int:
@@ -48,10 +49,9 @@ class Consumer:
         log.info("started", extra={"consumer": self._queue.consumer, "concurrency": self._concurrency})
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
-        sweep = self._every(self._queue.lease_ms / 1000 / 3, self._sweep)
         tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS))
         async with _meanwhile(beat):
-            async with _meanwhile(promote), _meanwhile(sweep), _meanwhile(tidy):
+            async with _meanwhile(promote), _meanwhile(tidy):
                 await self._claim_until(stop)
             log.info("draining", extra={"running": self.running})
             await asyncio.gather(*self._running)
@@ -78,7 +78,8 @@ class Consumer:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=IDLE_WAIT_MS / 1000)
             return
         claims = (
-            await self._queue.claim(free)
+            (await self._queue.reclaim(free) if self._is_sweep_due() else [])
+            or await self._queue.claim(free)
             or await self._queue.reclaim(free)  # what was given back would else lie until the next sweep
             or await self._queue.wait(IDLE_WAIT_MS)
         )
@@ -101,10 +102,13 @@ class Consumer:
         for claim in claims:
             await self._queue.release(claim)
 
-    async def _sweep(self) -> None:
-        free = self._concurrency - self.running
-        if free > 0:
-            await self._begin(await self._queue.reclaim(free))
+    def _is_sweep_due(self) -> bool:
+        """About three times a lease, whatever waits: a backlog must not keep dead workers' jobs from being found."""
+        if time.monotonic() < self._sweep_at:
+            return False
+        third = self._queue.lease_ms / 1000 / 3
+        self._sweep_at = time.monotonic() + third * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+        return True
 
     async def _beat(self) -> None:
         await self._queue.beat(self._concurrency)

@@ -1,7 +1,7 @@
 """chalicelib.request_headers: any text is a value or a MalformedRequest that says what to send."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from chalice.app import Request
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib import request_headers
 from chalicelib.errors import MalformedRequest, NotAcceptable
+from chalicelib.models import Status
 from tests.conftest import LambdaContext, gateway_event
 
 LIMIT = 20
@@ -269,7 +270,11 @@ def test_no_status_is_asked_for_when_none_is_sent():
     assert request_headers.wanted_status({}) is None
 
 
-@given(st.text() | st.sampled_from(["", "Queued", "pending", "queued ", "x" * 5_000]))
+# hypothesis draws words from the source, too, and so now and then a status that there is
+@given(
+    st.text().filter(lambda text: text not in get_args(Status))
+    | st.sampled_from(["", "Queued", "queued ", "x" * 5_000])
+)
 def test_any_other_status_is_refused_with_those_there_are(status: str):
     with pytest.raises(MalformedRequest, match="send one of queued, in_progress, completed") as refused:
         request_headers.wanted_status({"status": status})

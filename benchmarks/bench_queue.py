@@ -33,8 +33,8 @@ from worker.work_queue import Claim, Lease, WorkQueue
 
 #: Jobs sent in one step, as by a batch.
 AT_ONCE = 100
-#: The keys that a queue keeps when it is empty: its streams, ``flow``, ``workers``, ``dead``.
-FIXED_KEYS = LANES * len(PRIORITIES) + 3
+#: The keys that an empty queue keeps here, where no worker beats and nothing is given up on: its streams and ``flow``.
+FIXED_KEYS = LANES * len(PRIORITIES) + 1
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""The promises name the tests that show them."""
+
+import re
+
+from tests.contract.repository import ROOT, code_spans, page
+
+
+def test_every_test_that_the_reliability_page_names_exists() -> None:
+    file = ""
+    missing = []
+    for span in code_spans(page("docs/reliability.md")):
+        if found := re.fullmatch(r"(tests/[\w/]+\.py)?::(test_\w+)", span):
+            file = found[1] or file
+            if f"def {found[2]}(" not in (ROOT / file).read_text():
+                missing.append(span)
+
+    assert not missing
+
+
+def test_every_row_of_the_promise_says_what_shows_it() -> None:
+    section = page("docs/reliability.md").split("## What 202 means")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    shown = [row.split(" | ")[-1] for row in rows]
+
+    assert len(rows) >= 7
+    assert all("test" in cell for cell in shown)

@@ -1,0 +1,73 @@
+"""Terraform in the folder of the stack, as a person there would call it."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.local_state import ROOT
+
+
+class TerraformFailed(Exception):
+    """Terraform is missing or ended with an error; the message is its last lines, or what mends it."""
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """Terraform in one folder, which ``terraform init`` has been run in."""
+
+    folder: Path = ROOT / "terraform"
+
+    def outputs(self) -> dict[str, Any]:
+        """The values of the stack's outputs, from its state; empty before the first apply.
+
+        Raises:
+            TerraformFailed: the state cannot be read.
+        """
+        return {name: output["value"] for name, output in json.loads(self._asked("output", "-json")).items()}
+
+    def shown(self, plan: Path) -> dict[str, Any]:
+        """A saved plan as JSON (https://developer.hashicorp.com/terraform/internals/json-format).
+
+        Raises:
+            TerraformFailed: it is no plan of this folder.
+        """
+        shown: dict[str, Any] = json.loads(self._asked("show", "-json", str(plan)))
+        return shown
+
+    def version(self) -> tuple[int, ...]:
+        """Such as ``(1, 11, 4)``.
+
+        Raises:
+            TerraformFailed: there is none.
+        """
+        said = json.loads(self._asked("version", "-json"))["terraform_version"]
+        return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
+
+    def run(self, *arguments: str) -> int:
+        """Run a command whose output is for the person who waits for it; its exit status.
+
+        Raises:
+            TerraformFailed: there is no Terraform.
+        """
+        return subprocess.run([_path(), *arguments], cwd=self.folder, check=False).returncode
+
+    def _asked(self, *arguments: str) -> str:
+        command = [_path(), *arguments]
+        asked = subprocess.run(
+            command, cwd=self.folder, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        if asked.returncode != 0:
+            end = "\n".join(asked.stderr.strip().splitlines()[-15:])
+            raise TerraformFailed(f"terraform {arguments[0]} ended with status {asked.returncode}:\n{end}")
+        return asked.stdout
+
+
+def _path() -> str:
+    path = shutil.which("terraform")
+    if path is None:
+        raise TerraformFailed("no terraform on PATH: install Terraform 1.10 or newer")
+    return path

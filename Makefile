@@ -41,7 +41,7 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 ##@ Check
 .PHONY: test
 test: install ## every test, with coverage
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test-deploy
 test-deploy: install ## the package and the stack: Terraform's own tests, and a whole life on moto; no account

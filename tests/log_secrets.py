@@ -8,6 +8,7 @@ capture itself (``capsys.readouterr``) does not come by here, and with ``--captu
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,17 @@ class LogSearch:
                 self.findings[report.nodeid, place, what] = None
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):  # one of several processes: only it knows what its tests remembered
+            session.config.workeroutput["secrets"] = list(self.findings)
         if self.findings:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a process of pytest-xdist found."""
+        self.findings |= dict.fromkeys(
+            tuple(finding) for finding in getattr(node, "workeroutput", {}).get("secrets", [])
+        )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.findings:

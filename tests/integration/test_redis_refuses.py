@@ -13,7 +13,6 @@ from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.helpers import (
     assert_unavailable,
     begin_job,
-    closed_port,
     entries,
     eventually,
     everything,
@@ -23,6 +22,7 @@ from tests.integration.helpers import (
     tracebacks,
 )
 from tests.integration.hostile_servers import saying
+from tests.servers import free_port
 
 UNAVAILABLE_WORDS = {
     "LOADING": ("-LOADING Redis is loading the dataset in memory", 2),
@@ -153,7 +153,7 @@ def test_a_key_of_another_kind_is_500(build_router: BuildRouter, generate: dict[
 
 
 def _as_replica(db: redis.Redis) -> None:
-    db.replicaof("127.0.0.1", str(closed_port()))
+    db.replicaof("127.0.0.1", str(free_port()))
 
 
 def _as_primary(db: redis.Redis) -> None:

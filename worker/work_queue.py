@@ -27,6 +27,9 @@ PROMOTE_AT_ONCE = 100
 #: Redis is away or unwell; what to do then is to wait and ask again.
 REDIS_TROUBLE = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
+#: No answer came: what was asked may have been done.
+REDIS_SILENCE = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError)
+
 LUA = Path(__file__).parent / "lua"
 _CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY = (
     load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy")
@@ -122,9 +125,12 @@ class WorkQueue:
         """Say that this worker is alive and how much it does at a time; 0: that it leaves."""
         await self._run(_BEAT, [self.keys.workers, self.keys.flow], [self.consumer, concurrency, SILENCE_MS])
 
-    async def tidy(self, idle_ms: int) -> int:
-        """Forget consumers silent for so long that hold nothing; how many, over all streams."""
-        return int(await self._run(_TIDY, self.keys.streams, [idle_ms]))
+    async def tidy(self, idle_ms: int, keep_dead_ms: int = 0) -> int:
+        """Forget consumers silent for so long that hold nothing; how many, over all streams.
+
+        Dead letters older than ``keep_dead_ms`` are thrown away; 0 keeps them for ever.
+        """
+        return int(await self._run(_TIDY, [self.keys.dead, *self.keys.streams], [idle_ms, keep_dead_ms]))
 
     async def leave(self) -> None:
         """Say goodbye: stop counting for estimates, and take this worker's name out of the groups."""
@@ -134,9 +140,12 @@ class WorkQueue:
             if not pending:  # what it still holds is for others to reclaim, and would be forgotten with its name
                 await self._redis.xgroup_delconsumer(stream, GROUP, self.consumer)
 
-    async def start(self, claim: Claim, owner: str) -> Lease | str:
-        """The lease of the started job, or why it is not to be worked (``worker/lua/start.lua`` lists the words)."""
-        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths]
+    async def start(self, claim: Claim, owner: str, nonce: str = "") -> Lease | str:
+        """The lease of the started job, or why it is not to be worked (``worker/lua/start.lua`` lists the words).
+
+        Safe to repeat with the same ``nonce``; without one, a repeat finds the job ``leased`` until that lease lapses.
+        """
+        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths, nonce]
         verdict, *numbers = await self._run(_START, self._keys(claim, owner), args)
         return Lease(claim, owner, *numbers) if verdict == "run" else str(verdict)
 

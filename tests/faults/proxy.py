@@ -51,6 +51,26 @@ class LoseReplies(Fault):
         near.sendall(data)
 
 
+class LoseOneReply(Fault):
+    """Closes the connection instead of passing a reply on: to the first request that holds one of these words."""
+
+    def __init__(self, *words: bytes) -> None:
+        self.lost = 0
+        self._words = words
+        self._asking: socket.socket | None = None
+
+    def request(self, near: socket.socket, far: socket.socket, data: bytes) -> None:
+        if not self.lost and any(word in data for word in self._words):
+            self._asking = near
+        far.sendall(data)
+
+    def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
+        if near is self._asking and not data.startswith(b"-NOSCRIPT"):  # then the script did not run
+            self._asking, self.lost = None, self.lost + 1
+            raise Cut
+        near.sendall(data)
+
+
 class LoseRequests(Fault):
     """Closes the connection instead of passing a request on."""
 

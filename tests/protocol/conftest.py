@@ -104,8 +104,8 @@ class Hand:
         (claim,) = self.claim(1)
         return claim
 
-    def start(self, claim: Claim) -> Lease | str:
-        return self.run(self.queue.start(claim, self.job(claim).owner))
+    def start(self, claim: Claim, nonce: str = "") -> Lease | str:
+        return self.run(self.queue.start(claim, self.job(claim).owner, nonce))
 
     def begin(self) -> Lease:
         """Claim one job and start it."""

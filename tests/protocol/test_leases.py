@@ -89,6 +89,49 @@ def test_a_job_at_work_is_not_started_a_second_time(queue: Callers, hands: Calla
     assert second.start(claim) == "leased"
 
 
+def test_a_start_sent_again_with_its_nonce_is_the_same_attempt(
+    queue: Callers, hands: Callable[..., Hand], db: Any
+) -> None:
+    """The answer to the first sending was lost, for so long that the lease has lapsed."""
+    hand, other = hands(lease_ms=SHORT_MS), hands("other")
+    job_id = queue.send_one()
+    claim = hand.claim_one()
+    first = hand.start(claim, "n1")
+    lapse()
+
+    assert hand.start(claim, "n1") == first
+
+    assert other.start(claim, "n2") == "leased"  # it holds anew
+    assert isinstance(first, Lease)
+    assert hand.call("complete", first, '"once"') == "done"
+    job = queue.look(job_id)
+    assert (job.result, job.attempts) == ("once", 1)
+    assert not db.hexists(QUEUE.job(job_id), "deaths")
+
+
+@pytest.mark.parametrize("nonce", ["", "n2"], ids=["no nonce", "another nonce"])
+def test_a_start_sent_again_after_another_worker_took_over_is_refused(
+    queue: Callers, hands: Callable[..., Hand], nonce: str
+) -> None:
+    slow, other = hands("slow", lease_ms=SHORT_MS), hands("other")
+    queue.send_one()
+    claim = slow.claim_one()
+    slow.start(claim, "n1")
+    lapse()
+    second = other.start(claim, nonce)
+
+    assert isinstance(second, Lease)
+    assert second.token == 2
+    assert slow.start(claim, "n1") == "leased"
+
+
+def test_a_start_without_a_nonce_is_nobodys_repeat(queue: Callers, hand: Hand) -> None:
+    queue.send_one()
+    lease = hand.begin()
+
+    assert hand.start(lease.claim) == "leased"
+
+
 def test_tokens_only_grow(queue: Callers, hands: Callable[..., Hand]) -> None:
     hand = hands(lease_ms=SHORT_MS, max_deaths=10)
     queue.send_one()

@@ -1,10 +1,14 @@
 """Position and estimate: what a waiting caller is told."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from chalicelib.queue_keys import LANES
 from tests.protocol.conftest import QUEUE, Callers, Hand
+from worker.work_queue import Lease
 
 
 def test_the_only_job_is_next(queue: Callers, hand: Hand) -> None:
@@ -31,6 +35,25 @@ def test_a_cancelled_job_ahead_moves_the_others_up(queue: Callers, hand: Hand) -
     queue.cancel(first, "a")
 
     assert (before, queue.look(second, "b").position) == (2, 1)
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["at work", "claimed"])
+def test_a_job_whose_record_is_gone_leaves_the_line_once_however_often_it_is_met(
+    queue: Callers, hands: Callable[..., Hand], db: Any, begun: bool
+) -> None:
+    """With its worker dead, its entry is taken over; who takes it over has no record to go by."""
+    dead, other = hands("dead"), hands("other", lease_ms=0)
+    gone = queue.send_one("a")
+    later = [queue.send_one(owner) for owner in "bc"]
+    claim = dead.claim_one()
+    if begun:
+        assert isinstance(dead.start(claim), Lease)
+    db.delete(QUEUE.job(gone))
+
+    taken = [other.call("reclaim", 10) for _ in range(2)]
+
+    assert [[other.start(claim) for claim in some] for some in taken] == [["gone"], ["gone"]]
+    assert [queue.look(job_id, owner).position for job_id, owner in zip(later, "bc", strict=True)] == [1, 2]
 
 
 def test_a_single_job_is_told_its_fair_place_not_the_end_of_the_line(queue: Callers, hand: Hand) -> None:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from tests.protocol.conftest import QUEUE, Callers, Hand
 from worker.cli import main
 
+DAY_MS = 86_400_000
 PROMPT = "a secret prompt of the caller"
 
 
@@ -145,6 +146,17 @@ def test_a_letter_that_cannot_be_read_is_listed_and_can_be_discarded(command: An
     assert "unreadable" in command("dead", "list").output
     assert command("dead", "retry", "job_x").output == "job_x: unreadable\n"
     assert command("dead", "discard", "job_x").output == "job_x: discarded\n"
+
+
+@pytest.mark.parametrize(("keep_days", "kept"), [(14, ["young"]), (0, ["old", "young"])], ids=["14 days", "for ever"])
+def test_dead_letters_are_thrown_away_by_age(hand: Hand, db: Any, keep_days: int, kept: list[str]) -> None:
+    now_ms = int(db.time()[0]) * 1000
+    for name, days in (("old", 14.1), ("young", 13.9)):
+        db.xadd(QUEUE.dead, {"id": name}, id=f"{round(now_ms - days * DAY_MS)}-0")
+
+    hand.call("tidy", 3_600_000, keep_days * DAY_MS)
+
+    assert [letter["id"] for _, letter in db.xrange(QUEUE.dead)] == kept
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 
 local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6]}
 
+-- The delivery count of an entry whose job was begun. It outlives the record, and no number of deliveries comes near it.
+local BEGUN = 1000000
+
 local function hold_lease(record, id, until_ms)
   redis.call('HSET', keys.job, 'lease_until', digits(until_ms))
   keep_open(keys, record, id, until_ms)
@@ -12,6 +15,12 @@ end
 local function place_of(stream_key)
   local priority, lane = string.match(stream_key, ':(%a+):(%d)$')
   return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
+end
+
+-- Whether the entry is claimed and its job was never begun, so that it still counts as waiting. Needs no record.
+local function is_in_line(entry_id)
+  local entry = redis.call('XPENDING', keys.stream, GROUP, entry_id, entry_id, 1)[1]
+  return entry and entry[4] < BEGUN
 end
 
 -- The envelope that stands in the job's entry, or false.

@@ -2,23 +2,33 @@
 -- Starts a claimed job and hands out the fencing token of this attempt: a number that only grows.
 -- A job that is already final, or was never started before its deadline, is not started and its entry is removed.
 -- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters.
+-- Safe to send twice with the same nonce: the job that the first sending started is answered again, its lease anew.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
--- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed
+-- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
 -- Answers {'run', token, attempts}, or {why not}: expired | leased | stale | dead | gone | a final status
 
-local id, entry_id = ARGV[1], ARGV[2]
+local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_open(keys.job)
 local now = now_ms()
 
+local function hold()
+  hold_lease(record, id, now + tonumber(ARGV[4]))
+  redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'JUSTID')
+end
+
 if record.status ~= 'queued' and record.status ~= 'in_progress' then
-  if not record.status then count_waiting(keys.flow, 'left', place_of(keys.stream)) end -- it expired in its line
+  if not record.status and is_in_line(entry_id) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
   remove_entry(keys.stream, entry_id)
   return {record.status or 'gone'}
 end
 if record.stream_id ~= entry_id then -- the job was sent round again since
   remove_entry(keys.stream, entry_id)
   return {'stale'}
+end
+if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost
+  hold()
+  return {'run', tonumber(record.lease_token), tonumber(record.attempts)}
 end
 if record.status == 'queued' then
   if not record.attempts and now >= tonumber(record.deadline_at) then
@@ -37,6 +47,6 @@ end
 local token = redis.call('HINCRBY', keys.job, 'lease_token', 1)
 local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
 redis.call('HSETNX', keys.job, 'started_at', digits(now))
-redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now))
-hold_lease(record, id, now + tonumber(ARGV[4]))
+redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now), 'nonce', nonce)
+hold()
 return {'run', token, attempts}

@@ -3,6 +3,7 @@
 A line never holds a token, a prompt, a result or the Redis URL: only what ``RequestRecord`` and ``Notes`` list.
 """
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,12 +19,16 @@ log = Logger(service=SERVICE, level="INFO", log_uncaught_exceptions=False, log_r
 
 class Metric(StrEnum):
     """Every metric. Dimensions: ``service``, and ``type`` for accepted jobs, ``reason`` for refusals, ``route`` for
-    latency."""
+    latency, ``queue`` for what the workers write."""
 
     JOBS_ACCEPTED = "JobsAccepted"
     JOBS_REPLAYED = "JobsReplayed"
     REQUESTS_REFUSED = "RequestsRefused"
     LATENCY = "Latency"
+    DEAD_LETTERS = "DeadLetters"
+    JOBS_WAITING = "JobsWaiting"
+    OLDEST_WAITING = "OldestWaiting"
+    WORKERS_ALIVE = "WorkersAlive"
 
 
 @dataclass
@@ -87,8 +92,14 @@ def log_request(record: RequestRecord, learnt: Notes) -> None:
 
 def emit(metric: Metric, value: float, unit: MetricUnit = MetricUnit.Count, **dimensions: str) -> None:
     """Write one metric as an EMF line."""
+    emit_together({metric: (value, unit)}, **dimensions)
+
+
+def emit_together(values: Mapping[Metric, tuple[float, MetricUnit]], **dimensions: str) -> None:
+    """Write metrics of the same dimensions as one EMF line."""
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
     for name, dimension in dimensions.items():
         metrics.add_dimension(name=name, value=dimension)
-    metrics.add_metric(name=metric, unit=unit, value=value)
+    for metric, (value, unit) in values.items():
+        metrics.add_metric(name=metric, unit=unit, value=value)
     metrics.flush_metrics()

@@ -31,6 +31,14 @@ METRICS: Mapping[Metric, tuple[str, str, str]] = {
     Metric.JOBS_REPLAYED: ("Count", "", "An `Idempotency-Key` was seen before and the first job given back."),
     Metric.REQUESTS_REFUSED: ("Count", "`reason`", "A request ended in a problem; `reason` is its slug."),
     Metric.LATENCY: ("Milliseconds", "`route`", "Time in our own code; `route` is method and pattern."),
+    Metric.DEAD_LETTERS: ("Count", "`queue`", "Dead letters there are. By the workers, as are the next three."),
+    Metric.JOBS_WAITING: ("Count", "`queue`", "Jobs that wait, without delayed ones and those to be tried again."),
+    Metric.OLDEST_WAITING: (
+        "Seconds",
+        "`queue`",
+        "How long the first waiting job has stood in its line; 0 if none does.",
+    ),
+    Metric.WORKERS_ALIVE: ("Count", "`queue`", "Workers heard of in the last 15 s."),
 }
 
 

@@ -3,7 +3,7 @@
 Read from the bottom up; imports point downwards only (import-linter proves it)::
 
     cli                           python -m worker: options, signals
-    health_probe   operations_cli    GET /health · stats and dead letters for operators
+    health_probe   operations_cli   queue_metrics    GET /health · stats and dead letters · figures for CloudWatch
     consumer   operations         the loop: claim, sweep, promote, stop · what an operator asks of a queue
     job_run                       one job: start, work, keep the lease, write the outcome
     work_queue                    the worker side of the queue (lua/ beside it)

@@ -7,19 +7,21 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from chalicelib.redis_url import BadRedisURL
-from worker import health_probe, operations_cli
+from worker import health_probe, operations_cli, queue_metrics
 from worker.cli_options import option, queue_options
 from worker.connection import connect
 from worker.consumer import Consumer
 from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
 from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
+from worker.operations import Operations
 from worker.work_queue import MAX_DEATHS, WorkQueue
 
 _RUN_OPTIONS = [
@@ -38,6 +40,12 @@ _RUN_OPTIONS = [
         type=click.IntRange(1, 100),
         default=MAX_DEATHS,
         help="Workers that a job may kill before it goes to the dead letters.",
+    ),
+    option(
+        "--keep-dead-days",
+        type=click.IntRange(0, 3650),
+        default=14,
+        help="Days after which dead letters are thrown away; 0 for never.",
     ),
     option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health on this port."),
     option("--health-host", default="127.0.0.1", help="Address for it."),
@@ -86,9 +94,10 @@ async def _work(options: dict[str, Any]) -> None:
         handler = await _handler(options, stack)
         redis = connect(options["redis_url"])
         stack.push_async_callback(redis.aclose)
-        lease_ms = options["lease_seconds"] * 1000
+        lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
-        consumer = Consumer(queue, JobRun(queue, handler), options["concurrency"])
+        report = partial(queue_metrics.publish, Operations(redis, options["queue"]))
+        consumer = Consumer(queue, JobRun(queue, handler), options["concurrency"], report, keep_dead_ms)
         if options["health_port"] is not None:
             probe = await health_probe.serve(consumer, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)

@@ -21,18 +21,37 @@ BEAT_EVERY_SECONDS = 2.0
 #: Names of workers that died are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
 FORGET_AFTER_MS = 3_600_000
+#: A line a minute or less.
+REPORT_EVERY_SECONDS = 75.0
+
+
+type Chore = Callable[[], Awaitable[object]]
+
+
+async def _say_nothing() -> None:
+    """The report of a worker whose queue nobody measures."""
 
 
 class Consumer:
-    """Works a queue until told to stop, at most ``concurrency`` jobs at a time."""
+    """Works a queue until told to stop, at most ``concurrency`` jobs at a time.
 
-    def __init__(self, queue: WorkQueue, run: JobRun, concurrency: int) -> None:
+    Args:
+        report: what to do about once a minute, such as writing the queue's figures.
+        keep_dead_ms: how long dead letters are kept; 0: for ever.
+    """
+
+    def __init__(
+        self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, keep_dead_ms: int = 0
+    ) -> None:
         self._queue = queue
+        self._report = report
+        self._keep_dead_ms = keep_dead_ms
         self._run_job = run
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
         self._heard_at = time.monotonic()
         self._sweep_at = time.monotonic()
+        self._sweep_paused = False
 
     @property
     def running(self) -> int:
@@ -49,8 +68,9 @@ class Consumer:
         log.info("started", extra={"consumer": self._queue.consumer, "concurrency": self._concurrency})
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
-        tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS))
-        async with _meanwhile(beat):
+        tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._keep_dead_ms))
+        report = self._every(REPORT_EVERY_SECONDS, self._report)
+        async with _meanwhile(beat), _meanwhile(report):
             async with _meanwhile(promote), _meanwhile(tidy):
                 await self._claim_until(stop)
             log.info("draining", extra={"running": self.running})
@@ -78,7 +98,7 @@ class Consumer:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=IDLE_WAIT_MS / 1000)
             return
         claims = (
-            (await self._queue.reclaim(free) if self._is_sweep_due() else [])
+            await self._sweep(free)
             or await self._queue.claim(free)
             or await self._queue.reclaim(free)  # what was given back would else lie until the next sweep
             or await self._queue.wait(IDLE_WAIT_MS)
@@ -102,13 +122,21 @@ class Consumer:
         for claim in claims:
             await self._queue.release(claim)
 
-    def _is_sweep_due(self) -> bool:
-        """About three times a lease, whatever waits: a backlog must not keep dead workers' jobs from being found."""
-        if time.monotonic() < self._sweep_at:
-            return False
-        third = self._queue.lease_ms / 1000 / 3
-        self._sweep_at = time.monotonic() + third * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
-        return True
+    async def _sweep(self, free: int) -> list[Claim]:
+        """What dead workers left, about three times a lease: a backlog must not keep their jobs from being found.
+
+        As long as they fill all the room there is, more may be left, and every other turn is theirs. Were it every one,
+        new jobs would wait behind many deaths; were it one in a third of a lease, these themselves would take minutes.
+        """
+        if self._sweep_paused or time.monotonic() < self._sweep_at:
+            self._sweep_paused = False
+            return []
+        claims = await self._queue.reclaim(free)
+        self._sweep_paused = len(claims) == free
+        if not self._sweep_paused:
+            third = self._queue.lease_ms / 1000 / 3
+            self._sweep_at = time.monotonic() + third * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+        return claims
 
     async def _beat(self) -> None:
         await self._queue.beat(self._concurrency)
@@ -118,7 +146,7 @@ class Consumer:
         with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
             await self._queue.leave()
 
-    async def _every(self, seconds: float, chore: Callable[[], Awaitable[object]]) -> None:
+    async def _every(self, seconds: float, chore: Chore) -> None:
         """Do a chore at once and then every so often, a little apart from other workers."""
         while True:
             with suppress(*REDIS_TROUBLE):  # the claiming loop says so in the log

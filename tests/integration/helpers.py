@@ -286,12 +286,12 @@ class AtWork:
 
 @asynccontextmanager
 async def working(
-    redis_url: str, handler: Handler, concurrency: int = 1, lease_ms: int = 30_000, name: str = "worker-1"
+    redis_url: str, handler: Handler, concurrency: int = 1, lease_ms: int = 30_000, name: str = "worker-1", **how: Any
 ) -> AsyncIterator[AtWork]:
-    """A consumer at work, and the way to stop it and wait for its end."""
+    """A consumer at work, and the way to stop it and wait for its end. ``how`` is for ``Consumer``."""
     async with connect(redis_url) as redis:
         queue = WorkQueue(redis, QUEUE, name, lease_ms)
-        consumer = Consumer(queue, JobRun(queue, handler), concurrency)
+        consumer = Consumer(queue, JobRun(queue, handler), concurrency, **how)
         stop = asyncio.Event()
         run = asyncio.create_task(consumer.run(stop))
 

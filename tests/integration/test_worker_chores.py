@@ -64,6 +64,31 @@ def test_a_busy_worker_takes_nothing_over(redis_url: str, submit: Submit, read: 
     asyncio.run(scenario())
 
 
+def test_jobs_left_by_many_dead_workers_are_taken_over_by_turns_with_new_ones(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis
+):
+    """By a worker that always has something to do, within much less than a third of its lease."""
+    handled: list[str] = []
+
+    async def handler(job: Envelope) -> Any:
+        handled.append(str(job.input["prompt"]))
+
+    jobs = [submit("left") for _ in range(6)]
+
+    async def scenario() -> None:
+        for number in range(6):
+            await leave_one(redis_url, f"dead-{number}")
+        for stream in KEYS.streams:
+            for entry in db.xpending_range(stream, GROUP, "-", "+", 9):
+                db.xclaim(stream, GROUP, "dead", 0, [entry["message_id"]], idle=3_600_000, justid=True)
+        jobs.extend(submit("new") for _ in range(12))
+        async with working(redis_url, handler):
+            assert await soon(is_final(read, *jobs))
+
+    asyncio.run(scenario())
+    assert handled == ["left", "new"] * 6 + ["new"] * 6
+
+
 def test_a_job_that_keeps_killing_its_workers_is_given_up_and_handed_to_nobody_else(
     redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis, log_lines: Lines
 ):
@@ -111,6 +136,20 @@ def test_a_busy_worker_still_moves_delayed_jobs_into_line(redis_url: str, submit
             assert await soon(lambda: db.zcard(KEYS.scheduled) == 0, seconds=3)
             assert db.hexists(KEYS.job(delayed), "stream_id")
             gate.open.set()
+
+    asyncio.run(scenario())
+
+
+# Tidying and reporting
+
+
+def test_a_worker_throws_away_dead_letters_that_are_too_old(redis_url: str, db: redis.Redis):
+    db.xadd(KEYS.dead, {"id": "old"}, id="1700000000000-0")
+    db.xadd(KEYS.dead, {"id": "young"})
+
+    async def scenario() -> None:
+        async with working(redis_url, upper, keep_dead_ms=60_000):
+            assert await soon(lambda: [letter["id"] for letter in dead_letters(db)] == ["young"])
 
     asyncio.run(scenario())
 

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.helpers import (
+    KEYS,
+    QUEUE,
     clean_environment,
+    dead_letters,
     eventually,
 )
 from tests.integration.worker_side import is_final
@@ -59,7 +63,14 @@ def worker_process(folder: Path, redis_url: str, *arguments: str) -> Iterator[su
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    """What it logged, without its lines of metrics."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line for line in lines if "_aws" not in line]
+
+
+def metrics_of(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line for line in lines if "_aws" in line]
 
 
 def probe(port: int) -> tuple[int, dict[str, Any]]:
@@ -138,3 +149,23 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, redis_url: str):
         with worker_process(tmp_path, redis_url, *options) as process:
             assert process.wait(timeout=20) != 0
     assert "address already in use" in (tmp_path / "log").read_text()
+
+
+def test_a_worker_writes_the_figures_that_alarms_watch(tmp_path: Path, redis_url: str, submit: Submit, db: redis.Redis):
+    """terraform/alarms.tf wants just these dimensions."""
+    db.xadd(KEYS.dead, {"id": "too old"}, id="1700000000000-0")
+    db.xadd(KEYS.dead, {"id": "a"})
+    submit()
+    with worker_process(tmp_path, redis_url, "--handler", "my_handlers:held"):
+        assert eventually(lambda: metrics_of(tmp_path) and len(dead_letters(db)) == 1, seconds=20)
+    [line] = metrics_of(tmp_path)
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "LambdaRouter"
+    assert [set(names) for names in directive["Dimensions"]] == [{"service", "queue"}]
+    assert (line["service"], line["queue"]) == ("lambda-router", QUEUE)
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units == {
+        "DeadLetters": "Count", "JobsWaiting": "Count", "OldestWaiting": "Seconds", "WorkersAlive": "Count"
+    }  # fmt: skip
+    assert line["DeadLetters"][0] in {1, 2}  # the old one is thrown away at about the same moment
+    assert [letter["id"] for letter in dead_letters(db)] == ["a"]

@@ -39,12 +39,17 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
 ##@ Check
+# checkov and zizmor, which judge Terraform and workflows: in .local/audit, since checkov pins packages that we pin otherwise.
+.PHONY: audit-tools
+audit-tools: install
+	@sh tools/bootstrap.sh audit
+
 .PHONY: test
-test: install ## every test, with coverage
+test: install audit-tools ## every test, with coverage
 	@$(PYTHON) -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test-deploy
-test-deploy: install ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
+test-deploy: install audit-tools ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
 	@$(PYTHON) -m pytest --no-cov tests/deploy
 
 .PHONY: conformance
@@ -92,7 +97,7 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev; do \
+	@for name in requirements requirements-worker requirements-dev requirements-audit; do \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
 	done

@@ -1,23 +1,27 @@
 #!/bin/sh
-# Makes .venv: Python 3.13 with the packages of requirements-dev.txt, each checked by its hash.
+# Makes .venv: Python 3.13 with the packages of requirements-dev.txt, each checked by its hash. `bootstrap.sh audit` makes
+# .local/audit of requirements-audit.txt: programs whose own packages would not go with ours.
 # Says nothing when that is already so. Speaks on stderr only, so `make token` prints a token and nothing else.
-# .venv/.complete is written last: without it .venv counts as broken (an interrupted install) and is made anew.
+# .complete is written last: without it a folder counts as broken (an interrupted install) and is made anew.
 set -eu
 
 cd -- "$(dirname -- "$0")/.."
 root=$(pwd -P)
-stamp=.venv/.complete
-log=.local/bootstrap.log
+name=${1:-dev}
+requirements=requirements-$name.txt
+case $name in dev) venv=.venv ;; *) venv=.local/$name ;; esac
+stamp=$venv/.complete
+log=.local/bootstrap-$name.log
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" # a company proxy's certificate is in the system's store, not in uv's own
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 1; }
 
-# The folder is part of it: the programs in .venv/bin hold its path, so a moved or copied checkout needs a new .venv.
-wanted() { printf '%s\n' "$root"; cat .python-version requirements-dev.txt | cksum; }
+# The folder is part of it: the programs in its bin/ hold its path, so a moved or copied checkout needs a new .venv.
+wanted() { printf '%s\n' "$root"; cat .python-version "$requirements" | cksum; }
 
 is_fresh() {
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] && .venv/bin/python -c '' 2>/dev/null
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] && "$venv/bin/python" -c '' 2>/dev/null
 }
 
 # One install at a time. flock lets go by itself when its owner dies; without it (macOS) a folder is the lock.
@@ -90,15 +94,15 @@ find_python313() {
 
 install_with_uv() {
   say "installing Python packages …"
-  quietly "$uv" venv --quiet --clear --no-project --python "$python313" .venv &&
-    quietly "$uv" pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt
+  quietly "$uv" venv --quiet --clear --no-project --python "$python313" "$venv" &&
+    quietly "$uv" pip sync --quiet --require-hashes --python "$venv/bin/python" "$requirements"
 }
 
 # uv does not read pip's configuration (a company mirror, a certificate, a folder of wheels); pip does.
 install_with_pip() {
   say "installing Python packages with pip …"
-  quietly "$python313" -m venv --clear .venv &&
-    quietly .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
+  quietly "$python313" -m venv --clear "$venv" &&
+    quietly "$venv/bin/python" -m pip install --quiet --no-deps --require-hashes -r "$requirements"
 }
 
 is_fresh && exit
@@ -109,5 +113,5 @@ rm -f "$stamp"
 find_uv
 python313=$(find_python313)
 { [ -n "$uv" ] && install_with_uv; } || install_with_pip ||
-  die "the packages of requirements-dev.txt could not be installed (whole log: $log): check the network, a proxy, or pip's settings, and try again"
+  die "the packages of $requirements could not be installed (whole log: $log): check the network, a proxy, or pip's settings, and try again"
 wanted >"$stamp"

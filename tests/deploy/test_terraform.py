@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,6 @@ from tests.deploy.terraform_docs import blocks, tables
 pytestmark = pytest.mark.timeout(180)
 
 MODULES = ["", "bootstrap", "modules/iam", "modules/ssm"]
-
-#: What checkov is told to pass over, and the test in which the reason is seen to hold. Six reasons:
-EXCEPTIONS = {
-    # nothing may be cached
-    "CKV_AWS_120": "Nothing is cached.",
-    "CKV_AWS_225": "Nothing is cached.",
-    # nothing asynchronous is worth a dead-letter queue
-    "CKV_AWS_116": "test_only_the_gateways_stage_and_the_warm_rule_may_call_the_alias",
-    # who may change the code is decided by IAM
-    "CKV_AWS_272": "Only the environment deploys, by both of GitHub's subject formats.",
-    # the only back end is Lambda, which knows API Gateway by IAM
-    "CKV2_AWS_51": "Every method is integrated with the alias.",
-    # a web ACL is the operator's; without one, a token and the throttle stand before the function
-    "CKV2_AWS_29": "Every method below /v1 has the authorizer and the scope",
-    # what is not secret needs no key
-    "CKV2_AWS_34": "refuses_secrets",
-    "CKV_AWS_173": "The Redis URL is a secret: only its parameter's name is in the function's variables.",
-}
 
 
 def _written(suffix: str) -> dict[str, str]:
@@ -154,36 +135,6 @@ def test_alarms_and_charts_name_metrics_that_exist() -> None:
 
 def _problems(base: type[Problem]) -> list[type[Problem]]:
     return [found for each in base.__subclasses__() for found in [each, *_problems(each)]]
-
-
-def test_checkov_passes_over_what_is_listed_and_no_more() -> None:
-    assert set(re.findall(r"checkov:skip=(\w+): \S+", _all_tf())) == set(EXCEPTIONS)
-
-
-@pytest.mark.parametrize("check", EXCEPTIONS)
-def test_the_reason_of_an_exception_is_tested(check: str) -> None:
-    life = (Path(__file__).parent / "test_life.py").read_text()
-
-    assert EXCEPTIONS[check] in "\n".join([life, *_written(".tftest.hcl").values()])
-
-
-def test_checkov_finds_nothing_else(tmp_path: Path) -> None:
-    checkov = shutil.which("checkov")
-    if checkov is None:
-        pytest.skip("no checkov on PATH: `pip install checkov`, in an environment of its own")
-    ran = subprocess.run(
-        [
-            *(checkov, "-d", str(HAND_WRITTEN), "--framework", "terraform", "--skip-download", "--quiet"),
-            *("--skip-path", "chalice.tf.json", "--skip-path", r"\.terraform/", "--output", "json"),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    said = json.loads(ran.stdout)
-
-    assert said["summary"]["failed"] == 0, [each["check_id"] for each in said["results"]["failed_checks"]]
 
 
 def test_no_secret_is_looked_up() -> None:

@@ -1,0 +1,116 @@
+"""checkov finds nothing in the Terraform but what six reasons cover, each of which is seen to hold in another test."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.contract.repository import ROOT, fences, files, name_of, page
+from tests.deploy.terraform_cli import HAND_WRITTEN
+
+pytestmark = pytest.mark.timeout(180)
+
+CHECKOV = ROOT / ".local/audit/bin/checkov"
+MOST_EXCEPTIONS = 6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Checks that are passed over, why, and what stands in the tests that fail once the reason does not hold."""
+
+    reason: str
+    checks: tuple[str, ...]
+    shown_by: tuple[str, ...]
+
+
+EXCEPTIONS = (
+    Choice(
+        "nothing may be cached: answers are about one caller's job",
+        ("CKV_AWS_120", "CKV_AWS_225"),
+        ("Nothing is cached.",),
+    ),
+    Choice(
+        "only warm events are asynchronous, and not worth a dead-letter queue",
+        ("CKV_AWS_116",),
+        ("test_only_the_gateways_stage_and_the_warm_rule_may_call_the_alias",),
+    ),
+    Choice(
+        "who may change the code is decided by IAM, not by a signature",
+        ("CKV_AWS_272",),
+        ("Only the environment deploys, by both of GitHub's subject formats.",),
+    ),
+    Choice(
+        "the API's only back end is Lambda, which needs no client certificate",
+        ("CKV2_AWS_51",),
+        ("Every method is integrated with the alias.",),
+    ),
+    Choice(
+        "a web ACL (WAF) is yours to choose: output `stage_arn`",
+        ("CKV2_AWS_29",),
+        ("Every method below /v1 has the authorizer and the scope",),
+    ),
+    Choice(
+        "what is not secret needs no key: outputs in SSM, names in variables",
+        ("CKV2_AWS_34", "CKV_AWS_173"),
+        ("refuses_secrets", "The Redis URL is a secret: only its parameter's name is in the function's variables."),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What the page's command finds."""
+    assert CHECKOV.exists(), f"no {CHECKOV.relative_to(ROOT)}; fix: make audit-tools"
+    command = next(block for block in fences(page("docs/deploy.md"), "sh") if "checkov" in block)
+    ran = subprocess.run(
+        ["sh", "-c", f"{command.strip()} --quiet --output json"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    return dict(json.loads(ran.stdout))
+
+
+def test_it_finds_nothing_that_is_not_excepted(found: dict[str, Any]) -> None:
+    failed = [(each["check_id"], each["resource"]) for each in found["results"]["failed_checks"]]
+
+    assert failed == []
+    assert found["summary"]["parsing_errors"] == 0
+    assert found["summary"]["passed"] > 40
+
+
+def test_every_exception_is_still_needed(found: dict[str, Any]) -> None:
+    assert found["summary"]["skipped"] == len(_skips())
+
+
+def test_there_are_no_other_exceptions_and_few_of_these() -> None:
+    assert set(_skips()) == {check for each in EXCEPTIONS for check in each.checks}
+    assert len(EXCEPTIONS) <= MOST_EXCEPTIONS
+
+
+def test_an_exception_says_why() -> None:
+    assert [check for check, why in _skips().items() if len(why.split()) < 5] == []
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS, ids=lambda each: each.checks[0])
+def test_its_reason_is_tested(exception: Choice) -> None:
+    tests = [page("tests/deploy/test_life.py"), *(path.read_text() for path in files(".tftest.hcl"))]
+
+    assert [words for words in exception.shown_by if words not in "\n".join(tests)] == []
+
+
+def test_the_page_lists_them() -> None:
+    rows = [f"| {each.reason} | {', '.join(f'`{check}`' for check in each.checks)} |" for each in EXCEPTIONS]
+
+    assert "\n".join(rows) in page("docs/deploy.md")
+
+
+def _skips() -> dict[str, str]:
+    texts = [path.read_text() for path in files(".tf") if name_of(path).startswith(HAND_WRITTEN.name)]
+
+    return dict(re.findall(r"checkov:skip=(\w+): (.+)", "\n".join(texts)))

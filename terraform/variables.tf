@@ -56,17 +56,6 @@ variable "app_name" {
   }
 }
 
-variable "architecture" {
-  description = "Processor that the function runs on; `make package` must have built for the same."
-  type        = string
-  default     = "x86_64"
-
-  validation {
-    condition     = contains(["arm64", "x86_64"], var.architecture)
-    error_message = "architecture must be arm64 or x86_64."
-  }
-}
-
 variable "aws_region" {
   description = "Region that everything is created in."
   type        = string

@@ -17,7 +17,6 @@ run "everything" {
   variables {
     alarm_actions      = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
     api_account_role   = true
-    architecture       = "arm64"
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     log_retention_days = 30
     snap_start         = true
@@ -34,8 +33,8 @@ run "everything" {
     error_message = "The function is in the VPC."
   }
   assert {
-    condition     = aws_lambda_function.api_handler.architectures == tolist(["arm64"]) && aws_lambda_function.api_handler.timeout == 15
-    error_message = "Architecture and timeout are variables."
+    condition     = aws_lambda_function.api_handler.timeout == 15
+    error_message = "The timeout is a variable."
   }
   assert {
     condition = alltrue([
@@ -105,7 +104,6 @@ run "refuses" {
     alarm_thresholds         = { throttles = 0 }
     api_stage_name           = "api/v1"
     app_name                 = "Router"
-    architecture             = "amd64"
     cognito_aud              = ""
     kms_key_arn              = "alias/logs"
     log_retention_days       = 100
@@ -126,7 +124,7 @@ run "refuses" {
     var.router_log_level, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
     var.router_rate_per_minute, var.router_idempotency_seconds, var.router_store_result_seconds,
     var.router_token_leeway_seconds,
-    var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.architecture, var.cognito_aud,
+    var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
     var.throttling_rate_limit, var.vpc_config, var.warm_schedule,

@@ -58,6 +58,13 @@ def test_the_golden_document_is_what_the_merge_makes() -> None:
     assert as_text(merge(raw())) == MERGED.read_text(), "fix: make golden, and read the difference"
 
 
+def test_the_processor_is_the_one_that_was_packaged_for() -> None:
+    document = raw()
+    document["resource"]["aws_lambda_function"]["api_handler"]["architectures"] = ["arm64"]
+
+    assert merge(document)["resource"]["aws_lambda_function"]["api_handler"]["architectures"] == ["arm64"]
+
+
 def test_the_merge_changes_nothing_that_it_is_given() -> None:
     document = raw()
     before = deepcopy(document)

@@ -118,6 +118,10 @@ def test_the_functions_shape_is_chalices() -> None:
         assert json.loads(written[1]) == config[key]
 
 
+def test_nothing_can_name_another_processor_than_the_packages() -> None:
+    assert "architecture" not in _all_tf()
+
+
 def test_alarms_and_charts_name_metrics_that_exist() -> None:
     alarms = (HAND_WRITTEN / "alarms.tf").read_text()
     charts = re.findall(r"\[local\.own_namespace, \"(\w+)\"", alarms)

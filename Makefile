@@ -38,6 +38,14 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 package: install ## the function as a zip and the API as Terraform, into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
+.PHONY: deploy-dev
+deploy-dev: install ## one developer's stack, by chalice, from the values that your shell exports (docs/deploy.md)
+	@$(PYTHON) -m tools.dev_stack
+
+.PHONY: delete-dev
+delete-dev: install ## delete what make deploy-dev made
+	@$(PYTHON) -m tools.dev_stack --delete
+
 ##@ Check
 # checkov and zizmor, which judge Terraform and workflows: in .local/audit, since checkov pins packages that we pin otherwise.
 .PHONY: audit-tools

@@ -18,7 +18,7 @@ from tools.package_wheels import locked
 _MISSING = "Could not install dependencies"
 _AFTER_MISSING = "You will have to build"
 #: Its main() returns the status.
-_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+RUN_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 #: Chalice ends without a region, though nothing in the package of a REST API depends on it.
 _ANY_REGION = "us-east-1"
 
@@ -31,7 +31,7 @@ def chalice_package(source: Path, stage: str, out: Path) -> dict[str, Any]:
     """
     wheels = locked_wheels(source, stage, out.with_name("wheels"))
     ran = subprocess.run(
-        [sys.executable, "-c", _CHALICE, "package", "--stage", stage, "--pkg-format", "terraform", str(out)],
+        [sys.executable, "-c", RUN_CHALICE, "package", "--stage", stage, "--pkg-format", "terraform", str(out)],
         cwd=source,
         env=environment(os.environ) | wheels,
         check=False,
@@ -53,9 +53,9 @@ def locked_wheels(source: Path, stage: str, folder: Path) -> dict[str, str]:
     return fetch_wheels(requirements, architecture, folder)
 
 
-def environment(shell: Mapping[str, str]) -> dict[str, str]:
+def environment(shell: Mapping[str, str], dropped: tuple[str, ...] = ("AWS_PROFILE",)) -> dict[str, str]:
     """The shell's variables without those that would decide what is packaged or whether a profile exists."""
-    ours = {name: value for name, value in shell.items() if not name.startswith((*OWN_PREFIXES, "AWS_PROFILE"))}
+    ours = {name: value for name, value in shell.items() if not name.startswith((*OWN_PREFIXES, *dropped))}
     region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION") or _ANY_REGION
     return ours | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -70,4 +70,4 @@ def refuse_output(status: int, said: str) -> None:
         )
     if status != 0:
         end = "\n".join(said.strip().splitlines()[-15:])
-        raise Refusal(f"chalice package ended with status {status}: mend what its last lines say\n{end}")
+        raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{end}")

@@ -10,7 +10,7 @@ from tools.local_state import ROOT
 from tools.package_refusal import Refusal
 
 #: What ``chalice package`` reads.
-SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice/config.json")
+SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 CONFIG = ".chalice/config.json"
 ARCHITECTURES = ("x86_64", "arm64")
 

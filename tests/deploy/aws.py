@@ -16,6 +16,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
+from tests.deploy.aws_apis import EXPORT, ApiBodies, api_of, as_openapi, is_import
+
 Json = dict[str, Any]
 _FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
 _API = re.compile(r"^/restapis/[^/]+$")
@@ -28,11 +30,16 @@ class MotoAsAws:
         self._moto = moto
         self._logging: dict[str, Json] = {}
         self._snap_start: dict[str, Json] = {}
+        self._bodies = ApiBodies()
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
             _replace_body(request, _unescaped(request.get_json(force=True)))
+        if export := EXPORT.match(request.path):
+            return self._bodies.export(export["api"])(environ, start_response)
+        if is_import(request.method, request.path, request.query_string.decode()):
+            return self._import(request)(environ, start_response)
         function = _FUNCTIONS.match(request.path)
         if function is None:
             return self._moto(environ, start_response)
@@ -42,6 +49,14 @@ class MotoAsAws:
         if response.status_code < 300 and response.data[:1] == b"{":
             response.data = json.dumps(self._as_aws(json.loads(response.data))).encode()
         return response(environ, start_response)
+
+    def _import(self, request: Request) -> Response:
+        document = request.get_data()
+        _replace_body(request, as_openapi(json.loads(document)))
+        response = Response.from_app(self._moto, request.environ)
+        if response.status_code < 300:
+            self._bodies.keep(api_of(request.path, response.data), document)
+        return response
 
     def _remember(self, request: Request, name: str | None) -> None:
         """moto keeps neither of the two."""

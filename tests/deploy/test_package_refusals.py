@@ -115,7 +115,7 @@ def test_a_wheel_that_is_not_the_locked_one(checkout: Path, tmp_path: Path) -> N
 
 
 def test_chalice_failing() -> None:
-    with pytest.raises(Refusal, match=r"(?s)^chalice package ended with status 1: .*SyntaxError: invalid syntax$"):
+    with pytest.raises(Refusal, match=r"(?s)^chalice ended with status 1: .*SyntaxError: invalid syntax$"):
         refuse_output(1, "Traceback\nSyntaxError: invalid syntax\n")
 
 
@@ -123,7 +123,7 @@ def test_an_app_that_cannot_be_imported(checkout: Path, tmp_path: Path) -> None:
     (checkout / "app.py").write_text("import nothing_there")
     copy_source(tmp_path / "copy", "dev", None, checkout)
 
-    with pytest.raises(Refusal, match=r"(?s)^chalice package ended with status 2: .*No module named 'nothing_there'$"):
+    with pytest.raises(Refusal, match=r"(?s)^chalice ended with status 2: .*No module named 'nothing_there'$"):
         chalice_package(tmp_path / "copy", "dev", tmp_path / "out")
 
 

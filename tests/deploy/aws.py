@@ -9,17 +9,18 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
-from tests.deploy.aws_apis import EXPORT, ApiBodies, api_of, as_openapi, is_import
+from tests.deploy.aws_apis import ApiGateway, replace_body
 
 Json = dict[str, Any]
 _FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
+#: moto keeps none of these, or not from a change.
+_FORGOTTEN = ("LoggingConfig", "SnapStart", "TracingConfig")
 _API = re.compile(r"^/restapis/[^/]+$")
 
 
@@ -28,18 +29,15 @@ class MotoAsAws:
 
     def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
         self._moto = moto
-        self._logging: dict[str, Json] = {}
-        self._snap_start: dict[str, Json] = {}
-        self._bodies = ApiBodies()
+        self._kept: dict[tuple[str, str], Json] = {}
+        self._apis = ApiGateway(moto)
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
-            _replace_body(request, _unescaped(request.get_json(force=True)))
-        if export := EXPORT.match(request.path):
-            return self._bodies.export(export["api"])(environ, start_response)
-        if is_import(request.method, request.path, request.query_string.decode()):
-            return self._import(request)(environ, start_response)
+            replace_body(request, _unescaped(request.get_json(force=True)))
+        if (answer := self._apis.answer(request)) is not None:
+            return answer(environ, start_response)
         function = _FUNCTIONS.match(request.path)
         if function is None:
             return self._moto(environ, start_response)
@@ -50,31 +48,20 @@ class MotoAsAws:
             response.data = json.dumps(self._as_aws(json.loads(response.data))).encode()
         return response(environ, start_response)
 
-    def _import(self, request: Request) -> Response:
-        document = request.get_data()
-        _replace_body(request, as_openapi(json.loads(document)))
-        response = Response.from_app(self._moto, request.environ)
-        if response.status_code < 300:
-            self._bodies.keep(api_of(request.path, response.data), document)
-        return response
-
     def _remember(self, request: Request, name: str | None) -> None:
-        """moto keeps neither of the two."""
         given = request.get_json(force=True)
-        _replace_body(request, given)
-        name = name or given["FunctionName"]
-        for field, kept in (("LoggingConfig", self._logging), ("SnapStart", self._snap_start)):
-            if field in given:
-                kept[name] = given[field]
+        replace_body(request, given)
+        self._kept |= {(name or given["FunctionName"], field): given[field] for field in _FORGOTTEN if field in given}
 
     def _as_aws(self, answer: Json) -> Json:
         described = answer.get("Configuration", answer)
         name = described.get("FunctionName", "") if isinstance(described, dict) else ""
-        if name in self._logging:
-            described["LoggingConfig"] = self._logging[name]
-        if name in self._snap_start:
+        for field in _FORGOTTEN:
+            if (name, field) in self._kept:
+                described[field] = self._kept[name, field]
+        if (name, "SnapStart") in self._kept:
             published = described.get("Version") != "$LATEST"
-            described["SnapStart"] = self._snap_start[name] | {"OptimizationStatus": "On" if published else "Off"}
+            described["SnapStart"] = described["SnapStart"] | {"OptimizationStatus": "On" if published else "Off"}
         return answer
 
 
@@ -85,12 +72,6 @@ def _unescaped(patch: Json) -> Json:
         if not prefix and media_type:
             operation["value"] = media_type.replace("~1", "/").replace("~0", "~")
     return patch
-
-
-def _replace_body(request: Request, body: Json) -> None:
-    raw = json.dumps(body).encode()
-    request.environ["wsgi.input"] = BytesIO(raw)
-    request.environ["CONTENT_LENGTH"] = str(len(raw))
 
 
 class _Silent(WSGIRequestHandler):

@@ -1,49 +1,79 @@
-"""API Gateway's imports, which moto takes as OpenAPI 3 only and keeps little of.
+"""API Gateway, where moto forgets or does not take what AWS would: imports, exports, and tags given later.
 
-Chalice imports Swagger 2.0. moto reads paths and integrations, which are the same in both, so the version is all that
-is translated here; what was imported is kept whole, because moto drops authorizers and scopes.
+Chalice imports Swagger 2.0, moto OpenAPI 3 only. moto reads paths and integrations, which are the same in both, so the
+version is all that is translated; what was imported is kept whole, because moto drops authorizers and scopes.
 """
 
 import json
 import re
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import Any
 
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 Json = dict[str, Any]
-IMPORT = re.compile(r"^/restapis(?:/(?P<api>[^/]+))?$")
-EXPORT = re.compile(r"^/restapis/(?P<api>[^/]+)/stages/[^/]+/exports/[^/]+$")
+_IMPORT = re.compile(r"^/restapis(?:/(?P<api>[^/]+))?$")
+_EXPORT = re.compile(r"^/restapis/(?P<api>[^/]+)/stages/[^/]+/exports/[^/]+$")
+_DESCRIBED = re.compile(r"^/restapis/[^/]+(?:/stages/[^/]+)?$")
+_TAGS = re.compile(r"^/tags/arn:[^:]+:apigateway:[^:]*::(?P<place>.+)$")
 
 
-class ApiBodies:
-    """The document that each API was last made of, by the API's id."""
+class ApiGateway:
+    """Answers what moto would answer wrongly.
 
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
+    Attributes:
+        bodies: the document that each API was last made of, by the API's id.
+        tags: tags given after creation, by the path of an API or stage: moto has no address for the former's.
+    """
 
-    def keep(self, api: str, document: bytes) -> None:
-        self._kept[api] = document
+    def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
+        self._moto = moto
+        self.bodies: dict[str, bytes] = {}
+        self.tags: dict[str, dict[str, str]] = {}
 
-    def export(self, api: str) -> Response:
-        """As AWS answers ``GetExport``, but in the version that was imported."""
-        return Response(self._kept[api], content_type="application/json")
+    def answer(self, request: Request) -> Response | None:
+        """None: moto's own is right."""
+        if tags := _TAGS.match(request.path):
+            return self._tag(request, tags["place"])
+        if export := _EXPORT.match(request.path):
+            return Response(self.bodies[export["api"]], content_type="application/json")
+        if (found := _IMPORT.match(request.path)) and (request.method == "PUT" or "mode" in request.args):
+            return self._import(request, found["api"])
+        return self._described(request) if request.method == "GET" and _DESCRIBED.match(request.path) else None
+
+    def _tag(self, request: Request, place: str) -> Response:
+        kept = self.tags.setdefault(place, {})
+        if request.method == "PUT":
+            kept |= request.get_json(force=True)["tags"]
+        for name in request.args.getlist("tagKeys"):
+            kept.pop(name, None)
+        return Response(status=204)
+
+    def _import(self, request: Request, api: str | None) -> Response:
+        document = request.get_data()
+        replace_body(request, _as_openapi(json.loads(document)))
+        response = Response.from_app(self._moto, request.environ)
+        if response.status_code < 300:
+            self.bodies[api or json.loads(response.data)["id"]] = document
+        return response
+
+    def _described(self, request: Request) -> Response:
+        response = Response.from_app(self._moto, request.environ)
+        if request.path in self.tags and response.status_code < 300:
+            answer = json.loads(response.data)
+            response.data = json.dumps(answer | {"tags": answer.get("tags", {}) | self.tags[request.path]}).encode()
+        return response
 
 
-def as_openapi(document: Json) -> Json:
+def replace_body(request: Request, body: Json) -> None:
+    raw = json.dumps(body).encode()
+    request.environ["wsgi.input"] = BytesIO(raw)
+    request.environ["CONTENT_LENGTH"] = str(len(raw))
+
+
+def _as_openapi(document: Json) -> Json:
     """The same routes and integrations, as moto takes them."""
     info = {"description": ""} | document["info"]
     kept = {name: value for name, value in document.items() if name != "swagger"}
     return kept | {"openapi": "3.0.1", "info": info}
-
-
-def is_import(method: str, path: str, query: str) -> bool:
-    found = IMPORT.match(path)
-    if found is None:
-        return False
-    return method == "PUT" if found["api"] else method == "POST" and "mode=import" in query
-
-
-def api_of(path: str, answer: bytes) -> str:
-    """The API that an import made or changed."""
-    found = IMPORT.match(path)
-    return (found and found["api"]) or str(json.loads(answer)["id"])

@@ -1,0 +1,101 @@
+"""What make deploy-dev refuses before anything is created, and its message."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chalicelib.settings import Settings, SettingsError
+from tests.contract.repository import ROOT, page
+from tools.dev_settings import PARAMETERS, fill_in
+from tools.dev_stack import run
+from tools.package_refusal import Refusal
+from tools.package_source import CONFIG
+
+GOOD = {
+    "AWS_REGION": "eu-central-1",
+    "COGNITO_USER_POOL_ID": "eu-central-1_AbCdEf123",
+    "COGNITO_AUD": "1h57kf5cpq17m0eml12EXAMPLE",
+    "COGNITO_USER_POOL_ARN": "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123",
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / CONFIG).parent.mkdir()
+    (tmp_path / CONFIG).write_text(page(CONFIG))
+    return tmp_path
+
+
+def _variables(source: Path) -> dict[str, str]:
+    return dict(json.loads((source / CONFIG).read_text())["stages"]["dev"]["environment_variables"])
+
+
+def test_the_shells_values_take_the_placeholders_places(source: Path) -> None:
+    fill_in(source, "dev", GOOD | {"ROUTER_QUEUE_CAP": "7", "ROUTER_LOG_LEVEL": ""}, checked=True)
+
+    variables = _variables(source)
+    assert variables["COGNITO_USER_POOL_ID"] == GOOD["COGNITO_USER_POOL_ID"]
+    assert (variables["ROUTER_QUEUE_CAP"], variables["ROUTER_LOG_LEVEL"]) == ("7", "INFO")
+
+
+def test_a_placeholder_that_is_left(source: Path) -> None:
+    with pytest.raises(Refusal) as refused:
+        fill_in(source, "dev", {"AWS_REGION": "eu-central-1", "COGNITO_AUD": "a"}, checked=True)
+
+    assert str(refused.value) == (
+        "stage dev is not filled in:\n"
+        "  COGNITO_USER_POOL_ID is still '<user pool id>'\n"
+        "  COGNITO_USER_POOL_ARN is still '<user pool ARN>'\n"
+        "export these variables, then make deploy-dev; docs/deploy.md says where their values are"
+    )
+
+
+def test_a_value_that_the_function_would_not_take(source: Path) -> None:
+    with pytest.raises(SettingsError, match=r"COGNITO_USER_POOL_ID: found 'mine'"):
+        fill_in(source, "dev", GOOD | {"COGNITO_USER_POOL_ID": "mine"}, checked=True)
+
+
+def test_a_parameter_that_the_role_may_not_read(source: Path) -> None:
+    with pytest.raises(
+        Refusal, match=r"^REDIS_URL_PARAMETER is '/prod/redis-url', which .* put the URL below /lambda-"
+    ):
+        fill_in(source, "dev", GOOD | {"REDIS_URL_PARAMETER": "/prod/redis-url"}, checked=True)
+
+
+def test_a_shell_without_a_region(source: Path) -> None:
+    with pytest.raises(Refusal, match=r"^the shell names no region: export AWS_REGION=eu-central-1"):
+        fill_in(source, "dev", GOOD | {"AWS_REGION": ""}, checked=True)
+
+
+def test_a_stack_is_deleted_without_its_values(source: Path) -> None:
+    fill_in(source, "dev", {}, checked=False)
+
+    assert [value for value in _variables(source).values() if "<" in value] == []
+
+
+def test_nothing_to_delete(tmp_path: Path) -> None:
+    with pytest.raises(
+        Refusal, match=r"^no \.chalice/deployed/dev\.json here: delete the stack from the checkout that"
+    ):
+        run(GOOD, root=tmp_path, delete=True)
+
+
+def test_a_bare_chalice_deploy_is_refused_by_the_app() -> None:
+    with pytest.raises(SettingsError, match=r"COGNITO_USER_POOL_ARN: found '<user pool ARN>', .*; make deploy-dev"):
+        Settings.surface({"COGNITO_USER_POOL_ARN": "<user pool ARN>"})
+
+
+def test_the_role_may_read_what_the_stage_names() -> None:
+    config, policy = json.loads(page(CONFIG))["stages"]["dev"], json.loads(page(".chalice/policy-dev.json"))
+    (read,) = [each for each in policy["Statement"] if "ssm:GetParameter" in each["Action"]]
+
+    assert (ROOT / ".chalice" / config["iam_policy_file"]).exists()
+    assert config["environment_variables"]["REDIS_URL_PARAMETER"].startswith(PARAMETERS)
+    assert read["Resource"] == [f"arn:*:ssm:*:*:parameter{PARAMETERS}*"]
+
+
+def test_the_role_may_do_nothing_everywhere() -> None:
+    statements = json.loads(page(".chalice/policy-dev.json"))["Statement"]
+
+    assert [each["Sid"] for each in statements if "*" in [*each["Resource"], *each["Action"]]] == []

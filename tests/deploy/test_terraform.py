@@ -11,7 +11,7 @@ import pytest
 from chalicelib.errors import Problem
 from chalicelib.observability import NAMESPACE, SERVICE, Metric
 from chalicelib.settings import Settings
-from tests.contract.repository import ROOT, files, name_of
+from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
 from tests.deploy.terraform_docs import blocks, tables
@@ -19,6 +19,30 @@ from tests.deploy.terraform_docs import blocks, tables
 pytestmark = pytest.mark.timeout(180)
 
 MODULES = ["", "bootstrap", "modules/iam", "modules/ssm"]
+
+#: What 6.0.0 of the AWS provider took from the resources used here (its CHANGELOG.md, "BREAKING CHANGES").
+REMOVED_IN_6: dict[str, set[str]] = {
+    "aws_api_gateway_account": {"reset_on_delete"},
+    "aws_api_gateway_deployment": {"canary_settings", "execution_arn", "invoke_url", "stage_description", "stage_name"},
+    "aws_api_gateway_method_settings": set(),
+    "aws_api_gateway_rest_api": set(),
+    "aws_api_gateway_stage": set(),
+    "aws_cloudwatch_dashboard": set(),
+    "aws_cloudwatch_event_rule": set(),
+    "aws_cloudwatch_event_target": set(),
+    "aws_cloudwatch_log_group": set(),
+    "aws_cloudwatch_metric_alarm": set(),
+    "aws_iam_openid_connect_provider": set(),
+    "aws_iam_policy": set(),
+    "aws_iam_role": set(),
+    "aws_iam_role_policy": set(),
+    "aws_iam_role_policy_attachment": set(),
+    "aws_lambda_alias": set(),
+    "aws_lambda_function": set(),
+    "aws_lambda_function_event_invoke_config": set(),
+    "aws_lambda_permission": set(),
+    "aws_ssm_parameter": set(),
+}
 
 
 def _written(suffix: str) -> dict[str, str]:
@@ -147,6 +171,34 @@ def test_no_secret_is_looked_up() -> None:
 
 def test_no_action_has_a_wildcard() -> None:
     assert re.findall(r'"[a-z0-9]+:[A-Za-z]*\*"', _all_tf()) == []
+
+
+def test_the_modules_are_usable_alone(terraform: None, tmp_path: Path) -> None:
+    cli_configuration(tmp_path)
+    alone = tmp_path / "elsewhere"
+    shutil.copytree(HAND_WRITTEN / "modules", alone, ignore=shutil.ignore_patterns(".terraform"))
+    examples = [fences((alone / name / "README.md").read_text(), "hcl")[0] for name in ("iam", "ssm")]
+    text = re.sub(r"aws_[a-z_]+\.\w+\.\w+|module\.\w+\.\w+(\[.*?\])?|var\.\w+", "local.given", "\n".join(examples))
+    (alone / "main.tf").write_text(f'locals {{\n  given = "given"\n}}\n{text.replace("./modules/", "./")}')
+    module = initialised(Terraform(alone), "-backend=false")
+
+    said = json.loads(module.run("validate", "-json", fails=True).out)
+    assert (said["valid"], said["warning_count"]) == (True, 0), said["diagnostics"]
+
+
+def test_nothing_is_used_that_provider_6_removed() -> None:
+    """A type that is not listed was not yet looked up in the changelog of 6.0.0."""
+    golden = json.loads((ROOT / "tests/deploy/golden/chalice.tf.json").read_text())
+    blocks = re.findall(r'^resource "(\w+)" .*?\{\n(.*?)^\}', _all_tf(), re.MULTILINE | re.DOTALL)
+    written = [(kind, set(re.findall(r"^  (?:dynamic \")?(\w+)\"? ", body, re.MULTILINE))) for kind, body in blocks]
+    made = [(kind, set(each)) for kind, named in golden["resource"].items() for each in named.values()]
+
+    assert {kind for kind, _ in [*written, *made]} <= set(REMOVED_IN_6)
+    assert [(kind, name) for kind, names in [*written, *made] for name in sorted(names & REMOVED_IN_6[kind])] == []
+    assert (
+        re.findall(r"aws_api_gateway_deployment\.\w+\.(?:invoke_url|execution_arn)", _all_tf() + json.dumps(golden))
+        == []
+    )
 
 
 def test_versions_are_pinned() -> None:

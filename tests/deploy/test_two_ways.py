@@ -1,6 +1,7 @@
 """A developer's stack by Chalice, taken over by Terraform as docs/deploy.md says, and what differs then."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -84,11 +85,7 @@ def ways(terraform: None, aws_url: str, chalice: dict[str, Any], tmp_path_factor
     stack.environ = account
     backend = (f"bucket={bucket}", "key=dev.tfstate", f"region={REGION}", "use_path_style=true")
     initialised(stack, *(f"-backend-config={option}" for option in backend))
-    return _both(stack, root, aws_url, _shell() | account | POOL | {"AWS_REGION": REGION})
-
-
-def _shell() -> dict[str, str]:
-    return {"PATH": str(Path(shutil.which("git") or "").parent)}
+    return _both(stack, root, aws_url, {"PATH": os.defpath, "AWS_REGION": REGION} | account | POOL)
 
 
 def _both(stack: Terraform, root: Path, url: str, shell: Mapping[str, str]) -> Ways:

@@ -58,7 +58,7 @@ test: install audit-tools ## every test, with coverage
 
 .PHONY: test-deploy
 test-deploy: install audit-tools ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
-	@$(PYTHON) -m pytest --no-cov tests/deploy
+	@$(PYTHON) -m pytest --no-cov -n auto --dist loadgroup --no-loadscope-reorder tests/deploy
 
 .PHONY: conformance
 conformance: install ## judge a worker by the whole protocol (WORKER="command line"; ours and the plain one by default)

@@ -78,6 +78,7 @@ lint: install ## style, types, import rules, and whether generated documents are
 	$(call quietly,$(PYTHON) -m ruff format --check . || { echo "fix: make format"; false; })
 	$(call quietly,$(PYTHON) -m mypy)
 	$(call quietly,.venv/bin/lint-imports --no-logo)
+	$(call quietly,$(PYTHON) -m tools.settings_check)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
 
 ##@ Deploy
@@ -92,12 +93,13 @@ format: install ## let ruff rewrite what it can
 	@$(PYTHON) -m ruff check --quiet --fix-only .
 	@$(PYTHON) -m ruff format --quiet .
 
-.PHONY: docs settings
-docs: install ## write the generated documents again from the code
+.PHONY: docs
+docs: install ## write what is generated from the code again: documents, and what settings reach
 	@$(PYTHON) -m tools.docs
 
-settings: docs ## the same, under the name people look for after adding a setting
-	@:
+.PHONY: settings
+settings: docs ## the same after adding a setting, and name what a person still has to put right
+	@$(PYTHON) -m tools.settings_check
 
 .PHONY: golden
 golden: install ## write what the merge makes of Chalice's output again, for the test that compares it

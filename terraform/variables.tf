@@ -1,4 +1,4 @@
-# In alphabetical order. What a setting means: docs/settings.md. Their limits and defaults are those of chalicelib/settings.py.
+# In alphabetical order. The settings of the function are beside this, in settings.tf.
 
 variable "alarm_actions" {
   description = "ARNs that are told when an alarm goes off and when it is over, such as an SNS topic."
@@ -66,84 +66,6 @@ variable "aws_region" {
   }
 }
 
-variable "cognito_aud" {
-  description = "COGNITO_AUD: ids of the app clients whose tokens are taken, comma-separated."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))
-    error_message = "cognito_aud must be one or more ids of app clients, comma-separated."
-  }
-}
-
-variable "cognito_issuer" {
-  description = "COGNITO_ISSUER: the `iss` claim wanted; built from region and pool where empty."
-  type        = string
-  default     = ""
-
-  validation {
-    condition     = var.cognito_issuer == "" || startswith(var.cognito_issuer, "https://")
-    error_message = "cognito_issuer must be empty or an https URL."
-  }
-}
-
-variable "cognito_jwks" {
-  description = "COGNITO_JWKS: where the signing keys are: an https URL, a file, or the key set itself as JSON; the issuer's where empty."
-  type        = string
-  default     = ""
-
-  validation {
-    condition     = !startswith(var.cognito_jwks, "http://")
-    error_message = "cognito_jwks must not be fetched without TLS: write an https URL, a path or JSON."
-  }
-
-  validation {
-    condition     = !startswith(trimspace(var.cognito_jwks), "{") || can(jsondecode(var.cognito_jwks))
-    error_message = "cognito_jwks begins with '{' but is not JSON."
-  }
-}
-
-variable "cognito_region" {
-  description = "COGNITO_REGION: region of the user pool; the function's own where empty."
-  type        = string
-  default     = ""
-
-  validation {
-    condition     = var.cognito_region == "" || startswith(var.cognito_user_pool_id, "${var.cognito_region}_")
-    error_message = "cognito_region must be empty or the region that cognito_user_pool_id begins with."
-  }
-
-  validation {
-    condition     = var.cognito_region != "" || var.cognito_issuer != "" || startswith(var.cognito_user_pool_id, "${var.aws_region}_")
-    error_message = "The user pool is in another region than aws_region: set cognito_region to the one that cognito_user_pool_id begins with."
-  }
-}
-
-variable "cognito_user_pool_arn" {
-  description = "COGNITO_USER_POOL_ARN: the user pool again, for API Gateway's own check of the token."
-  type        = string
-
-  validation {
-    condition     = can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))
-    error_message = "cognito_user_pool_arn must look like arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123."
-  }
-
-  validation {
-    condition     = endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")
-    error_message = "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask different pools."
-  }
-}
-
-variable "cognito_user_pool_id" {
-  description = "COGNITO_USER_POOL_ID: id of the user pool whose access tokens are taken."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
-    error_message = "cognito_user_pool_id must look like eu-central-1_AbCdEf123."
-  }
-}
-
 variable "kms_key_arn" {
   description = "ARN of the KMS key for log groups, variables of the function; AWS's own keys where null. Its policy must let CloudWatch Logs use it."
   type        = string
@@ -199,16 +121,6 @@ variable "redis_kms_key_arn" {
   }
 }
 
-variable "redis_url_parameter" {
-  description = "REDIS_URL_PARAMETER: name of the SecureString with the Redis URL. You create it; Terraform never reads it."
-  type        = string
-
-  validation {
-    condition     = can(regex("^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", var.redis_url_parameter))
-    error_message = "redis_url_parameter must be a name that begins with '/', such as /lambda-router/prod/redis-url; the URL itself does not belong here."
-  }
-}
-
 variable "reserved_concurrency" {
   description = "Most executions at once, which is also the most connections to Redis; -1: no limit of its own, which an account with a quota below 1000 may need."
   type        = number
@@ -217,116 +129,6 @@ variable "reserved_concurrency" {
   validation {
     condition     = var.reserved_concurrency == -1 || (var.reserved_concurrency >= 1 && var.reserved_concurrency <= 1000)
     error_message = "reserved_concurrency must be -1 or 1 to 1000."
-  }
-}
-
-variable "router_idempotency_seconds" {
-  description = "ROUTER_IDEMPOTENCY_SECONDS: seconds that an `Idempotency-Key` is remembered."
-  type        = number
-  default     = 86400
-
-  validation {
-    condition     = var.router_idempotency_seconds >= 60 && var.router_idempotency_seconds <= 604800
-    error_message = "router_idempotency_seconds must be 60 to 604800."
-  }
-}
-
-variable "router_log_level" {
-  description = "ROUTER_LOG_LEVEL: least severe log lines that are written."
-  type        = string
-  default     = "INFO"
-
-  validation {
-    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.router_log_level)
-    error_message = "router_log_level must be DEBUG, INFO, WARNING or ERROR."
-  }
-}
-
-variable "router_open_jobs_cap" {
-  description = "ROUTER_OPEN_JOBS_CAP: unfinished jobs one caller may have in a queue."
-  type        = number
-  default     = 100
-
-  validation {
-    condition     = var.router_open_jobs_cap >= 1 && var.router_open_jobs_cap <= 1000000
-    error_message = "router_open_jobs_cap must be 1 to 1000000."
-  }
-}
-
-variable "router_queue" {
-  description = "ROUTER_QUEUE: queue of the job types that name none."
-  type        = string
-  default     = "tinyllama"
-
-  validation {
-    condition     = can(regex("^[a-z0-9][a-z0-9-]{0,62}$", var.router_queue))
-    error_message = "router_queue must be 1 to 63 lower-case letters, digits and '-'."
-  }
-}
-
-variable "router_queue_cap" {
-  description = "ROUTER_QUEUE_CAP: jobs one queue may hold, waiting or at work."
-  type        = number
-  default     = 10000
-
-  validation {
-    condition     = var.router_queue_cap >= 1 && var.router_queue_cap <= 10000000
-    error_message = "router_queue_cap must be 1 to 10000000."
-  }
-}
-
-variable "router_rate_burst" {
-  description = "ROUTER_RATE_BURST: jobs one caller may send at once."
-  type        = number
-  default     = 5
-
-  validation {
-    condition     = var.router_rate_burst >= 1 && var.router_rate_burst <= 100000
-    error_message = "router_rate_burst must be 1 to 100000."
-  }
-}
-
-variable "router_rate_per_minute" {
-  description = "ROUTER_RATE_PER_MINUTE: jobs one caller may send a minute, sustained."
-  type        = number
-  default     = 20
-
-  validation {
-    condition     = var.router_rate_per_minute >= 1 && var.router_rate_per_minute <= 100000
-    error_message = "router_rate_per_minute must be 1 to 100000."
-  }
-}
-
-variable "router_scope" {
-  description = "ROUTER_SCOPE: scope that a token must carry, at API Gateway and in the function."
-  type        = string
-  default     = "lambda-router/jobs"
-
-  validation {
-    condition     = can(regex("^[^[:space:]\"\\\\]+$", var.router_scope))
-    error_message = "router_scope must be one scope, without blanks, quotes or backslashes; API Gateway would take ID tokens if it were empty."
-  }
-}
-
-variable "router_store_result_seconds" {
-  description = "ROUTER_STORE_RESULT_SECONDS: seconds that a finished job can be fetched."
-  type        = number
-  default     = 86400
-
-  validation {
-    condition     = var.router_store_result_seconds >= 60 && var.router_store_result_seconds <= 604800
-    error_message = "router_store_result_seconds must be 60 to 604800."
-  }
-}
-
-variable "router_token_leeway_seconds" {
-  description = "ROUTER_TOKEN_LEEWAY_SECONDS: seconds that clocks may differ."
-  type        = number
-  default     = 10
-
-  validation {
-    condition     = var.router_token_leeway_seconds >= 0 && var.router_token_leeway_seconds <= 60
-    error_message = "router_token_leeway_seconds must be 0 to 60."
   }
 }
 

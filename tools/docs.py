@@ -1,7 +1,7 @@
 """``python -m tools.docs``: writes the documents that are generated from the code; ``--check`` only compares them.
 
 A whole file (``docs/settings.md``) is written anew; in a hand-written page only what stands between
-``<!-- generated: name -->`` and ``<!-- end -->``.
+``<!-- generated: name -->`` and ``<!-- end -->``. Configuration that settings reach goes the same way.
 """
 
 import re
@@ -11,7 +11,15 @@ from pathlib import Path
 
 import click
 
-from tools import docs_queue, docs_settings, docs_tables
+from tools import (
+    docs_queue,
+    docs_settings,
+    docs_tables,
+    settings_chalice,
+    settings_terraform,
+    settings_workflows,
+    terraform_docs,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +27,7 @@ FILES: Mapping[str, Callable[[], str]] = {
     ".env.example": docs_settings.env_example,
     "docs/errors.md": docs_tables.errors_page,
     "docs/settings.md": docs_settings.page,
+    "terraform/settings.tf": settings_terraform.settings_tf,
 }
 BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/architecture.md", "layers"): docs_tables.layers,
@@ -27,6 +36,12 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/queue.md", "keys"): docs_queue.keys,
     ("docs/queue.md", "scripts"): docs_queue.scripts,
 }
+#: Files by pattern, and what makes the new text of the old, keeping what a person wrote there.
+REWRITTEN: Mapping[str, Callable[[str], str]] = {
+    ".chalice/config.json": settings_chalice.filled_in,
+    ".github/workflows/*.yml": settings_workflows.with_settings,
+}
+_MODULES = ("terraform", "terraform/bootstrap", "terraform/modules/*")
 #: Pages of which the tables may be taken out.
 OPTIONAL = frozenset({"docs/queue.md"})
 
@@ -63,7 +78,22 @@ def wanted(root: Path) -> dict[str, str]:
         text = texts.get(name) or _read(root / name)
         if name not in OPTIONAL or f"<!-- generated: {block} -->" in text:
             texts[name] = with_block(text, block, generate(), name)
-    return texts
+    for pattern, rewrite in REWRITTEN.items():
+        texts |= {_name(root, path): rewrite(_read(path)) for path in sorted(root.glob(pattern))}
+    return texts | dict(_module_pages(root, texts))
+
+
+def _module_pages(root: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The README of each Terraform module, with tables of its variables and outputs."""
+    for variables in (path for module in _MODULES for path in sorted(root.glob(f"{module}/variables.tf"))):
+        readme = variables.with_name("README.md")
+        files = [variables.with_name(name) for name in ("variables.tf", "settings.tf", "outputs.tf")]
+        said = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
+        yield _name(root, readme), terraform_docs.with_tables(_read(readme), said)
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 def with_block(page: str, block: str, content: str, name: str) -> str:

@@ -36,7 +36,7 @@ def test_generated_documents_are_what_the_code_says() -> None:
 
 def test_a_stale_document_is_noticed(tmp_path: Path) -> None:
     for name, text in docs.wanted(ROOT).items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text.replace("| 429 |", "| 428 |").replace("`JobsAccepted`", "`Jobs`"))
 
     assert [name for name, _ in docs.stale(tmp_path)] == ["docs/errors.md", "docs/operations.md"]

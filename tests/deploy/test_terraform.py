@@ -10,11 +10,11 @@ import pytest
 
 from chalicelib.errors import Problem
 from chalicelib.observability import NAMESPACE, SERVICE, Metric
-from chalicelib.settings import Settings
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
-from tests.deploy.terraform_docs import blocks, tables
+from tools import settings_terraform
+from tools.terraform_docs import blocks
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -58,7 +58,8 @@ def _config() -> dict[str, Any]:
 
 
 def _variables(module: str = "") -> dict[str, str]:
-    return dict(blocks(HAND_WRITTEN / module / "variables.tf"))
+    files = [HAND_WRITTEN / module / name for name in ("variables.tf", "settings.tf")]
+    return {name: body for path in files if path.exists() for _, name, body in blocks(path.read_text())}
 
 
 def test_it_is_formatted(terraform: None, tmp_path: Path) -> None:
@@ -102,7 +103,9 @@ def test_there_are_enough_assertions() -> None:
 def test_variables_are_in_order_typed_and_described(module: str) -> None:
     variables = _variables(module)
 
-    assert list(variables) == sorted(variables)
+    settings = set(settings_terraform.variables())
+    own = [name for name in variables if module or name not in settings]
+    assert own == sorted(own)
     for name, body in variables.items():
         assert re.search(r"^  type +=", body, re.MULTILINE), name
         assert re.search(r'^  description = ".+\."$', body, re.MULTILINE), name
@@ -119,13 +122,6 @@ def test_every_expression_of_the_stage_has_its_variable() -> None:
 
     assert len(used) >= 15
     assert set(used) <= set(_variables())
-
-
-def test_defaults_are_those_of_the_settings() -> None:
-    for name, field in Settings.model_fields.items():
-        written = re.search(r"^  default +=\s*(.+)$", _variables().get(name, ""), re.MULTILINE)
-        if name.startswith("router_") and written is not None:
-            assert json.loads(written[1]) == field.default, name
 
 
 def test_the_functions_shape_is_chalices() -> None:
@@ -214,10 +210,3 @@ def test_the_state_is_locked_in_s3() -> None:
 
     assert "use_lockfile = true" in backend
     assert "dynamodb" not in backend
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_the_tables_in_its_readme_are_current(module: str) -> None:
-    text = (HAND_WRITTEN / module / "README.md").read_text()
-
-    assert text.split("<!-- tables -->\n")[1].split("\n<!-- end -->")[0] == tables(HAND_WRITTEN / module)

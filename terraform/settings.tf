@@ -1,0 +1,205 @@
+# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in
+# tools/settings_terraform.py. In alphabetical order.
+
+variable "cognito_aud" {
+  description = "COGNITO_AUD: Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))
+    error_message = "cognito_aud must be one or more ids of app clients, comma-separated."
+  }
+}
+
+variable "cognito_issuer" {
+  description = "COGNITO_ISSUER: The `iss` claim wanted; built from region and pool id where unset."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.cognito_issuer == "" || startswith(var.cognito_issuer, "https://")
+    error_message = "cognito_issuer must be empty or an https URL."
+  }
+}
+
+variable "cognito_jwks" {
+  description = "COGNITO_JWKS: Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC without a way out). The issuer's `/.well-known/jwks.json` where unset."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !startswith(var.cognito_jwks, "http://")
+    error_message = "cognito_jwks must not be fetched without TLS: write an https URL, a path or JSON."
+  }
+
+  validation {
+    condition     = !startswith(trimspace(var.cognito_jwks), "{") || can(jsondecode(var.cognito_jwks))
+    error_message = "cognito_jwks begins with '{' but is not JSON."
+  }
+}
+
+variable "cognito_region" {
+  description = "COGNITO_REGION: Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.cognito_region == "" || startswith(var.cognito_user_pool_id, "${var.cognito_region}_")
+    error_message = "cognito_region must be empty or the region that cognito_user_pool_id begins with."
+  }
+
+  validation {
+    condition     = var.cognito_region != "" || var.cognito_issuer != "" || startswith(var.cognito_user_pool_id, "${var.aws_region}_")
+    error_message = "The user pool is in another region than aws_region: set cognito_region to the one that cognito_user_pool_id begins with."
+  }
+}
+
+variable "cognito_user_pool_arn" {
+  description = "COGNITO_USER_POOL_ARN: ARN of the user pool for API Gateway's own authorizer. Empty only in stage `local`, where our own check of the token stands alone. Read when Chalice packages the app."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))
+    error_message = "cognito_user_pool_arn must look like arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123."
+  }
+
+  validation {
+    condition     = endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")
+    error_message = "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask different pools."
+  }
+}
+
+variable "cognito_user_pool_id" {
+  description = "COGNITO_USER_POOL_ID: Id of the Cognito user pool whose access tokens are taken."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
+    error_message = "cognito_user_pool_id must match ^[a-z]{2}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$, such as eu-central-1_AbCdEf123."
+  }
+}
+
+variable "redis_url_parameter" {
+  description = "REDIS_URL_PARAMETER: Name of the SSM SecureString that holds the Redis URL; read once per process, never logged."
+  type        = string
+
+  validation {
+    condition     = can(regex("^/?[\\w./-]+$", var.redis_url_parameter))
+    error_message = "redis_url_parameter must match ^/?[\\w./-]+$, such as /lambda-router/prod/redis-url."
+  }
+
+  validation {
+    condition     = startswith(var.redis_url_parameter, "/")
+    error_message = "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is made from it. The URL itself does not belong here."
+  }
+}
+
+variable "router_idempotency_seconds" {
+  description = "ROUTER_IDEMPOTENCY_SECONDS: Seconds that an `Idempotency-Key` is remembered."
+  type        = number
+  default     = 86400
+
+  validation {
+    condition     = var.router_idempotency_seconds >= 60 && var.router_idempotency_seconds <= 604800 && floor(var.router_idempotency_seconds) == var.router_idempotency_seconds
+    error_message = "router_idempotency_seconds must be a whole number from 60 to 604800."
+  }
+}
+
+variable "router_log_level" {
+  description = "ROUTER_LOG_LEVEL: Least severe log lines that are written."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.router_log_level)
+    error_message = "router_log_level must be one of DEBUG, INFO, WARNING, ERROR."
+  }
+}
+
+variable "router_open_jobs_cap" {
+  description = "ROUTER_OPEN_JOBS_CAP: Unfinished jobs one caller may have in a queue; above: 429."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.router_open_jobs_cap >= 1 && var.router_open_jobs_cap <= 1000000 && floor(var.router_open_jobs_cap) == var.router_open_jobs_cap
+    error_message = "router_open_jobs_cap must be a whole number from 1 to 1000000."
+  }
+}
+
+variable "router_queue" {
+  description = "ROUTER_QUEUE: Queue of the job types that name none."
+  type        = string
+  default     = "tinyllama"
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{0,62}$", var.router_queue))
+    error_message = "router_queue must match ^[a-z0-9][a-z0-9-]{0,62}$, such as tinyllama."
+  }
+}
+
+variable "router_queue_cap" {
+  description = "ROUTER_QUEUE_CAP: Jobs one queue may hold, waiting or at work; above: 503."
+  type        = number
+  default     = 10000
+
+  validation {
+    condition     = var.router_queue_cap >= 1 && var.router_queue_cap <= 10000000 && floor(var.router_queue_cap) == var.router_queue_cap
+    error_message = "router_queue_cap must be a whole number from 1 to 10000000."
+  }
+}
+
+variable "router_rate_burst" {
+  description = "ROUTER_RATE_BURST: Jobs one caller may send at once before the rate holds it back."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.router_rate_burst >= 1 && var.router_rate_burst <= 100000 && floor(var.router_rate_burst) == var.router_rate_burst
+    error_message = "router_rate_burst must be a whole number from 1 to 100000."
+  }
+}
+
+variable "router_rate_per_minute" {
+  description = "ROUTER_RATE_PER_MINUTE: Jobs one caller may send a minute, sustained; above: 429."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.router_rate_per_minute >= 1 && var.router_rate_per_minute <= 100000 && floor(var.router_rate_per_minute) == var.router_rate_per_minute
+    error_message = "router_rate_per_minute must be a whole number from 1 to 100000."
+  }
+}
+
+variable "router_scope" {
+  description = "ROUTER_SCOPE: Scope that a token must carry. Read when Chalice packages the app, too."
+  type        = string
+  default     = "lambda-router/jobs"
+
+  validation {
+    condition     = can(regex("^[^\\s\"\\\\]+$", var.router_scope))
+    error_message = "router_scope must match ^[^\\s\"\\\\]+$, such as lambda-router/jobs."
+  }
+}
+
+variable "router_store_result_seconds" {
+  description = "ROUTER_STORE_RESULT_SECONDS: Seconds that a finished job can be fetched."
+  type        = number
+  default     = 86400
+
+  validation {
+    condition     = var.router_store_result_seconds >= 60 && var.router_store_result_seconds <= 604800 && floor(var.router_store_result_seconds) == var.router_store_result_seconds
+    error_message = "router_store_result_seconds must be a whole number from 60 to 604800."
+  }
+}
+
+variable "router_token_leeway_seconds" {
+  description = "ROUTER_TOKEN_LEEWAY_SECONDS: Seconds that clocks may differ when a token's times are checked."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.router_token_leeway_seconds >= 0 && var.router_token_leeway_seconds <= 60 && floor(var.router_token_leeway_seconds) == var.router_token_leeway_seconds
+    error_message = "router_token_leeway_seconds must be a whole number from 0 to 60."
+  }
+}

@@ -1,0 +1,42 @@
+"""The variables of each stage in ``.chalice/config.json``: keys and their order, from ``chalicelib.settings.Settings``.
+
+Values are a person's, but for those of stage ``terraform``, which asks Terraform for the variable of the same name.
+"""
+
+import json
+from collections.abc import Mapping
+
+from chalicelib.settings import Settings
+from tools import settings_terraform
+
+TERRAFORM_STAGE = "terraform"
+
+
+def filled_in(text: str) -> str:
+    """The file with every setting in every stage, in order. A variable that does not exist stays, at the end."""
+    config = json.loads(text)
+    for stage, chosen in config["stages"].items():
+        chosen["environment_variables"] = _variables(stage, chosen.get("environment_variables", {}))
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
+def names(given: Mapping[str, str]) -> list[str]:
+    """What a stage has to set: everything, and of the two ways to name Redis the one that it chose."""
+    unused = "REDIS_URL_PARAMETER" if "REDIS_URL" in given else "REDIS_URL"
+    return [name for name in Settings.names() if name != unused]
+
+
+def expression(name: str) -> str | None:
+    """What stage ``terraform`` says for a setting; None where Terraform has no variable for it."""
+    known = name.lower() in settings_terraform.variables()
+    return f"${{var.{name.lower()}}}" if known else None
+
+
+def _variables(stage: str, given: Mapping[str, str]) -> dict[str, str]:
+    strays = {name: value for name, value in given.items() if name not in names(given)}
+    return {name: _value(stage, name, given) for name in names(given)} | strays
+
+
+def _value(stage: str, name: str, given: Mapping[str, str]) -> str:
+    asked = expression(name) if stage == TERRAFORM_STAGE else None
+    return asked or given.get(name, settings_terraform.default_text(Settings.model_fields[name.lower()]))

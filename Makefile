@@ -34,6 +34,10 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 	@exec $(PYTHON) -m tools.token
 
 ##@ Deploy
+.PHONY: doctor
+doctor: install ## what would make a deploy fail, each with the command that mends it (OFFLINE=1: without AWS)
+	@$(PYTHON) -m tools.doctor $(if $(OFFLINE),--offline)
+
 .PHONY: package
 package: install ## the function as a zip and the API as Terraform, into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))

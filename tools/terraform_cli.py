@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,18 @@ class Terraform:
             TerraformFailed: there is no Terraform.
         """
         return subprocess.run([_path(), *arguments], cwd=self.folder, check=False).returncode
+
+    def said(self, *arguments: str, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """Each line of a command with ``-json``, whatever its status; in that environment, or in one's own.
+
+        Raises:
+            TerraformFailed: there is no Terraform.
+        """
+        command = [_path(), *arguments, "-json"]
+        asked = subprocess.run(
+            command, cwd=self.folder, env=environ, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        return [json.loads(line) for line in asked.stdout.splitlines() if line.startswith("{")]
 
     def _asked(self, *arguments: str) -> str:
         command = [_path(), *arguments]

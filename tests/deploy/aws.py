@@ -21,6 +21,9 @@ Json = dict[str, Any]
 _FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
 #: moto keeps none of these, or not from a change.
 _FORGOTTEN = ("LoggingConfig", "SnapStart", "TracingConfig")
+#: moto has no GetAccountSettings; a new function's account has these limits.
+_ACCOUNT = "/2016-08-19/account-settings"
+_LIMITS = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
 _API = re.compile(r"^/restapis/[^/]+$")
 
 
@@ -36,6 +39,8 @@ class MotoAsAws:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
             replace_body(request, _unescaped(request.get_json(force=True)))
+        if request.path == _ACCOUNT:
+            return Response(json.dumps(_LIMITS), content_type="application/json")(environ, start_response)
         if (answer := self._apis.answer(request)) is not None:
             return answer(environ, start_response)
         function = _FUNCTIONS.match(request.path)

@@ -1,7 +1,7 @@
 """Every environment variable of the Lambda function: name, type, default, meaning.
 
-``Settings`` is the one truth. ``.env.example`` and ``docs/settings.md`` are generated from it, and
-``.chalice/config.json`` is compared with it by a test.
+``Settings`` is the one truth: ``make settings`` writes from it the stages of ``.chalice/config.json``, Terraform's
+variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
 """
 
 import difflib

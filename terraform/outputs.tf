@@ -3,6 +3,11 @@ output "api_id" {
   value       = aws_api_gateway_rest_api.rest_api.id
 }
 
+output "api_stage_name" {
+  description = "Name of the stage that serves: the first part of the URL's path."
+  value       = aws_api_gateway_stage.live.stage_name
+}
+
 output "api_url" {
   description = "Where the API answers, stage included."
   value       = aws_api_gateway_stage.live.invoke_url
@@ -18,9 +23,19 @@ output "function_arn" {
   value       = aws_lambda_function.api_handler.arn
 }
 
+output "function_invoke_arn" {
+  description = "The alias as an integration of API Gateway names it."
+  value       = aws_lambda_alias.live.invoke_arn
+}
+
 output "function_name" {
   description = "Name of the function."
   value       = aws_lambda_function.api_handler.function_name
+}
+
+output "function_variables" {
+  description = "Environment variables of the function; none holds a secret."
+  value       = one(aws_lambda_function.api_handler.environment).variables
 }
 
 output "function_version" {
@@ -35,6 +50,16 @@ output "log_groups" {
     access    = aws_cloudwatch_log_group.access.name
     execution = aws_cloudwatch_log_group.execution.name
   }
+}
+
+output "log_retention_days" {
+  description = "Days that the log groups keep lines."
+  value       = aws_cloudwatch_log_group.function.retention_in_days
+}
+
+output "region" {
+  description = "Region that everything is in."
+  value       = var.aws_region
 }
 
 output "runtime_role_arn" {

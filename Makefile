@@ -38,6 +38,27 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 package: install ## the function as a zip and the API as Terraform, into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
+.PHONY: plan
+plan: ## what Terraform would change, kept in terraform/it.tfplan (CANARY=1: callers stay where they are; docs/deploy.md)
+	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
+	@terraform -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
+
+.PHONY: apply
+apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails
+	@$(PYTHON) -m tools.apply
+
+.PHONY: release
+release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
+	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES))
+
+.PHONY: rollback
+rollback: install ## callers back to the version before (VERSION=n: to that one)
+	@$(PYTHON) -m tools.rollback $(if $(VERSION),--version $(VERSION))
+
+.PHONY: releases
+releases: install ## the published versions, and which of them serve (JSON=1; PRUNE=1: only the newest five are kept)
+	@$(PYTHON) -m tools.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
+
 ##@ Check
 .PHONY: test
 test: install ## every test, with coverage
@@ -66,12 +87,6 @@ lint: install ## style, types, import rules, and whether generated documents are
 	$(call quietly,$(PYTHON) -m mypy)
 	$(call quietly,.venv/bin/lint-imports --no-logo)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
-
-##@ Deploy
-.PHONY: plan
-plan: ## what Terraform would change, kept in terraform/it.tfplan (after make package; docs/deploy.md)
-	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
-	@terraform -chdir=terraform plan -input=false -lock-timeout=5m -out=it.tfplan
 
 ##@ Change
 .PHONY: format

@@ -1,3 +1,8 @@
+output "alarms" {
+  description = "Names of the alarms."
+  value       = concat([for alarm in aws_cloudwatch_metric_alarm.each : alarm.alarm_name], [aws_cloudwatch_metric_alarm.queue_refusals.alarm_name])
+}
+
 output "api_id" {
   description = "Id of the REST API."
   value       = aws_api_gateway_rest_api.rest_api.id
@@ -36,11 +41,6 @@ output "function_name" {
 output "function_variables" {
   description = "Environment variables of the function; none holds a secret."
   value       = one(aws_lambda_function.api_handler.environment).variables
-}
-
-output "function_version" {
-  description = "The version that serves."
-  value       = aws_lambda_alias.live.function_version
 }
 
 output "log_groups" {

@@ -1,6 +1,6 @@
 """The deployed stack as Terraform's state knows it: where each part is, and what it was last applied with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ class DeployedStack:
     The values are those of the last apply: what AWS holds by now may differ, and ``tools.verify`` finds out.
     """
 
+    alarms: Sequence[str]
     api_id: str
     api_stage_name: str
     api_url: str

@@ -18,6 +18,7 @@ class Status(IntEnum):
     OK = 0
     FAILED = 1  # something could not be looked at; also Python's own status after an exception
     DIFFERS = 3  # all was looked at, and something is not as it should be
+    TAKEN_BACK = 4  # something was released that is not as it should be, and callers are back where they were
 
 
 @dataclass(frozen=True)

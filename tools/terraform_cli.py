@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.local_state import ROOT
+from tools.stop_signals import left_to
 
 
 class TerraformFailed(Exception):
@@ -50,10 +51,13 @@ class Terraform:
     def run(self, *arguments: str) -> int:
         """Run a command whose output is for the person who waits for it; its exit status.
 
+        What is stopped is Terraform, which then ends in its own time and gives its lock back.
+
         Raises:
             TerraformFailed: there is no Terraform.
         """
-        return subprocess.run([_path(), *arguments], cwd=self.folder, check=False).returncode
+        with subprocess.Popen([_path(), *arguments], cwd=self.folder) as child, left_to(child):
+            return child.wait()
 
     def _asked(self, *arguments: str) -> str:
         command = [_path(), *arguments]

@@ -1,11 +1,9 @@
 """A stack that is released and taken back by the product's own programs: real Terraform, moto for AWS."""
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.deploy import terraform_cli
@@ -61,16 +59,9 @@ class Released:
         (folder / SUMS).write_text(sums_of(folder / ZIP).text(ZIP))
         return build
 
-    def plan(self, **options: Any) -> dict[str, str]:
-        """``make plan``; what would happen to each resource."""
-        (self.stack.folder / "test.auto.tfvars.json").write_text(json.dumps(VARIABLES | options))
-        self.stack.run("plan", "-input=false", "-parallelism=20", "-out=it.tfplan")
-        changes = self.terraform.shown(Path("it.tfplan"))["resource_changes"]
-        return {
-            each["address"]: each["change"]["actions"][0]
-            for each in changes
-            if each["change"]["actions"] not in (["no-op"], ["read"])
-        }
+    def plan(self, **options: Any) -> terraform_cli.Changes:
+        """``make plan``."""
+        return self.stack.plan("-out=it.tfplan", **VARIABLES, **options)
 
     def apply(self, verify: Verify = all_well) -> Said:
         return said(lambda: apply(self.terraform, verify))

@@ -44,12 +44,12 @@ plan: ## what Terraform would change, kept in terraform/it.tfplan (CANARY=1: cal
 	@terraform -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
 
 .PHONY: apply
-apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails
-	@$(PYTHON) -m tools.apply
+apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=…)
+	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL))
 
 .PHONY: release
 release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
-	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL))
 
 .PHONY: rollback
 rollback: install ## callers back to the version before (VERSION=n: to that one)

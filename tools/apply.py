@@ -1,6 +1,7 @@
 """``python -m tools.apply``: the saved plan, with the zip that it was made with; then the proof, or the way back."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,23 +11,24 @@ from tools.findings import Status
 from tools.live_alias import LiveAlias, Traffic
 from tools.published_versions import prune, published_versions
 from tools.release_proof import Verify, prove, take_back
-from tools.release_refusal import said_plainly, stack_folder
+from tools.release_refusal import said_plainly, stack_folder, stack_url
 from tools.saved_plan import PLAN, SavedPlan
 from tools.stop_signals import stoppable
 from tools.terraform_cli import Terraform
-from tools.verify import verify as verify_stack
+from tools.verify import verify
 
 
 @click.command()
 @stack_folder
-def main(folder: Path) -> None:
+@stack_url
+def main(folder: Path, url: str | None) -> None:
     """Apply the saved plan, verify, and take the alias back when something is not as it should be."""
     with said_plainly("apply"), stoppable():
-        sys.exit(apply(Terraform(folder)))
+        sys.exit(apply(Terraform(folder), partial(verify, url=url)))
 
 
-def apply(terraform: Terraform, verify: Verify = verify_stack) -> Status:
-    """Apply the plan; the exit status.
+def apply(terraform: Terraform, proof: Verify) -> Status:
+    """Apply the plan, and see by that proof whether all is as it should be; the exit status.
 
     Raises:
         Refused: before anything was changed.
@@ -43,7 +45,7 @@ def apply(terraform: Terraform, verify: Verify = verify_stack) -> Status:
     if not plan.moves_alias:
         click.echo(_waiting(alias))
         return Status.OK
-    status = prove(alias, before, verify(stack))
+    status = prove(alias, before, proof(stack))
     for line in prune(alias) if status is Status.OK else ():
         click.echo(line)
     return status

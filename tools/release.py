@@ -12,7 +12,7 @@ from tools.findings import Finding, Status
 from tools.live_alias import LiveAlias, Traffic
 from tools.published_versions import prune, published_versions
 from tools.release_proof import prove
-from tools.release_refusal import said_plainly, stack_folder
+from tools.release_refusal import said_plainly, stack_folder, stack_url
 from tools.stop_signals import Stopped, stoppable
 from tools.terraform_cli import Terraform
 from tools.verify import verify
@@ -22,17 +22,18 @@ _PERCENT, _SECONDS_A_MINUTE = 100, 60
 
 @click.command()
 @stack_folder
+@stack_url
 @click.option("--canary", default=10, show_default=True, type=click.IntRange(1, 99), help="Percent of the requests.")
 @click.option(
     "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets them all."
 )
-def main(folder: Path, canary: int, minutes: float) -> None:
+def main(folder: Path, url: str | None, canary: int, minutes: float) -> None:
     """Give the newest version a share of the requests, and all of them when no alarm went off."""
     with said_plainly("release"):
         stack = deployed_stack(Terraform(folder))
         how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
         with stoppable():
-            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack)))
+            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack, url)))
 
 
 def release(alias: LiveAlias, alarms: Alarms, canary: Canary, findings: Iterable[Finding]) -> Status:

@@ -13,13 +13,14 @@ from tools.local_state import ROOT
 from tools.stop_signals import Stopped
 from tools.terraform_cli import TerraformFailed
 
-#: The option of every such program.
+#: Options of such programs.
 stack_folder = click.option(
     "--folder",
     default=ROOT / "terraform",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of the stack, which terraform init was run in.",
 )
+stack_url = click.option("--url", help="Where to send requests: a private API's, or a domain of your own.")
 
 
 class Refused(Exception):

@@ -63,8 +63,8 @@ class Released:
         """``make plan``."""
         return self.stack.plan("-out=it.tfplan", **VARIABLES, **options)
 
-    def apply(self, verify: Verify = all_well) -> Said:
-        return said(lambda: apply(self.terraform, verify))
+    def apply(self, proof: Verify = all_well) -> Said:
+        return said(lambda: apply(self.terraform, proof))
 
     def serving(self) -> dict[str, Any]:
         """What callers and other stacks meet."""

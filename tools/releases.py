@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,19 +19,17 @@ _SHA_CHARACTERS = 12
 
 @click.command()
 @stack_folder
-@click.option("--json", "as_json", is_flag=True, help="One list of objects, newest first.")
+@click.option("--json", "for_machines", is_flag=True, help="One list of objects, newest first.")
 @click.option("--prune", "pruned", is_flag=True, help="First delete all but the newest five and those that serve.")
-def main(folder: Path, as_json: bool, pruned: bool) -> None:
+def main(folder: Path, for_machines: bool, pruned: bool) -> None:
     """List the published versions of the function."""
     with said_plainly("releases"):
         alias = LiveAlias.of(deployed_stack(Terraform(folder)))
         for line in prune(alias) if pruned else ():
-            click.echo(line, err=as_json)
+            click.echo(line, err=for_machines)
         versions, traffic = published_versions(alias.functions, alias.function), alias.traffic()
-        if as_json:
-            click.echo(json.dumps([_as_json(each, traffic) for each in versions]))
-            return
-        for line in table(versions, alias.name, traffic):
+        lines = [as_json(versions, traffic)] if for_machines else table(versions, alias.name, traffic)
+        for line in lines:
             click.echo(line)
 
 
@@ -46,8 +43,9 @@ def table(versions: list[PublishedVersion], name: str, traffic: Traffic) -> Iter
         yield row.rstrip()
 
 
-def _as_json(version: PublishedVersion, traffic: Traffic) -> dict[str, Any]:
-    return asdict(version) | {"share": traffic.share(str(version.number))}
+def as_json(versions: list[PublishedVersion], traffic: Traffic) -> str:
+    """The same as a list of objects; ``share`` is from 0 to 1."""
+    return json.dumps([asdict(each) | {"share": traffic.share(str(each.number))} for each in versions])
 
 
 if __name__ == "__main__":

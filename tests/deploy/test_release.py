@@ -1,6 +1,5 @@
 """Releases, and ways back from them, in the life of one stack: real Terraform, moto for AWS."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +13,13 @@ from tests.deploy.released import NAME, Released, Said, all_well, found_wrong, s
 from tests.deploy.terraform_cli import Changes, copy_of_terraform
 from tools import aws, releases, rollback
 from tools.canary import Alarms, Canary
-from tools.deployed_stack import deployed_stack
+from tools.deployed_stack import DeployedStack, deployed_stack
 from tools.findings import Status
 from tools.live_alias import LiveAlias
 from tools.release import release
 from tools.release_refusal import Refused
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 ALARM = f"{NAME}-server-errors"
@@ -33,11 +32,10 @@ class Life:
     said: dict[str, Said] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     served: dict[str, dict[str, Any]] = field(default_factory=dict)
-    planned: dict[str, Changes] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
+    planned: Changes | None = None
     builds: list[str] = field(default_factory=list)
     watched: list[dict[str, Any]] = field(default_factory=list)
-    listed: str = ""
-    listed_json: list[dict[str, Any]] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def _live(stack: Released) -> Life:
     _at_once(stack, life)
     _back_and_forth(stack, life)
     _gradually(stack, life)
-    _forward_again(stack, life)
+    _by_its_command(stack, life)
     _pruned(stack, life)
     return life
 
@@ -87,13 +85,9 @@ def _at_once(stack: Released, life: Life) -> None:
 
 
 def _back_and_forth(stack: Released, life: Life) -> None:
-    for step, options in {
-        "forth": ["--version", "2"],
-        "unknown": ["--version", "9"],
-        "back": [],
-        "no earlier": [],
-    }.items():
-        life.said[step] = _run(rollback.main, stack, *options)
+    alias = LiveAlias.of(deployed_stack(stack.terraform))
+    for step, number in {"forth": 2, "unknown": 9, "back": None, "no earlier": None}.items():
+        life.moved[step] = _rolled_back(alias, number)
         life.served[step] = stack.serving()
 
 
@@ -102,41 +96,39 @@ def _gradually(stack: Released, life: Life) -> None:
     stack.plan(move_alias=False)
     life.said["kept"] = stack.apply(found_wrong)
     life.served["kept"] = stack.serving()
-    life.said["alarm"] = _release(stack, life, alarm_after=2)
+    deployed = deployed_stack(stack.terraform)
+    life.said["alarm"] = _release(stack, deployed, life, alarm_after=2)
     life.served["alarm"] = stack.serving()
-    life.refused["alarm"] = _refused_release(stack, life)
+    with pytest.raises(Refused) as why:
+        _release(stack, deployed, life)
+    life.refused["alarm"] = str(why.value)
     _set_alarm(stack, "OK")
-    life.said["released"] = _release(stack, life)
+    life.said["released"] = _release(stack, deployed, life)
     life.served["released"] = stack.serving()
-    life.said["nothing new"] = _release(stack, life)
+    life.said["nothing new"] = _release(stack, deployed, life)
+    life.planned = stack.plan()
 
 
-def _forward_again(stack: Released, life: Life) -> None:
-    life.planned["released"] = stack.plan()
-    _run(rollback.main, stack)
-    life.planned["rolled back"] = stack.plan()
+def _by_its_command(stack: Released, life: Life) -> None:
+    life.said["rollback"] = _run(rollback.main, stack, "--version", "1")
+    life.served["rollback"] = stack.serving()
+    life.said["rollback to nowhere"] = _run(rollback.main, stack)
 
 
 def _pruned(stack: Released, life: Life) -> None:
-    """By hand, for speed: more versions, with the alias on an old one."""
+    """More versions, made by hand for speed, with the alias on old ones."""
     functions = client("lambda", stack.url)
     for number in range(4, 10):
         functions.update_function_configuration(FunctionName=NAME, Description=f"0.1.0+g{number:012x}")
         functions.publish_version(FunctionName=NAME)
-    functions.update_alias(
-        FunctionName=NAME,
-        Name="live",
-        FunctionVersion="2",
-        RoutingConfig={"AdditionalVersionWeights": {"3": 0.1}},
-    )
-    life.listed = _run(releases.main, stack).text
+    weights = {"AdditionalVersionWeights": {"3": 0.1}}
+    functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion="2", RoutingConfig=weights)
     life.said["pruned"] = _run(releases.main, stack, "--prune")
-    life.listed_json = json.loads(_run(releases.main, stack, "--json").text)
 
 
 def _run(program: Any, stack: Released, *options: str) -> Said:
     ran = CliRunner().invoke(program, ["--folder", str(stack.stack.folder), *options])
-    return Said(ran.exit_code, ran.output)
+    return Said(Status(ran.exit_code), ran.output)
 
 
 def _refused(stack: Released) -> str:
@@ -145,13 +137,20 @@ def _refused(stack: Released) -> str:
     return str(why.value)
 
 
+def _rolled_back(alias: LiveAlias, number: int | None) -> str:
+    try:
+        return rollback.rollback(alias, number)
+    except Refused as why:
+        return f"refused: {why}"
+
+
 def _set_alarm(stack: Released, state: str) -> None:
     client("cloudwatch", stack.url).set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="a test")
 
 
-def _release(stack: Released, life: Life, alarm_after: int = 0) -> Said:
+def _release(stack: Released, deployed: DeployedStack, life: Life, alarm_after: int = 0) -> Said:
     """Ten minutes at 10 %, on a clock that only moves when somebody waits; an alarm after so many looks."""
-    deployed, now, looks = deployed_stack(stack.terraform), [0.0], [0]
+    now, looks = [0.0], [0]
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
@@ -163,12 +162,6 @@ def _release(stack: Released, life: Life, alarm_after: int = 0) -> Said:
 
     canary = Canary(0.1, 600, sleep=sleep, clock=lambda: now[0])
     return said(lambda: release(LiveAlias.of(deployed), Alarms.of(deployed), canary, all_well(deployed)))
-
-
-def _refused_release(stack: Released, life: Life) -> str:
-    with pytest.raises(Refused) as why:
-        _release(stack, life)
-    return str(why.value)
 
 
 def test_without_a_plan_nothing_is_applied(life: Life) -> None:
@@ -193,36 +186,32 @@ def test_a_release_that_is_wrong_is_taken_back(life: Life) -> None:
     assert life.served["wrong"] == {"version": "1", "weights": {}, "told": "1"}
 
 
-def test_after_a_way_back_the_next_plan_goes_forward(life: Life) -> None:
-    assert life.planned["rolled back"].actions == {
-        "aws_lambda_alias.live": "update",
-        'module.ssm.aws_ssm_parameter.write["function_version"]': "update",
-    }
-
-
 def test_rollback_goes_to_the_version_before_and_tells_it(life: Life) -> None:
-    assert life.said["back"].status == 0
-    assert life.said["back"].text.startswith(f"alias live: from version 2 to version 1 ({life.builds[0]}).")
+    assert life.moved["back"].startswith(f"alias live: from version 2 to version 1 ({life.builds[0]}).")
     assert life.served["back"] == {"version": "1", "weights": {}, "told": "1"}
 
 
 def test_rollback_goes_to_any_version(life: Life) -> None:
-    assert life.said["forth"].status == 0
+    assert life.moved["forth"].startswith(f"alias live: from version 1 to version 2 ({life.builds[1]}).")
     assert life.served["forth"] == {"version": "2", "weights": {}, "told": "2"}
 
 
 @pytest.mark.parametrize(
     ("step", "sentence", "serving"),
-    [
-        ("no earlier", "rollback: there is no version before 1;", "1"),
-        ("unknown", "rollback: there is no version 9;", "2"),
-    ],
+    [("no earlier", "there is no version before 1", "1"), ("unknown", "there is no version 9", "2")],
 )
 def test_rollback_to_nowhere_lists_what_there_is(life: Life, step: str, sentence: str, serving: str) -> None:
-    assert life.said[step].status == Status.FAILED
-    assert life.said[step].text.startswith(sentence)
-    assert f"published are 2 ({life.builds[1]}), 1 ({life.builds[0]})" in life.said[step].text
+    listed = f"published are 2 ({life.builds[1]}), 1 ({life.builds[0]})"
+
+    assert life.moved[step] == f"refused: {sentence}; {listed}: make rollback VERSION=n with one of these"
     assert life.served[step] == {"version": serving, "weights": {}, "told": serving}
+
+
+def test_the_command_rolls_back_or_says_why_not(life: Life) -> None:
+    assert life.said["rollback"].status is Status.OK
+    assert life.served["rollback"] == {"version": "1", "weights": {}, "told": "1"}
+    assert life.said["rollback to nowhere"].status is Status.FAILED
+    assert life.said["rollback to nowhere"].text.startswith("rollback: there is no version before 1; published are 3 (")
 
 
 def test_a_version_can_be_published_for_nobody_yet(life: Life) -> None:
@@ -253,7 +242,8 @@ def test_without_an_alarm_the_new_version_gets_every_request(life: Life) -> None
 
 
 def test_what_was_released_gradually_leaves_an_empty_plan(life: Life) -> None:
-    assert (life.planned["released"].actions, life.planned["released"].outputs) == ({}, [])
+    assert life.planned is not None
+    assert (life.planned.actions, life.planned.outputs) == ({}, [])
 
 
 def test_what_serves_already_is_not_released_again(life: Life) -> None:
@@ -261,23 +251,19 @@ def test_what_serves_already_is_not_released_again(life: Life) -> None:
     assert "which is the newest, so there is nothing to release" in life.said["nothing new"].text
 
 
-def test_releases_are_listed_newest_first_with_their_share(life: Life) -> None:
-    lines = life.listed.splitlines()
-
-    assert [line.split()[0] for line in lines] == ["version", "9", "8", "7", "6", "5", "4", "3", "2", "1"]
-    assert lines[-3].split()[1:2] + lines[-3].split()[-2:] == [life.builds[2], "live", "10%"]
-    assert lines[-2].split()[1:2] + lines[-2].split()[-2:] == [life.builds[1], "live", "90%"]
-    assert lines[-1].split()[1] == life.builds[0]
-    assert "live" not in lines[-1]
-
-
 def test_pruning_leaves_five_and_those_that_serve(life: Life) -> None:
-    assert [(each["number"], each["share"]) for each in life.listed_json] == [
-        *((number, 0) for number in (9, 8, 7, 6, 5)),
-        (3, 0.1),
-        (2, 0.9),
-    ]
-    assert life.said["pruned"].text.splitlines()[:2] == [
+    lines = life.said["pruned"].text.splitlines()
+
+    assert lines[:2] == [
         "version 4 (0.1.0+g000000000004) deleted: 5 newer ones are kept",
         f"version 1 ({life.builds[0]}) deleted: 5 newer ones are kept",
     ]
+    assert [line.split()[0] for line in lines[2:]] == ["version", "9", "8", "7", "6", "5", "3", "2"]
+
+
+def test_releases_are_listed_with_build_and_share(life: Life) -> None:
+    five, three, two = (line.split() for line in life.said["pruned"].text.splitlines()[-3:])
+
+    assert (five[1], three[1], two[1]) == ("0.1.0+g000000000005", life.builds[2], life.builds[1])
+    assert (three[-2:], two[-2:]) == (["live", "10%"], ["live", "90%"])
+    assert "live" not in five

@@ -3,9 +3,21 @@ output "alarms" {
   value       = concat([for alarm in aws_cloudwatch_metric_alarm.each : alarm.alarm_name], [aws_cloudwatch_metric_alarm.queue_refusals.alarm_name])
 }
 
+# Not secret: marked so that a plan does not print all of it.
+output "api_body" {
+  description = "OpenAPI document that the API was last made from, as text."
+  value       = aws_api_gateway_rest_api.rest_api.body
+  sensitive   = true
+}
+
 output "api_id" {
   description = "Id of the REST API."
   value       = aws_api_gateway_rest_api.rest_api.id
+}
+
+output "api_source_arn" {
+  description = "Where API Gateway's calls of the alias come from, as Lambda's permission names it."
+  value       = aws_lambda_permission.rest_api_invoke.source_arn
 }
 
 output "api_stage_name" {
@@ -16,6 +28,11 @@ output "api_stage_name" {
 output "api_url" {
   description = "Where the API answers, stage included."
   value       = aws_api_gateway_stage.live.invoke_url
+}
+
+output "code_sha256" {
+  description = "SHA-256 of the zip that was last applied, as Lambda writes it."
+  value       = aws_lambda_function.api_handler.source_code_hash
 }
 
 output "function_alias" {

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from tools.aws import client, command
 from tools.terraform_cli import Terraform
 
-_APPLY = "make package && make plan && make apply"
+#: Mends whatever Terraform can see.
+DEPLOY = "make package && make plan && make apply"
 
 
 class NoStack(Exception):
@@ -21,9 +23,12 @@ class DeployedStack:
     """
 
     alarms: Sequence[str]
+    api_body: str
     api_id: str
+    api_source_arn: str
     api_stage_name: str
     api_url: str
+    code_sha256: str
     function_alias: str
     function_arn: str
     function_invoke_arn: str
@@ -39,10 +44,18 @@ class DeployedStack:
         """Raises NoStack when nothing was applied yet, or by a checkout that did not tell as much."""
         names = [field.name for field in fields(cls)]
         if not outputs:
-            raise NoStack(f"Terraform's state has no outputs, so nothing is deployed yet: {_APPLY}")
+            raise NoStack(f"Terraform's state has no outputs, so nothing is deployed yet: {DEPLOY}")
         if missing := [name for name in names if name not in outputs]:
-            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {_APPLY}")
+            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
         return cls(**{name: outputs[name] for name in names})
+
+    def aws(self, service: str) -> Any:
+        """A client of that service in the stack's region."""
+        return client(service, self.region)
+
+    def command(self, action: str, **options: str | bool) -> str:
+        """A line of the AWS CLI for the stack's region."""
+        return command(action, self.region, **options)
 
 
 def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:

@@ -44,6 +44,19 @@ class Finding:
     seen: bool = True
 
 
+def compared(thing: str, found: str, wanted: str, *, why: str, fix: str) -> Finding:
+    """Well where both are equal."""
+    if found == wanted:
+        return Finding(thing, ok=True, found=found)
+    return Finding(thing, ok=False, found=found, wanted=wanted, why=why, fix=fix)
+
+
+def or_well(findings: Iterable[Finding], thing: str, found: str) -> Iterator[Finding]:
+    """Only what is wrong of many, or one line that says that all is well."""
+    wrong = [finding for finding in findings if not finding.ok]
+    yield from wrong or [Finding(thing, ok=True, found=found)]
+
+
 def status_of(findings: Iterable[Finding]) -> Status:
     """The worst of them: what could not be looked at may be anything."""
     wrong = [finding for finding in findings if not finding.ok]

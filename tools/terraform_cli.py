@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,21 @@ class Terraform:
         """
         shown: dict[str, Any] = json.loads(self._asked("show", "-json", str(plan)))
         return shown
+
+    def drifted(self) -> list[dict[str, Any]]:
+        """``resource_drift`` of a plan: resources that are not as the state has them, with ``before`` and ``after``.
+
+        The state alone is compared with what there is, so neither the zip nor a variable has to be that of the last
+        apply; nothing is locked.
+
+        Raises:
+            TerraformFailed: there is no state, or somebody may not read a resource.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Path(folder) / "plan"
+            self._asked("plan", "-refresh-only", "-lock=false", "-input=false", f"-out={plan}")
+            drift: list[dict[str, Any]] = self.shown(plan).get("resource_drift", [])
+        return drift
 
     def version(self) -> tuple[int, ...]:
         """Such as ``(1, 11, 4)``.

@@ -11,7 +11,7 @@ from functools import reduce
 
 from tools.package_refusal import Refusal
 from tools.terraform_merge_openapi import API_HANDLER, to_openapi
-from tools.terraform_merge_responses import gateway_responses
+from tools.terraform_merge_responses import RESPONSES, gateway_responses
 from tools.terraform_merge_shape import Json, demand, demand_keys, part, replaced, without
 
 BODY, BUILD = "chalice_api_swagger", "build"
@@ -124,7 +124,7 @@ def openapi_body(document: Json) -> Json:
     variables = part(document, "resource", *API_HANDLER, "environment", "variables")
     body = to_openapi(json.loads(document["locals"][BODY]))
     responses = gateway_responses(body, variables.get("ROUTER_CORS_ORIGIN", ""))
-    text = json.dumps(body | {"x-amazon-apigateway-gateway-responses": responses}, sort_keys=True)
+    text = json.dumps(body | {RESPONSES: responses}, sort_keys=True)
     return replaced(document, text, "locals", BODY)
 
 

@@ -83,8 +83,14 @@ def lambda_python() -> Path:
 
 
 @contextmanager
-def running(task: Path, settings: Mapping[str, str]) -> Iterator[RuntimeApi]:
-    """The function at work in a process of its own, with nothing but what Lambda would give it."""
+def running(task: Path, settings: Mapping[str, str], python: Path | None = None) -> Iterator[RuntimeApi]:
+    """The function at work in a process of its own, with nothing but what Lambda would give it.
+
+    Args:
+        task: the unpacked package.
+        settings: the function's variables.
+        python: the folder of what the runtime brings, where it is to bring more than Lambda's does.
+    """
     with RuntimeApi() as api:
         environ = {
             "PATH": os.defpath,
@@ -96,7 +102,7 @@ def running(task: Path, settings: Mapping[str, str]) -> Iterator[RuntimeApi]:
             "LAMBDA_TASK_ROOT": str(task),
         }
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(task), str(lambda_python())],
+            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(task), str(python or lambda_python())],
             cwd=task,
             env=environ | dict(settings),
         )

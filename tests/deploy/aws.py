@@ -16,6 +16,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
+from tests.deploy.aws_import import complete_import
+
 Json = dict[str, Any]
 _FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
 _API = re.compile(r"^/restapis/[^/]+$")
@@ -34,6 +36,8 @@ class MotoAsAws:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
             _replace_body(request, _unescaped(request.get_json(force=True)))
+        if request.method == "PUT" and _API.match(request.path):
+            return self._import(request)(environ, start_response)
         function = _FUNCTIONS.match(request.path)
         if function is None:
             return self._moto(environ, start_response)
@@ -57,6 +61,14 @@ class MotoAsAws:
             return None
         self._deleted.add((name, version))
         return Response(status=204)
+
+    def _import(self, request: Request) -> Response:
+        body = request.get_json(force=True)
+        _replace_body(request, body)
+        response = Response.from_app(self._moto, request.environ)
+        if response.status_code < 300:
+            complete_import(request.path.rpartition("/")[2], body)
+        return response
 
     def _remember(self, request: Request, name: str | None) -> None:
         """moto keeps neither of the two."""

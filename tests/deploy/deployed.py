@@ -31,7 +31,7 @@ BUCKET = "state"
 _KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deployed:
     """A stack on moto, with its URL at work.
 
@@ -46,10 +46,14 @@ class Deployed:
     aws_url: str
     door: FrontDoor
     variables: dict[str, Any]
+    _stack: DeployedStack | None = None
 
     @property
     def stack(self) -> DeployedStack:
-        return deployed_stack(terraform_cli.Terraform(self.terraform.folder))
+        """As Terraform last applied it."""
+        if self._stack is None:
+            self._stack = deployed_stack(terraform_cli.Terraform(self.terraform.folder))
+        return self._stack
 
     @property
     def environ(self) -> dict[str, str]:
@@ -95,6 +99,7 @@ class Deployed:
         )
 
     def apply(self, *options: str) -> None:
+        self._stack = None
         self.terraform.run("apply", "-auto-approve", "-input=false", "-no-color", *options)
 
 

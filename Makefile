@@ -60,7 +60,7 @@ reimport: install ## the API's routes again as Terraform applied them; served on
 	@$(PYTHON) -m tools.reimport
 
 .PHONY: smoke
-smoke: install ## one job with a real token, in and out again (URL=… TOKEN=… or COGNITO_CLIENT_ID …; NO_RESULT=1)
+smoke: install ## one job with a token, in and out (URL=…; TOKEN, or COGNITO_TOKEN_URL, COGNITO_CLIENT_ID, COGNITO_CLIENT_SECRET; NO_RESULT=1)
 	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
 
 .PHONY: canary

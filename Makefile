@@ -42,6 +42,47 @@ doctor: install ## what would make a deploy fail, each with the command that men
 package: install ## the function as a zip and the API as Terraform, into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
+.PHONY: plan
+plan: ## what Terraform would change, kept in terraform/it.tfplan (CANARY=1: callers stay where they are; docs/deploy.md)
+	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
+	@terraform -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
+
+.PHONY: apply
+apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=…)
+	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL))
+
+.PHONY: verify
+verify: install ## whether what runs is what was built, thing by thing, each with what mends it (URL=… JSON=1)
+	@$(PYTHON) -m tools.verify $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+
+.PHONY: drift
+drift: install ## whether anything was changed by hand since the last apply; for a schedule (URL=… JSON=1)
+	@$(PYTHON) -m tools.drift $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+
+.PHONY: reimport
+reimport: install ## the API's routes again as Terraform applied them; served once they are deployed (docs/deploy.md)
+	@$(PYTHON) -m tools.reimport
+
+.PHONY: smoke
+smoke: install ## one job with a token, in and out (URL=…; TOKEN, or COGNITO_TOKEN_URL, COGNITO_CLIENT_ID, COGNITO_CLIENT_SECRET; NO_RESULT=1)
+	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
+
+.PHONY: canary
+canary: install ## probe the API; what fails twice in a row is rolled back (URL=… SMOKE=1)
+	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke)
+
+.PHONY: release
+release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
+	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL))
+
+.PHONY: rollback
+rollback: install ## callers back to the version before (VERSION=n: to that one)
+	@$(PYTHON) -m tools.rollback $(if $(VERSION),--version $(VERSION))
+
+.PHONY: releases
+releases: install ## the published versions, and which of them serve (JSON=1; PRUNE=1: only the newest five are kept)
+	@$(PYTHON) -m tools.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
+
 .PHONY: deploy-dev
 deploy-dev: install ## one developer's stack, by chalice, from the values that your shell exports (docs/deploy.md)
 	@$(PYTHON) -m tools.dev_stack
@@ -84,12 +125,6 @@ lint: install ## style, types, import rules, and whether generated documents are
 	$(call quietly,.venv/bin/lint-imports --no-logo)
 	$(call quietly,$(PYTHON) -m tools.settings_check)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
-
-##@ Deploy
-.PHONY: plan
-plan: ## what Terraform would change, kept in terraform/it.tfplan (after make package; docs/deploy.md)
-	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
-	@terraform -chdir=terraform plan -input=false -lock-timeout=5m -out=it.tfplan
 
 ##@ Change
 .PHONY: format

@@ -37,8 +37,8 @@ HEALTH: Schema = {
     "required": ["status", "version", "function_version"],
     "properties": {
         "status": {"type": "string", "enum": ["ok"]},
-        "version": STRING,
-        "function_version": STRING,
+        "version": STRING | {"description": "The build: version and commit, such as 0.1.0+g1f98489c0a1b."},
+        "function_version": STRING | {"description": "Lambda's number of the published version that answers."},
     },
 }
 DEPENDENCY: Schema = {

@@ -6,7 +6,7 @@ resource "aws_lambda_function" "api_handler" {
   # checkov:skip=CKV_AWS_173: the variables hold no secret, only the name of the parameter that does; kms_key_arn is there for who wants it.
   # checkov:skip=CKV_AWS_272: who may change the code is decided by the deploy role; what runs is compared with the zip's sha256.
   function_name                  = local.name
-  description                    = "Takes inference jobs from callers with a Cognito token and puts them in Redis."
+  description                    = local.build # a published version keeps it, and so says which commit it is
   memory_size                    = var.memory_size
   timeout                        = var.timeout
   reserved_concurrent_executions = var.reserved_concurrency

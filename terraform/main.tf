@@ -46,7 +46,14 @@ resource "aws_lambda_alias" "live" {
   name             = "live"
   description      = "The version that serves."
   function_name    = aws_lambda_function.api_handler.function_name
-  function_version = aws_lambda_function.api_handler.version
+  function_version = var.move_alias ? aws_lambda_function.api_handler.version : data.aws_lambda_alias.live[0].function_version
+}
+
+data "aws_lambda_alias" "live" {
+  count = var.move_alias ? 0 : 1
+
+  name          = "live"
+  function_name = local.name
 }
 
 # An event that failed is not sent again: the next one comes soon enough.

@@ -1,11 +1,38 @@
+output "alarms" {
+  description = "Names of the alarms."
+  value       = concat([for alarm in aws_cloudwatch_metric_alarm.each : alarm.alarm_name], [aws_cloudwatch_metric_alarm.queue_refusals.alarm_name])
+}
+
+# Not secret: marked so that a plan does not print all of it.
+output "api_body" {
+  description = "OpenAPI document that the API was last made from, as text."
+  value       = aws_api_gateway_rest_api.rest_api.body
+  sensitive   = true
+}
+
 output "api_id" {
   description = "Id of the REST API."
   value       = aws_api_gateway_rest_api.rest_api.id
 }
 
+output "api_source_arn" {
+  description = "Where API Gateway's calls of the alias come from, as Lambda's permission names it."
+  value       = aws_lambda_permission.rest_api_invoke.source_arn
+}
+
+output "api_stage_name" {
+  description = "Name of the stage that serves: the first part of the URL's path."
+  value       = aws_api_gateway_stage.live.stage_name
+}
+
 output "api_url" {
   description = "Where the API answers, stage included."
   value       = aws_api_gateway_stage.live.invoke_url
+}
+
+output "code_sha256" {
+  description = "SHA-256 of the zip that was last applied, as Lambda writes it."
+  value       = aws_lambda_function.api_handler.source_code_hash
 }
 
 output "function_alias" {
@@ -18,14 +45,19 @@ output "function_arn" {
   value       = aws_lambda_function.api_handler.arn
 }
 
+output "function_invoke_arn" {
+  description = "The alias as an integration of API Gateway names it."
+  value       = aws_lambda_alias.live.invoke_arn
+}
+
 output "function_name" {
   description = "Name of the function."
   value       = aws_lambda_function.api_handler.function_name
 }
 
-output "function_version" {
-  description = "The version that serves."
-  value       = aws_lambda_alias.live.function_version
+output "function_variables" {
+  description = "Environment variables of the function; none holds a secret."
+  value       = one(aws_lambda_function.api_handler.environment).variables
 }
 
 output "log_groups" {
@@ -35,6 +67,16 @@ output "log_groups" {
     access    = aws_cloudwatch_log_group.access.name
     execution = aws_cloudwatch_log_group.execution.name
   }
+}
+
+output "log_retention_days" {
+  description = "Days that the log groups keep lines."
+  value       = aws_cloudwatch_log_group.function.retention_in_days
+}
+
+output "region" {
+  description = "Region that everything is in."
+  value       = var.aws_region
 }
 
 output "runtime_role_arn" {

@@ -99,6 +99,12 @@ variable "memory_size" {
   }
 }
 
+variable "move_alias" {
+  description = "Whether callers get the new version with this very apply; false: the alias stays, and `make release` moves it by and by. False needs a stack that serves already."
+  type        = bool
+  default     = true
+}
+
 variable "permissions_boundary_arn" {
   description = "ARN of the policy that bounds the function's role; terraform/bootstrap makes it, and its deploy role may make no role without."
   type        = string

@@ -18,6 +18,7 @@ class Status(IntEnum):
     OK = 0
     FAILED = 1  # something could not be looked at; also Python's own status after an exception
     DIFFERS = 3  # all was looked at, and something is not as it should be
+    TAKEN_BACK = 4  # something was released that is not as it should be, and callers are back where they were
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,19 @@ class Finding:
     why: str = ""
     fix: str = ""
     seen: bool = True
+
+
+def compared(thing: str, found: str, wanted: str, *, why: str, fix: str) -> Finding:
+    """Well where both are equal."""
+    if found == wanted:
+        return Finding(thing, ok=True, found=found)
+    return Finding(thing, ok=False, found=found, wanted=wanted, why=why, fix=fix)
+
+
+def or_well(findings: Iterable[Finding], thing: str, found: str) -> Iterator[Finding]:
+    """Only what is wrong of many, or one line that says that all is well."""
+    wrong = [finding for finding in findings if not finding.ok]
+    yield from wrong or [Finding(thing, ok=True, found=found)]
 
 
 def status_of(findings: Iterable[Finding]) -> Status:

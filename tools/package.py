@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tools.local_state import ROOT
+from tools.package_build import build_of, stamp
 from tools.package_chalice import chalice_package
 from tools.package_golden import as_text
 from tools.package_refusal import Refusal
@@ -17,7 +18,7 @@ from tools.package_routes import refuse_routes
 from tools.package_source import ARCHITECTURES, copy_source
 from tools.package_table import contents_table
 from tools.package_wheels import refuse_wheels
-from tools.terraform_merge import BODY, merge
+from tools.terraform_merge import BODY, merge, named
 from tools.terraform_merge_openapi import API_HANDLER
 from tools.terraform_merge_shape import part
 from tools.zip_bytecode import compile_all
@@ -46,13 +47,14 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
     Raises:
         Refusal: and the folder is as it was before.
     """
+    build = build_of(root)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         copy_source(work / "source", stage, architecture, root)
         document = chalice_package(work / "source", stage, work / "chalice")
         refuse_routes(json.loads(part(document, "locals", BODY)))
-        build_zip(work / "chalice" / ZIP, document, (work / "source/requirements.txt").read_text(), work)
-        merged = as_text(merge(document))
+        build_zip(work / "chalice" / ZIP, document, build, work)
+        merged = as_text(named(merge(document), build))
         out.mkdir(parents=True, exist_ok=True)
         (out / ZIP).write_bytes((work / ZIP).read_bytes())
     sums = sums_of(out / ZIP)
@@ -60,10 +62,11 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
     (out / TERRAFORM).write_text(merged)
     yield from contents_table(out / ZIP)
     yield f"{out.name}/{ZIP}  {(out / ZIP).stat().st_size:,} bytes  sha256 {sums.hexadecimal}"
+    yield f"build {build}"
 
 
-def build_zip(original: Path, document: dict[str, Any], requirements: str, work: Path) -> None:
-    """Make ``deployment.zip`` in the working folder from Chalice's.
+def build_zip(original: Path, document: dict[str, Any], build: str, work: Path) -> None:
+    """Make ``deployment.zip`` in the working folder, whose ``source`` Chalice packaged, from Chalice's.
 
     Raises:
         Refusal: Lambda could not run it.
@@ -71,8 +74,9 @@ def build_zip(original: Path, document: dict[str, Any], requirements: str, work:
     function = part(document, "resource", *API_HANDLER)
     runtime, (architecture,) = part(function, "runtime"), part(function, "architectures")
     unpack(original, work / "whole")
-    refuse_wheels(work / "whole", requirements, architecture, runtime)
+    refuse_wheels(work / "whole", (work / "source/requirements.txt").read_text(), architecture, runtime)
     unpack(original, work / "task", shipped(work / "whole"))
+    stamp(work / "task", build)
     compile_all(work / "task", runtime)
     write_zip(work / "task", work / ZIP)
 

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.local_state import ROOT
+from tools.stop_signals import left_to
 
 
 class TerraformFailed(Exception):
@@ -39,6 +41,21 @@ class Terraform:
         shown: dict[str, Any] = json.loads(self._asked("show", "-json", str(plan)))
         return shown
 
+    def drifted(self) -> list[dict[str, Any]]:
+        """``resource_drift`` of a plan: resources that are not as the state has them, with ``before`` and ``after``.
+
+        The state alone is compared with what there is, so neither the zip nor a variable has to be that of the last
+        apply; nothing is locked.
+
+        Raises:
+            TerraformFailed: there is no state, or somebody may not read a resource.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Path(folder) / "plan"
+            self._asked("plan", "-refresh-only", "-lock=false", "-input=false", f"-out={plan}")
+            drift: list[dict[str, Any]] = self.shown(plan).get("resource_drift", [])
+        return drift
+
     def version(self) -> tuple[int, ...]:
         """Such as ``(1, 11, 4)``.
 
@@ -51,10 +68,13 @@ class Terraform:
     def run(self, *arguments: str) -> int:
         """Run a command whose output is for the person who waits for it; its exit status.
 
+        What is stopped is Terraform, which then ends in its own time and gives its lock back.
+
         Raises:
             TerraformFailed: there is no Terraform.
         """
-        return subprocess.run([_path(), *arguments], cwd=self.folder, check=False).returncode
+        with subprocess.Popen([_path(), *arguments], cwd=self.folder) as child, left_to(child):
+            return child.wait()
 
     def said(self, *arguments: str, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Each line of a command with ``-json``, whatever its status; in that environment, or in one's own.

@@ -11,10 +11,10 @@ from functools import reduce
 
 from tools.package_refusal import Refusal
 from tools.terraform_merge_openapi import API_HANDLER, to_openapi
-from tools.terraform_merge_responses import gateway_responses
+from tools.terraform_merge_responses import RESPONSES, gateway_responses
 from tools.terraform_merge_shape import Json, demand, demand_keys, part, replaced, without
 
-BODY = "chalice_api_swagger"
+BODY, BUILD = "chalice_api_swagger", "build"
 _BLOCKS = ("terraform", "data", "locals", "resource", "output")
 _DATA = ("aws_caller_identity", "aws_partition", "aws_region", "null_data_source")
 _RESOURCES = (
@@ -38,6 +38,11 @@ def merge(document: Json) -> Json:
         Refusal: the stage makes roles of its own.
     """
     return reduce(lambda so_far, step: step(so_far), STEPS, document)
+
+
+def named(merged: Json, build: str) -> Json:
+    """The document with the build that it belongs to, which each published version then has as its description."""
+    return replaced(merged, part(merged, "locals") | {BUILD: build}, "locals")
 
 
 def known_blocks(document: Json) -> Json:
@@ -119,7 +124,7 @@ def openapi_body(document: Json) -> Json:
     variables = part(document, "resource", *API_HANDLER, "environment", "variables")
     body = to_openapi(json.loads(document["locals"][BODY]))
     responses = gateway_responses(body, variables.get("ROUTER_CORS_ORIGIN", ""))
-    text = json.dumps(body | {"x-amazon-apigateway-gateway-responses": responses}, sort_keys=True)
+    text = json.dumps(body | {RESPONSES: responses}, sort_keys=True)
     return replaced(document, text, "locals", BODY)
 
 

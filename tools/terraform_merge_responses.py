@@ -17,12 +17,14 @@ from tools.package_refusal import Refusal
 from tools.terraform_merge_openapi import scopes_of
 from tools.terraform_merge_shape import Json
 
+#: Where API Gateway looks for them in a body.
+RESPONSES = "x-amazon-apigateway-gateway-responses"
 _REQUEST_ID = "$context.requestId"
 _HEADER = "gatewayresponse.header."
 
 
 def gateway_responses(body: Json, cors_origin: str) -> Json:
-    """``x-amazon-apigateway-gateway-responses`` for an API with this OpenAPI body and this CORS setting.
+    """The value of ``RESPONSES`` for an API with this OpenAPI body and this CORS setting.
 
     Raises:
         Refusal: the origin cannot be written into a header.

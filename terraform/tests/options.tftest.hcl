@@ -139,3 +139,20 @@ run "refuses_an_issuer_without_tls" {
   }
   expect_failures = [var.cognito_issuer]
 }
+
+run "keeps_the_alias_where_it_is" {
+  command = plan
+  variables {
+    move_alias = false
+  }
+
+  override_data {
+    target = data.aws_lambda_alias.live[0]
+    values = { function_version = "6" }
+  }
+
+  assert {
+    condition     = aws_lambda_alias.live.function_version == "6" && aws_lambda_function.api_handler.publish
+    error_message = "A version is published that nobody is sent to."
+  }
+}

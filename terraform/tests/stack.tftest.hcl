@@ -73,6 +73,11 @@ run "defaults" {
     error_message = "An upgrade of Chalice must not change the function."
   }
 
+  assert {
+    condition     = aws_lambda_function.api_handler.description == local.build
+    error_message = "A published version says which build it is."
+  }
+
   # alias
 
   assert {
@@ -230,6 +235,10 @@ run "defaults" {
   assert {
     condition     = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset(["server-errors", "latency-p95", "throttles", "dead-letters"])
     error_message = "There is an alarm for each of these."
+  }
+  assert {
+    condition     = toset([for name in output.alarms : trimprefix(name, "lambda-router-prod-")]) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "queue-refusals"])
+    error_message = "A gradual release is told of every alarm."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.each["server-errors"].metric_name == "5XXError" && aws_cloudwatch_metric_alarm.each["server-errors"].dimensions["ApiName"] == aws_api_gateway_rest_api.rest_api.name

@@ -18,6 +18,8 @@ from tools.package_chalice import chalice_package
 from tools.package_source import copy_source
 from tools.zip_writer import unpack
 
+#: What ``built`` says it is, whatever the checkout's history.
+BUILD = "0.1.0+g0123456789ab"
 #: What Lambda's own Python has, beside the standard library.
 LAMBDA_HAS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 RUNTIME_CLIENT = ("awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson")
@@ -51,11 +53,18 @@ def built() -> Package:
     copy_source(work / "source", "terraform", None)
     document = chalice_package(work / "source", "terraform", work / "chalice")
     original = work / "chalice" / ZIP
-    build_zip(original, document, (work / "source/requirements.txt").read_text(), work)
+    build_zip(original, document, BUILD, work)
     unpack(work / ZIP, work / "unpacked")
     for path in (work / "unpacked").rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
     return Package(document, original, work / ZIP, work / "unpacked")
+
+
+def zip_named(build: str, work: Path) -> Path:
+    """The zip of this checkout as another build, made in that folder."""
+    copy_source(work / "source", "terraform", None)
+    build_zip(built().original, built().document, build, work)
+    return work / ZIP
 
 
 @cache
@@ -74,8 +83,14 @@ def lambda_python() -> Path:
 
 
 @contextmanager
-def running(task: Path, settings: Mapping[str, str]) -> Iterator[RuntimeApi]:
-    """The function at work in a process of its own, with nothing but what Lambda would give it."""
+def running(task: Path, settings: Mapping[str, str], python: Path | None = None) -> Iterator[RuntimeApi]:
+    """The function at work in a process of its own, with nothing but what Lambda would give it.
+
+    Args:
+        task: the unpacked package.
+        settings: the function's variables.
+        python: the folder of what the runtime brings, where it is to bring more than Lambda's does.
+    """
     with RuntimeApi() as api:
         environ = {
             "PATH": os.defpath,
@@ -87,7 +102,7 @@ def running(task: Path, settings: Mapping[str, str]) -> Iterator[RuntimeApi]:
             "LAMBDA_TASK_ROOT": str(task),
         }
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(task), str(lambda_python())],
+            [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(task), str(python or lambda_python())],
             cwd=task,
             env=environ | dict(settings),
         )

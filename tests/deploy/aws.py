@@ -34,6 +34,7 @@ class MotoAsAws:
         self._moto = moto
         self._kept: dict[tuple[str, str], Json] = {}
         self._apis = ApiGateway(moto)
+        self._deleted: set[tuple[str, str]] = set()
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -46,6 +47,8 @@ class MotoAsAws:
         function = _FUNCTIONS.match(request.path)
         if function is None:
             return self._moto(environ, start_response)
+        if (gone := self._gone(request, function["name"])) is not None:
+            return gone(environ, start_response)
         if request.method in {"POST", "PUT"} and (function["rest"] or "/configuration") == "/configuration":
             self._remember(request, function["name"])
         response = Response.from_app(self._moto, request.environ)
@@ -53,12 +56,32 @@ class MotoAsAws:
             response.data = json.dumps(self._as_aws(json.loads(response.data))).encode()
         return response(environ, start_response)
 
+    def _gone(self, request: Request, name: str | None) -> Response | None:
+        """A deleted version is only hidden: moto would give its number to the next one."""
+        version = request.args.get("Qualifier", "")
+        if name is None or not version.isdigit():
+            return None
+        if (name, version) in self._deleted:
+            return Response('{"Message": "Function not found"}', 404, {"x-amzn-ErrorType": "ResourceNotFoundException"})
+        if request.method != "DELETE":
+            return None
+        self._deleted.add((name, version))
+        return Response(status=204)
+
     def _remember(self, request: Request, name: str | None) -> None:
         given = request.get_json(force=True)
         replace_body(request, given)
-        self._kept |= {(name or given["FunctionName"], field): given[field] for field in _FORGOTTEN if field in given}
+        if name is None:
+            name = str(given["FunctionName"])
+            self._deleted = {each for each in self._deleted if each[0] != name}
+        self._kept |= {(name, field): given[field] for field in _FORGOTTEN if field in given}
 
     def _as_aws(self, answer: Json) -> Json:
+        if "Versions" in answer:
+            kept = [each for each in answer["Versions"] if (each["FunctionName"], each["Version"]) not in self._deleted]
+            return answer | {"Versions": kept}
+        if not (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
+            answer.pop("RoutingConfig", None)  # AWS leaves out what is empty
         described = answer.get("Configuration", answer)
         name = described.get("FunctionName", "") if isinstance(described, dict) else ""
         for field in _FORGOTTEN:

@@ -1,7 +1,7 @@
 """API Gateway, where moto forgets or does not take what AWS would: imports, exports, and tags given later.
 
 Chalice imports Swagger 2.0, moto OpenAPI 3 only. moto reads paths and integrations, which are the same in both, so the
-version is all that is translated; what was imported is kept whole, because moto drops authorizers and scopes.
+version is all that is translated. What was imported is kept whole for exports.
 """
 
 import json
@@ -11,6 +11,8 @@ from io import BytesIO
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
+
+from tests.deploy.aws_import import complete_import
 
 Json = dict[str, Any]
 _IMPORT = re.compile(r"^/restapis(?:/(?P<api>[^/]+))?$")
@@ -55,7 +57,9 @@ class ApiGateway:
         replace_body(request, _as_openapi(json.loads(document)))
         response = Response.from_app(self._moto, request.environ)
         if response.status_code < 300:
-            self.bodies[api or json.loads(response.data)["id"]] = document
+            api = api or str(json.loads(response.data)["id"])
+            self.bodies[api] = document
+            complete_import(api, json.loads(document))
         return response
 
     def _described(self, request: Request) -> Response:

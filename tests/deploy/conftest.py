@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -59,6 +60,13 @@ def root_module(terraform: None, chalice: dict[str, Any], tmp_path_factory: pyte
 
 @pytest.fixture(scope="session")
 def aws_url() -> Iterator[str]:
+    with played_aws() as url:
+        yield url
+
+
+@contextmanager
+def played_aws() -> Iterator[str]:
+    """An AWS of its own, with nothing in it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.repository import ROOT, files, name_of
-from tools.terraform_merge import merge
+from tests.deploy.artefact import BUILD
+from tools.terraform_merge import merge, named
 
 _SOURCE = ("app.py", "chalicelib/", ".chalice/config.json")
 _OUR_ROLE = {"manage_iam_role": False, "iam_role_arn": "${module.iam.runtime_role_arn}"}
 
 
 def chalice_json(folder: Path) -> dict[str, Any]:
-    """What ``chalice package --stage terraform`` writes, merged as ``make package`` does."""
+    """What ``chalice package --stage terraform`` writes, merged and named as ``make package`` does."""
     source = folder / "source"
     for path in files():
         if name_of(path).startswith(_SOURCE):
@@ -36,4 +37,4 @@ def chalice_json(folder: Path) -> dict[str, Any]:
         text=True,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return dict(merge(json.loads((folder / "out/chalice.tf.json").read_text())))
+    return dict(named(merge(json.loads((folder / "out/chalice.tf.json").read_text())), BUILD))

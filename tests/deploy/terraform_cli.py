@@ -129,9 +129,9 @@ class Terraform:
             raise NoTerraform(f"no AWS provider on this disk and no way to the registry: {ran.said[-400:]}")
         assert ran.status == 0, ran.said
 
-    def plan(self, **variables: Any) -> "Changes":
+    def plan(self, *options: str, **variables: Any) -> "Changes":
         """What ``apply`` would do."""
-        return self._changes("plan", variables)
+        return self._changes("plan", variables, *options)
 
     def apply(self, **variables: Any) -> "Changes":
         """What it did."""
@@ -152,6 +152,13 @@ class Terraform:
             {change["resource"]["addr"]: change["action"] for change in planned if change["action"] != "read"},
             sum(summary[kind] for kind in ("add", "change", "remove")),
             [line["diagnostic"]["summary"] for line in lines if line["type"] == "diagnostic"],
+            [
+                name
+                for line in lines
+                if line["type"] == "outputs"
+                for name, output in line["outputs"].items()
+                if output.get("action", "noop") != "noop"
+            ],
         )
 
 
@@ -163,11 +170,13 @@ class Changes:
         actions: what happens to each resource, by address.
         count: Terraform's own number of additions, changes and removals.
         warnings: what it complained of.
+        outputs: names of the outputs that change.
     """
 
     actions: dict[str, str]
     count: int
     warnings: list[str]
+    outputs: list[str]
 
 
 def copy_of_terraform(folder: Path, chalice: Mapping[str, Any]) -> Terraform:

@@ -1,6 +1,6 @@
 """One commit, one zip: whoever builds it, and wherever."""
 
-import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.contract.repository import ROOT, files, name_of
-from tests.deploy.artefact import built
-from tools.zip_writer import sums_of
+from tests.deploy.artefact import zip_named
+from tools.package_build import build_of
+from tools.package_golden import as_text
+from tools.terraform_merge import named
+from tools.zip_writer import Sums, sums_of
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 
@@ -26,7 +29,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path, target)
         os.utime(target, (1_000_000_000, 1_000_000_000))
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=b@example.com", "commit", "-qm", "all"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
 
 
@@ -45,27 +49,36 @@ def said(clone: Path) -> str:
     return ran.stdout
 
 
-def test_the_zip_is_the_same_to_the_byte(said: str, clone: Path) -> None:
-    assert sums_of(clone / "terraform/deployment.zip") == sums_of(built().zip)
+@pytest.fixture(scope="module")
+def expected(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Sums:
+    """Of the zip of this checkout, named for the clone's commit."""
+    return sums_of(zip_named(build_of(clone), tmp_path_factory.mktemp("here")))
+
+
+def test_the_zip_is_the_same_to_the_byte(said: str, clone: Path, expected: Sums) -> None:
+    assert sums_of(clone / "terraform/deployment.zip") == expected
 
 
 def test_the_terraform_document_is_the_same_to_the_byte(said: str, clone: Path) -> None:
-    golden = (ROOT / "tests/deploy/golden/chalice.tf.json").read_bytes()
+    golden = json.loads((ROOT / "tests/deploy/golden/chalice.tf.json").read_text())
+    wanted = as_text(named(golden, build_of(clone)))
 
-    assert (clone / "terraform/chalice.tf.json").read_bytes() == golden, "fix: make golden, and read the difference"
+    assert (clone / "terraform/chalice.tf.json").read_text() == wanted, "fix: make golden, and read the difference"
 
 
-def test_the_sum_is_printed_and_written_as_sha256sum_and_lambda_write_it(said: str, clone: Path) -> None:
-    hexadecimal = hashlib.sha256(built().zip.read_bytes()).hexdigest()
-
-    assert f"sha256 {hexadecimal}" in said.splitlines()[-1]
+def test_the_sum_is_printed_and_written_as_sha256sum_and_lambda_write_it(
+    said: str, clone: Path, expected: Sums
+) -> None:
+    assert f"sha256 {expected.hexadecimal}" in said.splitlines()[-2]
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", "deployment.zip.sha256"], cwd=clone / "terraform", check=False
     )
     assert checked.returncode == 0
-    assert (
-        f"# CodeSha256 {sums_of(built().zip).code_sha256}\n" in (clone / "terraform/deployment.zip.sha256").read_text()
-    )
+    assert f"# CodeSha256 {expected.code_sha256}\n" in (clone / "terraform/deployment.zip.sha256").read_text()
+
+
+def test_the_build_is_printed_last(said: str, clone: Path) -> None:
+    assert said.splitlines()[-1] == f"build {build_of(clone)}"
 
 
 def test_the_table_says_what_is_in_it(said: str) -> None:

@@ -114,7 +114,7 @@ def test_variables_are_in_order_typed_and_described(module: str) -> None:
 def test_every_variable_that_can_be_wrong_is_checked() -> None:
     unchecked = {name for name, body in _variables().items() if "validation {" not in body}
 
-    assert unchecked == {"api_account_role", "snap_start"}
+    assert unchecked == {"api_account_role", "move_alias", "snap_start"}
 
 
 def test_every_expression_of_the_stage_has_its_variable() -> None:

@@ -1,0 +1,56 @@
+"""What AWS makes of an imported body and moto leaves out: authorizers, security of methods, gateway responses.
+
+Developer guide, api-gateway-swagger-extensions; mode ``overwrite``, the only one that Terraform uses.
+"""
+
+from typing import Any
+
+from moto.apigateway.models import RestAPI, apigateway_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from tools.terraform_merge_openapi import ANY_METHOD
+from tools.terraform_merge_responses import RESPONSES
+
+REGION = "eu-central-1"
+_AUTHORIZER = "x-amazon-apigateway-authorizer"
+
+
+def complete_import(api_id: str, body: dict[str, Any]) -> None:
+    """Add to moto's API what this body, OpenAPI 3 or Swagger 2, says beside routes and integrations."""
+    backend = apigateway_backends[DEFAULT_ACCOUNT_ID][REGION]
+    api = backend.get_rest_api(api_id)
+    api.authorizers.clear()
+    api.gateway_responses.clear()
+    ids = {
+        name: backend.create_authorizer(
+            api_id, name, "COGNITO_USER_POOLS", provider_arns=scheme[_AUTHORIZER]["providerARNs"]
+        ).id
+        for name, scheme in _schemes(body).items()
+    }
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            _secure(api, path, method, operation, ids)
+    for kind, response in body.get(RESPONSES, {}).items():
+        backend.put_gateway_response(
+            api_id, kind, response.get("statusCode"), response["responseParameters"], response["responseTemplates"]
+        )
+
+
+def _schemes(body: dict[str, Any]) -> dict[str, Any]:
+    schemes: dict[str, Any] = body.get("securityDefinitions") or body.get("components", {}).get("securitySchemes", {})
+    return schemes
+
+
+def _secure(api: RestAPI, path: str, method: str, operation: dict[str, Any], ids: dict[str, Any]) -> None:
+    methods = api.get_resource_for_path(path).resource_methods
+    if method == ANY_METHOD:
+        methods["ANY"] = methods.pop(method.upper())
+        methods["ANY"].http_method = method = "ANY"
+    described = methods[method.upper()]
+    if described.method_integration is not None:
+        described.method_integration.integration_type = described.method_integration.integration_type.upper()
+    described.authorization_type = "NONE"
+    for scheme, scopes in (rule for each in operation.get("security", []) for rule in each.items()):
+        described.authorization_type = "COGNITO_USER_POOLS"
+        described.authorizer_id = ids[scheme]
+        described.authorization_scopes = scopes

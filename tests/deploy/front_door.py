@@ -1,0 +1,75 @@
+"""The URL of the deployed stage: HTTP requests become events for the packaged function, as the alias has it."""
+
+import base64
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import chalice
+from chalice.local import RouteMatcher
+
+import app as app_module
+from tests.deploy.artefact import running
+from tests.deploy.inventory import REGION, client
+from tests.deploy.runtime_api import RuntimeApi
+from tools.local_gateway import HttpRequest, lambda_event
+from tools.local_problems import Answer, problem_answer
+from tools.local_server import LocalServer
+
+
+class FrontDoor:
+    """Listens while it is entered. moto cannot run a function; this runs it with the variables that moto has for it."""
+
+    def __init__(self, task: Path, aws_url: str, function_name: str, alias: str) -> None:
+        self._task = task
+        self._aws_url = aws_url
+        self._named = {"FunctionName": function_name, "Qualifier": alias}
+        self._routes = RouteMatcher(list(app_module.app.routes))
+        self._server = LocalServer(0)
+        self._server.gateway = self  # type: ignore[assignment]
+        self._running = ExitStack()
+        self._function: tuple[dict[str, str], RuntimeApi] | None = None
+
+    def __enter__(self) -> "FrontDoor":
+        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(5.0)
+        self._running.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def answer(self, request: HttpRequest) -> Answer:
+        try:
+            event = lambda_event(self._routes, request)
+        except LookupError:
+            return problem_answer(404, "There is no such route.")
+        raw = self._alias().invoke(event)
+        repeated = [(name, value) for name, values in raw["multiValueHeaders"].items() for value in values]
+        body = base64.b64decode(raw["body"]) if raw.get("isBase64Encoded") else raw["body"].encode()
+        return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
+
+    def _alias(self) -> RuntimeApi:
+        """The function as the alias has it by now; another process when that changed."""
+        environ = self._environ()
+        if self._function is None or self._function[0] != environ:
+            self._running.close()
+            self._function = (
+                environ,
+                self._running.enter_context(running(self._task, environ, Path(chalice.__file__).parents[1])),
+            )
+        return self._function[1]
+
+    def _environ(self) -> dict[str, str]:
+        configuration: dict[str, Any] = client("lambda", self._aws_url).get_function_configuration(**self._named)
+        return configuration["Environment"]["Variables"] | {
+            "AWS_LAMBDA_FUNCTION_VERSION": configuration["Version"],
+            "AWS_ENDPOINT_URL": self._aws_url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }

@@ -1,0 +1,34 @@
+"""``tools/deployed_stack.py``: what Terraform's outputs say of the stack."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from tests.contract.repository import ROOT
+from tools.deployed_stack import DeployedStack, NoStack
+
+NAMES = [field.name for field in dataclasses.fields(DeployedStack)]
+OUTPUTS: dict[str, Any] = {name: name for name in NAMES} | {"stage_arn": "not a field"}
+
+
+def test_the_fields_are_the_outputs_of_those_names() -> None:
+    assert dataclasses.asdict(DeployedStack.from_outputs(OUTPUTS)) == {name: name for name in NAMES}
+
+
+def test_every_field_is_an_output_of_the_root_module() -> None:
+    declared = re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.MULTILINE)
+
+    assert set(NAMES) <= set(declared)
+
+
+def test_a_state_without_outputs_is_refused_with_the_way_to_deploy() -> None:
+    with pytest.raises(NoStack, match="nothing is deployed yet: make package && make plan && make apply"):
+        DeployedStack.from_outputs({})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_of_an_older_checkout_is_refused_with_the_output_it_lacks(name: str) -> None:
+    with pytest.raises(NoStack, match=rf"no output {name}, .*make package"):
+        DeployedStack.from_outputs({key: value for key, value in OUTPUTS.items() if key != name})

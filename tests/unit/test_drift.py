@@ -1,0 +1,28 @@
+"""``tools/drift.py``: which differences are somebody's doing."""
+
+from typing import Any
+
+import pytest
+
+from tools.drift import changed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ({"memory_size": 512, "timeout": 29}, {"memory_size": 128, "timeout": 29}, ["memory_size"]),
+        ({"tags": None, "layers": None}, {"tags": {}, "layers": []}, []),
+        ({"metric_query": [{"period": None}]}, {"metric_query": [{"period": 0}]}, []),
+        ({"metric_query": [{"period": 300}]}, {"metric_query": [{"period": 60}]}, ["metric_query"]),
+        ({"tags": {"Stage": "prod"}}, {"tags": {}}, ["tags"]),
+        ({"inline_policy": []}, {"inline_policy": [{"name": "runtime"}]}, []),
+        ({"inline_policy": [{"name": "runtime"}]}, {"inline_policy": [{"name": "admin"}]}, ["inline_policy"]),
+        ({"managed_policy_arns": []}, {"managed_policy_arns": ["arn:…/Admin"]}, ["managed_policy_arns"]),
+        ({"enabled": True}, {"enabled": False}, ["enabled"]),
+    ],
+    ids=lambda value: ",".join(value) or "nothing" if isinstance(value, dict | list) else str(value),
+)
+def test_an_attribute_differs_unless_it_was_only_read_for_the_first_time(
+    before: dict[str, Any], after: dict[str, Any], names: list[str]
+) -> None:
+    assert changed({"change": {"before": before, "after": after}}) == names

@@ -1,0 +1,59 @@
+"""Signals: the first one ends a program in order, and none leaves Terraform without its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tools.stop_signals import STOPS, Stopped, left_to, stoppable, undisturbed
+
+_SAYS_WHAT_IT_GOT = """
+import signal, sys
+def got(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    sys.exit(7)
+signal.signal(signal.SIGTERM, got)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def _handlers() -> list[object]:
+    return [signal.getsignal(number) for number in STOPS]
+
+
+@pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
+def test_the_first_signal_stops_and_the_second_does_not_disturb(number: signal.Signals) -> None:
+    before = _handlers()
+
+    with stoppable():
+        with pytest.raises(Stopped, match=f"^it was stopped by {number.name}$"):
+            signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    assert _handlers() == before
+
+
+def test_nothing_disturbs_the_call_that_must_be_made() -> None:
+    with stoppable(), undisturbed():
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_the_child_is_asked_to_end_and_waited_for(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", _SAYS_WHAT_IT_GOT]
+    with stoppable(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        with left_to(child):
+            os.kill(os.getpid(), number)
+            assert child.wait() == 7
+        assert child.stdout.read() == "SIGTERM\n"
+
+
+def test_ctrl_c_is_the_childs_alone() -> None:
+    with stoppable(), subprocess.Popen([sys.executable, "-c", ""]) as child, left_to(child):
+        signal.raise_signal(signal.SIGINT)
+        assert child.wait() == 0

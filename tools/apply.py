@@ -1,0 +1,78 @@
+"""``python -m tools.apply``: the saved plan, with the zip that it was made with; then the proof, or the way back."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tools.deployed_stack import NoStack, deployed_stack
+from tools.findings import Status
+from tools.live_alias import LiveAlias, Traffic
+from tools.published_versions import prune, published_versions
+from tools.release_proof import Verify, prove, take_back
+from tools.release_refusal import said_plainly, stack_folder, stack_url
+from tools.saved_plan import PLAN, SavedPlan
+from tools.stop_signals import stoppable
+from tools.terraform_cli import Terraform
+from tools.verify import verify
+
+
+@click.command()
+@stack_folder
+@stack_url
+def main(folder: Path, url: str | None) -> None:
+    """Apply the saved plan, verify, and take the alias back when something is not as it should be."""
+    with said_plainly("apply"), stoppable():
+        sys.exit(apply(Terraform(folder), partial(verify, url=url, folder=folder)))
+
+
+def apply(terraform: Terraform, proof: Verify) -> Status:
+    """Apply the plan, and see by that proof whether all is as it should be; the exit status.
+
+    Raises:
+        Refused: before anything was changed.
+    """
+    plan = SavedPlan.of(terraform)
+    plan.refuse_another_zip(terraform.folder)
+    alias = _alias(terraform)
+    before = alias.traffic() if alias else None
+    if terraform.run("apply", "-input=false", "-lock-timeout=5m", PLAN) != 0:
+        return _failed(alias, before)
+    (terraform.folder / PLAN).unlink()  # it can be applied once only
+    stack = deployed_stack(terraform)
+    alias = LiveAlias.of(stack)
+    if not plan.moves_alias:
+        click.echo(_waiting(alias))
+        return Status.OK
+    status = prove(alias, before, proof(stack))
+    for line in prune(alias) if status is Status.OK else ():
+        click.echo(line)
+    return status
+
+
+def _alias(terraform: Terraform) -> LiveAlias | None:
+    try:
+        return LiveAlias.of(deployed_stack(terraform))
+    except NoStack:
+        return None
+
+
+def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
+    """Terraform stopped half-way, perhaps after it had moved the alias."""
+    click.echo("apply: terraform failed, and says above why: mend that, then make plan && make apply")
+    if alias is not None and take_back(alias, before):
+        return Status.TAKEN_BACK
+    return Status.FAILED
+
+
+def _waiting(alias: LiveAlias) -> str:
+    newest = published_versions(alias.functions, alias.function)[0]
+    return (
+        f"alias {alias.name}: still at {alias.traffic()}; the newest version is {newest.number} ({newest.build}):"
+        " make release CANARY=10 MINUTES=5"
+    )
+
+
+if __name__ == "__main__":
+    main()

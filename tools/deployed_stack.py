@@ -1,0 +1,68 @@
+"""The deployed stack as Terraform's state knows it: where each part is, and what it was last applied with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from tools.aws import client, command
+from tools.terraform_cli import Terraform
+
+#: Mends whatever Terraform can see.
+DEPLOY = "make package && make plan && make apply"
+
+
+class NoStack(Exception):
+    """Terraform's state knows no such stack; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """Each field is the output of that name in ``terraform/outputs.tf``, and means what is said there.
+
+    The values are those of the last apply: what AWS holds by now may differ, and ``tools.verify`` finds out.
+    """
+
+    alarms: Sequence[str]
+    api_body: str
+    api_id: str
+    api_source_arn: str
+    api_stage_name: str
+    api_url: str
+    code_sha256: str
+    function_alias: str
+    function_arn: str
+    function_invoke_arn: str
+    function_name: str
+    function_variables: Mapping[str, str]
+    log_groups: Mapping[str, str]
+    log_retention_days: int
+    region: str
+    ssm_parameters: Mapping[str, str]
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Raises NoStack when nothing was applied yet, or by a checkout that did not tell as much."""
+        names = [field.name for field in fields(cls)]
+        if not outputs:
+            raise NoStack(f"Terraform's state has no outputs, so nothing is deployed yet: {DEPLOY}")
+        if missing := [name for name in names if name not in outputs]:
+            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
+        return cls(**{name: outputs[name] for name in names})
+
+    def aws(self, service: str) -> Any:
+        """A client of that service in the stack's region."""
+        return client(service, self.region)
+
+    def command(self, action: str, **options: str | bool) -> str:
+        """A line of the AWS CLI for the stack's region."""
+        return command(action, self.region, **options)
+
+
+def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:
+    """The stack whose state ``terraform/`` was initialised with.
+
+    Raises:
+        NoStack: nothing was applied yet.
+        TerraformFailed: there is no Terraform, or it cannot read the state.
+    """
+    return DeployedStack.from_outputs((terraform or Terraform()).outputs())

@@ -1,0 +1,76 @@
+"""``python -m tools.release``: the newest version to callers by and by, while the alarms are watched."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from tools.canary import Alarms, Canary, WentOff
+from tools.deployed_stack import deployed_stack
+from tools.findings import Finding, Status
+from tools.live_alias import LiveAlias, Traffic
+from tools.published_versions import prune, published_versions
+from tools.release_proof import prove
+from tools.release_refusal import said_plainly, stack_folder, stack_url
+from tools.stop_signals import Stopped, stoppable
+from tools.terraform_cli import Terraform
+from tools.verify import verify
+
+_PERCENT, _SECONDS_A_MINUTE = 100, 60
+
+
+@click.command()
+@stack_folder
+@stack_url
+@click.option("--canary", default=10, show_default=True, type=click.IntRange(1, 99), help="Percent of the requests.")
+@click.option(
+    "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets them all."
+)
+def main(folder: Path, url: str | None, canary: int, minutes: float) -> None:
+    """Give the newest version a share of the requests, and all of them when no alarm went off."""
+    with said_plainly("release"):
+        stack = deployed_stack(Terraform(folder))
+        how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
+        with stoppable():
+            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack, url, folder=folder)))
+
+
+def release(alias: LiveAlias, alarms: Alarms, canary: Canary, findings: Iterable[Finding]) -> Status:
+    """Release the newest version, prove it, and prune; the exit status.
+
+    Args:
+        findings: made once callers have been moved.
+
+    Raises:
+        Refused: before anything was changed.
+    """
+    before, newest = Traffic(alias.traffic().version), published_versions(alias.functions, alias.function)[0]
+    if before.version == str(newest.number):
+        alias.send(before)
+        click.echo(
+            f"alias {alias.name}: at {before} ({newest.build}), which is the newest, so there is nothing to release"
+        )
+        return Status.OK
+    click.echo(
+        f"alias {alias.name}: {canary.weight:.0%} of the requests to version {newest.number} ({newest.build}) for"
+        f" {canary.seconds:.0f} s, the rest to {before}; {len(alarms.names)} alarms are watched"
+    )
+    try:
+        canary.release(alias, str(newest.number), alarms)
+    except (WentOff, Stopped) as why:
+        click.echo(f"alias {alias.name}: taken back to {before}: {why}")
+        return Status.TAKEN_BACK
+    click.echo(f"alias {alias.name}: every request to version {newest.number}")
+    return _proved(alias, before, findings)
+
+
+def _proved(alias: LiveAlias, before: Traffic, findings: Iterable[Finding]) -> Status:
+    status = prove(alias, before, findings)
+    for line in prune(alias) if status is Status.OK else ():
+        click.echo(line)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What stops a program that releases, and how it is said."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.deployed_stack import NoStack
+from tools.local_state import ROOT
+from tools.stop_signals import Stopped
+from tools.terraform_cli import TerraformFailed
+
+#: Options of such programs.
+stack_folder = click.option(
+    "--folder",
+    default=ROOT / "terraform",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of the stack, which terraform init was run in.",
+)
+stack_url = click.option("--url", help="Where to send requests: a private API's, or a domain of your own.")
+
+
+class Refused(Exception):
+    """Names the thing, what was found and what mends it; nothing was changed."""
+
+
+@contextmanager
+def said_plainly(program: str) -> Iterator[None]:
+    """Ends the program with a sentence and status 1 where it cannot go on."""
+    try:
+        yield
+    except (Refused, NoStack, TerraformFailed, ClientError, BotoCoreError, Stopped) as why:
+        sys.exit(f"{program}: {why}")

@@ -1,0 +1,70 @@
+"""The plan that ``make plan`` kept: what it was made with, and whether that still lies beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tools.package import SUMS, ZIP
+from tools.release_refusal import Refused
+from tools.terraform_cli import Terraform
+from tools.zip_writer import sums_of
+
+PLAN = "it.tfplan"
+_FUNCTION = "aws_lambda_function.api_handler"
+_AGAIN = "make package && make plan"
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """What matters of a plan before it is applied.
+
+    Attributes:
+        code_sha256: of the zip that it was made with, in base64.
+        moves_alias: whether the alias goes to the new version at once.
+    """
+
+    code_sha256: str
+    moves_alias: bool
+
+    @classmethod
+    def of(cls, terraform: Terraform) -> Self:
+        """The plan in Terraform's folder.
+
+        Raises:
+            Refused: there is none, or it is not one that deploys.
+            TerraformFailed: Terraform cannot read it.
+        """
+        if not (terraform.folder / PLAN).is_file():
+            raise Refused(f"there is no {terraform.folder.name}/{PLAN}: make plan, and read it")
+        return cls.shown(terraform.shown(Path(PLAN)))
+
+    @classmethod
+    def shown(cls, plan: dict[str, Any]) -> Self:
+        """The same from ``terraform show -json``.
+
+        Raises:
+            Refused: the plan leaves no function.
+        """
+        resources = plan["planned_values"]["root_module"].get("resources", [])
+        found = [each["values"]["source_code_hash"] for each in resources if each["address"] == _FUNCTION]
+        if not found:
+            raise Refused(
+                f"the plan leaves no {_FUNCTION}, so it is one to destroy: terraform -chdir=terraform destroy"
+            )
+        return cls(found[0], plan["variables"]["move_alias"]["value"])
+
+    def refuse_another_zip(self, folder: Path) -> None:
+        """Raises Refused unless the packaged zip in the folder is the one that was planned."""
+        if not (folder / ZIP).is_file() or not (folder / SUMS).is_file():
+            raise Refused(f"there is no {folder.name}/{ZIP} with its {SUMS}: {_AGAIN}")
+        sums, written = sums_of(folder / ZIP), (folder / SUMS).read_text()
+        if sums.code_sha256 != self.code_sha256:
+            raise Refused(
+                f"{folder.name}/{ZIP} has the sha256 {sums.code_sha256} but the plan was made with {self.code_sha256}:"
+                f" what was planned and read is not what would run: {_AGAIN}"
+            )
+        if written != sums.text(ZIP):
+            raise Refused(
+                f"{folder.name}/{SUMS} says {written.split()[0]} but the zip has {sums.hexadecimal}, so one of them was"
+                f" changed after make package: {_AGAIN}"
+            )

@@ -1,0 +1,104 @@
+"""``python -m tools.verify``: whether what runs is what was built."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tools import verify_api, verify_function, verify_live, verify_routes, verify_told
+from tools.checks import each, unseen
+from tools.deployed_stack import DEPLOY, DeployedStack, NoStack, deployed_stack
+from tools.findings import Finding, compared, report
+from tools.release_refusal import stack_folder, stack_url
+from tools.terraform_cli import Terraform, TerraformFailed
+from tools.verify_function import Function
+from tools.verify_live import Site
+from tools.verify_wanted import NoPackage, Wanted
+
+
+@click.command()
+@stack_folder
+@stack_url
+@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
+def main(folder: Path, url: str | None, as_json: bool) -> None:
+    """Compare what is deployed with the package in terraform/: 0 the same, 3 not, 1 could not look at all of it."""
+    sys.exit(report(here(Terraform(folder), url), as_json=as_json))
+
+
+def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
+    """Verify the stack whose state that folder was initialised with."""
+    try:
+        stack = deployed_stack(terraform)
+    except (NoStack, TerraformFailed) as error:
+        yield unseen("stack", str(error))
+        return
+    yield from verify(stack, url, folder=terraform.folder)
+
+
+def verify(
+    stack: DeployedStack, url: str | None = None, *, folder: Path = Terraform.folder, patience: float | None = None
+) -> Iterator[Finding]:
+    """Every check, against the package in a folder.
+
+    Args:
+        stack: what Terraform applied.
+        url: where to send requests instead of to the stage's own URL.
+        folder: that of ``deployment.zip`` and ``chalice.tf.json``.
+        patience: seconds that answers may take to become those wanted.
+    """
+    site = Site.of(url or stack.api_url, patience)
+    try:
+        wanted = Wanted.packaged(stack, folder)
+    except NoPackage as error:
+        yield unseen("package", str(error), fix="make package")
+        yield from compare(stack, Wanted.applied(stack), site)
+        return
+    yield from _applied(stack, wanted)
+    yield from compare(stack, wanted, site)
+
+
+def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Finding]:
+    """Every check of what is deployed, against a package or against what Terraform applied last."""
+    function = Function(stack)
+    # Terraform imports the body when it changes, and does not read what became of it.
+    body_fix = verify_routes.REIMPORT if wanted.body == Wanted.applied(stack).body else DEPLOY
+    build = wanted.build
+    yield from each(
+        {
+            "code": lambda: verify_function.code(function, wanted),
+            "alias": lambda: verify_function.alias(function),
+            "permission of API Gateway": lambda: verify_function.permission(function),
+            "variables": lambda: verify_function.variables(function, wanted),
+            "deployment": lambda: verify_api.deployment(stack),
+            "routes": lambda: verify_routes.routes(stack, wanted.body, body_fix),
+            "authorizers": lambda: verify_api.authorizers(stack, wanted.body, body_fix),
+            "gateway responses": lambda: verify_api.responses(stack, wanted.body, body_fix),
+            "SSM parameters": lambda: verify_told.parameters(stack, function),
+            "log groups": lambda: verify_told.retention(stack),
+            "GET /health": lambda: verify_live.health(site, build, function.alias["FunctionVersion"], DEPLOY),
+            "POST /v1/jobs without a token": lambda: verify_live.refusal(site, DEPLOY),
+        }
+    )
+
+
+def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
+    """Terraform's last apply was of this very package."""
+    yield compared(
+        "zip that Terraform applied",
+        stack.code_sha256,
+        wanted.code_sha256,
+        why="what was built is not what was released",
+        fix=DEPLOY,
+    )
+    yield compared(
+        "API that Terraform applied",
+        "as packaged" if wanted.body == Wanted.applied(stack).body else "another than packaged",
+        "as packaged",
+        why="routes, scopes or answers that were built are not released",
+        fix=DEPLOY,
+    )
+
+
+if __name__ == "__main__":
+    main()

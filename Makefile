@@ -87,9 +87,11 @@ lint: install ## style, types, import rules, and whether generated documents are
 
 ##@ Deploy
 .PHONY: plan
-plan: ## what Terraform would change, kept in terraform/it.tfplan (after make package; docs/deploy.md)
+plan: install ## what Terraform would change, kept in terraform/it.tfplan, and whether ROLE=… or you may (after make package)
 	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
 	@terraform -chdir=terraform plan -input=false -lock-timeout=5m -out=it.tfplan
+	@# Status 1: the deployer's rights could not be looked at, and the plan stands all the same.
+	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
 
 ##@ Change
 .PHONY: format

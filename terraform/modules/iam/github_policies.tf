@@ -1,9 +1,12 @@
-# What the two roles may do, from the calls that Terraform's AWS provider makes: docs/deploy.md.
+# What the two roles may do. Each action is one that the AWS provider is seen to use, or has its reason:
+# docs/permissions.md.
 
 locals {
   # Names here follow the resources of the root module.
   arns = var.github == null ? {} : {
     function           = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
+    github_roles       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-"
+    github_policies    = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-*"
     runtime_role       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
     boundary           = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-boundary"
     function_log_group = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
@@ -74,14 +77,14 @@ locals {
     },
   ]])
 
-  read_statements = flatten([for github in var.github[*] : [
+  read_statements = flatten([for github in var.github[*] : concat([
     {
       Sid    = "Function"
       Effect = "Allow"
       Action = [
-        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
-        "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListTags",
-        "lambda:ListVersionsByFunction",
+        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig",
+        "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
+        "lambda:ListAliases", "lambda:ListTags", "lambda:ListVersionsByFunction",
       ]
       Resource = [local.arns.function, "${local.arns.function}:*"]
     },
@@ -89,9 +92,16 @@ locals {
       Sid    = "Role"
       Effect = "Allow"
       Action = [
-        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoleTags",
+        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
       ]
-      Resource = [local.arns.runtime_role]
+      Resource = [local.arns.runtime_role, "${local.arns.github_roles}plan", "${local.arns.github_roles}deploy"]
+    },
+    {
+      # `make plan` compares what a plan needs with what these roles have.
+      Sid      = "OwnPolicies"
+      Effect   = "Allow"
+      Action   = ["iam:GetPolicy", "iam:GetPolicyVersion"]
+      Resource = [local.arns.github_policies]
     },
     {
       Sid      = "Api"
@@ -129,12 +139,21 @@ locals {
       Sid    = "Lists"
       Effect = "Allow"
       Action = concat(
-        ["cloudwatch:DescribeAlarms", "logs:DescribeLogGroups", "ssm:DescribeParameters"],
+        [
+          "cloudwatch:DescribeAlarms", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "ssm:DescribeParameters",
+        ],
         github.vpc ? ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"] : [],
       )
       Resource = ["*"]
     },
-  ]])
+    ],
+    [for arn in github.user_pool_arn[*] : {
+      Sid      = "Pool"
+      Effect   = "Allow"
+      Action   = ["cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient", "cognito-idp:ListResourceServers"]
+      Resource = [arn]
+    }],
+  )])
 
   deploy_statements = flatten([for github in var.github[*] : concat(
     [
@@ -146,7 +165,7 @@ locals {
           "lambda:DeleteFunction", "lambda:DeleteFunctionConcurrency", "lambda:DeleteFunctionEventInvokeConfig",
           "lambda:PublishVersion", "lambda:PutFunctionConcurrency", "lambda:PutFunctionEventInvokeConfig",
           "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
-          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
+          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
         ]
         Resource = [local.arns.function, "${local.arns.function}:*"]
       },
@@ -195,8 +214,8 @@ locals {
         Sid    = "Logs"
         Effect = "Allow"
         Action = [
-          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy",
-          "logs:TagResource", "logs:UntagResource",
+          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource",
+          "logs:UntagResource",
         ]
         Resource = local.log_groups
       },

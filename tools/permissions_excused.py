@@ -33,9 +33,10 @@ _COGNITO = f"{_AWS}/service-authorization/latest/reference/list_amazoncognitouse
 _LAMBDA = f"{_AWS}/service-authorization/latest/reference/list_awslambda.html"
 
 EXCUSED = (
-    Excuse("cognito-idp:DescribeUserPool", "doctor: the pool exists", _COGNITO),
-    Excuse("cognito-idp:DescribeUserPoolClient", "doctor: the app clients of `COGNITO_AUD` exist", _COGNITO),
-    Excuse("cognito-idp:ListResourceServers", "doctor: the scope exists", _COGNITO),
+    Excuse("cognito-idp:DescribeResourceServer", "`make doctor`: the scope exists", _COGNITO),
+    Excuse("cognito-idp:DescribeUserPool", "`make doctor`: the pool exists", _COGNITO),
+    Excuse("cognito-idp:DescribeUserPoolClient", "`make doctor`: the app clients of `COGNITO_AUD` exist", _COGNITO),
+    Excuse("cognito-idp:ListUserPoolClients", "`make doctor`: the clients that there are", _COGNITO),
     Excuse("ec2:DescribeSecurityGroups", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
     Excuse("ec2:DescribeSubnets", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
     Excuse("ec2:DescribeVpcs", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
@@ -50,7 +51,8 @@ EXCUSED = (
     Excuse("kms:DescribeKey", "variables of the function under a key of your own", _KMS, roles=("deploy",)),
     Excuse("kms:Encrypt", "variables of the function under a key of your own", _KMS, roles=("deploy",)),
     Excuse("kms:GenerateDataKey", "variables of the function under a key of your own", _KMS, roles=("deploy",)),
-    Excuse("lambda:GetAccountSettings", "doctor: the quota lets the reserved concurrency be", _LAMBDA),
+    Excuse("lambda:GetAccountSettings", "`make doctor`: the quota lets the reserved concurrency be", _LAMBDA),
+    Excuse("lambda:GetFunctionConcurrency", "`make doctor`: what the function has reserved already", _LAMBDA),
     Excuse(
         "lambda:GetFunctionConfiguration",
         "drift: the function's variables, by the role that only reads",
@@ -65,6 +67,11 @@ EXCUSED = (
     ),
     Excuse("logs:AssociateKmsKey", "log groups under a key of your own", _KMS_LOGS, roles=("deploy",)),
     Excuse("logs:DisassociateKmsKey", "log groups no longer under a key of your own", _KMS_LOGS, roles=("deploy",)),
+    Excuse(
+        "s3:GetBucketVersioning",
+        "`make doctor`: an overwritten state can be had back",
+        f"{_AWS}/AmazonS3/latest/API/API_GetBucketVersioning.html",
+    ),
     Excuse(
         "ssm:GetParameters",
         "verify: all outputs in one call",

@@ -270,7 +270,7 @@ run "github_by_names_with_the_accounts_own_provider" {
     condition = { for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Sid => statement }["Pool"] == {
       Sid      = "Pool"
       Effect   = "Allow"
-      Action   = ["cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient", "cognito-idp:ListResourceServers"]
+      Action   = ["cognito-idp:DescribeResourceServer", "cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient", "cognito-idp:ListUserPoolClients"]
       Resource = ["arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"]
     }
     error_message = "That one pool may be looked at."

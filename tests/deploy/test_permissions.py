@@ -13,6 +13,7 @@ from tests.deploy.aws_calls import call
 from tests.deploy.iam_requests import iam_requests
 from tests.deploy.inventory import client
 from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY, Life
+from tools.doctor import ONLINE
 from tools.findings import Status, status_of
 from tools.iam_identity import Deployer, deployer
 from tools.iam_policy import Request, Statement, decide
@@ -129,6 +130,18 @@ def test_every_excuse_is_of_an_action_that_is_allowed_and_that_no_run_used(
 
     assert EXCUSES[role] - allowed == set()
     assert EXCUSES[role] & used == set()
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_both_roles_may_look_at_what_make_doctor_looks_at(role: str, roles: dict[str, Deployer]) -> None:
+    looked = {action for check in ONLINE for action in check.permissions}
+    elsewhere = {
+        "cognito-idp:ListUserPools",  # only to tell what else there is, when the pool is not there
+        "kms:DescribeKey",  # of the key of the Redis URL, which may be anybody's
+        "sts:GetCallerIdentity",  # which nobody needs a permission for
+    }
+
+    assert looked - elsewhere <= {action for _, action in _allowed(roles[role].policy)}
 
 
 def test_every_excuse_has_a_reason_and_says_where_it_stands() -> None:

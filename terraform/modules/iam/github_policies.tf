@@ -18,10 +18,11 @@ locals {
     outputs            = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.outputs_prefix}/*"
     own_parameters     = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${dirname(var.github.outputs_prefix)}/*"
     # API Gateway's ARNs have ids in them, which do not exist before the API does.
-    apis     = "arn:${local.partition}:apigateway:${local.region}::/restapis"
-    api_tags = "arn:${local.partition}:apigateway:${local.region}::/tags/*"
-    bucket   = "arn:${local.partition}:s3:::${var.github.state_bucket}"
-    state    = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
+    apis        = "arn:${local.partition}:apigateway:${local.region}::/restapis"
+    api_account = "arn:${local.partition}:apigateway:${local.region}::/account"
+    api_tags    = "arn:${local.partition}:apigateway:${local.region}::/tags/*"
+    bucket      = "arn:${local.partition}:s3:::${var.github.state_bucket}"
+    state       = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
   }
 
   log_groups = var.github == null ? [] : flatten([
@@ -60,7 +61,7 @@ locals {
     {
       Sid      = "ListState"
       Effect   = "Allow"
-      Action   = ["s3:ListBucket"]
+      Action   = ["s3:GetBucketVersioning", "s3:ListBucket"]
       Resource = [local.arns.bucket]
     },
     {
@@ -82,7 +83,7 @@ locals {
       Sid    = "Function"
       Effect = "Allow"
       Action = [
-        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig",
+        "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
         "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
         "lambda:ListAliases", "lambda:ListTags", "lambda:ListVersionsByFunction",
       ]
@@ -107,7 +108,7 @@ locals {
       Sid      = "Api"
       Effect   = "Allow"
       Action   = ["apigateway:GET"]
-      Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_tags]
+      Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_account, local.arns.api_tags]
     },
     {
       Sid      = "Logs"
@@ -148,9 +149,12 @@ locals {
     },
     ],
     [for arn in github.user_pool_arn[*] : {
-      Sid      = "Pool"
-      Effect   = "Allow"
-      Action   = ["cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient", "cognito-idp:ListResourceServers"]
+      Sid    = "Pool"
+      Effect = "Allow"
+      Action = [
+        "cognito-idp:DescribeResourceServer", "cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient",
+        "cognito-idp:ListUserPoolClients",
+      ]
       Resource = [arn]
     }],
   )])

@@ -43,9 +43,11 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
 .PHONY: plan
-plan: ## what Terraform would change, kept in terraform/it.tfplan (CANARY=1: callers stay where they are; docs/deploy.md)
+plan: install ## what Terraform would change, and whether ROLE=… or you may (CANARY=1: callers stay where they are; docs/deploy.md)
 	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
 	@terraform -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
+	@# Status 1: the deployer's rights could not be looked at, and the plan stands all the same.
+	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
 
 .PHONY: apply
 apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=…)

@@ -34,6 +34,8 @@ ONE_PROCESS = ("conformance", "e2e", "protocol")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """When tests run in several processes (``make test``), a file, or a folder of ONE_PROCESS, stays in one."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is not None:  # its file says which others it shares a fixture with
+            continue
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_PROCESS else f"{folder}/{item.path.name}"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from tools import (
+    docs_permissions,
     docs_queue,
     docs_settings,
     docs_tables,
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 FILES: Mapping[str, Callable[[], str]] = {
     ".env.example": docs_settings.env_example,
     "docs/errors.md": docs_tables.errors_page,
+    "docs/permissions.md": docs_permissions.page,
     "docs/settings.md": docs_settings.page,
     "terraform/settings.tf": settings_terraform.settings_tf,
 }

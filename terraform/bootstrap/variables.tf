@@ -16,7 +16,7 @@ variable "aws_region" {
 }
 
 variable "github" {
-  description = "The repository, the branch that plans and the environment that deploys; the ids come from `gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id'`."
+  description = "The repository, the branch that plans, the environment that deploys and the user pool that is looked at before a deploy; the ids come from `gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id'`."
   type = object({
     owner             = string
     repository        = string
@@ -28,6 +28,7 @@ variable "github" {
     kms_key_arns      = optional(list(string), [])
     vpc               = optional(bool, false)
     oidc_provider_arn = optional(string)
+    user_pool_arn     = optional(string)
   })
 }
 

@@ -147,7 +147,7 @@ run "github" {
         for statement in jsondecode(policy.policy).Statement : statement.Action
         if statement.Effect == "Allow" && contains(statement.Resource, "*")
       ]
-    ])) == toset(["cloudwatch:DescribeAlarms", "logs:DescribeLogGroups", "ssm:DescribeParameters"])
+    ])) == toset(["cloudwatch:DescribeAlarms", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "ssm:DescribeParameters"])
     error_message = "Only lists, which AWS does not narrow, are for every resource."
   }
   assert {
@@ -209,6 +209,37 @@ run "github" {
     error_message = "The boundary is no wider than the function needs."
   }
   assert {
+    condition = alltrue([
+      for role in aws_iam_role.github : jsondecode(role.assume_role_policy).Statement[0].Action == "sts:AssumeRoleWithWebIdentity" &&
+      keys(jsondecode(role.assume_role_policy).Statement[0].Principal) == ["Federated"] &&
+      length(jsondecode(role.assume_role_policy).Statement) == 1
+    ])
+    error_message = "Nobody but GitHub takes these roles on."
+  }
+  assert {
+    condition = !anytrue([
+      for subject in jsondecode(aws_iam_role.github["deploy"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] :
+      !endswith(subject, ":environment:prod")
+    ])
+    error_message = "No branch and no pull request deploys."
+  }
+  assert {
+    condition = !contains(flatten([
+      for policy in values(aws_iam_policy.github) : [for statement in jsondecode(policy.policy).Statement : statement.Action]
+    ]), "lambda:InvokeFunction")
+    error_message = "Neither role calls the function: the API is called with a token."
+  }
+  assert {
+    condition = toset(flatten([
+      for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Resource if statement.Sid == "OwnPolicies"
+    ])) == toset(["arn:aws:iam::123456789012:policy/lambda-router-prod-*"])
+    error_message = "The roles read the policies of this stack's roles, and no others."
+  }
+  assert {
+    condition     = !contains([for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Sid], "Pool")
+    error_message = "Without its ARN, no pool may be looked at."
+  }
+  assert {
     condition     = aws_iam_openid_connect_provider.github[0].client_id_list == toset(["sts.amazonaws.com"])
     error_message = "GitHub's tokens are for AWS."
   }
@@ -231,9 +262,19 @@ run "github_by_names_with_the_accounts_own_provider" {
       state_key         = "lambda-router/prod.tfstate"
       outputs_prefix    = "/lambda-router/prod/outputs"
       oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+      user_pool_arn     = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
     }
   }
 
+  assert {
+    condition = { for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Sid => statement }["Pool"] == {
+      Sid      = "Pool"
+      Effect   = "Allow"
+      Action   = ["cognito-idp:DescribeResourceServer", "cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient", "cognito-idp:ListUserPoolClients"]
+      Resource = ["arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"]
+    }
+    error_message = "That one pool may be looked at."
+  }
   assert {
     condition     = length(aws_iam_openid_connect_provider.github) == 0 && output.oidc_provider_arn == var.github.oidc_provider_arn
     error_message = "An account has one provider for GitHub; the one there is is taken."
@@ -277,6 +318,25 @@ run "refuses_half_the_ids" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+    }
+  }
+  expect_failures = [var.github]
+}
+
+run "refuses_a_pool_that_is_not_one" {
+  command = plan
+  module {
+    source = "./modules/iam"
+  }
+  variables {
+    github = {
+      owner          = "octo"
+      repository     = "router"
+      environment    = "prod"
+      state_bucket   = "octo-state"
+      state_key      = "lambda-router/prod.tfstate"
+      outputs_prefix = "/lambda-router/prod/outputs"
+      user_pool_arn  = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/*"
     }
   }
   expect_failures = [var.github]

@@ -16,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
 from tests.deploy.aws_apis import ApiGateway, replace_body
+from tests.deploy.recorder import Recorder
 
 Json = dict[str, Any]
 _FUNCTIONS = re.compile(r"^/2015-03-31/functions(?:/(?P<name>[^/:]+)[^/]*(?P<rest>/.*)?)?$")
@@ -111,7 +112,7 @@ if __name__ == "__main__":
     run_simple(
         "127.0.0.1",
         int(sys.argv[1]),
-        MotoAsAws(DomainDispatcherApplication(create_backend_app)),
+        Recorder(MotoAsAws(DomainDispatcherApplication(create_backend_app))),
         threaded=True,
         request_handler=_Silent,
     )

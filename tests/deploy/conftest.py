@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.contract.repository import ROOT
 from tests.deploy.stand_in import chalice_json
 from tests.deploy.terraform_cli import NoTerraform, Terraform, copy_of_terraform, terraform_path
+
+if TYPE_CHECKING:
+    from tests.deploy.life import Life
 
 #: The smallest set of variables: those without a default.
 VARIABLES: dict[str, Any] = {
@@ -87,3 +90,11 @@ def _wait_for(server: "subprocess.Popen[bytes]", port: int) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError(f"moto did not start; its status is {server.poll()}")
+
+
+@pytest.fixture(scope="session")
+def life(terraform: None, aws_url: str, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> "Life":
+    """The stack's whole life, of which several tests look at something."""
+    from tests.deploy.life import live
+
+    return live(tmp_path_factory.mktemp("life"), aws_url, chalice)

@@ -137,11 +137,21 @@ class Terraform:
         """What it did."""
         return self._changes("apply", variables, "-auto-approve")
 
-    def destroy(self, **variables: Any) -> "Changes":
-        return self._changes("destroy", variables, "-auto-approve")
+    def save(self, plan: str, *options: str, **variables: Any) -> "Changes":
+        """Plan into a file, as ``make plan`` does."""
+        return self._changes("plan", variables, f"-out={plan}", *options)
 
-    def _changes(self, command: str, variables: Mapping[str, Any], *options: str) -> "Changes":
-        (self.folder / "test.auto.tfvars.json").write_text(json.dumps(variables))
+    def apply_saved(self, plan: str) -> "Changes":
+        """What that very plan did."""
+        return self._changes("apply", None, plan)
+
+    def shown(self, plan: str) -> dict[str, Any]:
+        """A saved plan as JSON."""
+        return dict(json.loads(self.run("show", "-json", plan).out))
+
+    def _changes(self, command: str, variables: Mapping[str, Any] | None, *options: str) -> "Changes":
+        if variables is not None:
+            (self.folder / "test.auto.tfvars.json").write_text(json.dumps(variables))
         ran = self.run(command, "-input=false", "-json", "-parallelism=20", *options, fails=True)
         lines = [json.loads(line) for line in ran.out.splitlines() if line.startswith("{")]
         faults = [line["diagnostic"] for line in lines if line["type"] == "diagnostic" and line["@level"] == "error"]

@@ -1,9 +1,12 @@
-# What the two roles may do, from the calls that Terraform's AWS provider makes: docs/deploy.md.
+# What the two roles may do. Each action is one that the AWS provider is seen to use, or has its reason:
+# docs/permissions.md.
 
 locals {
   # Names here follow the resources of the root module.
   arns = var.github == null ? {} : {
     function           = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
+    github_roles       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-"
+    github_policies    = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-*"
     runtime_role       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
     boundary           = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-boundary"
     function_log_group = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
@@ -15,10 +18,11 @@ locals {
     outputs            = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.outputs_prefix}/*"
     own_parameters     = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${dirname(var.github.outputs_prefix)}/*"
     # API Gateway's ARNs have ids in them, which do not exist before the API does.
-    apis     = "arn:${local.partition}:apigateway:${local.region}::/restapis"
-    api_tags = "arn:${local.partition}:apigateway:${local.region}::/tags/*"
-    bucket   = "arn:${local.partition}:s3:::${var.github.state_bucket}"
-    state    = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
+    apis        = "arn:${local.partition}:apigateway:${local.region}::/restapis"
+    api_account = "arn:${local.partition}:apigateway:${local.region}::/account"
+    api_tags    = "arn:${local.partition}:apigateway:${local.region}::/tags/*"
+    bucket      = "arn:${local.partition}:s3:::${var.github.state_bucket}"
+    state       = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
   }
 
   log_groups = var.github == null ? [] : flatten([
@@ -57,7 +61,7 @@ locals {
     {
       Sid      = "ListState"
       Effect   = "Allow"
-      Action   = ["s3:ListBucket"]
+      Action   = ["s3:GetBucketVersioning", "s3:ListBucket"]
       Resource = [local.arns.bucket]
     },
     {
@@ -74,14 +78,14 @@ locals {
     },
   ]])
 
-  read_statements = flatten([for github in var.github[*] : [
+  read_statements = flatten([for github in var.github[*] : concat([
     {
       Sid    = "Function"
       Effect = "Allow"
       Action = [
         "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
-        "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListTags",
-        "lambda:ListVersionsByFunction",
+        "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
+        "lambda:ListAliases", "lambda:ListTags", "lambda:ListVersionsByFunction",
       ]
       Resource = [local.arns.function, "${local.arns.function}:*"]
     },
@@ -89,15 +93,22 @@ locals {
       Sid    = "Role"
       Effect = "Allow"
       Action = [
-        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoleTags",
+        "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
       ]
-      Resource = [local.arns.runtime_role]
+      Resource = [local.arns.runtime_role, "${local.arns.github_roles}plan", "${local.arns.github_roles}deploy"]
+    },
+    {
+      # `make plan` compares what a plan needs with what these roles have.
+      Sid      = "OwnPolicies"
+      Effect   = "Allow"
+      Action   = ["iam:GetPolicy", "iam:GetPolicyVersion"]
+      Resource = [local.arns.github_policies]
     },
     {
       Sid      = "Api"
       Effect   = "Allow"
       Action   = ["apigateway:GET"]
-      Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_tags]
+      Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_account, local.arns.api_tags]
     },
     {
       Sid      = "Logs"
@@ -129,12 +140,24 @@ locals {
       Sid    = "Lists"
       Effect = "Allow"
       Action = concat(
-        ["cloudwatch:DescribeAlarms", "logs:DescribeLogGroups", "ssm:DescribeParameters"],
+        [
+          "cloudwatch:DescribeAlarms", "lambda:GetAccountSettings", "logs:DescribeLogGroups", "ssm:DescribeParameters",
+        ],
         github.vpc ? ["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"] : [],
       )
       Resource = ["*"]
     },
-  ]])
+    ],
+    [for arn in github.user_pool_arn[*] : {
+      Sid    = "Pool"
+      Effect = "Allow"
+      Action = [
+        "cognito-idp:DescribeResourceServer", "cognito-idp:DescribeUserPool", "cognito-idp:DescribeUserPoolClient",
+        "cognito-idp:ListUserPoolClients",
+      ]
+      Resource = [arn]
+    }],
+  )])
 
   deploy_statements = flatten([for github in var.github[*] : concat(
     [
@@ -146,7 +169,7 @@ locals {
           "lambda:DeleteFunction", "lambda:DeleteFunctionConcurrency", "lambda:DeleteFunctionEventInvokeConfig",
           "lambda:PublishVersion", "lambda:PutFunctionConcurrency", "lambda:PutFunctionEventInvokeConfig",
           "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
-          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
+          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
         ]
         Resource = [local.arns.function, "${local.arns.function}:*"]
       },
@@ -195,8 +218,8 @@ locals {
         Sid    = "Logs"
         Effect = "Allow"
         Action = [
-          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy",
-          "logs:TagResource", "logs:UntagResource",
+          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource",
+          "logs:UntagResource",
         ]
         Resource = local.log_groups
       },

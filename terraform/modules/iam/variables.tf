@@ -5,7 +5,7 @@ variable "gateway_logs" {
 }
 
 variable "github" {
-  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, and where the state lies. Null: no such roles."
+  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, and the user pool that is looked at before a deploy. Null: no such roles."
   type = object({
     owner             = string
     repository        = string
@@ -20,6 +20,7 @@ variable "github" {
     kms_key_arns      = optional(list(string), [])
     vpc               = optional(bool, false)
     oidc_provider_arn = optional(string)
+    user_pool_arn     = optional(string)
   })
   default = null
 
@@ -36,6 +37,11 @@ variable "github" {
   validation {
     condition     = var.github == null ? true : (var.github.owner_id == null) == (var.github.repository_id == null)
     error_message = "Set both of github.owner_id and github.repository_id, or neither."
+  }
+
+  validation {
+    condition     = try(var.github.user_pool_arn, null) == null ? true : can(regex("^arn:[a-z-]+:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$", var.github.user_pool_arn))
+    error_message = "github.user_pool_arn must be the exact ARN of a user pool, such as arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123."
   }
 
   validation {

@@ -1,0 +1,295 @@
+"""What the roles may do: enough for everything that Terraform was recorded to ask for, and nothing without a reason."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import pytest
+
+from tests.contract.repository import ROOT
+from tests.deploy.aws_calls import call
+from tests.deploy.iam_requests import iam_requests
+from tests.deploy.inventory import client
+from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY, Life
+from tools.doctor import ONLINE
+from tools.findings import Status, status_of
+from tools.iam_identity import Deployer, deployer
+from tools.iam_policy import Request, Statement, decide
+from tools.permissions import compared, statement
+from tools.permissions_excused import EXCUSED
+from tools.permissions_plan import Asking, requests
+from tools.permissions_table import KINDS, STATE, Kind, Need
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("life")]
+
+BACKEND = {"bucket": STATE_BUCKET, "key": STATE_KEY}
+#: Actions by role that no run used, and that have their reason.
+EXCUSES = {role: {each.action for each in EXCUSED if role in each.roles} for role in ("plan", "deploy")}
+
+
+@pytest.fixture(scope="module")
+def asked(life: Life) -> dict[str, list[Request]]:
+    """What each phase asked of IAM. What a role's boundary is, is known from earlier phases."""
+    counted = {name: [call(each) for each in phase] for name, phase in life.recording.phases.items()}
+    found = iter(iam_requests(chain.from_iterable(counted.values())))
+    return {name: [*_take(found, len(iam_requests(calls)))] for name, calls in counted.items()}
+
+
+def _take(found: Iterator[Request], count: int) -> Iterator[Request]:
+    return (next(found) for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def by_role(asked: dict[str, list[Request]]) -> dict[str, list[Request]]:
+    """The deploy role lives the whole life; the plan role plans what there is, changed or not."""
+    plans = [phase for name, phase in asked.items() if name.startswith(("init", "plan"))]
+    return {"deploy": list(chain.from_iterable(asked.values())), "plan": list(chain.from_iterable(plans))}
+
+
+@pytest.fixture(scope="module")
+def roles(life: Life) -> dict[str, Deployer]:
+    """Both roles, as the product reads them."""
+    sts, iam = client("sts", life.url), client("iam", life.url)
+    return {role: deployer(sts, iam, f"{NAME}-{role}") for role in ("plan", "deploy")}
+
+
+@pytest.fixture(scope="module")
+def compared_by_command(life: Life) -> dict[str, "subprocess.CompletedProcess[str]"]:
+    """``python -m tools.permissions`` on the plan of the first apply, by each role; it is recorded too."""
+    with life.recording.phase("tools.permissions"):
+        return {role: _compare(life, credentials) for role, credentials in life.credentials.items()}
+
+
+def _compare(life: Life, credentials: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    environ = {"AWS_ENDPOINT_URL": life.url, "TF_CLI_CONFIG_FILE": str(life.folder.parent / "terraform.rc")}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tools.permissions", str(life.folder / "create.tfplan")],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | environ | credentials,  # noqa: TID251
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def own_reads(life: Life, compared_by_command: object) -> list[Request]:
+    """What that command asked."""
+    return iam_requests(call(each) for each in life.recording.phases["tools.permissions"])
+
+
+def _denied(policy: Iterable[Statement], wanted: Iterable[Request]) -> list[tuple[Request, str]]:
+    policy = list(policy)
+    decided = [(request, decide(policy, request)) for request in dict.fromkeys(wanted)]
+    return [(request, decision.why) for request, decision in decided if not decision.allowed]
+
+
+def _without(policy: Iterable[Statement], taken: tuple[str, str]) -> list[Statement]:
+    """Less one action of one statement."""
+    left = []
+    for each in policy:
+        names = [name for name in each["Action"] if (each["Sid"], name) != taken or each["Effect"] == "Deny"]
+        left.append({**each, "Action": names})
+    return left
+
+
+def _allowed(policy: Iterable[Statement]) -> set[tuple[str, str]]:
+    return {(each["Sid"], action) for each in policy if each["Effect"] == "Allow" for action in each["Action"]}
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_every_recorded_call_is_allowed(
+    role: str, by_role: dict[str, list[Request]], own_reads: list[Request], roles: dict[str, Deployer]
+) -> None:
+    assert _denied(roles[role].policy, by_role[role] + own_reads) == []
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_every_allowed_action_is_used_or_excused_and_missed_when_it_is_taken_away(
+    role: str, by_role: dict[str, list[Request]], own_reads: list[Request], roles: dict[str, Deployer]
+) -> None:
+    wanted = list(dict.fromkeys(by_role[role] + own_reads))
+    policy = roles[role].policy
+    useless = [
+        (sid, action)
+        for sid, action in sorted(_allowed(policy))
+        if action not in EXCUSES[role] and not _denied(_without(policy, (sid, action)), wanted)
+    ]
+
+    assert useless == []
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_every_excuse_is_of_an_action_that_is_allowed_and_that_no_run_used(
+    role: str, by_role: dict[str, list[Request]], own_reads: list[Request], roles: dict[str, Deployer]
+) -> None:
+    allowed = {action for _, action in _allowed(roles[role].policy)}
+    used = {request.action for request in by_role[role] + own_reads}
+
+    assert EXCUSES[role] - allowed == set()
+    assert EXCUSES[role] & used == set()
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_both_roles_may_look_at_what_make_doctor_looks_at(role: str, roles: dict[str, Deployer]) -> None:
+    looked = {action for check in ONLINE for action in check.permissions}
+    elsewhere = {
+        "cognito-idp:ListUserPools",  # only to tell what else there is, when the pool is not there
+        "kms:DescribeKey",  # of the key of the Redis URL, which may be anybody's
+        "sts:GetCallerIdentity",  # which nobody needs a permission for
+    }
+
+    assert looked - elsewhere <= {action for _, action in _allowed(roles[role].policy)}
+
+
+def test_every_excuse_has_a_reason_and_says_where_it_stands() -> None:
+    assert len({each.action for each in EXCUSED}) == len(EXCUSED)
+    assert all(each.reason and each.source.startswith("https://") and each.roles for each in EXCUSED)
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_taking_an_excused_action_away_leaves_its_excuse_without_one(role: str, roles: dict[str, Deployer]) -> None:
+    policy = roles[role].policy
+    excused = [each for each in _allowed(policy) if each[1] in EXCUSES[role]]
+
+    assert excused
+    for sid, action in excused:
+        assert action not in {name for _, name in _allowed(_without(policy, (sid, action)))}
+
+
+def test_the_roles_may_not_loosen_what_binds_them(roles: dict[str, Deployer]) -> None:
+    boundary = f"arn:aws:iam::123456789012:policy/{NAME}-boundary"
+    runtime = f"arn:aws:iam::123456789012:role/{NAME}-runtime"
+    function = f"arn:aws:lambda:eu-central-1:123456789012:function:{NAME}"
+    bounded, elsewhere = {"iam:PermissionsBoundary": boundary}, {"iam:PermissionsBoundary": f"{boundary}-wider"}
+    refused = [
+        Request("iam:CreateRole", runtime),
+        Request("iam:CreateRole", runtime, elsewhere),
+        Request("iam:CreateRole", f"{runtime}-2", bounded),
+        Request("iam:PutRolePolicy", runtime),
+        Request("iam:PutRolePolicy", f"arn:aws:iam::123456789012:role/{NAME}-deploy", bounded),
+        Request("iam:DeleteRolePermissionsBoundary", runtime, bounded),
+        Request("iam:CreatePolicyVersion", boundary),
+        Request("iam:PassRole", runtime, {"iam:PassedToService": "ec2.amazonaws.com"}),
+        Request("lambda:InvokeFunction", function),
+        Request("lambda:DeleteFunction", f"{function}-other"),
+        Request("ssm:GetParameter", "arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"),
+    ]
+
+    for role in roles.values():
+        assert [request for request in refused if decide(role.policy, request).allowed] == []
+
+
+def _needs(life: Life, step: str) -> Asking:
+    return requests(life.plans[step], BACKEND)
+
+
+def _covers(needed: Iterable[Request], asked: Request) -> bool:
+    """Whether a need names this call, or would if it knew the ids that AWS gave."""
+    return decide([statement(Request(each.action, each.resource)) for each in needed], asked).allowed
+
+
+STEPS = ["create", "everything", "back", "destroy"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_plans_needs_name_every_call_of_its_apply(step: str, life: Life, asked: dict[str, list[Request]]) -> None:
+    needed = _needs(life, step)
+
+    assert [request for request in dict.fromkeys(asked[step]) if not _covers(needed, request)] == []
+
+
+def test_no_plan_needs_what_no_run_used_nor_an_excuse_names(life: Life, asked: dict[str, list[Request]]) -> None:
+    used = list(dict.fromkeys(chain.from_iterable(asked[step] for step in STEPS)))
+    needed = list(dict.fromkeys(chain.from_iterable(_needs(life, step) for step in STEPS)))
+    unused = [need for need in needed if not any(_covers([need], each) for each in used)]
+
+    assert {need.action for need in unused} - EXCUSES["deploy"] == set()
+
+
+def test_the_table_holds_nothing_that_no_plan_needs(life: Life) -> None:
+    planned = {
+        each["type"] for step in STEPS for each in life.plans[step]["resource_changes"] if each["mode"] == "managed"
+    }
+    needed = {request.action for step in STEPS for request in _needs(life, step)}
+    told = {need.action for name in planned for need in _of(KINDS[name])} | {need.action for need in STATE}
+
+    assert told - needed - EXCUSES["deploy"] == {"iam:DeleteRolePermissionsBoundary"}  # the deploy role is denied it
+
+
+def _of(kind: Kind) -> Iterator[Need]:
+    maps = (kind.given, kind.changed, kind.dropped)
+    yield from chain(
+        kind.read, kind.create, kind.update, kind.delete, *(needs for each in maps for needs in each.values())
+    )
+
+
+def test_no_plan_lacks_anything_with_the_deploy_role(life: Life, roles: dict[str, Deployer]) -> None:
+    for step in STEPS:
+        assert [each for each in compared(_needs(life, step), roles["deploy"]) if not each.ok] == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_any_action_taken_from_the_deploy_role_is_reported_by_name_before_apply(
+    step: str, life: Life, roles: dict[str, Deployer]
+) -> None:
+    needed = _needs(life, step)
+    for action in sorted({request.action for request in needed}):
+        policy = [
+            {**each, "Action": [name for name in each["Action"] if name != action]} for each in roles["deploy"].policy
+        ]
+        found = list(compared(needed, Deployer("deployer", tuple(policy))))
+        lacking = [each for each in found if not each.ok]
+
+        assert {each.thing for each in lacking} == {action}
+        assert status_of(found) == Status.DIFFERS
+        assert all(action in each.fix and "AccessDenied" in each.why for each in lacking)
+
+
+def test_the_statement_that_is_proposed_mends_it(life: Life, roles: dict[str, Deployer]) -> None:
+    needed = _needs(life, "create")
+    proposed = [statement(request) for request in needed]
+
+    assert _denied(proposed, needed) == []
+    assert [each for each in compared(needed, Deployer("new", tuple(proposed))) if not each.ok] == []
+
+
+def test_an_apply_by_the_plan_role_is_reported_and_not_blamed_on_reading(
+    life: Life, roles: dict[str, Deployer]
+) -> None:
+    lacking = {each.thing for each in compared(_needs(life, "create"), roles["plan"]) if not each.ok}
+
+    assert {"lambda:CreateFunction", "iam:PassRole", "apigateway:POST", "s3:PutObject"} <= lacking
+    assert not {action for action in lacking if ":Get" in action or ":List" in action or ":Describe" in action}
+
+
+def test_the_command_finds_nothing_lacking_for_the_deploy_role(
+    compared_by_command: dict[str, "subprocess.CompletedProcess[str]"],
+) -> None:
+    ran = compared_by_command["deploy"]
+
+    assert (ran.returncode, ran.stderr) == (Status.OK, "")
+    assert "ok    lambda:CreateFunction: needed by aws_lambda_function.api_handler\n" in ran.stdout
+    assert "ok    s3:PutObject: needed by the state\n" in ran.stdout
+
+
+def test_the_command_names_what_the_plan_role_lacks_with_the_fix(
+    compared_by_command: dict[str, "subprocess.CompletedProcess[str]"],
+) -> None:
+    ran = compared_by_command["plan"]
+
+    assert ran.returncode == Status.DIFFERS
+    assert f"WRONG lambda:CreateFunction: role {NAME}-plan may not, on arn:aws:lambda:" in ran.stdout
+    assert "why: aws_lambda_function.api_handler needs it; apply would stop there" in ran.stdout
+    assert "aws iam put-role-policy --role-name lambda-router-prod-plan" in ran.stdout
+
+
+def test_who_is_no_role_is_told_so_and_sees_the_needs_all_the_same(life: Life) -> None:
+    ran = _compare(life, {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"})
+
+    assert ran.returncode == Status.FAILED
+    assert "UNSEEN permissions of the deployer: these credentials are of arn:aws:sts::" in ran.stdout
+    assert "fix: log in as the role that deploys, or name it: make plan ROLE=" in ran.stdout
+    assert "lambda:CreateFunction: needed by aws_lambda_function.api_handler" in ran.stdout

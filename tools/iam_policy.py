@@ -1,0 +1,136 @@
+"""Whether IAM's policies allow a request: what matters of AWS's own rules, for the policies of a stack like ours.
+
+Rules: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. moto has an evaluator
+too, but it takes a condition that is not met for a denial, and a dot in an ARN for any character.
+"""
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+Statement = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One action on one resource.
+
+    Attributes:
+        action: such as ``lambda:GetAlias``.
+        resource: its ARN; what is not known before it exists is ``{name}`` there.
+        context: condition keys and their values, such as ``iam:PassedToService``.
+    """
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Decision:
+    allowed: bool
+    why: str
+
+
+def statements(document: Mapping[str, Any]) -> list[Statement]:
+    """Those of a policy, of which one may stand without brackets."""
+    return _list(document["Statement"])
+
+
+def decide(policy: Iterable[Statement], request: Request) -> Decision:
+    """Deny beats Allow, and what nothing allows is denied."""
+    of_it = [each for each in policy if _covers(each, request)]
+    for each in of_it:
+        if each["Effect"] == "Deny" and _met(each, request, unknown=True):
+            return Decision(False, f"denied by statement {each.get('Sid', 'without a Sid')}")
+    if any(each["Effect"] == "Allow" and _met(each, request, unknown=False) for each in of_it):
+        return Decision(True, "allowed")
+    conditions = [json.dumps(each["Condition"], sort_keys=True) for each in of_it if each["Effect"] == "Allow"]
+    return Decision(False, f"allowed only if {' or '.join(conditions)}" if conditions else "allowed by no statement")
+
+
+def _covers(statement: Statement, request: Request) -> bool:
+    """An Allow has to leave room for what is not known yet; a Deny has to be about all that it may turn out to be."""
+    matches = _may_match if statement["Effect"] == "Allow" else _matches
+    return _element(statement, "Action", request.action, _matches_in_any_case) and _element(
+        statement, "Resource", request.resource, matches
+    )
+
+
+def _element(statement: Statement, name: str, value: str, matches: Callable[[str, str], bool]) -> bool:
+    """An element that may be turned round: ``NotAction`` covers what it does not name."""
+    if name in statement:
+        return any(matches(pattern, value) for pattern in _list(statement[name]))
+    return not any(matches(pattern, value) for pattern in _list(statement[f"Not{name}"]))
+
+
+def _met(statement: Statement, request: Request, *, unknown: bool) -> bool:
+    """Whether all conditions are met; ``unknown`` where an operator is not understood."""
+    return all(
+        _holds(name, _list(wanted), request.context.get(key), unknown)
+        for name, keys in statement.get("Condition", {}).items()
+        for key, wanted in keys.items()
+    )
+
+
+def _holds(name: str, wanted: list[str], found: str | None, unknown: bool) -> bool:
+    """A key that the request lacks satisfies the operators that negate, and those that end with ``IfExists``."""
+    plain = name.removesuffix("IfExists")
+    if plain not in _OPERATORS:
+        return unknown
+    if found is None:
+        return plain != name or plain == "StringNotEquals"
+    combine = all if plain == "StringNotEquals" else any
+    return combine(_OPERATORS[plain](each, found) for each in wanted)
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """``*`` is any text, ``?`` one character, all else itself."""
+    return _regex(pattern).fullmatch(value) is not None
+
+
+def _matches_in_any_case(pattern: str, value: str) -> bool:
+    return _matches(pattern.lower(), value.lower())
+
+
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def _may_match(pattern: str, value: str) -> bool:
+    """Whether the unknown parts of a value can turn out so that it matches."""
+    return _meet(pattern, re.sub(r"\{\w+\}", _HOLE, value))
+
+
+@cache
+def _meet(pattern: str, value: str) -> bool:
+    """Whether two texts with wildcards have one in common, looking at what each begins with."""
+    if pattern.startswith("*"):
+        return _meet(pattern[1:], value) or bool(value and _meet(pattern, value[1:]))
+    if value.startswith(_HOLE):
+        return _meet(pattern, value[1:]) or bool(pattern and _meet(pattern[1:], value))
+    if not pattern or not value:
+        return pattern == value
+    return pattern[0] in {"?", value[0]} and _meet(pattern[1:], value[1:])
+
+
+_HOLE = "\0"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+#: Condition operators that are understood. Others never let an Allow through, and always let a Deny.
+_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "StringEquals": operator.eq,
+    "StringNotEquals": operator.ne,
+    "StringLike": _matches,
+    "ArnEquals": _matches,
+    "ArnLike": _matches,
+}

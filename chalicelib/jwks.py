@@ -180,12 +180,21 @@ def _check_members(member: Any) -> None:
     """Raises BadKeySet unless these are the members of a public RSA key for signatures."""
     if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
         raise BadKeySet("a key has no 'kid'")
-    wanted = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None), "key_ops": (["verify"], None)}
+    _check_values(member, {"kty": ("RSA",), "alg": ("RS256", None)})
+    check_purpose(member)
+    if not _PRIVATE.isdisjoint(member):
+        raise BadKeySet("a key is private: take it out and replace it at once")
+
+
+def check_purpose(member: Mapping[str, Any]) -> None:
+    """Raises BadKeySet unless the key may check signatures, and nothing else (RFC 7517 sections 4.2 and 4.3)."""
+    _check_values(member, {"use": ("sig", None), "key_ops": (["verify"], None)})
+
+
+def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...]]) -> None:
     for name, values in wanted.items():
         if member.get(name) not in values:
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
-    if not _PRIVATE.isdisjoint(member):
-        raise BadKeySet("a key is private: take it out and replace it at once")
 
 
 def fetch_jwks(url: str) -> bytes:

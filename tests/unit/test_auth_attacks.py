@@ -144,7 +144,7 @@ ATTACKS: list[Any] = [
         },
     ),
     *attack_table(
-        "a segment is not base64url JSON",
+        "a segment is not a strict JSON object",
         {
             "alg twice, none first": lambda forge: forge.token(
                 b'{"alg":"none","alg":"RS256","kid":"%s"}' % KID.encode()
@@ -156,27 +156,22 @@ ATTACKS: list[Any] = [
             "exp 1e400": with_raw(claims='"x": 1e400'),
             "a header that is not JSON": lambda forge: forge.token(b"alg=RS256"),
             "a header in UTF-16": lambda forge: forge.token(json.dumps(HEADER).encode("utf-16")),
-            "a header of an impossible length": lambda forge: forge.sign(f"A.{segment(CLAIMS)}"),
             "claims with a lone surrogate": with_raw(claims='"x": "\\ud800"'),
             "claims nested 1,000 deep": with_raw(claims=f'"x": {"[" * 1_000}{"]" * 1_000}'),
-        },
-    ),
-    *attack_table(
-        "a segment is not a canonical JSON object",
-        {
             "a header that is a list": lambda forge: forge.token(b'["RS256"]'),
             "a header that is null": lambda forge: forge.token(b"null"),
-            "stray bits in the header": stray_bits(0),
+            **{f"claims that are {text}": with_claims_text(text) for text in ("[]", "1", "null", '"x"', "{")},
         },
     ),
     *attack_table(
-        "DecodeError",
+        "a segment is not base64url",
         {
-            **{f"claims that are {text}": with_claims_text(text) for text in ("[]", "1", "null", '"x"', "{")},
+            "a header of an impossible length": lambda forge: forge.sign(f"A.{segment(CLAIMS)}"),
+            "stray bits in the header": stray_bits(0),
             "stray bits in the claims": stray_bits(1),
-            "stray bits in the signature": stray_signature_bits,
         },
     ),
+    *attack_table("DecodeError", {"stray bits in the signature": stray_signature_bits}),
     *attack_table(
         "token is too long",
         {

@@ -208,37 +208,3 @@ def test_static_keys_know_only_their_own(jwks: dict[str, Any]):
     keys = StaticKeys(json.dumps(jwks).encode())
     assert keys.key("other") is None
     assert keys.key("") is None
-
-
-WYCHEPROOF = "wycheproof/json_web_key_test.json"
-#: Valid, and refused by policy all the same: their keys are shared secrets, and ours are for RS256 only.
-HMAC_CASES = {2, 13, 14, 15}
-
-
-def wycheproof(corpora: Path) -> list[tuple[int, str, bytes]]:
-    """Case number, verdict and published key set of each case."""
-    groups = json.loads((corpora / WYCHEPROOF).read_text())["testGroups"]
-    return [
-        (case["tcId"], case["result"], json.dumps(group.get("public", group["private"])).encode())
-        for group in groups
-        for case in group["tests"]
-    ]
-
-
-def accepted(raw: bytes) -> bool:
-    try:
-        return bool(parse_jwks(raw))
-    except BadKeySet:
-        return False
-
-
-def test_wycheproof_key_sets_are_all_there(corpora: Path):
-    cases = wycheproof(corpora)
-    assert len(cases) == 26
-    assert {number for number, verdict, _ in cases if verdict == "valid"} == HMAC_CASES | {5}
-
-
-@pytest.mark.parametrize("number", range(1, 27))
-def test_of_wycheproofs_key_sets_only_the_valid_rs256_one_is_taken(number: int, corpora: Path):
-    raw = next(raw for tc_id, _, raw in wycheproof(corpora) if tc_id == number)
-    assert accepted(raw) == (number == 5)

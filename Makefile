@@ -111,7 +111,7 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev requirements-audit; do \
+	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-mutants; do \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
 	done

@@ -197,6 +197,9 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
 
 
+_CONNECTIONS = {"https": HTTPSConnection, "http": HTTPConnection}
+
+
 def fetch_jwks(url: str) -> bytes:
     """GET within FETCH_TIMEOUT_SECONDS in all, without redirects, at most MAX_JWKS_BYTES.
 
@@ -207,8 +210,9 @@ def fetch_jwks(url: str) -> bytes:
         OSError: no usable answer.
     """
     parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
+    if parts.scheme not in _CONNECTIONS:
+        raise OSError(f"keys are fetched by {' or '.join(_CONNECTIONS)}, not by {parts.scheme!r}")
+    connection = _CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
     late = threading.Event()
     hang_up = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, [connection, late])
     hang_up.start()

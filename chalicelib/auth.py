@@ -84,7 +84,7 @@ class TokenVerifier:
         subject = claims.get("sub", claims["client_id"])
         if not isinstance(subject, str) or not subject:
             raise Unauthenticated("sub is not a name")
-        scope = claims.get("scope", "")
+        scope = claims.get("scope")
         return Principal(
             owner=hashlib.sha256(subject.encode()).hexdigest()[:32],
             scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
@@ -153,11 +153,11 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
 def _decoded(segment: str) -> bytes:
     """The bytes of a base64url segment; padding and stray bits are refused (RFC 7515 section 2)."""
     try:
-        raw = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except binascii.Error:
-        raw = b""  # which only an empty segment says
+        raise Unauthenticated("a segment is not base64url") from None
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise Unauthenticated("a segment is not base64url")
+        raise Unauthenticated("a segment has stray bits")
     return raw
 
 
@@ -166,9 +166,9 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         document = strict_json(raw)
     except NotStrictJSON:
-        document = None
+        raise Unauthenticated("a segment is not strict JSON") from None
     if not isinstance(document, dict):
-        raise Unauthenticated("a segment is not a strict JSON object")
+        raise Unauthenticated("a segment is not an object")
     return document
 
 

@@ -197,7 +197,7 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
 
 
-_CONNECTIONS = {"https": HTTPSConnection, "http": HTTPConnection}
+_CONNECTIONS: dict[str, type[HTTPConnection]] = {"https": HTTPSConnection, "http": HTTPConnection}
 
 
 def fetch_jwks(url: str) -> bytes:

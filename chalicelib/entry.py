@@ -9,7 +9,7 @@ import re
 from typing import Annotated, Any
 
 from chalice.app import Chalice
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, InternalError, MalformedRequest, Problem
@@ -23,6 +23,8 @@ def _encodable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
+#: What comes back in a header of the answer: no control characters, so that it cannot end there and begin another.
+HeaderText = Annotated[str, AfterValidator(_encodable), StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class _Event(BaseModel):
@@ -32,8 +34,8 @@ class _Event(BaseModel):
 class _RequestContext(_Event):
     resource_path: Text
     http_method: Text
-    path: Text
-    request_id: Text | None = None
+    path: HeaderText
+    request_id: HeaderText | None = None
 
 
 class _ProxyEvent(_Event):

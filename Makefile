@@ -72,6 +72,14 @@ conformance: install ## judge a worker by the whole protocol (WORKER="command li
 faults: install ## kills, restarts, lost replies and growth at full size; under 10 minutes
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 -s tests/faults
 
+.PHONY: fuzz
+fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 2,000 examples an operation
+	@$(PYTHON) -m tests.security.fuzz
+
+.PHONY: mutants
+mutants: install ## break the checks of tokens and keys one by one, and see that a test notices
+	@$(PYTHON) -m tools.mutants
+
 .PHONY: bench-queue
 bench-queue: install ## fairness, starvation and memory figures of the queue
 	@$(PYTHON) -m benchmarks.bench_queue

@@ -121,11 +121,11 @@ def bearer_token(authorization: list[str]) -> str:
     """
     if len(authorization) != 1:
         raise Unauthenticated(f"{len(authorization)} Authorization headers")
+    if len(authorization[0]) > len("Bearer ") + MAX_TOKEN_CHARACTERS:
+        raise Unauthenticated("token is too long")
     scheme, _, token = authorization[0].partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("scheme is not Bearer")
-    if len(token) > MAX_TOKEN_CHARACTERS:
-        raise Unauthenticated("token is too long")
     return token
 
 

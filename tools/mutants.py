@@ -1,4 +1,4 @@
-"""``python -m tools.mutants``: mutation testing of the checks of tokens and signing keys, by mutmut, for ``make mutants``.
+"""``python -m tools.mutants``: mutation testing of the checks of tokens and keys, by mutmut, for ``make mutants``.
 
 Ends with status 1 when a mutant survives that ``docs/security.md`` does not list as equivalent with its reason.
 """

@@ -29,6 +29,8 @@ from tools.local_server import LocalServer
 
 #: Where a check takes for a fault what the contract promises, each with its reason.
 EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")
+#: DELETE cancels a job; it is there to be read afterwards, as cancelled (docs/contract.md).
+NOT_PROMISED = "use_after_free"
 #: ``Prefer: wait`` is cut to what is left of the function's time, less two seconds; so no answer takes long.
 TIMEOUT_SECONDS = 3
 MAX_RESPONSE_SECONDS = 5
@@ -74,8 +76,9 @@ def finds_nothing(url: str, token: str, seed: int, examples: int) -> bool:
     """Let schemathesis try, and say in one line how it went."""
     started = time.monotonic()
     command = [
-        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(EXCEPTIONS), "run", f"{url}/openapi.json",
-        "--checks", "all", "--max-response-time", str(MAX_RESPONSE_SECONDS),
+        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(EXCEPTIONS),
+        "run", f"{url}/openapi.json",
+        "--checks", "all", "--exclude-checks", NOT_PROMISED, "--max-response-time", str(MAX_RESPONSE_SECONDS),
         "--seed", str(seed), "--max-examples", str(examples), "--generation-database", "none",
         "--header", f"Authorization: Bearer {token}", "--no-color",
     ]  # fmt: skip

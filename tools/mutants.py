@@ -20,17 +20,18 @@ def main() -> int:
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # verdicts of other code would be taken over
     _mutmut("run", "--max-children", "2")
     verdicts = dict(re.findall(r"(chalicelib\S+): (.+)", _mutmut("results", "--all", "true")))
-    return judge(verdicts, {_shown(name): name for name, verdict in verdicts.items() if verdict != "killed"})
+    survivors = {_shown(name): name for name, verdict in verdicts.items() if verdict != "killed"}
+    return judge(verdicts, survivors, listed(PAGE.read_text(encoding="utf-8")))
 
 
-def judge(verdicts: dict[str, str], survivors: dict[str, str]) -> int:
+def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) -> int:
     """Print the figures and what is not listed; 1 if there is such a mutant.
 
     Args:
         verdicts: mutant → what became of it.
-        survivors: change of the code, as ``- old`` and ``+ new`` joined → mutant.
+        survivors: change of the code, ``old → new``, of each that was not killed → mutant.
+        known: the changes that are no faults.
     """
-    known = listed(PAGE.read_text(encoding="utf-8"))
     unknown = {name: change for change, name in survivors.items() if change not in known}
     print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} left, ", end="")
     print(f"{len(survivors) - len(unknown)} of them listed as equivalent in docs/security.md")
@@ -43,7 +44,8 @@ def judge(verdicts: dict[str, str], survivors: dict[str, str]) -> int:
 
 def listed(page: str) -> set[str]:
     """The changes that the page's table of equivalent mutants has, as ``old → new``."""
-    return {f"{old} → {new}" for old, new in re.findall(r"^\| `` (.+?) `` \| `` (.+?) `` \|", page, re.MULTILINE)}
+    rows = re.findall(r"^\| `` (.+?) `` \| `` (.+?) `` \|", page, re.MULTILINE)
+    return {f"{old} → {new}".replace("\\|", "|") for old, new in rows}
 
 
 def _shown(name: str) -> str:

@@ -80,6 +80,10 @@ fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 
 mutants: install ## break the checks of tokens and keys one by one, and see that a test notices
 	@$(PYTHON) -m tools.mutants
 
+.PHONY: bench-refusals
+bench-refusals: install ## CPU time that a refused token costs, by kind
+	@$(PYTHON) -m benchmarks.bench_refusals
+
 .PHONY: bench-queue
 bench-queue: install ## fairness, starvation and memory figures of the queue
 	@$(PYTHON) -m benchmarks.bench_queue

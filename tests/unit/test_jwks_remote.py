@@ -104,14 +104,14 @@ def test_a_slow_issuer_is_given_up_on_in_time(mode: Mode, issuer: Issuer):
 
 def test_no_more_is_read_than_could_be_a_key_set(issuer: Issuer):
     issuer.mode = flood
-    with pytest.raises(OSError, match="^the answer is not a whole JWKS of a fitting size, in time$"):
+    with pytest.raises(OSError, match=r"^the answer is not a whole JWKS of a fitting size, in time$"):
         fetch_jwks(f"{issuer.url}/jwks.json")
     assert issuer.sent_bytes < 20_000_000  # the rest of it is in the buffers of two sockets
 
 
 def test_an_answer_that_is_not_whole_is_said_to_be_so(issuer: Issuer):
     issuer.mode = BROKEN["a hung up line"]
-    with pytest.raises(OSError, match="^the answer is not whole$"):
+    with pytest.raises(OSError, match=r"^the answer is not whole$"):
         fetch_jwks(f"{issuer.url}/jwks.json")
 
 

@@ -115,6 +115,18 @@ conformance: install ## judge a worker by the whole protocol (WORKER="command li
 faults: install ## kills, restarts, lost replies and growth at full size; under 10 minutes
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 -s tests/faults
 
+.PHONY: fuzz
+fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 2,000 examples an operation
+	@$(PYTHON) -m tests.security.fuzz
+
+.PHONY: mutants
+mutants: install ## break the checks of tokens and keys one by one, and see that a test notices
+	@$(PYTHON) -m tools.mutants
+
+.PHONY: bench-refusals
+bench-refusals: install ## CPU time that a refused token costs, by kind
+	@$(PYTHON) -m benchmarks.bench_refusals
+
 .PHONY: bench-queue
 bench-queue: install ## fairness, starvation and memory figures of the queue
 	@$(PYTHON) -m benchmarks.bench_queue
@@ -148,7 +160,7 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev requirements-audit; do \
+	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-mutants; do \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
 	done

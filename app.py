@@ -1,12 +1,11 @@
 """Composition root of the Lambda function: the Chalice app, the order of its middleware, its routes."""
 
-from chalice.app import Chalice
-
+from chalicelib.entry import Router
 from chalicelib.middleware import known_routes, problem_details, request_log
 from chalicelib.observability import log
 from chalicelib.routes import routes
 
-app = Chalice(app_name="lambda-router", configure_logs=False)
+app = Router(app_name="lambda-router", configure_logs=False)
 app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
 
 # The first registered is the outermost: it sees what all the others have made of the answer.

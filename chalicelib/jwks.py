@@ -180,12 +180,24 @@ def _check_members(member: Any) -> None:
     """Raises BadKeySet unless these are the members of a public RSA key for signatures."""
     if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
         raise BadKeySet("a key has no 'kid'")
-    wanted = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None), "key_ops": (["verify"], None)}
+    _check_values(member, {"kty": ("RSA",), "alg": ("RS256", None)})
+    check_purpose(member)
+    if not _PRIVATE.isdisjoint(member):
+        raise BadKeySet("a key is private: take it out and replace it at once")
+
+
+def check_purpose(member: Mapping[str, Any]) -> None:
+    """Raises BadKeySet unless the key may check signatures, and nothing else (RFC 7517 sections 4.2 and 4.3)."""
+    _check_values(member, {"use": ("sig", None), "key_ops": (["verify"], None)})
+
+
+def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...]]) -> None:
     for name, values in wanted.items():
         if member.get(name) not in values:
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
-    if not _PRIVATE.isdisjoint(member):
-        raise BadKeySet("a key is private: take it out and replace it at once")
+
+
+_CONNECTIONS: dict[str, type[HTTPConnection]] = {"https": HTTPSConnection, "http": HTTPConnection}
 
 
 def fetch_jwks(url: str) -> bytes:
@@ -198,8 +210,9 @@ def fetch_jwks(url: str) -> bytes:
         OSError: no usable answer.
     """
     parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
+    if parts.scheme not in _CONNECTIONS:
+        raise OSError(f"keys are fetched by {' or '.join(_CONNECTIONS)}, not by {parts.scheme!r}")
+    connection = _CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
     late = threading.Event()
     hang_up = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, [connection, late])
     hang_up.start()

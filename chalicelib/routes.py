@@ -11,7 +11,7 @@ from chalicelib import batches, gateway, openapi, openapi_parts, request_headers
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
-from chalicelib.errors import NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
+from chalicelib.errors import MalformedRequest, NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.job_pages import Cursor
 from chalicelib.job_queue import new_job_id
 from chalicelib.middleware import request_id
@@ -163,8 +163,11 @@ def _affordable(request: Request, seconds: int) -> float:
 
 
 def _bytes(request: Request) -> bytes:
-    body = request.raw_body
-    return body.encode() if isinstance(body, str) else body
+    try:
+        body = request.raw_body
+        return body.encode() if isinstance(body, str) else body
+    except ValueError:
+        raise MalformedRequest("The event's body is not the base64 or the text that it says it is.") from None
 
 
 def _etag(job: Job) -> str:

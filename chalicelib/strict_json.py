@@ -9,7 +9,7 @@ from typing import Any, Never
 
 from pydantic_core import from_json
 
-MAX_NUMBER_CHARACTERS = 64
+MAX_NUMBER_CHARACTERS = 128
 #: A member's name is quoted in an error up to this length.
 MAX_NAME_CHARACTERS = 64
 

@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.gateway.answer(HttpRequest(self.command, self.path, list(self.headers.items()), body))
             )
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = respond  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = do_QUERY = respond  # noqa: N815
 
     def handle_expect_100(self) -> bool:
         """Look at what is announced before asking for it."""

@@ -1,11 +1,9 @@
-"""What several unit tests share: the log as JSON, the corpora, a forge of tokens and its verifier."""
+"""What several unit tests share: the log as JSON, a forge of tokens and its verifier."""
 
 import io
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,16 +20,6 @@ from tests.unit.forge import NOW, Forge
 # The same examples in every run: what is red once is red again.
 settings.register_profile("unit", deadline=None, derandomize=True)
 settings.load_profile("unit")
-
-CORPORA = Path(os.environ.get("ROUTER_CORPORA", Path(__file__).parents[3] / "shared" / "corpora"))  # noqa: TID251
-
-
-@pytest.fixture
-def corpora() -> Path:
-    """The folder of public test data."""
-    if not CORPORA.is_dir():
-        pytest.skip(f"no corpora in {CORPORA}; set ROUTER_CORPORA to the folder that holds them")
-    return CORPORA
 
 
 @pytest.fixture

@@ -61,9 +61,9 @@ class Forge:
         signature = (key or self.key).sign(signing_input.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signing_input}.{base64url(signature)}"
 
-    def hmac(self, alg: str, secret: bytes, header: dict[str, Any] = HEADER) -> str:
+    def hmac(self, alg: str, secret: bytes, claims: dict[str, Any] = CLAIMS) -> str:
         """A token "signed" with a shared secret."""
-        signing_input = f"{segment(header | {'alg': alg})}.{segment(CLAIMS)}"
+        signing_input = f"{segment(HEADER | {'alg': alg})}.{segment(claims)}"
         digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}.get(alg, hashlib.sha256)
         return f"{signing_input}.{base64url(hmac.digest(secret, signing_input.encode(), digest))}"
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Issuer:
     mode: Mode | None = None
     url: str = ""
     fetches: list[str] = field(default_factory=list)
+    sent_bytes: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
     def rotate(self, kid: str) -> None:
@@ -101,6 +103,13 @@ def drip(start: bytes, piece: bytes) -> Mode:
     return mode
 
 
+def flood(handler: Handler) -> None:
+    """A body without end, as fast as it is taken."""
+    handler.wfile.write(OK + b"\r\n")
+    while not handler.issuer.over.is_set():
+        handler.issuer.sent_bytes += handler.wfile.write(b" " * 65_536)
+
+
 def silence(handler: Handler) -> None:
     handler.issuer.over.wait()
 
@@ -134,6 +143,7 @@ BROKEN: dict[str, Mode] = {
     "a duplicate kid": publishing({}),
     "an oct key inside": publishing({"kty": "oct", "kid": "s", "k": "c2VjcmV0"}),
     "a key for encryption inside": publishing({"kid": "e", "use": "enc"}),
+    "a key that may not verify inside": publishing({"kid": "w", "key_ops": ["encrypt"]}),
     "a private key inside": publishing({"kid": "p", "d": "AQAB"}),
     "a short key inside": publishing(public_jwk(rsa.generate_private_key(65537, 1024), "short")),
     "half a body": lambda handler: handler.wfile.write(OK + b'Content-Length: 999\r\n\r\n{"keys": ['),
@@ -143,16 +153,18 @@ BROKEN: dict[str, Mode] = {
 
 
 @contextmanager
-def serving(issuer: Issuer) -> Iterator[str]:
+def serving(issuer: Issuer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The issuer's address while it is up."""
     handler = type("BoundHandler", (Handler,), {"issuer": issuer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         server.daemon_threads = True
         server.block_on_close = False
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         finally:
             issuer.over.set()
             server.shutdown()

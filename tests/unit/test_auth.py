@@ -74,7 +74,7 @@ def test_scopes_are_the_words_of_one_string(scope: Any, scopes: set[str], forge:
     caller = principal(verifier, forge.claims(scope=scope))
     assert caller.scopes == scopes
     if SCOPE not in scopes:
-        with pytest.raises(InsufficientScope):
+        with pytest.raises(InsufficientScope, match=SCOPE):
             caller.require(SCOPE)
 
 

@@ -1,17 +1,24 @@
 """chalicelib.jwks over HTTP: rotation, floods and outages, against a real server and a clock that we turn."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from chalicelib import jwks
 from chalicelib.errors import SigningKeysUnavailable
-from chalicelib.jwks import FETCH_TIMEOUT_SECONDS, RemoteKeys, fetch_jwks
+from chalicelib.jwks import FETCH_TIMEOUT_SECONDS, RemoteKeys, fetch_jwks, parse_jwks, signing_keys
+from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS
 from tests.conftest import KID, public_jwk
-from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, padded, serving
+from tests.tls import write_certificate
+from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, flood, padded, serving
 
 #: The whole fetch, with some room for a slow machine.
 IN_ALL = FETCH_TIMEOUT_SECONDS + 0.5
@@ -77,7 +84,8 @@ def test_a_broken_answer_at_the_start_is_unavailable_and_recovers_soon(
     with pytest.raises(SigningKeysUnavailable) as refused:
         keys.key(KID)
     wait = int(refused.value.headers["Retry-After"])
-    assert 1 <= wait <= 5
+    assert wait == UNAVAILABLE_RETRY_SECONDS
+    assert refused.value.detail == "The signing keys could not be fetched; try again."
     issuer.mode = None
     clock.now += wait
     assert keys.key(KID)
@@ -92,6 +100,58 @@ def test_a_slow_issuer_is_given_up_on_in_time(mode: Mode, issuer: Issuer):
             assert isinstance(fetch.exception(timeout=IN_ALL), OSError)
         finally:
             issuer.over.set()
+
+
+def test_no_more_is_read_than_could_be_a_key_set(issuer: Issuer):
+    issuer.mode = flood
+    with pytest.raises(OSError, match=r"^the answer is not a whole JWKS of a fitting size, in time$"):
+        fetch_jwks(f"{issuer.url}/jwks.json")
+    assert issuer.sent_bytes < 20_000_000  # the rest of it is in the buffers of two sockets
+
+
+def test_an_answer_that_is_not_whole_is_said_to_be_so(issuer: Issuer):
+    issuer.mode = BROKEN["a hung up line"]
+    with pytest.raises(OSError, match=r"^the answer is not whole$"):
+        fetch_jwks(f"{issuer.url}/jwks.json")
+
+
+def test_the_whole_url_is_asked_for(issuer: Issuer):
+    assert signing_keys(f"{issuer.url}/pool/jwks.json?edition=2").key(KID)
+    assert issuer.fetches == ["/pool/jwks.json?edition=2"]
+
+
+def test_an_https_url_is_fetched_over_tls_and_the_certificate_is_checked(
+    signing_key: rsa.RSAPrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    certificate, key = write_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with serving(state := Issuer([public_jwk(signing_key)]), tls) as url:
+        with pytest.raises(OSError, match="not whole") as refused:
+            fetch_jwks(f"{url}/jwks.json")
+        assert isinstance(refused.value.__cause__, ssl.SSLCertVerificationError)
+        assert state.fetches == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert parse_jwks(fetch_jwks(f"{url}/jwks.json")).keys() == {KID}
+
+
+def test_a_server_that_does_not_even_accept_is_given_up_on_in_time():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, ExitStack() as waiting:
+        for _ in range(4):  # more than its queue holds: what comes after gets no answer
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        with ThreadPoolExecutor(1) as pool:
+            fetch = pool.submit(fetch_jwks, f"http://127.0.0.1:{deaf.getsockname()[1]}/jwks.json")
+            assert isinstance(fetch.exception(timeout=IN_ALL), TimeoutError)
+
+
+def test_hanging_up_on_a_line_that_is_not_there_is_no_error():
+    connection, late = HTTPConnection("127.0.0.1"), [threading.Event(), threading.Event()]
+    jwks._hang_up(connection, late[0])  # it has no socket yet
+    with socket.socket() as connection.sock:  # it has one that is not connected, so that it cannot be shut down
+        jwks._hang_up(connection, late[1])
+    assert all(event.is_set() for event in late)
 
 
 def test_a_refused_connection_is_unavailable():

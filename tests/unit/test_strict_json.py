@@ -43,9 +43,9 @@ REFUSED = {
     "nesting 1,000 deep": b"[" * 1_000 + b"]" * 1_000,
     "nesting 100,000 deep, unfinished": b"[" * 100_000,
     "objects nested 100,000 deep": b'{"a":' * 100_000,
-    "an integer of 65 digits": b"1" * (MAX_NUMBER_CHARACTERS + 1),
+    "an integer of 129 digits": b"1" * (MAX_NUMBER_CHARACTERS + 1),
     "an integer of 10,000 digits": b"9" * 10_000,
-    "a fraction of 65 characters": b"0." + b"1" * (MAX_NUMBER_CHARACTERS - 1),
+    "a fraction of 129 characters": b"0." + b"1" * (MAX_NUMBER_CHARACTERS - 1),
 }
 
 
@@ -62,8 +62,8 @@ ACCEPTED = {
     "an escaped pair of surrogates": (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}"),
     "raw UTF-8": ('"ü€😀"'.encode(), "ü€😀"),
     "an escaped null character": (b'"\\u0000"', "\0"),
-    "an integer of 64 digits": (b"1" * MAX_NUMBER_CHARACTERS, int("1" * MAX_NUMBER_CHARACTERS)),
-    "a fraction of 64 characters": (b"0." + b"1" * (MAX_NUMBER_CHARACTERS - 2), 1 / 9),
+    "an integer of 128 digits": (b"1" * MAX_NUMBER_CHARACTERS, int("1" * MAX_NUMBER_CHARACTERS)),
+    "a fraction of 128 characters": (b"0." + b"1" * (MAX_NUMBER_CHARACTERS - 2), 1 / 9),
     "the largest double": (b"1.7976931348623157e308", 1.7976931348623157e308),
     "a number that underflows": (b"1e-999", 0.0),
     "nesting 100 deep": (b"[" * 100 + b"]" * 100, None),

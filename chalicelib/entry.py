@@ -1,0 +1,86 @@
+"""Lambda's entry point: whatever event it is called with, the answer is one that API Gateway can pass on.
+
+Chalice alone raises on events that are not those of a REST API, or answers 500 to them. Nothing but a REST API is wired
+to this function; a wrong trigger, a test event of the console or another gateway in front should be told so.
+"""
+
+import json
+import re
+from typing import Annotated, Any
+
+from chalice.app import Chalice
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from chalicelib.errors import PROBLEM_CONTENT_TYPE, InternalError, MalformedRequest, Problem
+from chalicelib.observability import log
+
+
+def _encodable(text: str) -> str:
+    """Raises UnicodeEncodeError, a ValueError, for half a surrogate pair: JSON can carry it, UTF-8 cannot."""
+    text.encode()
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+#: What comes back in a header of the answer: no control characters, so that it cannot end there and begin another.
+HeaderText = Annotated[str, AfterValidator(_encodable), StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+
+
+class _RequestContext(_Event):
+    resource_path: Text
+    http_method: Text
+    path: HeaderText
+    request_id: HeaderText | None = None
+
+
+class _ProxyEvent(_Event):
+    """What is read of the event of a Lambda proxy integration of a REST API, payload format 1.0 (API Gateway
+    Developer Guide, "Input format of a Lambda function for proxy integration")."""
+
+    request_context: _RequestContext
+    headers: dict[Text, Text] | None
+    multi_value_headers: dict[Text, list[Text]] | None = None
+    multi_value_query_string_parameters: dict[Text, list[Text]] | None
+    path_parameters: dict[Text, Text] | None
+    stage_variables: dict[Text, Text] | None
+    body: Text | None
+    is_base64_encoded: bool
+
+    @model_validator(mode="after")
+    def _path_is_whole(self) -> "_ProxyEvent":
+        wanted = set(re.findall(r"{(\w+)}", self.request_context.resource_path))
+        if not wanted <= (self.path_parameters or {}).keys():
+            raise ValueError("a parameter of the path is missing")
+        return self
+
+
+class Router(Chalice):
+    """The app; see the module."""
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        try:
+            _ProxyEvent.model_validate(event)
+            return super().__call__(event, context)
+        except ValidationError as error:
+            at = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
+            log.warning("refused_event", extra={"explanation": f"not an event of a REST API: see {at or 'the whole'}"})
+            return _answer(MalformedRequest("This is no request of an API Gateway REST API."), context)
+        except Exception:
+            log.exception("unforeseen")
+            return _answer(InternalError(), context)
+
+
+def _answer(problem: Problem, context: Any) -> dict[str, Any]:
+    request_id = str(getattr(context, "aws_request_id", ""))
+    return {
+        "statusCode": problem.status,
+        "headers": {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store", "X-Request-Id": request_id},
+        "multiValueHeaders": {},
+        "body": json.dumps(problem.to_dict(request_id)),
+        "isBase64Encoded": False,
+    }

@@ -46,11 +46,6 @@ class Surface:
     cors_origin: str
 
 
-def is_placeholder(value: str) -> bool:
-    """Whether ``.chalice/config.json`` says what belongs here instead of a value."""
-    return value.startswith("<") and value.endswith(">")
-
-
 def _split_commas(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -248,18 +243,10 @@ class Settings(BaseModel):
 
     @staticmethod
     def surface(environ: Mapping[str, str]) -> Surface:
-        """The three variables that shape the API at packaging time, unchecked but for a placeholder that is left.
-
-        Raises:
-            SettingsError: Chalice would put a placeholder of ``.chalice/config.json`` into the API.
-        """
-        arn = environ.get("COGNITO_USER_POOL_ARN", "")
-        if is_placeholder(arn):
-            fix = "make deploy-dev takes the values from your shell"
-            raise _refusal([f"  COGNITO_USER_POOL_ARN: found {arn!r}, a placeholder of .chalice/config.json; {fix}"])
+        """The three variables that shape the API at packaging time, unchecked."""
         default_scope: str = Settings.model_fields["router_scope"].default
         return Surface(
-            user_pool_arn=arn,
+            user_pool_arn=environ.get("COGNITO_USER_POOL_ARN", ""),
             scope=environ.get("ROUTER_SCOPE") or default_scope,
             cors_origin=environ.get("ROUTER_CORS_ORIGIN", ""),
         )

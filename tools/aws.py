@@ -14,7 +14,8 @@ _CONNECT_SECONDS, _READ_SECONDS = 5, 30
 def client(service: str, region: str) -> Any:
     """A client of that service; no request is made before its first call."""
     config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"mode": "standard"})
-    return boto3.client(service, region_name=region, config=config)
+    # A session of its own: boto3's default one keeps the credentials that it met first for the life of the process.
+    return boto3.Session().client(service, region_name=region, config=config)
 
 
 def command(action: str, region: str, **options: str | bool) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from chalicelib.settings import Settings, is_placeholder
+from chalicelib.settings import Settings
 from tools.package_refusal import Refusal
 from tools.package_source import CONFIG
 
@@ -26,7 +26,7 @@ def fill_in(source: Path, stage: str, shell: Mapping[str, str], *, checked: bool
     variables |= {name: shell[name] for name in variables if shell.get(name)}
     if checked:
         _refuse(variables, region_of(shell))
-    variables |= {name: "" for name, value in variables.items() if is_placeholder(value)}
+    variables |= {name: "" for name, value in variables.items() if _is_placeholder(value)}
     (source / CONFIG).write_text(json.dumps(config))
 
 
@@ -43,7 +43,7 @@ def region_of(shell: Mapping[str, str]) -> str:
 
 
 def _refuse(variables: dict[str, str], region: str) -> None:
-    left = [f"  {name} is still {value!r}" for name, value in variables.items() if is_placeholder(value)]
+    left = [f"  {name} is still {value!r}" for name, value in variables.items() if _is_placeholder(value)]
     if left:
         lines = "\n".join(left)
         raise Refusal(
@@ -57,3 +57,8 @@ def _refuse(variables: dict[str, str], region: str) -> None:
             f" {PARAMETERS}, or change .chalice/policy-dev.json with it"
         )
     Settings.from_environ(variables | {"AWS_REGION": region})
+
+
+def _is_placeholder(value: str) -> bool:
+    """Whether ``.chalice/config.json`` says what belongs here instead of a value."""
+    return value.startswith("<") and value.endswith(">")

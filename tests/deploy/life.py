@@ -167,7 +167,8 @@ class _Steps:
         self.shown[name] = self.aside.submit(self.stack.shown, plan)
         with self.life.recording.phase(name):
             applied = self.stack.apply_saved(plan)
-        self.life.changes[name] = Changes(planned.actions, applied.count, [*planned.warnings, *applied.warnings])
+        warnings = [*planned.warnings, *applied.warnings]
+        self.life.changes[name] = Changes(planned.actions, applied.count, warnings, planned.outputs)
 
     def _planned(self, name: str, **variables: Any) -> None:
         with self.life.recording.phase(f"plan {name}"):

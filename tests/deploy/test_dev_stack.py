@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.settings import Settings, SettingsError
+from chalicelib.settings import SettingsError
 from tests.contract.repository import ROOT, page
 from tools.dev_settings import PARAMETERS, fill_in
 from tools.dev_stack import run
@@ -79,11 +79,6 @@ def test_nothing_to_delete(tmp_path: Path) -> None:
         Refusal, match=r"^no \.chalice/deployed/dev\.json here: delete the stack from the checkout that"
     ):
         run(GOOD, root=tmp_path, delete=True)
-
-
-def test_a_bare_chalice_deploy_is_refused_by_the_app() -> None:
-    with pytest.raises(SettingsError, match=r"COGNITO_USER_POOL_ARN: found '<user pool ARN>', .*; make deploy-dev"):
-        Settings.surface({"COGNITO_USER_POOL_ARN": "<user pool ARN>"})
 
 
 def test_the_role_may_read_what_the_stage_names() -> None:

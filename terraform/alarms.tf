@@ -48,7 +48,7 @@ resource "aws_cloudwatch_metric_alarm" "each" {
   for_each = local.alarms
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value.description
+  alarm_description   = "${each.value.description} docs/runbook.md#${each.key}"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
@@ -65,7 +65,7 @@ resource "aws_cloudwatch_metric_alarm" "each" {
 
 resource "aws_cloudwatch_metric_alarm" "queue_refusals" {
   alarm_name          = "${local.name}-queue-refusals"
-  alarm_description   = "Jobs are refused because of the queue: workers do not keep up, none runs, or Redis is away."
+  alarm_description   = "Jobs are refused because of the queue: workers do not keep up, none runs, or Redis is away. docs/runbook.md#queue-refusals"
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = var.alarm_thresholds.queue_refusals
   evaluation_periods  = 1

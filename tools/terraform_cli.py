@@ -32,6 +32,14 @@ class Terraform:
         """
         return {name: output["value"] for name, output in json.loads(self._asked("output", "-json")).items()}
 
+    def read(self, plan: Path) -> str:
+        """A saved plan as people read it, without the values of what is sensitive.
+
+        Raises:
+            TerraformFailed: it is no plan of this folder.
+        """
+        return self._asked("show", "-no-color", str(plan))
+
     def shown(self, plan: Path) -> dict[str, Any]:
         """A saved plan as JSON (https://developer.hashicorp.com/terraform/internals/json-format).
 

@@ -3,6 +3,11 @@ output "boundary_policy_arn" {
   value       = module.iam.boundary_policy_arn
 }
 
+output "canary_role_arn" {
+  description = "For the job that goes back to the version before."
+  value       = module.iam.canary_role_arn
+}
+
 output "deploy_role_arn" {
   description = "For the job that deploys."
   value       = module.iam.deploy_role_arn

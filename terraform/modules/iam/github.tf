@@ -1,4 +1,4 @@
-# Roles that GitHub Actions takes on by OpenID Connect: one that plans, one that deploys.
+# Roles that GitHub Actions takes on by OpenID Connect: one that plans, one that deploys, one that goes back.
 
 locals {
   issuer       = "token.actions.githubusercontent.com"
@@ -17,10 +17,13 @@ locals {
   deploy_subjects = var.github == null ? [] : [
     for repository in local.repositories : "${repository}:environment:${var.github.environment}"
   ]
+  # Nobody is asked before a bad version is left, so this environment has no reviewers.
+  canary_subjects = [for subject in local.deploy_subjects : "${subject}-canary"]
 
   github_roles = var.github == null ? {} : {
     plan   = { subjects = local.plan_subjects, description = "Reads everything, changes nothing but the state's lock." }
     deploy = { subjects = local.deploy_subjects, description = "Creates, changes and destroys ${var.name}." }
+    canary = { subjects = local.canary_subjects, description = "Points the alias of ${var.name} at a version that is published." }
   }
 }
 

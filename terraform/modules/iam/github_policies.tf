@@ -55,6 +55,11 @@ locals {
       roles       = ["deploy"]
       statements  = local.deploy_statements
     }
+    canary = {
+      description = "Point the alias of ${var.name} at a version that is published."
+      roles       = ["canary"]
+      statements  = local.canary_statements
+    }
   }]...)
 
   state_statements = flatten([for github in var.github[*] : [

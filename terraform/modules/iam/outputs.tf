@@ -3,6 +3,11 @@ output "boundary_policy_arn" {
   value       = one(aws_iam_policy.boundary[*].arn)
 }
 
+output "canary_role_arn" {
+  description = "ARN of the role that goes back to an older version; null without github."
+  value       = try(aws_iam_role.github["canary"].arn, null)
+}
+
 output "deploy_role_arn" {
   description = "ARN of the role that deploys; null without github."
   value       = try(aws_iam_role.github["deploy"].arn, null)

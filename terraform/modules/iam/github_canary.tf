@@ -1,0 +1,21 @@
+# What `make canary` does in AWS, and no more: tests/unit/test_canary_role.py compares both.
+
+locals {
+  canary_statements = flatten([for github in var.github[*] : concat(
+    [for statement in local.state_statements : statement if statement.Sid != "LockState"],
+    [
+      {
+        Sid      = "MoveAlias"
+        Effect   = "Allow"
+        Action   = ["lambda:GetAlias", "lambda:ListVersionsByFunction", "lambda:UpdateAlias"]
+        Resource = [local.arns.function, "${local.arns.function}:*"]
+      },
+      {
+        Sid      = "TellVersion"
+        Effect   = "Allow"
+        Action   = ["ssm:PutParameter"]
+        Resource = ["${trimsuffix(local.arns.outputs, "*")}function_version"]
+      },
+    ],
+  )])
+}

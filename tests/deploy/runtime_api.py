@@ -67,7 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """The next invocation, as soon as there is one."""
+        """The next invocation, as soon as there is one; or, to a function with a snapshot, that it was restored."""
+        if self.path.endswith("/restore/next"):
+            self._send(200, b"", {})
+            return
         request_id, event = self.server.api.events.get()
         deadline = round(time.time() * 1000) + _TIMEOUT_MS
         headers = {

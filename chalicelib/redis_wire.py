@@ -57,23 +57,23 @@ def reply(stream: Stream) -> Any:
     line = stream.readline()
     if line[-2:] != b"\r\n":
         raise Broken("the reply is not whole")
-    kind, rest = line[:1], line[1:-2]
+    kind = line[:1]
     if kind == b"$":
-        return _string(stream, _number(rest))
-    if kind == b":":
-        return _number(rest)
+        return _string(stream, _number(line))
     if kind == b"*":
-        return _array(stream, _number(rest))
+        return _array(stream, _number(line))
+    if kind == b":":
+        return _number(line)
     if kind == b"+":
-        return rest.decode()
+        return line[1:-2].decode()
     if kind == b"-":
-        raise Refused(rest.decode(errors="replace"))
+        raise Refused(line[1:-2].decode(errors="replace"))
     raise Broken("the reply is not RESP2")
 
 
-def _number(digits: bytes) -> int:
+def _number(line: bytes) -> int:
     try:
-        return int(digits)
+        return int(line[1:-2])
     except ValueError:
         raise Broken("the reply is not RESP2") from None
 

@@ -21,7 +21,7 @@ from benchmarks import functions
 from benchmarks.figures import Row, at_most, in_turns, paired_ratio, show
 from benchmarks.functions import BARE, OURS, PLAIN
 
-TURNS = 5
+TURNS = 15
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +(\S+)")
 
 

@@ -1,7 +1,7 @@
 """``python -m benchmarks.bench_depth``: whether submission slows down as jobs and callers pile up.
 
-Jobs of many callers are sent, a hundred at a time, until that many wait; then single jobs are sent and looked at, in
-turns with the same on an empty queue of another name. ``--quick`` stops at few.
+Jobs of many callers are sent, up to a hundred at a time, until that many wait; then single jobs are sent, in turns with
+the same on an empty queue of another name. ``--quick`` stops at few.
 """
 
 import argparse
@@ -32,10 +32,9 @@ def main() -> None:
     quick = parser.parse_args().quick
     rows: list[Row] = []
     bars: dict[str, float] = {}
-    with ValkeyServer() as server:
-        url = f"redis://{server.host}:{server.port}/0"
-        for jobs, callers in QUICK_STEPS if quick else STEPS:
-            rows += _step(url, jobs, callers, bars)
+    for jobs, callers in QUICK_STEPS if quick else STEPS:
+        with ValkeyServer() as server:
+            rows += _step(f"redis://{server.host}:{server.port}/0", jobs, callers, bars)
     show("Depth", rows, bars, keep=not quick)
 
 
@@ -43,12 +42,12 @@ def _step(url: str, jobs: int, callers: int, bars: dict[str, float]) -> list[Row
     deep, empty = QueueKeys("deep"), QueueKeys("empty")
     side = JobQueue(RedisClient(partial(connect, url)), WIDE, ["deep", "empty"])
     db: Any = redis.Redis.from_url(url)
-    db.flushall()
     before = _bytes(db)
     halfway = 0.0
-    for number in range(jobs // AT_ONCE):
-        _send(side, deep, f"caller-{number % callers}", AT_ONCE)
-        if number == jobs // AT_ONCE // 2 - 1:
+    at_once = max(1, min(AT_ONCE, jobs // callers))
+    for number in range(jobs // at_once):
+        _send(side, deep, f"caller-{number % callers}", at_once)
+        if number == jobs // at_once // 2 - 1:
             halfway = (_bytes(db) - before) / (jobs // 2)
     each = (_bytes(db) - before) / jobs
     spent: dict[str, list[float]] = {"deep": [], "empty": []}

@@ -61,6 +61,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: RuntimeApi
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Silence: a function that is killed hangs up."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server

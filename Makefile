@@ -143,6 +143,21 @@ mutants: install ## break the checks of tokens and keys one by one, and see that
 bench-refusals: install ## CPU time that a refused token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
 
+.PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
+bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about half an hour alone on the machine
+	@$(PYTHON) -m benchmarks.bench_all
+
+bench-cold bench-warm bench-worker bench-memory: .venv-bench/.complete
+bench-depth bench-package: install
+bench-cold bench-warm bench-depth bench-worker bench-memory bench-package:
+	@$(PYTHON) -m benchmarks.$(subst -,_,$@)
+
+# what the benchmarks compare with
+.venv-bench/.complete: requirements-bench.txt | install
+	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-bench
+	@$(PYTHON) -m uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements-bench.txt
+	@touch $@
+
 .PHONY: bench-queue
 bench-queue: install ## fairness, starvation and memory figures of the queue
 	@$(PYTHON) -m benchmarks.bench_queue
@@ -177,13 +192,13 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-mutants; do \
+	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-mutants requirements-bench; do \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
 	done
 
 .PHONY: clean
 clean: ## remove everything that was made here: .venv, local data, caches, builds
-	@rm -rf .venv .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv .venv-bench .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache .schemathesis .chalice/deployments
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """Composition root of the Lambda function: the Chalice app, the order of its middleware, its routes."""
 
+from chalicelib import cold_start, wiring
 from chalicelib.entry import Router
 from chalicelib.middleware import known_routes, problem_details, request_log
 from chalicelib.observability import log
@@ -14,3 +15,6 @@ app.register_middleware(problem_details, "http")
 app.register_middleware(known_routes(app.routes), "http")
 
 app.register_blueprint(routes)
+
+cold_start.begun()
+wiring.prepare()

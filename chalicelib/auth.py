@@ -11,13 +11,14 @@ import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from jwt import PyJWS
+from jwt import PyJWK, PyJWS
 from jwt.exceptions import PyJWTError
 
 from chalicelib.errors import InsufficientScope, Unauthenticated
 from chalicelib.jwks import SigningKeys
+from chalicelib.proved_tokens import Proof, ProvedTokens
 from chalicelib.strict_json import NotStrictJSON, strict_json
 
 ALGORITHM = "RS256"
@@ -29,6 +30,14 @@ MAX_LIFE_SECONDS = 86_400
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
 _JWS = PyJWS()
 _TYPES = (None, "JWT", "at+jwt")
+
+
+class Signed(NamedTuple):
+    """What a token says, and the key that proved it."""
+
+    kid: str
+    key: PyJWK
+    payload: bytes
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class TokenVerifier:
         self._client_ids = frozenset(client_ids)
         self._leeway = leeway_seconds
         self._clock = clock
+        self._proved = ProvedTokens()
 
     def authenticate(self, authorization: list[str]) -> Principal:
         """The principal behind the request's ``Authorization`` headers.
@@ -79,7 +89,7 @@ class TokenVerifier:
             Unauthenticated: no bearer token, or one that fails any check.
             SigningKeysUnavailable: the keys to check with could not be had.
         """
-        claims = _json_object(signed_payload(bearer_token(authorization), self._keys))
+        claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
         subject = claims.get("sub", claims["client_id"])
         if not isinstance(subject, str) or not subject:
@@ -89,6 +99,14 @@ class TokenVerifier:
             owner=hashlib.sha256(subject.encode()).hexdigest()[:32],
             scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
         )
+
+    def _proved_claims(self, token: str) -> dict[str, Any]:
+        claims = self._proved.claims(token, self._keys)
+        if claims is None:
+            kid, key, payload = signed_payload(token, self._keys)
+            claims = _json_object(payload)
+            self._proved.remember(token, Proof(kid, key, claims))
+        return claims
 
     def _check_claims(self, claims: dict[str, Any]) -> None:
         if claims.get("iss") != self._issuer:
@@ -129,7 +147,7 @@ def bearer_token(authorization: list[str]) -> str:
     return token
 
 
-def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> bytes:
+def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> Signed:
     """What a compact JWS (RFC 7515 section 7.1) says, once its signature is proved; nothing is believed before.
 
     Raises:
@@ -140,14 +158,15 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
     if segments is None:
         raise Unauthenticated("not a compact JWS")
     header, payload = (_decoded(segments[place]) for place in (1, 2))
-    key = keys.key(_key_id(_json_object(header), algorithm))
+    kid = _key_id(_json_object(header), algorithm)
+    key = keys.key(kid)
     if key is None:
         raise Unauthenticated("unknown kid")
     try:
         _JWS.decode(token, key, algorithms=[algorithm])
     except (PyJWTError, ValueError, TypeError) as error:
         raise Unauthenticated(type(error).__name__) from None
-    return payload
+    return Signed(kid, key, payload)
 
 
 def _decoded(segment: str) -> bytes:

@@ -3,8 +3,7 @@
 import re
 import secrets
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from chalicelib.admission import Admission, QueuePolicy, Submission
 from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor, Place
@@ -86,6 +85,10 @@ class JobQueue:
         """Prove that Redis answers."""
         self._redis.ping()
 
+    def close(self) -> None:
+        """Hang up; the next request opens a connection anew."""
+        self._redis.close()
+
     def _settle(self, owner: str, job_id: str, action: Action) -> Job | None:
         if not JOB_ID.fullmatch(job_id):
             return None
@@ -120,7 +123,7 @@ class JobQueue:
         cursors: list[Cursor] = []
         offset = 0
         while len(cursors) < count:
-            rows = self._redis.ask(partial(self._rows, queue.owner(owner), start, offset, count))
+            rows = self._rows(queue.owner(owner), start, offset, count)
             cursors += [row for row in rows if after is None or row < after]
             offset += count
             if len(rows) < count:
@@ -128,7 +131,5 @@ class JobQueue:
         return [Place(cursor, queue) for cursor in cursors]
 
     def _rows(self, key: str, start: str, offset: int, count: int) -> list[Cursor]:
-        rows: Any = self._redis.connection.zrange(
-            key, start, "-inf", desc=True, byscore=True, withscores=True, offset=offset, num=count
-        )
-        return [Cursor(int(score), job_id) for job_id, score in rows]
+        rows = self._redis.execute("ZRANGE", key, start, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES")
+        return [Cursor(int(score), job_id) for job_id, score in zip(rows[::2], rows[1::2], strict=True)]

@@ -18,9 +18,9 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Closed(BaseModel):
-    """Frozen; refuses unknown members and NaN."""
+    """Frozen; refuses unknown members and NaN. What checks it is built at first use: few requests need all models."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class JobRequest(Closed):
@@ -61,7 +61,7 @@ class Envelope(BaseModel):
     A worker ignores members that it does not know, so that a newer router may add some.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     v: int
     id: str

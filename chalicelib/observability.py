@@ -3,9 +3,10 @@
 A line never holds a token, a prompt, a result or the Redis URL: only what ``RequestRecord`` and ``Notes`` list.
 """
 
+import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from aws_lambda_powertools import Logger
@@ -13,6 +14,10 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 SERVICE = "lambda-router"
 NAMESPACE = "LambdaRouter"
+
+#: Built once: it costs more to build than to write a line with. A flush empties it.
+_metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+_metrics_lock = threading.Lock()
 
 log = Logger(service=SERVICE, level="INFO", log_uncaught_exceptions=False, log_record_order=["level", "message"])
 
@@ -83,7 +88,7 @@ class RequestRecord:
 
 def log_request(record: RequestRecord, learnt: Notes) -> None:
     """Write the line and the metrics of one request."""
-    line = asdict(record) | asdict(learnt)
+    line = vars(record) | vars(learnt)
     log.info("request", extra={name: value for name, value in line.items() if value is not None})
     emit(Metric.LATENCY, record.latency_ms, MetricUnit.Milliseconds, route=f"{record.method} {record.route}")
     if learnt.problem is not None:
@@ -97,9 +102,9 @@ def emit(metric: Metric, value: float, unit: MetricUnit = MetricUnit.Count, **di
 
 def emit_together(values: Mapping[Metric, tuple[float, MetricUnit]], **dimensions: str) -> None:
     """Write metrics of the same dimensions as one EMF line."""
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-    for name, dimension in dimensions.items():
-        metrics.add_dimension(name=name, value=dimension)
-    for metric, (value, unit) in values.items():
-        metrics.add_metric(name=metric, unit=unit, value=value)
-    metrics.flush_metrics()
+    with _metrics_lock:
+        for name, dimension in dimensions.items():
+            _metrics.add_dimension(name=name, value=dimension)
+        for metric, (value, unit) in values.items():
+            _metrics.add_metric(name=metric, unit=unit, value=value)
+        _metrics.flush_metrics()

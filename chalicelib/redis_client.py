@@ -1,125 +1,119 @@
-"""One connection to Redis that fails fast, and the map from its errors to ours."""
+"""Asks Redis, twice at most, and answers in our own errors."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import redis
-from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.driver_info import DriverInfo
-from redis.retry import Retry
+from typing import Any, Protocol
 
 from chalicelib.errors import QueueUnavailable
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import LuaScript
-from chalicelib.redis_deadline import BoundedConnection, BoundedSSLConnection
-from chalicelib.redis_url import without_cluster
+from chalicelib.redis_connection import Connection
+from chalicelib.redis_url import RedisAddress, without_cluster
+from chalicelib.redis_wire import Argument, Broken, Refused
 
 #: Two attempts of this length fit into the 1.5 s after which a caller is told to come back.
-SOCKET_TIMEOUT_SECONDS = 0.7
+ATTEMPT_SECONDS = 0.7
 
-#: The connection or the server is in a state that a new connection may find mended.
-PASSING = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ReadOnlyError,
-    exceptions.ClusterDownError,
-    exceptions.TryAgainError,
-    exceptions.RedisClusterException,
-)
+#: The server is in a state that a new connection, perhaps to another server, may find mended.
+PASSING_WORDS = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "max number of clients reached")
 #: Asking again at once would change nothing, or hammer a server that said no.
-LASTING = (
-    exceptions.AuthenticationError,
-    exceptions.AuthorizationError,
-    exceptions.NoPermissionError,
-    exceptions.OutOfMemoryError,
-    exceptions.InvalidResponse,
+LASTING_WORDS = (
+    "ACL failure",
+    "BUSY",
+    "MISCONF",
+    "NOAUTH",
+    "NOPERM",
+    "NOREPLICAS",
+    "OOM",
+    "WRONGPASS",
+    "invalid password",
 )
-#: Servers say these with a plain ResponseError: only the first word tells.
-LASTING_WORDS = ("ACL failure", "BUSY", "NOREPLICAS", "MISCONF", "NOPERM", "OOM", "WRONGPASS", "NOAUTH")
-
-type Argument = str | int | float
-type Connection = redis.Redis | redis.RedisCluster
 
 
-def connect(url: str) -> Connection:
-    """A client that opens its connection at first use; of a cluster for ``redis+cluster://``, ``rediss+cluster://``.
+class Asked(Protocol):
+    """A connection to a server or to a cluster."""
 
-    It never retries on its own (``RedisClient.ask`` does, once): redis-py's ten retries take longer than API Gateway
-    waits. Nor does it introduce itself to the server, which would cost two round trips per connection.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
-        "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
-        "socket_keepalive": True,
-        "retry": Retry(NoBackoff(), 0),
-        "decode_responses": True,
-        "protocol": 2,
-        "driver_info": DriverInfo(name=None, lib_version=None),
-    }
+    def execute(self, *parts: Argument) -> Any:
+        """The answer. Raises Refused or Broken."""
+
+    def close(self) -> None:
+        """Hang up; the next question opens it anew."""
+
+
+def connect(url: str) -> Asked:
+    """A connection that opens itself at first use; to a cluster for ``redis+cluster://``, ``rediss+cluster://``."""
     plain, is_cluster = without_cluster(url)
-    if is_cluster:
-        return redis.RedisCluster.from_url(plain, **options)
-    kind = BoundedSSLConnection if plain.startswith("rediss:") else BoundedConnection
-    return redis.Redis.from_url(plain, connection_class=kind, **options)
+    if not is_cluster:
+        return Connection(RedisAddress.of(plain), ATTEMPT_SECONDS)
+    from chalicelib.redis_cluster import Cluster
+
+    return Cluster(plain, ATTEMPT_SECONDS)
 
 
 class RedisClient:
-    """Asks Redis, at most twice, and answers in our own errors."""
+    """As many connections as there are questions at a time: in Lambda one, in the local server a few."""
 
-    def __init__(self, connect_to: Callable[[], Connection]) -> None:
+    def __init__(self, connect_to: Callable[[], Asked]) -> None:
         self._connect_to = connect_to
-        self._connection: Connection | None = None
-
-    @property
-    def connection(self) -> Connection:
-        """The client in use. A cluster's asks the cluster for its nodes when it is built, so it is built late."""
-        if self._connection is None:
-            self._connection = self._connect_to()
-        return self._connection
+        self._idle: list[Asked] = []
 
     def run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script that is safe to send twice. Raises QueueUnavailable."""
-        return self.ask(lambda: self._evaluate(script, keys, args))
+        return self._ask(lambda connection: _evaluate(connection, script, keys, args))
+
+    def execute(self, *parts: Argument) -> Any:
+        """The answer to a command that is safe to send twice. Raises QueueUnavailable."""
+        return self._ask(lambda connection: connection.execute(*parts))
 
     def ping(self) -> None:
         """Prove that Redis answers. Raises QueueUnavailable."""
-        self.ask(lambda: bool(self.connection.ping()))
+        self.execute("PING")
 
-    def ask[Answer](self, question: Callable[[], Answer]) -> Answer:
+    def close(self) -> None:
+        """Hang up; the next question opens a connection anew."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _ask[Answer](self, question: Callable[[Asked], Answer]) -> Answer:
         """The answer; after a broken connection the question is asked once more on a new one.
 
         Raises:
             QueueUnavailable: Redis did not answer, or will not take the write. Errors that only a bug of ours can
                 cause (WRONGTYPE, CROSSSLOT, a script's own error) pass through.
         """
+        connection = self._idle.pop() if self._idle else self._connect_to()
         try:
             try:
-                return question()
-            except PASSING as error:
-                if isinstance(error, LASTING):
+                return question(connection)
+            except (Broken, Refused) as error:
+                if not _is_passing(error):
                     raise
-                self._start_anew()
-                return question()
-        except (*PASSING, *LASTING) as error:
-            raise _unavailable() from error
-        except exceptions.ResponseError as error:
-            if str(error).removeprefix("ERR ").startswith(LASTING_WORDS):
+                self.close()  # the others were opened to the same server
+                connection.close()
+                return question(connection)
+        except (Broken, Refused) as error:
+            if _is_passing(error) or _starts_with(error, LASTING_WORDS):
                 raise _unavailable() from error
             raise
+        finally:
+            self._idle.append(connection)
 
-    def _start_anew(self) -> None:
-        """Leave broken connections behind. A cluster's client is built anew: the cluster may have changed its shape."""
-        if isinstance(self._connection, redis.Redis):
-            self._connection.connection_pool.disconnect(inuse_connections=False)
-        else:
-            self._connection = None
 
-    def _evaluate(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            return self.connection.evalsha(script.sha, len(keys), *keys, *args)
-        except exceptions.NoScriptError:
-            return self.connection.eval(script.text, len(keys), *keys, *args)
+def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+    try:
+        return connection.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+    except Refused as error:
+        if error.word != "NOSCRIPT":
+            raise
+        return connection.execute("EVAL", script.text, len(keys), *keys, *args)
+
+
+def _is_passing(error: Broken | Refused) -> bool:
+    return isinstance(error, Broken) or _starts_with(error, PASSING_WORDS)
+
+
+def _starts_with(error: Broken | Refused, words: tuple[str, ...]) -> bool:
+    """Servers say some of these behind a plain ``ERR``."""
+    return str(error).removeprefix("ERR ").startswith(words)
 
 
 def _unavailable() -> QueueUnavailable:

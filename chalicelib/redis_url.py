@@ -1,7 +1,10 @@
 """What a Redis URL may look like; checked without ever being shown."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qs, unquote, urlsplit
 
 #: What a URL's scheme ends in when it names a node of a cluster.
 CLUSTER_SUFFIX = "+cluster"
@@ -9,6 +12,10 @@ SCHEMES = frozenset({"redis", "rediss", f"redis{CLUSTER_SUFFIX}", f"rediss{CLUST
 
 #: Options that a URL may carry; redis-py takes any of its arguments, and would quote a wrong one's value.
 OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"})
+
+#: What redis-py, which the worker speaks through, takes for no.
+_NO = frozenset({"0", "F", "FALSE", "N", "NO"})
+DEFAULT_PORT = 6379
 
 WANTED = (
     "wants redis://host:6379/0, or rediss://user:password@host:6379/0 with TLS; of a cluster, redis+cluster:// or"
@@ -40,3 +47,53 @@ def without_cluster(url: str) -> tuple[str, bool]:
     """The URL as redis-py knows it, and whether it names a cluster."""
     scheme, separator, rest = url.partition("://")
     return scheme.removesuffix(CLUSTER_SUFFIX) + separator + rest, scheme.endswith(CLUSTER_SUFFIX)
+
+
+@dataclass(frozen=True)
+class TLS:
+    """How a server's certificate is checked.
+
+    Attributes:
+        authority: a file with the certificates to trust besides those of the system; None for these alone.
+        verify: ``none``, ``optional`` or ``required``, as redis-py names them.
+    """
+
+    authority: str | None
+    verify: str
+    check_hostname: bool
+
+
+@dataclass(frozen=True, repr=False)
+class RedisAddress:
+    """Where a server is and who comes; never shown, since it holds a password."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    database: int
+    tls: TLS | None
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """From a URL that ``check_redis_url`` took, without ``+cluster``."""
+        parts = urlsplit(url)
+        options = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        verify = options.get("ssl_cert_reqs", "required")
+        checked = options.get("ssl_check_hostname", "yes").upper() not in _NO and verify != "none"
+        tls = TLS(options.get("ssl_ca_certs"), verify, checked) if parts.scheme == "rediss" else None
+        return cls(
+            host=unquote(parts.hostname or ""),
+            port=parts.port or DEFAULT_PORT,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            database=int(parts.path.removeprefix("/") or 0),
+            tls=tls,
+        )
+
+    def greetings(self) -> Iterator[tuple[str | int, ...]]:
+        """The commands that a new connection begins with; none where they would change nothing."""
+        if self.password is not None:
+            yield ("AUTH", self.username, self.password) if self.username else ("AUTH", self.password)
+        if self.database:
+            yield ("SELECT", self.database)

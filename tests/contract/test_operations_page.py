@@ -50,7 +50,7 @@ def engine_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def urls(engine_url: str) -> Iterator[dict[str, str]]:
     """The engine's URL for each of the page's users."""
-    client: Any = connect(engine_url)
+    client: Any = servers.client_of(engine_url)
     client.flushall()
     is_cluster = isinstance(client, redis.RedisCluster)
     everywhere = {"target_nodes": redis.RedisCluster.ALL_NODES} if is_cluster else {}

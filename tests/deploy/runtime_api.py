@@ -61,13 +61,19 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: RuntimeApi
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Silence: a function that is killed hangs up."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """The next invocation, as soon as there is one."""
+        """The next invocation, as soon as there is one; or, to a function with a snapshot, that it was restored."""
+        if self.path.endswith("/restore/next"):
+            self._send(200, b"", {})
+            return
         request_id, event = self.server.api.events.get()
         deadline = round(time.time() * 1000) + _TIMEOUT_MS
         headers = {

@@ -65,6 +65,29 @@ def test_a_wrong_method_is_405_with_the_methods_there_are(function: RuntimeApi) 
     assert {method.strip() for method in answer["headers"]["Allow"].split(",")} == {"GET", "POST"}
 
 
+def test_it_is_connected_before_the_first_request(
+    environ: dict[str, str], make_token: MakeToken, db: "redis.Redis"
+) -> None:
+    with running(built().task, environ) as api:
+        api.invoke(gateway_event("GET", "/health", None, {}))
+        db.config_resetstat()
+        api.invoke(_post(JOB, {"Authorization": f"Bearer {make_token()}"}))
+
+    assert db.info("stats")["total_connections_received"] == 0
+    assert db.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_a_copy_of_a_snapshot_opens_a_connection_of_its_own(
+    environ: dict[str, str], make_token: MakeToken, db: "redis.Redis"
+) -> None:
+    db.config_resetstat()
+    with running(built().task, environ | {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}) as api:
+        answer = api.invoke(_post(JOB, {"Authorization": f"Bearer {make_token()}"}))
+
+    assert answer["statusCode"] == 202, answer["body"]
+    assert db.info("stats")["total_connections_received"] == 2
+
+
 def test_it_writes_nothing_into_its_own_folder(environ: dict[str, str]) -> None:
     before = _state(built().task)
 

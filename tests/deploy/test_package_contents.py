@@ -127,11 +127,18 @@ def test_nothing_is_compiled_when_it_starts(environ: dict[str, str], events: lis
 def test_each_source_has_bytecode_that_no_time_can_spoil() -> None:
     compiled = [name for name in _names() if name.endswith(".pyc")]
 
-    assert {name.replace("__pycache__/", "").replace(".cpython-313.pyc", ".py") for name in compiled} == {
-        name for name in _names() if name.endswith(".py")
-    }
+    ours = {name for name in _names() if name.endswith(".py")}
+    assert {name for name in ours if not name.startswith(("app.py", "chalicelib/"))} == set()
+    assert {_source_of(name) for name in compiled if "__pycache__" in name} == ours
     # PEP 552: the flags behind the magic number; hash-based, and not checked against the source.
     assert {(built().task / name).read_bytes()[4:8] for name in compiled} == {b"\x01\x00\x00\x00"}
+
+
+def test_packages_keep_the_docstrings_of_classes_and_leave_away_those_of_functions() -> None:
+    bytecode = (built().task / "jwt/api_jws.pyc").read_bytes()
+
+    assert b"Returns a list of supported values" not in bytecode
+    assert b"/var/task/jwt/api_jws.py" in bytecode
 
 
 def test_bytecode_names_the_place_where_lambda_unpacks() -> None:
@@ -179,7 +186,13 @@ def test_the_table_adds_up() -> None:
 
 def _needed(said: dict[str, Any], whole: Path) -> set[str]:
     """Files, not mere tries; pydantic asks every distribution whether it is a plugin of its own, and none is."""
-    return {name for name in said["opened"] if (whole / name).is_file() and not name.endswith("/entry_points.txt")}
+    opened = {name for name in said["opened"] if (whole / name).is_file() and not name.endswith("/entry_points.txt")}
+    shipped_as_bytecode = {_source_of(name) for name in _names() if name.endswith(".pyc")}
+    return opened - shipped_as_bytecode
+
+
+def _source_of(name: str) -> str:
+    return name.replace("__pycache__/", "").replace(".cpython-313", "").removesuffix("c")
 
 
 def _names() -> set[str]:

@@ -100,7 +100,7 @@ class Callers:
         return [job for job in jobs if job is not None]
 
     def close(self) -> None:
-        self.client.connection.close()
+        self.client.close()
 
 
 class Server:

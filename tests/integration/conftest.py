@@ -55,7 +55,7 @@ def build_router(environ: dict[str, str], make_token: MakeToken) -> Iterator[Bui
 
         def build(**variables: str) -> Router:
             services = wiring.build(environ | variables)
-            stack.callback(services.queue._redis.connection.close)
+            stack.callback(services.queue.close)
             stack.enter_context(wiring.use(services))
             return Router(make_token())
 

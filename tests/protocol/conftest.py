@@ -42,7 +42,7 @@ def engine_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def db(engine_url: str) -> Iterator[Any]:
     """An empty database, by plain commands."""
-    client: Any = connect(engine_url)
+    client: Any = servers.client_of(engine_url)
     client.flushall()
     yield client
     client.close()

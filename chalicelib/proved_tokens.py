@@ -1,0 +1,56 @@
+"""Tokens whose signature was proved a short while ago, so that a caller who polls pays for the proof once."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from jwt import PyJWK
+
+from chalicelib.jwks import SigningKeys
+
+#: A function that this many callers share has about a megabyte of claims in memory.
+MAX_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a token says, and the key that proved it."""
+
+    kid: str
+    key: PyJWK
+    claims: dict[str, Any]
+
+
+class ProvedTokens:
+    """Remembers that a signature is good, and nothing else: times, issuer, client and scope are checked each time.
+
+    A token is known by its SHA-256, so memory holds no token. A proof counts only while the key set still has that very
+    key under that id: a rotation, a withdrawal or a refresh of the set ends it. The oldest makes room for the newest.
+    """
+
+    def __init__(self, limit: int = MAX_TOKENS) -> None:
+        self._limit = limit
+        self._proofs: dict[bytes, Proof] = {}
+        self._lock = threading.Lock()
+
+    def claims(self, token: str, keys: SigningKeys) -> dict[str, Any] | None:
+        """What a token says whose signature was proved before; None where it has to be proved.
+
+        Raises:
+            SigningKeysUnavailable: the keys could not be had.
+        """
+        proof = self._proofs.get(_digest(token))
+        return proof.claims if proof is not None and keys.key(proof.kid) is proof.key else None
+
+    def remember(self, token: str, proof: Proof) -> None:
+        """Keep a proof; a newer one of the same token takes its place."""
+        with self._lock:
+            self._proofs.pop(_digest(token), None)
+            while len(self._proofs) >= self._limit:
+                del self._proofs[next(iter(self._proofs))]
+            self._proofs[_digest(token)] = proof
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

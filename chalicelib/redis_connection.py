@@ -1,0 +1,138 @@
+"""One connection to Redis: a question, and its whole answer in time or none.
+
+redis-py does far more, and pays for it: importing it takes as long as half of the rest of this function, and a command
+through it as much CPU as checking a token (``docs/decisions/0030-own-redis-connection.md``).
+"""
+
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from chalicelib.redis_url import TLS, RedisAddress
+from chalicelib.redis_wire import Argument, Broken, Refused, command, reply
+
+_BUFFER_BYTES = 64 * 1024
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+
+class _Line(NamedTuple):
+    """An open connection: to write to, and to read from."""
+
+    sock: socket.socket
+    stream: "io.BufferedReader[Any]"
+
+
+class Connection:
+    """Opens itself at its first question, and anew after it broke. For one thread at a time.
+
+    A socket's timeout starts anew with every byte, so a link that drips a reply would hold a request for as long as it
+    likes. Here each question starts one clock, and the answer has to be whole before it runs out.
+    """
+
+    def __init__(self, address: RedisAddress, seconds: float) -> None:
+        self._address = address
+        self._seconds = seconds
+        self._line: _Line | None = None
+        self._until = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def execute(self, *parts: Argument) -> Any:
+        """The answer to a command; a connection that has to be opened first shares its time.
+
+        Raises:
+            Refused: Redis said no; the connection is as good as before.
+            Broken: no whole answer in time. It may have been done all the same.
+        """
+        self._until = time.monotonic() + self._seconds
+        try:
+            if self._line is None:
+                self._line = self._open()
+            return self._ask(self._line, parts)
+        except Refused:
+            raise
+        except OSError as error:
+            self.close()
+            raise Broken(type(error).__name__) from error
+        except BaseException:
+            self.close()  # what is left of the answer would be taken for the next one
+            raise
+
+    def close(self) -> None:
+        """Hang up; the next question opens it anew."""
+        line, self._line = self._line, None
+        if line is not None:
+            with suppress(OSError):
+                line.sock.close()
+
+    def _open(self) -> _Line:
+        sock = self._connect()
+        line = _Line(sock, io.BufferedReader(_Received(sock, self._left), _BUFFER_BYTES))
+        try:
+            for greeting in self._address.greetings():
+                self._ask(line, greeting)
+        except BaseException:
+            sock.close()
+            raise
+        return line
+
+    def _connect(self) -> socket.socket:
+        address = self._address
+        sock = socket.create_connection((address.host, address.port), self._left())
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if address.tls is None:
+            return sock
+        try:
+            sock.settimeout(self._left())
+            return _context(address.tls).wrap_socket(sock, server_hostname=address.host)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _ask(self, line: _Line, parts: tuple[Argument, ...]) -> Any:
+        line.sock.settimeout(self._left())
+        line.sock.sendall(command(*parts))
+        return reply(line.stream)
+
+    def _left(self) -> float:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not come whole in time")
+        return left
+
+
+class _Received(io.RawIOBase):
+    """What a socket receives, as long as time is left."""
+
+    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._socket = sock
+        self._left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._socket.settimeout(self._left())
+        return self._socket.recv_into(buffer)
+
+
+def _context(tls: TLS) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = tls.check_hostname
+    context.verify_mode = _VERIFY[tls.verify]
+    if tls.authority is not None:
+        context.load_verify_locations(tls.authority)
+    return context

@@ -1,0 +1,125 @@
+"""chalicelib.proved_tokens: a signature is proved once, and everything else every time."""
+
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt import PyJWK
+
+from chalicelib.auth import TokenVerifier
+from chalicelib.errors import Unauthenticated
+from chalicelib.jwks import parse_jwks
+from chalicelib.proved_tokens import Proof, ProvedTokens
+from tests.conftest import CLIENT_ID, ISSUER, KID, MakeToken, public_jwk
+
+
+class Keys:
+    """A key set that changes while a test runs, and the verifier's clock."""
+
+    def __init__(self, jwks: dict[str, Any]) -> None:
+        self.known = parse_jwks(json.dumps(jwks).encode())
+        self.now: float | None = None
+
+    def key(self, kid: str) -> PyJWK | None:
+        return self.known.get(kid)
+
+
+@pytest.fixture
+def keys(jwks: dict[str, Any]) -> Keys:
+    return Keys(jwks)
+
+
+def verifier_of(keys: Keys, now: float) -> TokenVerifier:
+    keys.now = now
+    return TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: keys.now or 0)
+
+
+def remembered(verifier: TokenVerifier) -> int:
+    return len(verifier._proved._proofs)
+
+
+def test_a_token_is_proved_once(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    token = make_token(iat=1_000, exp=2_000)
+    first = verifier.authenticate([f"Bearer {token}"])
+    assert verifier._proved.claims(token, keys)
+    assert verifier.authenticate([f"Bearer {token}"]) == first
+    assert remembered(verifier) == 1
+
+
+def test_a_proved_token_is_refused_once_it_has_expired(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    bearer = [f"Bearer {make_token(iat=1_000, exp=2_000)}"]
+    verifier.authenticate(bearer)
+    keys.now = 2_009
+    verifier.authenticate(bearer)
+    keys.now = 2_010
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier.authenticate(bearer)
+    assert refusal.value.reason == "exp"
+
+
+@pytest.mark.parametrize("claims", [{"token_use": "id"}, {"client_id": "other"}, {"iss": "other"}], ids=str)
+def test_a_token_with_a_wrong_claim_stays_refused(keys: Keys, make_token: MakeToken, claims: dict[str, str]):
+    verifier = verifier_of(keys, 1_000)
+    bearer = [f"Bearer {make_token(iat=1_000, exp=2_000, **claims)}"]
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            verifier.authenticate(bearer)
+
+
+def test_a_withdrawn_key_takes_its_proofs_with_it(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    bearer = [f"Bearer {make_token(iat=1_000, exp=2_000)}"]
+    verifier.authenticate(bearer)
+    del keys.known[KID]
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier.authenticate(bearer)
+    assert refusal.value.reason == "unknown kid"
+
+
+def test_another_key_under_the_same_id_is_asked_itself(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    bearer = [f"Bearer {make_token(iat=1_000, exp=2_000)}"]
+    verifier.authenticate(bearer)
+    other = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    keys.known = parse_jwks(json.dumps({"keys": [public_jwk(other)]}).encode())
+    with pytest.raises(Unauthenticated) as refusal:
+        verifier.authenticate(bearer)
+    assert refusal.value.reason == "InvalidSignatureError"
+
+
+def test_a_token_that_differs_in_one_character_is_proved_itself(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    token = make_token(iat=1_000, exp=2_000)
+    verifier.authenticate([f"Bearer {token}"])
+    place = token.rindex(".") + 5
+    forged = f"{token[:place]}{'A' if token[place] != 'A' else 'B'}{token[place + 1 :]}"
+    with pytest.raises(Unauthenticated):
+        verifier.authenticate([f"Bearer {forged}"])
+    assert remembered(verifier) == 1
+
+
+def test_a_bad_signature_is_never_remembered(keys: Keys, make_token: MakeToken):
+    other = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    verifier = verifier_of(keys, 1_000)
+    for _ in range(3):
+        with pytest.raises(Unauthenticated):
+            verifier.authenticate([f"Bearer {make_token(key=other, iat=1_000, exp=2_000)}"])
+    assert remembered(verifier) == 0
+
+
+def test_the_oldest_makes_room(keys: Keys):
+    proved, key = ProvedTokens(limit=2), keys.known[KID]
+    for token in ("a", "b", "a", "c"):
+        proved.remember(token, Proof(KID, key, {"token": token}))
+    assert [proved.claims(token, keys) for token in "abc"] == [{"token": "a"}, None, {"token": "c"}]
+
+
+def test_what_it_holds_is_bounded_and_names_no_token(keys: Keys):
+    proved = ProvedTokens(limit=100)
+    for number in range(1_000):
+        proved.remember(f"token-{number}", Proof(KID, keys.known[KID], {}))
+    assert len(proved._proofs) == 100
+    assert b"token-" not in b"".join(proved._proofs)

@@ -1,0 +1,96 @@
+"""chalicelib.redis_wire: RESP2 as the specification has it, and nothing else."""
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.redis_wire import MAX_STRING_BYTES, Broken, Refused, command, reply
+
+
+@pytest.mark.parametrize(
+    ("parts", "sent"),
+    [
+        (("PING",), b"*1\r\n$4\r\nPING\r\n"),
+        (("SET", "k", "ä\r\n"), b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\n\xc3\xa4\r\n\r\n"),
+        (("EVALSHA", -1, 1.5), b"*3\r\n$7\r\nEVALSHA\r\n$2\r\n-1\r\n$3\r\n1.5\r\n"),
+    ],
+)
+def test_a_command_is_an_array_of_strings(parts: tuple[Any, ...], sent: bytes):
+    assert command(*parts) == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (b"+OK\r\n", "OK"),
+        (b":-12\r\n", -12),
+        (b"$-1\r\n", None),
+        (b"$0\r\n\r\n", ""),
+        (b"$4\r\n\r\n\xc3\xa4\r\n", "\r\nä"),
+        (b"*-1\r\n", None),
+        (b"*0\r\n", []),
+        (b"*3\r\n:1\r\n*1\r\n$1\r\na\r\n$-1\r\n", [1, ["a"], None]),
+    ],
+)
+def test_a_reply_is_read_to_its_end_and_no_further(sent: bytes, meant: Any):
+    stream = io.BytesIO(sent + b"+next\r\n")
+    assert reply(stream) == meant
+    assert reply(stream) == "next"
+
+
+def test_an_error_is_refused_in_its_words():
+    with pytest.raises(Refused, match=r"^NOSCRIPT No matching script\.$") as refusal:
+        reply(io.BytesIO(b"-NOSCRIPT No matching script.\r\n"))
+    assert refusal.value.word == "NOSCRIPT"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"+OK",
+        b"+OK\n",
+        b"$3\r\nab",
+        b"$3\r\nabc",
+        b"*2\r\n:1\r\n",
+        b"*1\r\n-ERR inside\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"%1\r\n+a\r\n:1\r\n",
+        b":x\r\n",
+        b"$x\r\n",
+        b"$-2\r\n",
+        f"${MAX_STRING_BYTES + 1}\r\n".encode(),
+        b"\r\n",
+    ],
+)
+def test_what_is_no_whole_reply_is_broken(sent: bytes):
+    with pytest.raises(Broken):
+        reply(io.BytesIO(sent))
+
+
+values = st.recursive(st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists, max_leaves=30)
+
+
+def as_bytes(value: Any) -> bytes:
+    if value is None:
+        return b"$-1\r\n"
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if isinstance(value, str):
+        return b"$%d\r\n%b\r\n" % (len(value.encode()), value.encode())
+    return b"*%d\r\n" % len(value) + b"".join(map(as_bytes, value))
+
+
+@given(values)
+def test_whatever_a_server_can_say_is_understood(value: Any):
+    assert reply(io.BytesIO(as_bytes(value))) == value
+
+
+@given(values, st.data())
+def test_whatever_is_cut_short_is_broken(value: Any, data: st.DataObject):
+    whole = as_bytes(value)
+    with pytest.raises(Broken):
+        reply(io.BytesIO(whole[: data.draw(st.integers(0, len(whole) - 1))]))

@@ -37,7 +37,8 @@ class NewJob:
 
     def fingerprint(self) -> str:
         """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order."""
-        return hashlib.sha256(_compact(self.request.model_dump(mode="json")).encode()).hexdigest()
+        later = {"store"} if self.request.store else set()  # keys remembered before it existed still match
+        return hashlib.sha256(_compact(self.request.model_dump(mode="json", exclude=later)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Submission:
         yield request.type
         yield request.priority
         yield json.dumps(request.metadata)
+        yield int(request.store)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: 
         position=position,
         estimated_start_at=start_at,
         metadata=request.metadata,
+        store=request.store,
         request_id=submission.caller.request_id,
     )
 

@@ -18,7 +18,7 @@ JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
 _ADMIT = load_script("admit")
 _SETTLE = load_script("settle")
 
-type Action = Literal["look", "brief", "cancel"]
+type Action = Literal["look", "brief", "cancel", "take"]
 
 
 def new_job_id() -> str:
@@ -46,8 +46,15 @@ class JobQueue:
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, submission.args(self._policy)))
 
     def look(self, owner: str, job_id: str) -> Job | None:
-        """The caller's job as it now stands, or None when the caller has no such job."""
+        """The caller's job as it now stands, or None when the caller has no such job.
+
+        A result that is not kept (``store`` is false) stays where it is and is not shown.
+        """
         return self._settle(owner, job_id, "look")
+
+    def take(self, owner: str, job_id: str) -> Job | None:
+        """The same, for its reader: a result that is not kept is shown now, and never again."""
+        return self._settle(owner, job_id, "take")
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
         """Several of the caller's jobs without their results, in one round trip."""
@@ -100,7 +107,11 @@ class JobQueue:
 
     def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
         keys = [queue.open_jobs(owner), queue.scheduled, queue.flow, *queue.streams, *map(queue.job, job_ids)]
-        return jobs_from_reply(self._redis.run(_SETTLE, keys, [owner, action, *job_ids]))
+        args = [owner, action, *job_ids]
+        if action == "take":
+            keys += map(queue.handover, job_ids)
+            args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
+        return jobs_from_reply(self._redis.run(_SETTLE, keys, args))
 
     def _look_at(self, owner: str, places: Sequence[Place]) -> dict[Place, Job | None]:
         """The jobs at those places; each queue is asked once. The last may be missing where results are large."""

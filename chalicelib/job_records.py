@@ -37,6 +37,7 @@ def _job(flat: Sequence[str], flow: Flow, now_ms: int) -> Job:
         result=result,
         error=error,
         metadata=json.loads(record["metadata"]),
+        store=record.get("store") != "0",
         request_id=record["request_id"],
     )
 

@@ -43,6 +43,10 @@ class JobRequest(Closed):
         max_length=16,
         description="Up to 16 pairs of your own, given back with the job.",
     )
+    store: bool = Field(
+        default=True,
+        description="False: the result is deleted when it is first read, and no dead letter holds the input.",
+    )
 
 
 class RetryPolicy(BaseModel):
@@ -111,6 +115,7 @@ class Job(Closed):
     result: JsonValue = None
     error: JobError | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+    store: bool = Field(default=True, description="False: `result` is null for all but the first who reads it.")
     request_id: str
 
 

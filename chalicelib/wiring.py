@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from chalicelib.admission import QueuePolicy
 from chalicelib.auth import TokenVerifier
@@ -110,6 +109,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     )
     key_id = settings.router_kms_key_id
     sealer = Sealer(DataKeys(key_id)) if key_id else None
+    url = _redis_url(settings)
     queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
     return Services(
         settings=settings,
@@ -120,7 +120,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
-        queue=JobQueue(RedisClient(partial(connect, _redis_url(settings))), policy, queues, sealer),
+        queue=JobQueue(RedisClient(lambda: connect(url)), policy, queues, sealer),
         rate=rate,
         job_types=job_types,
     )

@@ -24,10 +24,10 @@ def secrets_in_text(text: str) -> Iterator[str]:
 def secrets_below(folder: Path) -> dict[str, list[str]]:
     """The files below a folder that hold secrets, or are named like such that do, each with the kinds.
 
-    Bytecode is passed over: its source stands beside it.
+    Bytecode in ``__pycache__`` is passed over: its source stands beside it.
     """
     found: dict[str, list[str]] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"):
         name = path.relative_to(folder).as_posix()
         kinds = ["a file for secrets"] if _NAMES.search(name) else []
         kinds += secrets_in_text(path.read_bytes().decode("latin-1"))

@@ -64,7 +64,10 @@ def _component(name: str, version: str) -> Component:
 def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, str]]:
     """Name and version of every package of which a file is shipped."""
     found = (path for path in task.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
-    files = {path.relative_to(task).as_posix() for path in found}
+    sources = (
+        path.with_suffix(".py") if path.suffix == ".pyc" else path for path in found
+    )  # shipped as bytecode alone
+    files = {path.relative_to(task).as_posix() for path in sources}
     left = {name for name in files if name.split("/")[0] not in _OURS}
     for pin in locked(requirements):
         name, _, version = pin.partition("==")

@@ -61,7 +61,7 @@ def start_router(environ: dict[str, str], make_token: MakeToken) -> Iterator[Sta
 
         def start(key: str | None) -> Router:
             services = wiring.build(environ | {"ROUTER_KMS_KEY_ID": key or ""}, TYPES)
-            stack.callback(services.queue._redis.connection.close)
+            stack.callback(services.queue._redis.close)
             stack.enter_context(wiring.use(services))
             return Router(make_token())
 

@@ -31,7 +31,12 @@ def settings(environ: dict[str, str]) -> Settings:
 def everything_in(thing: Any, depth: int = 4) -> list[Any]:
     """The thing, and what its attributes hold, so deep as our own objects go."""
     inner = list(vars(thing).values()) if _is_ours(thing) and hasattr(thing, "__dict__") and depth else []
-    return [thing, *(each for part in inner if _is_ours(part) for each in everything_in(part, depth - 1)), *inner]
+    return [thing, *(each for part in inner for each in everything_in(part, depth - 1) if _may_show(part))]
+
+
+def _may_show(part: Any) -> bool:
+    """Whether a repr of it is somebody's choice: the password itself has to be somewhere."""
+    return not isinstance(part, str | bytes | list | tuple | dict)
 
 
 def _is_ours(part: Any) -> bool:

@@ -11,6 +11,7 @@ from chalicelib.job_types import JobType
 from chalicelib.limits import RatePolicy, RateState
 from chalicelib.models import PROTOCOL_VERSION, Job, JobRequest, rfc3339
 from chalicelib.queue_keys import PRIORITIES, QueueKeys
+from chalicelib.sealing import Place, Sealer
 
 Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
 
@@ -37,7 +38,8 @@ class NewJob:
 
     def fingerprint(self) -> str:
         """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order."""
-        return hashlib.sha256(_compact(self.request.model_dump(mode="json")).encode()).hexdigest()
+        later = {"store"} if self.request.store else set()  # keys remembered before it existed still match
+        return hashlib.sha256(_compact(self.request.model_dump(mode="json", exclude=later)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Submission:
         shared = [queue.scheduled, queue.owner(owner), queue.open_jobs(owner), queue.rate(owner), queue.flow]
         return [*shared, *queue.streams, *(key for job in self.jobs for key in self._job_keys(job))]
 
-    def args(self, policy: QueuePolicy) -> list[str | int | float]:
-        """``ARGV`` of ``admit.lua``."""
+    def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
+        """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
         return [
             policy.store_result_seconds * 1000,
             policy.idempotency_seconds * 1000,
@@ -77,10 +79,10 @@ class Submission:
             self.caller.owner,
             self.caller.request_id,
             self.caller.traceparent,
-            *(arg for job in self.jobs for arg in self._job_args(job)),
+            *(arg for job in self.jobs for arg in self._job_args(job, sealer)),
         ]
 
-    def envelope(self, job: NewJob) -> str:
+    def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
         """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
         return _compact(
             {
@@ -88,7 +90,6 @@ class Submission:
                 "id": job.job_id,
                 "type": job.request.type,
                 "queue": self.queue.queue,
-                "input": job.request.input.model_dump(mode="json", exclude_none=True),
                 "owner": self.caller.owner,
                 "priority": job.request.priority,
                 "metadata": job.request.metadata,
@@ -97,17 +98,25 @@ class Submission:
                 "timeout_ms": job.job_type.timeout_seconds * 1000,
                 "retry": job.job_type.retry.model_dump(),
             }
+            | self._input(job, sealer)
         )
+
+    def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
+        document = job.request.input.model_dump(mode="json", exclude_none=True)
+        if sealer is None:
+            return {"input": document}
+        place = Place(self.queue.queue, job.job_id, self.caller.owner, "input")
+        return {"encrypted_input": sealer.seal(_compact(document), place)}
 
     def _job_keys(self, job: NewJob) -> Iterator[str]:
         record = self.queue.job(job.job_id)
         yield record
         yield self.queue.idempotency(self.caller.owner, job.idempotency_key) if job.idempotency_key else record
 
-    def _job_args(self, job: NewJob) -> Iterator[str | int]:
+    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Iterator[str | int]:
         request = job.request
         yield job.job_id
-        yield self.envelope(job)
+        yield self.envelope(job, sealer)
         yield job.fingerprint()
         yield request.ttl_seconds * 1000
         yield request.delay_seconds * 1000
@@ -116,6 +125,7 @@ class Submission:
         yield request.type
         yield request.priority
         yield json.dumps(request.metadata)
+        yield int(request.store)
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,7 @@ def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: 
         position=position,
         estimated_start_at=start_at,
         metadata=request.metadata,
+        store=request.store,
         request_id=submission.caller.request_id,
     )
 

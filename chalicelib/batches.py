@@ -6,7 +6,7 @@ from chalicelib import verdicts
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import ParsedJob
-from chalicelib.errors import InsufficientScope, InvalidJob, Problem, QueueUnavailable
+from chalicelib.errors import EncryptionUnavailable, InsufficientScope, InvalidJob, Problem, QueueUnavailable
 from chalicelib.job_queue import new_job_id
 from chalicelib.models import BatchItem, BatchVerdicts
 from chalicelib.observability import Metric, emit
@@ -42,11 +42,11 @@ def submit(
 
 
 def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
-    """One queue's share. When it cannot be reached, its jobs say so and the other queues' jobs stand."""
+    """One queue's share. What keeps its jobs out is each one's verdict, and the other queues' jobs stand."""
     submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
     try:
         found = verdicts.submit(parts, submission)
-    except QueueUnavailable as problem:
+    except (QueueUnavailable, EncryptionUnavailable) as problem:
         return dict.fromkeys(jobs, problem)
     return dict(zip(jobs, found, strict=True))
 

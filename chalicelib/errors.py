@@ -10,8 +10,8 @@
     ├── MethodNotAllowed 405        ├── TooManyOpenJobs 429
     ├── NotAcceptable 406           ├── InternalError 500
     ├── PayloadTooLarge 413         ├── Misconfigured 500
-    └── QueueFull 503               ├── QueueUnavailable 503
-                                    └── SigningKeysUnavailable 503
+    ├── EncryptionUnavailable 503   ├── QueueUnavailable 503
+    └── QueueFull 503               └── SigningKeysUnavailable 503
 
 The first sentence of a class's docstring is its row in ``docs/errors.md``.
 """
@@ -194,6 +194,12 @@ class QueueUnavailable(Problem):
     """Raised when Redis did not prove that it stored or read the job; repeat with the same ``Idempotency-Key``."""
 
     status, title = 503, "Queue unavailable"
+
+
+class EncryptionUnavailable(Problem):
+    """Raised when the service's encryption key cannot be used at present; nothing was stored, and no result is lost."""
+
+    status, title = 503, "Encryption unavailable"
 
 
 class SigningKeysUnavailable(Problem):

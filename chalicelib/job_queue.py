@@ -2,23 +2,42 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from chalicelib.admission import Admission, QueuePolicy, Submission
+from chalicelib.data_keys import KeyUnavailable
+from chalicelib.errors import EncryptionUnavailable
 from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor, Place
 from chalicelib.job_records import jobs_from_reply
+from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import load_script
-from chalicelib.models import Job, Status
+from chalicelib.models import FINAL_STATUSES, Job, Status
+from chalicelib.observability import log
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient
+from chalicelib.sealing import Sealer
 
 JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
 
 _ADMIT = load_script("admit")
 _SETTLE = load_script("settle")
 
-type Action = Literal["look", "brief", "cancel"]
+type Action = Literal["look", "brief", "cancel", "take", "peek"]
+
+
+@contextmanager
+def _keys_at_hand() -> Iterator[None]:
+    """Tells the log why KMS did not hand out a key, and the caller to come back."""
+    try:
+        yield
+    except KeyUnavailable as error:
+        log.error("encryption", extra={"explanation": str(error)})
+        raise EncryptionUnavailable(
+            "Jobs cannot be encrypted or decrypted at present; repeat the request.",
+            headers=retry_after(UNAVAILABLE_RETRY_SECONDS * 1000),
+        ) from None
 
 
 def new_job_id() -> str:
@@ -29,11 +48,18 @@ def new_job_id() -> str:
 class JobQueue:
     """All queues in one Redis, as callers' requests need them.
 
-    Every method raises QueueUnavailable when Redis did not prove what it did.
+    Every method raises QueueUnavailable when Redis did not prove what it did, and EncryptionUnavailable when inputs or
+    results are encrypted and KMS does not hand out the key.
+
+    Args:
+        sealer: encrypts inputs and decrypts results; None: inputs are stored in the clear.
     """
 
-    def __init__(self, redis: RedisClient, policy: QueuePolicy, queues: Sequence[str]) -> None:
+    def __init__(
+        self, redis: RedisClient, policy: QueuePolicy, queues: Sequence[str], sealer: Sealer | None = None
+    ) -> None:
         self._redis = redis
+        self._sealer = sealer
         self._policy = policy
         self._queues = {name: QueueKeys(name) for name in queues}
 
@@ -43,11 +69,24 @@ class JobQueue:
 
     def submit(self, submission: Submission) -> Admission:
         """Admit each of the jobs, or say why not: one script, one round trip."""
-        return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, submission.args(self._policy)))
+        with _keys_at_hand():
+            args = submission.args(self._policy, self._sealer)
+        return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args))
 
     def look(self, owner: str, job_id: str) -> Job | None:
-        """The caller's job as it now stands, or None when the caller has no such job."""
+        """The caller's job as it now stands, or None when the caller has no such job.
+
+        A result that is not kept (``store`` is false) stays where it is and is not shown.
+        """
         return self._settle(owner, job_id, "look")
+
+    def take(self, owner: str, job_id: str) -> Job | None:
+        """The same, for its reader: a result that is not kept is shown now, and never again."""
+        if self._sealer is not None:  # KMS may be away, and what was taken could not be given back
+            job = self._settle(owner, job_id, "peek")
+            if job is None or job.store or job.status not in FINAL_STATUSES:
+                return job
+        return self._settle(owner, job_id, "take")
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
         """Several of the caller's jobs without their results, in one round trip."""
@@ -100,7 +139,13 @@ class JobQueue:
 
     def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
         keys = [queue.open_jobs(owner), queue.scheduled, queue.flow, *queue.streams, *map(queue.job, job_ids)]
-        return jobs_from_reply(self._redis.run(_SETTLE, keys, [owner, action, *job_ids]))
+        args = [owner, action, *job_ids]
+        if action == "take":
+            keys += map(queue.handover, job_ids)
+            args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
+        reply = self._redis.run(_SETTLE, keys, args)
+        with _keys_at_hand():
+            return jobs_from_reply(reply, self._sealer)
 
     def _look_at(self, owner: str, places: Sequence[Place]) -> dict[Place, Job | None]:
         """The jobs at those places; each queue is asked once. The last may be missing where results are large."""

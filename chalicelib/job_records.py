@@ -8,19 +8,20 @@ from pydantic_core import from_json
 
 from chalicelib.flow import Flow
 from chalicelib.models import Job, JobError, rfc3339
+from chalicelib.sealing import CannotDecrypt, Place, Sealer, is_sealed
 
 
-def jobs_from_reply(reply: Sequence[Any]) -> list[Job | None]:
-    """From the answer of ``settle.lua``."""
+def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
+    """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
     now_ms, flat_flow, records = int(reply[0]), reply[1], reply[2]
     flow = Flow.from_reply(flat_flow, now_ms)
-    return [_job(record, flow, now_ms) if record else None for record in records]
+    return [_job(record, flow, now_ms, sealer) if record else None for record in records]
 
 
-def _job(flat: Sequence[str], flow: Flow, now_ms: int) -> Job:
+def _job(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job:
     record: dict[str, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
     position, start_at = _place(record, flow, now_ms)
-    result, error = _outcome(record)
+    result, error = _outcome(record, sealer)
     return Job(
         id=record["id"],
         type=record["type"],
@@ -37,21 +38,36 @@ def _job(flat: Sequence[str], flow: Flow, now_ms: int) -> Job:
         result=result,
         error=error,
         metadata=json.loads(record["metadata"]),
+        store=record.get("store") != "0",
         request_id=record["request_id"],
     )
 
 
+#: What was encrypted for another job, or with a key that is not the service's: its caller reads this.
+NOT_DECRYPTED = JobError(code="cannot_decrypt", message="The result of this job cannot be decrypted.")
 #: Workers in other languages may write what is no JSON: their callers then read this.
 BAD_OUTCOME = JobError(code="worker_error", message="The worker wrote an outcome that cannot be read.")
 
 
-def _outcome(record: Mapping[str, Any]) -> tuple[Any, JobError | None]:
+def _outcome(record: Mapping[str, Any], sealer: Sealer | None) -> tuple[Any, JobError | None]:
     """Result and error as the worker wrote them."""
     try:
-        result = from_json(record["result"], allow_inf_nan=False) if "result" in record else None
+        result = from_json(_result(record, sealer), allow_inf_nan=False) if "result" in record else None
         return result, JobError.model_validate_json(record["error"]) if "error" in record else None
+    except CannotDecrypt:
+        return None, NOT_DECRYPTED
     except ValueError:
         return None, BAD_OUTCOME
+
+
+def _result(record: Mapping[str, Any], sealer: Sealer | None) -> str:
+    """The result's JSON. Raises CannotDecrypt, KeyUnavailable."""
+    text: str = record["result"]
+    if not is_sealed(text):
+        return text
+    if sealer is None:
+        raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
+    return sealer.unseal(text, Place(record["queue"], record["id"], record["owner"], "result"))
 
 
 def _place(record: Mapping[str, Any], flow: Flow, now_ms: int) -> tuple[int | None, str | None]:

@@ -1,9 +1,9 @@
 """What comes in, what waits in the queue, what goes out. Frozen shapes, no I/O."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 Priority = Literal["high", "normal", "low"]
 Status = Literal["queued", "in_progress", "completed", "failed", "cancelled", "expired"]
@@ -43,6 +43,10 @@ class JobRequest(Closed):
         max_length=16,
         description="Up to 16 pairs of your own, given back with the job.",
     )
+    store: bool = Field(
+        default=True,
+        description="False: the result is deleted when it is first read, and no dead letter holds the input.",
+    )
 
 
 class RetryPolicy(BaseModel):
@@ -67,7 +71,8 @@ class Envelope(BaseModel):
     id: str
     type: str
     queue: str
-    input: dict[str, JsonValue]
+    input: dict[str, JsonValue] = Field(default_factory=dict)
+    encrypted_input: str | None = None
     owner: str
     priority: Priority
     created_at: int
@@ -77,6 +82,12 @@ class Envelope(BaseModel):
     traceparent: str
     timeout_ms: int = Field(default=300_000, ge=1)
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
+
+    @model_validator(mode="after")
+    def _has_one_input(self) -> Self:
+        if ("input" in self.model_fields_set) == (self.encrypted_input is not None):
+            raise ValueError("wants one of input and encrypted_input")
+        return self
 
 
 class JobError(Closed):
@@ -111,6 +122,7 @@ class Job(Closed):
     result: JsonValue = None
     error: JobError | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+    store: bool = Field(default=True, description="False: `result` is null for all but the first who reads it.")
     request_id: str
 
 

@@ -22,6 +22,7 @@ _SIGNED_IN = (
     errors.InsufficientScope,
     errors.SigningKeysUnavailable,
     errors.QueueUnavailable,
+    errors.EncryptionUnavailable,
 )
 
 

@@ -61,6 +61,10 @@ class QueueKeys:
         """Hash: the job's record."""
         return self._key("job", job_id)
 
+    def handover(self, job_id: str) -> str:
+        """String: nonce of whoever read the result of a job that is not kept, and that result, for 2 s."""
+        return self._key("handover", job_id)
+
     def owner(self, owner: str) -> str:
         """Sorted set: the caller's jobs by creation time."""
         return self._key("owner", owner)

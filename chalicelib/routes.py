@@ -2,6 +2,8 @@
 
 import hashlib
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chalice.app import Blueprint, Request, Response
@@ -102,14 +104,17 @@ def get_job(job_id: str) -> Response:
     wait = request_headers.preferred_wait(
         request_headers.header_values(request, "prefer"), openapi_parts.MAX_WAIT_SECONDS
     )
-    job = _wait_for(parts, principal, job_id, _affordable(request, wait or 0))
-    body = job.model_dump_json()
+    known = request.headers.get("if-none-match")
+    look = partial(parts.queue.take if known is None else parts.queue.look, principal.owner, job_id)
+    job = _wait_for(look, job_id, _affordable(request, wait or 0))
     headers = {"ETag": _etag(job)}
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
-    if request_headers.etag_matches(request.headers.get("if-none-match"), headers["ETag"]):
+    if request_headers.etag_matches(known, headers["ETag"]):
         return Response("", _NO_STORE | headers, 304)
-    return _json(body, headers=headers)
+    if known is not None and not job.store:  # looked at first: a 304 would have taken the result with it
+        job = _found(parts.queue.take(principal.owner, job_id))
+    return _json(job.model_dump_json(), headers=headers)
 
 
 @routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_guarded)
@@ -141,13 +146,13 @@ def _caller(request: Request, principal: Principal) -> Caller:
     return Caller(principal.owner, request_id(request), trace)
 
 
-def _wait_for(parts: Services, principal: Principal, job_id: str, seconds: float) -> Job:
+def _wait_for(look: Callable[[], Job | None], job_id: str, seconds: float) -> Job:
     """The caller's job, as soon as it is final or the time is up."""
     notes().job_id = job_id
     deadline = time.monotonic() + seconds
     pause = 0.05
     while True:
-        job = _found(parts.queue.look(principal.owner, job_id))
+        job = _found(look())
         left = deadline - time.monotonic()
         if job.status in FINAL_STATUSES or left <= 0:
             return job
@@ -171,8 +176,9 @@ def _bytes(request: Request) -> bytes:
 
 
 def _etag(job: Job) -> str:
-    """Changes when the job changes. Weak, since the estimate moves with every look and is left out."""
-    lasting = job.model_copy(update={"estimated_start_at": None}).model_dump_json()
+    """Changes when the job changes. Weak, since the estimate moves with every look and is left out; so is the result,
+    which is written once and with the status, and which not every look shows."""
+    lasting = job.model_dump_json(exclude={"estimated_start_at", "result"})
     return f'W/"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
 
 

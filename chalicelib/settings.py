@@ -179,6 +179,12 @@ class Settings(BaseModel):
     router_idempotency_seconds: int = Field(
         default=86_400, ge=60, le=604_800, description="Seconds that an `Idempotency-Key` is remembered."
     )
+    router_kms_key_id: str | None = Field(
+        default=None,
+        pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[0-9A-Za-z/_-]+|alias/[0-9A-Za-z/_-]+)$",
+        description="KMS key that encrypts inputs and results in Redis: ARN of a key or alias, or `alias/<name>`.",
+        examples=["arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+    )
     router_token_leeway_seconds: int = Field(
         default=10,
         ge=0,

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from chalicelib.admission import QueuePolicy
 from chalicelib.auth import TokenVerifier
+from chalicelib.data_keys import DataKeys
 from chalicelib.errors import Misconfigured, Problem
 from chalicelib.job_queue import JobQueue
 from chalicelib.job_types import JOB_TYPES, JobType
@@ -21,6 +21,7 @@ from chalicelib.observability import log
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.redis_url import BadRedisURL, check_redis_url
+from chalicelib.sealing import Sealer
 from chalicelib.settings import Settings, SettingsError, Surface
 
 
@@ -106,6 +107,9 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         store_result_seconds=settings.router_store_result_seconds,
         idempotency_seconds=settings.router_idempotency_seconds,
     )
+    key_id = settings.router_kms_key_id
+    sealer = Sealer(DataKeys(key_id)) if key_id else None
+    url = _redis_url(settings)
     queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
     return Services(
         settings=settings,
@@ -116,7 +120,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
-        queue=JobQueue(RedisClient(partial(connect, _redis_url(settings))), policy, queues),
+        queue=JobQueue(RedisClient(lambda: connect(url)), policy, queues, sealer),
         rate=rate,
         job_types=job_types,
     )

@@ -15,6 +15,7 @@ module "iam" {
     log_group_arn  = aws_cloudwatch_log_group.function.arn
     parameter_arns = values(module.ssm.read_arns)
     kms_key_arns   = local.kms_decrypt
+    data_key_arns  = [for arn in [var.router_kms_key_id] : arn if arn != ""]
     vpc            = var.vpc_config != null
   }
 }

@@ -105,6 +105,22 @@ variable "router_idempotency_seconds" {
   }
 }
 
+variable "router_kms_key_id" {
+  description = "ROUTER_KMS_KEY_ID: KMS key that encrypts inputs and results in Redis: ARN of a key or alias, or `alias/<name>`."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.router_kms_key_id == "" || can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[0-9A-Za-z/_-]+|alias/[0-9A-Za-z/_-]+)$", var.router_kms_key_id))
+    error_message = "router_kms_key_id must match ^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[0-9A-Za-z/_-]+|alias/[0-9A-Za-z/_-]+)$, such as arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
+  }
+
+  validation {
+    condition     = var.router_kms_key_id == "" || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.router_kms_key_id))
+    error_message = "router_kms_key_id must be empty or the ARN of a key (not of an alias): the role's permission names it."
+  }
+}
+
 variable "router_log_level" {
   description = "ROUTER_LOG_LEVEL: Least severe log lines that are written."
   type        = string

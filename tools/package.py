@@ -15,6 +15,7 @@ from tools.package_chalice import chalice_package
 from tools.package_golden import as_text
 from tools.package_refusal import Refusal
 from tools.package_routes import refuse_routes
+from tools.package_sbom import sbom
 from tools.package_source import ARCHITECTURES, copy_source
 from tools.package_table import contents_table
 from tools.package_wheels import refuse_wheels
@@ -25,7 +26,7 @@ from tools.zip_bytecode import compile_all
 from tools.zip_contents import shipped
 from tools.zip_writer import sums_of, unpack, write_zip
 
-ZIP, SUMS, TERRAFORM = "deployment.zip", "deployment.zip.sha256", "chalice.tf.json"
+ZIP, SUMS, SBOM, TERRAFORM = "deployment.zip", "deployment.zip.sha256", "deployment.cdx.json", "chalice.tf.json"
 
 
 @click.command()
@@ -42,7 +43,7 @@ def main(stage: str, arch: str | None, out: Path) -> None:
 
 
 def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) -> Iterator[str]:
-    """Write zip, sum and Terraform document into the folder; the lines that say what was made.
+    """Write zip, its sum, the list of what is in it, and the Terraform document; the lines that say what was made.
 
     Raises:
         Refusal: and the folder is as it was before.
@@ -57,6 +58,7 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
         merged = as_text(named(merge(document), build))
         out.mkdir(parents=True, exist_ok=True)
         (out / ZIP).write_bytes((work / ZIP).read_bytes())
+        (out / SBOM).write_bytes((work / SBOM).read_bytes())
     sums = sums_of(out / ZIP)
     (out / SUMS).write_text(sums.text(ZIP))
     (out / TERRAFORM).write_text(merged)
@@ -66,7 +68,7 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
 
 
 def build_zip(original: Path, document: dict[str, Any], build: str, work: Path) -> None:
-    """Make ``deployment.zip`` in the working folder, whose ``source`` Chalice packaged, from Chalice's.
+    """Make ``deployment.zip`` and its list in the working folder, whose ``source`` Chalice packaged, from Chalice's.
 
     Raises:
         Refusal: Lambda could not run it.
@@ -74,11 +76,14 @@ def build_zip(original: Path, document: dict[str, Any], build: str, work: Path) 
     function = part(document, "resource", *API_HANDLER)
     runtime, (architecture,) = part(function, "runtime"), part(function, "architectures")
     unpack(original, work / "whole")
-    refuse_wheels(work / "whole", (work / "source/requirements.txt").read_text(), architecture, runtime)
+    requirements = (work / "source/requirements.txt").read_text()
+    refuse_wheels(work / "whole", requirements, architecture, runtime)
     unpack(original, work / "task", shipped(work / "whole"))
     stamp(work / "task", build)
     compile_all(work / "task", runtime)
     write_zip(work / "task", work / ZIP)
+    sum_of_zip = sums_of(work / ZIP).hexadecimal
+    (work / SBOM).write_text(sbom(work / "whole", work / "task", requirements, build, sum_of_zip))
 
 
 if __name__ == "__main__":

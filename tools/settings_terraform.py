@@ -78,6 +78,13 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             " different pools.",
         ),
     ),
+    "router_kms_key_id": (
+        Rule(
+            'var.router_kms_key_id == "" || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/",'
+            " var.router_kms_key_id))",
+            "router_kms_key_id must be empty or the ARN of a key (not of an alias): the role's permission names it.",
+        ),
+    ),
     "redis_url_parameter": (
         Rule(
             'startswith(var.redis_url_parameter, "/")',

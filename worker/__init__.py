@@ -8,5 +8,6 @@ Read from the bottom up; imports point downwards only (import-linter proves it):
     job_run                       one job: start, work, keep the lease, write the outcome
     work_queue                    the worker side of the queue (lua/ beside it)
     openai_backend   handlers     what does the work
+    encryption                    inputs decrypted, results encrypted
     outcomes   backoff            how a handler says that a job failed · how long to wait
 """

@@ -18,6 +18,7 @@ from worker import health_probe, operations_cli, queue_metrics
 from worker.cli_options import option, queue_options
 from worker.connection import connect
 from worker.consumer import Consumer
+from worker.encryption import Encryption
 from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
 from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
@@ -47,6 +48,7 @@ _RUN_OPTIONS = [
         default=14,
         help="Days after which dead letters are thrown away; 0 for never.",
     ),
+    option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
     option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health on this port."),
     option("--health-host", default="127.0.0.1", help="Address for it."),
 ]
@@ -97,7 +99,8 @@ async def _work(options: dict[str, Any]) -> None:
         lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
         report = partial(queue_metrics.publish, Operations(redis, options["queue"]))
-        consumer = Consumer(queue, JobRun(queue, handler), options["concurrency"], report, keep_dead_ms)
+        run = JobRun(queue, handler, Encryption(options["kms_key_id"]))
+        consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)
         if options["health_port"] is not None:
             probe = await health_probe.serve(consumer, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)

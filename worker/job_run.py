@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from chalicelib.models import PROTOCOL_VERSION, Envelope
 from worker.backoff import pause, retry_delay_ms
+from worker.encryption import Encryption
 from worker.handlers import Handler
 from worker.outcomes import JobFailed, TryAgain, Unsuccessful
 from worker.work_queue import REDIS_SILENCE, REDIS_TROUBLE, Claim, Lease, WorkQueue
@@ -31,9 +32,10 @@ type Trouble = tuple[type[Exception], ...]
 class JobRun:
     """Runs claimed jobs. Never raises: a broken job must not stop the others."""
 
-    def __init__(self, queue: WorkQueue, handler: Handler) -> None:
+    def __init__(self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None) -> None:
         self._queue = queue
         self._handler = handler
+        self._encryption = encryption or Encryption()
 
     async def __call__(self, claim: Claim) -> None:
         facts = {"job_id": claim.job_id}
@@ -72,11 +74,15 @@ class JobRun:
         return await self._write(lease, job, work.result())
 
     async def _worked(self, job: Envelope) -> str | Unsuccessful:
-        """The result as JSON, or why there is none. What a handler raises unforeseen stays in the log."""
+        """The result as JSON, encrypted where the input was, or why there is none.
+
+        What a handler raises unforeseen stays in the log.
+        """
         limit = asyncio.timeout(job.timeout_ms / 1000)
         try:
             async with limit:
-                return _json(await self._handler(job))
+                readable = await self._encryption.decrypted(job)
+                return readable.encrypted(_json(await self._handler(readable.job)))
         except Unsuccessful as failure:
             return failure
         except (Exception, asyncio.CancelledError) as error:

@@ -119,7 +119,7 @@ class Operations:
             "request_id": job.request_id,
             "traceparent": job.traceparent,
         }
-        times = [fresh.model_dump_json(), now_ms, deadline, REVIVED_STORE_MS, stream]
+        times = [fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream]
         args = [job.id, letter.entry_id, *times, *(part for pair in record.items() for part in pair)]
         return str(await self._redis.eval(_REVIVE.text, len(all_keys), *all_keys, *map(str, args)))
 

@@ -7,7 +7,7 @@
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 queue  8 owner  9 request id  10 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
---       type, priority's name, metadata
+--       type, priority's name, metadata, store (0 or 1)
 -- Answers {jobs that may be sent now, ms until the burst is whole, flow, per job: {verdict, created ms,
 --   ms to wait, id, stream, place in its stream}}
 --   verdict: accepted | replayed | reused | rate | open | full
@@ -17,7 +17,7 @@ local FIRST_STREAM, FIRST_JOB = 6, 18
 local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
-local ARGS_BEFORE, ARGS_EACH = 10, 10
+local ARGS_BEFORE, ARGS_EACH = 10, 11
 -- A day's delay, a day's wait, and room for retries: what is older by more than its storage has no record any more.
 local LONGEST_LIFE = 3 * 86400000
 local now = now_ms()
@@ -41,13 +41,14 @@ local function store_job(job_key, job)
   local seq
   local due = now + job.delay
   local deadline = due + job.ttl
-  local keep_until = now + remember
-  local life = math.max(deadline - now + store, remember)
+  local keep_until = now + job.remember
+  local life = math.max(deadline - now + store, job.remember)
   local stream = job.priority * 4 + lane()
   local envelope = '{"created_at":' .. digits(now) .. ',"deadline_at":' .. digits(deadline) .. ',' .. string.sub(job.envelope, 2)
   redis.call('HSET', job_key, 'id', job.id, 'status', 'queued', 'created_at', digits(now), 'deadline_at', digits(deadline),
     'store_ms', digits(store), 'keep_until', digits(keep_until), 'type', job.kind, 'priority', job.priority_name,
     'metadata', job.metadata, 'queue', ARGV[7], 'owner', ARGV[8], 'request_id', ARGV[9], 'traceparent', ARGV[10])
+  if not job.store then redis.call('HSET', job_key, 'store', '0') end
   if job.delay > 0 then
     redis.call('HSET', job_key, 'stream', stream, 'envelope', envelope, 'due', digits(due))
     redis.call('ZADD', scheduled_key, digits(due), job.id)
@@ -81,7 +82,7 @@ local function decide(job_key, idem_key, job)
   if depth >= queue_cap then return {'full', digits(now), '0', job.id} end
 
   local stream, seq = store_job(job_key, job)
-  if job.keyed then redis.call('SET', idem_key, job.id .. ' ' .. job.fingerprint, 'PX', digits(remember)) end
+  if job.keyed then redis.call('SET', idem_key, job.id .. ' ' .. job.fingerprint, 'PX', digits(job.remember)) end
   arrival, open, depth = arrival + interval, open + 1, depth + 1
   return {'accepted', digits(now), '0', job.id, stream, seq}
 end
@@ -92,8 +93,10 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
   local job = {
     id = ARGV[a + 1], envelope = ARGV[a + 2], fingerprint = ARGV[a + 3], ttl = tonumber(ARGV[a + 4]),
     delay = tonumber(ARGV[a + 5]), priority = tonumber(ARGV[a + 6]), keyed = ARGV[a + 7] == '1',
-    kind = ARGV[a + 8], priority_name = ARGV[a + 9], metadata = ARGV[a + 10],
+    kind = ARGV[a + 8], priority_name = ARGV[a + 9], metadata = ARGV[a + 10], store = ARGV[a + 11] ~= '0',
   }
+  -- A record lives as long as its key; a result that is not to be kept must not live longer for it.
+  job.remember = job.store and remember or math.min(remember, store)
   decisions[i + 1] = decide(KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1], job)
 end
 

@@ -1,30 +1,36 @@
 -- Brings records of one caller's jobs up to date and returns them: a job that waited past its deadline without ever
 -- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
 --
--- KEYS  1 open  2 scheduled  3 flow  4-15 streams  16.. jobs
--- ARGV  1 owner  2 'look', 'brief' (without results) or 'cancel'  3.. the jobs' ids
+-- KEYS  1 open  2 scheduled  3 flow  4-15 streams  16.. jobs; for 'take' 16 the job  17 its handover
+-- ARGV  1 owner  2 'look', 'brief' (without results), 'cancel', 'take' (a result that is not kept goes to its reader and
+--       is deleted) or 'peek' (it is shown and stays)  3.. the jobs' ids; for 'take' 4 the reader's nonce
 -- Answers {now ms, flow, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
 -- job; flow is empty when no job waits; the list ends early where the results together grow too large
 
 -- No `#!lua` line: then a server that takes no writes (a replica, a full disk) still answers who only looks.
 
 local now = now_ms()
+local action = ARGV[2]
+local LAST_JOB = action == 'take' and 16 or #KEYS
 local any_waiting = false
 
-local function settle(job_key, id)
-  local record = read_open(job_key)
-  if record.owner ~= ARGV[1] then return false end
-  local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], stream = KEYS[4 + tonumber(record.stream)]}
-  local waiting = record.status == 'queued'
-  if waiting and not record.attempts and now >= tonumber(record.deadline_at) then
-    close(keys, record, id, 'expired', tonumber(record.deadline_at))
-  elseif ARGV[2] == 'cancel' and (waiting or record.status == 'in_progress') then
-    close(keys, record, id, 'cancelled', now)
-  else
-    any_waiting = any_waiting or waiting
+-- Longer than a reader asks again for an answer that was lost.
+local HANDOVER_MS = 2000
+
+-- The result, to its first reader only: out of the record, and for a moment to be had again by the same nonce.
+local function hand_over(job_key)
+  local nonce = ARGV[4] .. ' '
+  local result = redis.call('HGET', job_key, 'result')
+  if result then
+    redis.call('HDEL', job_key, 'result') -- first: a full memory allows it, and then the SET
+    redis.call('SET', KEYS[17], nonce .. result, 'PX', HANDOVER_MS)
+    return result
   end
-  local fields = redis.call('HGETALL', job_key)
-  if ARGV[2] ~= 'brief' then return fields end
+  local handed = redis.call('GET', KEYS[17])
+  if handed and string.sub(handed, 1, #nonce) == nonce then return string.sub(handed, #nonce + 1) end
+end
+
+local function without_result(fields)
   local brief = {}
   for place = 1, #fields, 2 do
     if fields[place] ~= 'result' then
@@ -35,12 +41,40 @@ local function settle(job_key, id)
   return brief
 end
 
+local function shown(job_key, record)
+  local fields = redis.call('HGETALL', job_key)
+  local kept = record.store ~= '0' or action == 'peek'
+  if kept and action ~= 'brief' then return fields end
+  local brief = without_result(fields)
+  local result = action == 'take' and hand_over(job_key)
+  if result then
+    table.insert(brief, 'result')
+    table.insert(brief, result)
+  end
+  return brief
+end
+
+local function settle(job_key, id)
+  local record = read_open(job_key)
+  if record.owner ~= ARGV[1] then return false end
+  local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], stream = KEYS[4 + tonumber(record.stream)]}
+  local waiting = record.status == 'queued'
+  if waiting and not record.attempts and now >= tonumber(record.deadline_at) then
+    close(keys, record, id, 'expired', tonumber(record.deadline_at))
+  elseif action == 'cancel' and (waiting or record.status == 'in_progress') then
+    close(keys, record, id, 'cancelled', now)
+  else
+    any_waiting = any_waiting or waiting
+  end
+  return shown(job_key, record)
+end
+
 -- Lambda passes 6 MB back: records whose results would not fit are left for another call. The first always comes.
 local ROOM = 524288
 local taken = 0
 local records = {}
-for i = 16, #KEYS do
-  if ARGV[2] ~= 'brief' then taken = taken + redis.call('HSTRLEN', KEYS[i], 'result') end
+for i = 16, LAST_JOB do
+  if action ~= 'brief' then taken = taken + redis.call('HSTRLEN', KEYS[i], 'result') end
   if taken > ROOM and i > 16 then break end
   records[i - 15] = settle(KEYS[i], ARGV[i - 13])
 end

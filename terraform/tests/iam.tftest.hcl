@@ -69,6 +69,7 @@ run "runtime_with_key_and_vpc" {
       log_group_arn  = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"
       parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"]
       kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
+      data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
       vpc            = true
       xray           = false
     }
@@ -82,6 +83,15 @@ run "runtime_with_key_and_vpc" {
       Resource = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
     }
     error_message = "It decrypts with that one key."
+  }
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : statement.Sid => statement }["EncryptJobs"] == {
+      Sid      = "EncryptJobs"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
+    }
+    error_message = "It makes and opens data keys with that one key."
   }
   assert {
     condition     = { for statement in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : statement.Sid => statement.Effect }["NetworkInterfacesNotByCode"] == "Deny"

@@ -96,6 +96,7 @@ run "refuses" {
     router_rate_burst           = 0
     router_rate_per_minute      = 0
     router_idempotency_seconds  = 59
+    router_kms_key_id           = "alias/jobs"
     router_store_result_seconds = 604801
     router_token_leeway_seconds = 61
 
@@ -122,7 +123,7 @@ run "refuses" {
     var.timeout, var.redis_url_parameter, var.cognito_user_pool_arn, var.cognito_region, var.cognito_jwks,
     var.router_scope,
     var.router_log_level, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
-    var.router_rate_per_minute, var.router_idempotency_seconds, var.router_store_result_seconds,
+    var.router_rate_per_minute, var.router_kms_key_id, var.router_idempotency_seconds, var.router_store_result_seconds,
     var.router_token_leeway_seconds,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,

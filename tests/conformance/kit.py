@@ -23,6 +23,7 @@ from chalicelib.limits import RatePolicy
 from chalicelib.models import Job, RetryPolicy
 from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
+from chalicelib.sealing import Sealer
 from tests.conformance.model_server import ScriptedModel
 
 ROOT = Path(__file__).parents[2]
@@ -90,8 +91,8 @@ class _ChangedSubmission(Submission):
 
     change: Callable[[str], str]
 
-    def envelope(self, job: NewJob) -> str:
-        return self.change(super().envelope(job))
+    def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
+        return self.change(super().envelope(job, sealer))
 
 
 @dataclass

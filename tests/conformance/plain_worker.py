@@ -33,8 +33,8 @@ def keep_moving():
 def work(stream, entry_id, fields):
     job = json.loads(dict(zip(fields[::2], fields[1::2], strict=True))["job"])
     keys = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}", SCHEDULED, FLOW, DEAD]
-    if job["v"] != 1:
-        return run("reject", keys, job["id"], entry_id, "unreadable", "This worker knows version 1 only.")
+    if job["v"] != 1 or "encrypted_input" in job:
+        return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.")
     verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())
     if verdict != "run":
         return verdict

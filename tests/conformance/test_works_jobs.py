@@ -114,6 +114,24 @@ def test_an_envelope_of_another_version_goes_to_the_dead_letters_unworked(staffe
     assert staffed.model.times(prompt) == []
 
 
+def test_an_encrypted_job_without_its_key_goes_to_the_dead_letters_as_it_came(staffed: Bench):
+    def encrypt(envelope: str) -> str:
+        job = json.loads(envelope)
+        return json.dumps(
+            {name: job[name] for name in job if name != "input"} | {"encrypted_input": "A256GCM.AA.AA.AA"}
+        )
+
+    prompt = staffed.prompt("echo")
+    job_id = staffed.submit(prompt, change=encrypt)
+    job = staffed.final(job_id)
+
+    assert job.status == "failed"
+    assert job.error is not None
+    letter = staffed.dead_letter(job_id)
+    assert (letter["code"], json.loads(letter["job"])["encrypted_input"]) == (job.error.code, "A256GCM.AA.AA.AA")
+    assert staffed.model.times(prompt) == []
+
+
 def test_a_delayed_job_starts_not_before_its_time_and_soon_after(staffed: Bench):
     job_id = staffed.submit(staffed.prompt("echo"), delay_seconds=1)
     staffed.final(job_id)

@@ -8,6 +8,7 @@ import app as app_module
 from tests.conftest import LambdaContext
 from tests.deploy.conftest import VARIABLES
 from tests.deploy.life import NAME, STATE_KEY, Life
+from tests.file_secrets import secrets_in_text
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("life")]
 
@@ -68,6 +69,8 @@ def test_the_lock_is_gone_too(life: Life) -> None:
 def test_the_state_never_held_the_secret(life: Life) -> None:
     assert VARIABLES["redis_url_parameter"] in life.state
     assert "this-is-the-secret" not in life.state
+    assert list(secrets_in_text(life.state)) == []
+    assert list(secrets_in_text(f"{life.state}rediss:" + "//user:this-is-the-secret@cache")) == ["a Redis URL"]
 
 
 def test_the_parameters_tell_what_serves(life: Life) -> None:

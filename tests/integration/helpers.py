@@ -23,6 +23,7 @@ from chalicelib.queue_keys import GROUP, LANES, QueueKeys
 from tests.conftest import Reply, Router
 from worker.connection import connect
 from worker.consumer import Consumer
+from worker.encryption import Encryption
 from worker.handlers import Handler
 from worker.job_run import JobRun
 from worker.work_queue import Claim, Lease, WorkQueue
@@ -286,12 +287,18 @@ class AtWork:
 
 @asynccontextmanager
 async def working(
-    redis_url: str, handler: Handler, concurrency: int = 1, lease_ms: int = 30_000, name: str = "worker-1", **how: Any
+    redis_url: str,
+    handler: Handler,
+    concurrency: int = 1,
+    lease_ms: int = 30_000,
+    name: str = "worker-1",
+    encryption: Encryption | None = None,
+    **how: Any,
 ) -> AsyncIterator[AtWork]:
     """A consumer at work, and the way to stop it and wait for its end. ``how`` is for ``Consumer``."""
     async with connect(redis_url) as redis:
         queue = WorkQueue(redis, QUEUE, name, lease_ms)
-        consumer = Consumer(queue, JobRun(queue, handler), concurrency, **how)
+        consumer = Consumer(queue, JobRun(queue, handler, encryption), concurrency, **how)
         stop = asyncio.Event()
         run = asyncio.create_task(consumer.run(stop))
 

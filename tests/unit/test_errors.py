@@ -40,6 +40,7 @@ STATUSES = {
     "InternalError": 500,
     "Misconfigured": 500,
     "QueueFull": 503,
+    "EncryptionUnavailable": 503,
     "QueueUnavailable": 503,
     "SigningKeysUnavailable": 503,
 }

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from tests.kms import take_role
 
 NAME = "/lambda-router/prod/redis-url"
 SECRET = "rediss://router:hunter2@cache:6379/0"
@@ -18,14 +19,7 @@ SECRET = "rediss://router:hunter2@cache:6379/0"
 @pytest.fixture(autouse=True)
 def role(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Lambda gives a function; nothing of the machine that runs the tests."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
+    take_role(monkeypatch)
 
 
 @pytest.fixture

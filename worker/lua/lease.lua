@@ -33,9 +33,9 @@ local function entry_envelope(entry_id)
   return false
 end
 
--- Gives the job up: its envelope goes to the dead letters, its record says why.
+-- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
-  redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope or '', 'code', code, 'message', message,
+  redis.call('XADD', keys.dead, '*', 'id', id, 'job', record.store ~= '0' and envelope or '', 'code', code, 'message', message,
     'attempts', record.attempts or '0', 'at', digits(now))
   close(keys, record, id, 'failed', now, 'error', cjson.encode({code = code, message = message}))
 end

@@ -69,6 +69,12 @@ resource "aws_iam_role_policy" "runtime" {
         Action   = ["kms:Decrypt"]
         Resource = arns
       } if length(arns) > 0],
+      [for arns in [var.runtime.data_key_arns] : {
+        Sid      = "EncryptJobs"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = arns
+      } if length(arns) > 0],
       [for wanted in [var.runtime.xray] : {
         # X-Ray knows no resources.
         Sid      = "Trace"

@@ -67,11 +67,12 @@ variable "permissions_boundary_arn" {
 }
 
 variable "runtime" {
-  description = "Makes the function's role: ARNs of its log group, of the parameters it reads and of the keys these are encrypted with, and whether it is in a VPC. Null: no such role."
+  description = "Makes the function's role: ARNs of its log group, of the parameters it reads and of the keys these are encrypted with, of the keys that jobs are encrypted with, and whether it is in a VPC. Null: no such role."
   type = object({
     log_group_arn  = string
     parameter_arns = list(string)
     kms_key_arns   = optional(list(string), [])
+    data_key_arns  = optional(list(string), [])
     xray           = optional(bool, true)
     vpc            = optional(bool, false)
   })
@@ -83,7 +84,7 @@ variable "runtime" {
   }
 
   validation {
-    condition     = var.runtime == null ? true : alltrue([for arn in concat(var.runtime.parameter_arns, var.runtime.kms_key_arns) : !strcontains(arn, "*")])
+    condition     = var.runtime == null ? true : alltrue([for arn in concat(var.runtime.parameter_arns, var.runtime.kms_key_arns, var.runtime.data_key_arns) : !strcontains(arn, "*")])
     error_message = "runtime takes exact ARNs, without wildcards."
   }
 }

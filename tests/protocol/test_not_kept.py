@@ -1,0 +1,128 @@
+"""Jobs sent with ``"store": false``: the result is there for one reader, and nothing of them stays behind."""
+
+from typing import Any
+
+from chalicelib.job_queue import JobQueue
+from chalicelib.models import Job
+from chalicelib.redis_client import RedisClient
+from tests.protocol.conftest import QUEUE, Callers, Hand
+
+RESULT = '{"text":"for-one-reader-only"}'
+
+
+def completed(queue: Callers, hand: Hand, **body: Any) -> str:
+    job_id = queue.send_one(**({"store": False} | body))
+    assert hand.call("complete", hand.begin(), RESULT) == "done"
+    return job_id
+
+
+def take(queue: Callers, job_id: str, owner: str = "alice") -> Job | None:
+    return queue.side.take(owner, job_id)
+
+
+def places_of(db: Any, text: str) -> list[str]:
+    """Keys that hold the text."""
+    return [key for key in db.scan_iter() if text in repr(_content(db, key))]
+
+
+def _content(db: Any, key: str) -> Any:
+    read = {"hash": db.hgetall, "string": db.get, "stream": db.xrange, "zset": lambda name: db.zrange(name, 0, -1)}
+    return read[db.type(key)](key)
+
+
+def test_the_first_reader_gets_the_result_and_later_ones_the_job_without_it(queue: Callers, hand: Hand) -> None:
+    job_id = completed(queue, hand)
+
+    reads = [take(queue, job_id) for _ in range(3)]
+
+    assert [(job.status, job.store, job.result) for job in reads if job] == [
+        ("completed", False, {"text": "for-one-reader-only"}),
+        ("completed", False, None),
+        ("completed", False, None),
+    ]
+
+
+def test_reading_deletes_the_result_from_the_record_and_keeps_it_two_seconds_for_the_same_reader(
+    queue: Callers, hand: Hand, db: Any
+) -> None:
+    job_id = completed(queue, hand)
+    assert places_of(db, "for-one-reader-only") == [QUEUE.job(job_id)]
+
+    take(queue, job_id)
+
+    assert places_of(db, "for-one-reader-only") == [QUEUE.handover(job_id)]
+    assert 0 < db.pttl(QUEUE.handover(job_id)) <= 2_000
+
+
+def test_an_answer_that_was_lost_costs_no_result(queue: Callers, hand: Hand) -> None:
+    job_id = completed(queue, hand)
+
+    class LosesOneAnswer(RedisClient):
+        def run(self, *question: Any) -> Any:
+            super().run(*question)
+            return super().run(*question)
+
+    side = JobQueue(LosesOneAnswer(queue.side._redis._connect_to), queue.side._policy, [QUEUE.queue])
+    job = side.take("alice", job_id)
+
+    assert job is not None
+    assert job.result == {"text": "for-one-reader-only"}
+    again = take(queue, job_id)
+    assert again is not None
+    assert again.result is None
+
+
+def test_nobody_else_takes_it(queue: Callers, hand: Hand) -> None:
+    job_id = completed(queue, hand)
+
+    assert take(queue, job_id, "mallory") is None
+
+    job = take(queue, job_id)
+    assert job is not None
+    assert job.result == {"text": "for-one-reader-only"}
+
+
+def test_looking_listing_cancelling_and_repeating_neither_show_nor_take_it(queue: Callers, hand: Hand) -> None:
+    job_id = completed(queue, hand)
+
+    seen = [queue.look(job_id), queue.cancel(job_id), *queue.side.page("alice", 5, None, None)[0]]
+    seen += [job for job in queue.side.look_all(QUEUE, "alice", [job_id]) if job]
+
+    assert [(job.status, job.result) for job in seen] == [("completed", None)] * 4
+    job = take(queue, job_id)
+    assert job is not None
+    assert job.result == {"text": "for-one-reader-only"}
+
+
+def test_a_job_that_is_kept_can_be_read_as_often_as_one_likes(queue: Callers, hand: Hand, db: Any) -> None:
+    job_id = completed(queue, hand, store=True)
+
+    assert [job.result for job in (take(queue, job_id), take(queue, job_id)) if job] == [
+        {"text": "for-one-reader-only"}
+    ] * 2
+    assert db.exists(QUEUE.handover(job_id)) == 0
+
+
+def test_an_unread_result_is_gone_when_results_are_even_if_keys_are_remembered_longer(
+    queue: Callers, hand: Hand, db: Any
+) -> None:
+    brief = queue.under(store_result_seconds=60, idempotency_seconds=86_400)
+    (kept,) = brief.send(key="kept").decisions
+    hand.call("complete", hand.begin(), RESULT)
+    (not_kept,) = brief.send(key="not-kept", store=False).decisions
+    hand.call("complete", hand.begin(), RESULT)
+
+    assert db.pttl(QUEUE.job(not_kept.job_id)) <= 60_000 < db.pttl(QUEUE.job(kept.job_id))
+    assert db.pttl(QUEUE.idempotency("alice", "not-kept")) <= 60_000
+    assert brief.send(key="not-kept", store=False).decisions[0].verdict == "replayed"
+
+
+def test_the_dead_letter_of_such_a_job_holds_nothing_that_its_caller_wrote(queue: Callers, hand: Hand, db: Any) -> None:
+    prompts = {"kept": {"prompt": "words-that-are-kept"}, "not kept": {"prompt": "words-that-are-not-kept"}}
+    for store, name in ((True, "kept"), (False, "not kept")):
+        queue.send_one(store=store, input=prompts[name])
+        assert hand.call("retry", hand.begin(), 0, 1, "busy", "Busy.") == "dead"
+
+    assert places_of(db, "words-that-are-kept") == [QUEUE.dead]
+    assert places_of(db, "words-that-are-not-kept") == []
+    assert [fields["job"] == "" for _, fields in db.xrange(QUEUE.dead)] == [False, True]

@@ -142,6 +142,9 @@ mutants: install ## break the checks of tokens and keys one by one, and see that
 .PHONY: bench-refusals
 bench-refusals: install ## CPU time that a refused token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
+.PHONY: assurance-faults
+assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 15 minutes
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py
 
 .PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
 bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about half an hour alone on the machine

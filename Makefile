@@ -160,6 +160,13 @@ bench-cold bench-warm bench-depth bench-worker bench-memory bench-package:
 	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-bench
 	@$(PYTHON) -m uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements-bench.txt
 	@touch $@
+.PHONY: soak
+soak: install ## ten minutes at 60 % of the measured maximum, with a fault every 20 s
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k soak
+
+.PHONY: overload
+overload: install ## two minutes of twice as many jobs as can be worked
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k twice
 
 .PHONY: bench-queue
 bench-queue: install ## fairness, starvation and memory figures of the queue

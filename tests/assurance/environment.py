@@ -5,6 +5,7 @@ It reads plans from standard input, one JSON line each, and follows one until th
 its keys again, and says ``done``. Every request with its answer is a line of the plan's history (``history.Answer``).
 """
 
+import gc
 import json
 import math
 import os
@@ -12,11 +13,13 @@ import random
 import select
 import sys
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from chalicelib import wiring
+from tests.assurance.history import job_key
 from tests.conftest import Reply, Router
 
 #: What a caller waits after a 503 before it comes again; it would wait longer if it did as ``Retry-After`` says.
@@ -25,6 +28,8 @@ PAUSE_SECONDS = 0.03
 PATIENCE = 0.7
 #: How often standard input is looked at while there is nothing to send.
 _LOOK_SECONDS = 0.05
+#: Acknowledged requests that a caller could send again; keys of older ones may have been forgotten, as they should.
+_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Plan:
         per_second: requests a second, one after the other at even distances; one that comes while another is at work
             is not sent, as Lambda would have given it to another environment, or throttled it. None: without a pause.
         favourite: of all requests, how many are the first caller's.
-        repeats: how many acknowledged requests are sent again at the end.
+        repeats: how many of the last acknowledged requests are sent again at the end.
+        ttl_seconds: how long a job may wait for a worker.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Plan:
     per_second: float | None = None
     favourite: float = 0.0
     repeats: int = 20
+    ttl_seconds: int = 3_600
 
     def to_line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
@@ -74,7 +81,7 @@ class Callers:
     rng: random.Random
     number: int = 0
     due: float = 0.0
-    acknowledged: list[Request] = field(default_factory=list)
+    acknowledged: deque[Request] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def work_until_told(self) -> None:
         """Send requests until standard input has something to say; then some again."""
@@ -119,20 +126,20 @@ class Callers:
     def _send(self, request: Request) -> bool:
         """One try; whether all of it is acknowledged."""
         began = time.monotonic()
-        verdicts = _verdicts(request, _post(request))
+        verdicts = _verdicts(request, self._post(request))
         took = time.monotonic() - began
         self.file.write(json.dumps([request.key, request.prompts, began, took, verdicts]) + "\n")
         self.file.flush()
         return all(status == 202 for status, _ in verdicts)
 
-
-def _post(request: Request) -> Reply:
-    jobs = [
-        {"type": "generate", "input": {"prompt": prompt}, "metadata": {"key": f"{request.key}/{place}"}}
-        for place, prompt in enumerate(request.prompts)
-    ]
-    path, body = ("/v1/jobs", jobs[0]) if request.single else ("/v1/jobs/batch", {"jobs": jobs})
-    return request.router.post(path, body, headers={"Idempotency-Key": request.key})
+    def _post(self, request: Request) -> Reply:
+        common = {"type": "generate", "ttl_seconds": self.plan.ttl_seconds}
+        jobs = [
+            common | {"input": {"prompt": prompt}, "metadata": {"key": job_key(request.key, place)}}
+            for place, prompt in enumerate(request.prompts)
+        ]
+        path, body = ("/v1/jobs", jobs[0]) if request.single else ("/v1/jobs/batch", {"jobs": jobs})
+        return request.router.post(path, body, headers={"Idempotency-Key": request.key})
 
 
 def _verdicts(request: Request, reply: Reply) -> list[tuple[int, str]]:
@@ -147,14 +154,16 @@ def main() -> None:
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     while (line := _read_line()).startswith("{"):
-        plan = Plan(**json.loads(line))
-        parts = wiring.build(plan.environ)
-        with wiring.use(parts), Path(plan.history).open("w") as file:
-            told.write("ready\n")
-            callers = Callers(plan, file, random.Random(plan.name))
-            callers.work_until_told()
-        _read_line()
+        _follow(Plan(**json.loads(line)), told)
+        gc.collect()  # the plan's connection is closed with the last that knows it
         told.write("done\n")
+
+
+def _follow(plan: Plan, told: IO[str]) -> None:
+    with wiring.use(wiring.build(plan.environ)), Path(plan.history).open("w") as file:
+        told.write("ready\n")
+        Callers(plan, file, random.Random(plan.name)).work_until_told()
+    _read_line()
 
 
 def _read_line() -> str:

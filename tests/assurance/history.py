@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,15 +93,20 @@ class History:
         return sum(sent.verdict == verdict for sent in self.sent.values())
 
     def statuses(self) -> set[int]:
-        return {status for answer in self.answers for status, _ in answer.verdicts}
+        return set(self.counts())
+
+    def counts(self) -> dict[int, int]:
+        """How often each status was told."""
+        return dict(sorted(Counter(status for answer in self.answers for status, _ in answer.verdicts).items()))
 
     def refusals(self) -> list[float]:
         """Seconds that each answer took that acknowledged nothing."""
         return [answer.took for answer in self.answers if not answer.accepted]
 
-    def first_accepted_after(self, moment: float) -> float | None:
-        """When the first job was acknowledged after that; None if none was yet."""
-        return min((answer.ended for answer in self.answers if answer.accepted and answer.ended > moment), default=None)
+    def first_accepted_after(self, moment: float, since: int = 0) -> float | None:
+        """When the first job was acknowledged after that, by the answers from number ``since`` on; None if none was."""
+        later = (answer.ended for answer in self.answers[since:] if answer.accepted and answer.ended > moment)
+        return min(later, default=None)
 
     def contradictions(self, deliveries: Sequence[Mapping[str, str]]) -> list[str]:
         """In what the workers were given (``id``, ``key``, ``prompt``) and what callers were told do not agree."""

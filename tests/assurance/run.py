@@ -86,10 +86,11 @@ class Run:
 
     def recover(self, healed: float) -> float:
         """Wait until the first job is acknowledged after that moment; seconds from there to it."""
+        since = len(self.history.answers)
 
         def recovered() -> float | None:
             read(self.tails, self.history)
-            return self.history.first_accepted_after(healed)
+            return self.history.first_accepted_after(healed, since)
 
         eventually(recovered, PATIENCE_SECONDS, "a job is acknowledged after the fault")
         return (recovered() or healed) - healed

@@ -72,9 +72,9 @@ def _server(folder: Path, **options: str) -> Server:
 
 
 @contextmanager
-def one_server(folder: Path) -> Iterator[Site]:
+def one_server(folder: Path, **options: str) -> Iterator[Site]:
     """One, reached directly."""
-    server = _server(folder / "valkey")
+    server = _server(folder / "valkey", **options)
     try:
         yield Site([server], server)
     finally:
@@ -82,9 +82,9 @@ def one_server(folder: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def one_server_behind_a_proxy(folder: Path) -> Iterator[Site]:
+def one_server_behind_a_proxy(folder: Path, **options: str) -> Iterator[Site]:
     """One, at the end of a link that can be made bad."""
-    with one_server(folder) as site, proxy_to(site.main.url) as proxy:
+    with one_server(folder, **options) as site, proxy_to(site.main.url) as proxy:
         yield Site(site.servers, site.main, proxy)
 
 

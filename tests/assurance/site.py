@@ -67,8 +67,9 @@ class Site:
 
 
 def _server(folder: Path, **options: str) -> Server:
-    """Every change is on the disk before it is acknowledged."""
-    return Server(folder, "always", **{"user": f"{USER} on >{PASSWORD} ~* &* +@all"} | options)
+    """Every change is on the disk before it is acknowledged; a replica need not wait for others to join it."""
+    fixed = {"user": f"{USER} on >{PASSWORD} ~* &* +@all", "repl-diskless-sync-delay": "0"}
+    return Server(folder, "always", **fixed | options)
 
 
 @contextmanager

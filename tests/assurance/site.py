@@ -18,11 +18,13 @@ _SHARDS = 3
 
 @dataclass
 class Site:
-    """Attributes:
-    servers: all of them.
-    main: the one that takes the queue's writes now.
-    proxy: what callers (and in a full run workers) reach it through, if not directly.
-    scheme: of the URL that leads there.
+    """Servers, and what leads to them.
+
+    Attributes:
+        servers: all of them.
+        main: the one that takes the queue's writes now.
+        proxy: what callers (and in a full run workers) reach it through, if not directly.
+        scheme: of the URL that leads there.
     """
 
     servers: list[Server]

@@ -34,7 +34,7 @@ SAMPLE_EVERY_SECONDS = 0.5
 #: How many may wait while the maximum is measured: so few that what is accepted is what is worked.
 FEW = 200
 #: The workers of the overload: what a job takes, how many at a time, and how many may wait.
-WORK_MS = size(100, 20)
+WORK_MS = size(100, 50)
 AT_A_TIME = 4
 WAITING = size(10, 200)
 #: Jobs and keys are forgotten soon, so that a server in balance holds the same at all times.

@@ -34,6 +34,7 @@ def test_each_process_keeps_one_connection_however_much_it_is_asked(
     with one_server(tmp_path) as site:
         before, run = opened(site), Run(environments)
         run.begin(make_plans(site.url(login=True)))
+        eventually(lambda: site.connections() >= ENVIRONMENTS, 20, "every process has come")
         run.acknowledge(size(100, 10_000))
         kept = site.connections()
         run.end()

@@ -143,6 +143,22 @@ mutants: install ## break the checks of tokens and keys one by one, and see that
 bench-refusals: install ## CPU time that a refused token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
 
+.PHONY: assurance-faults
+assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 15 minutes
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py
+
+.PHONY: soak
+soak: install ## ten minutes at 60 % of the measured maximum, with a fault every 20 s
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k soak
+
+.PHONY: overload
+overload: install ## two minutes of twice as many jobs as can be worked
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k twice
+
+.PHONY: assurance
+assurance: install ## the long half of the tests, at most 40 minutes; ends with what was measured
+	@$(PYTHON) -m tools.assurance
+
 .PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
 bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about half an hour alone on the machine
 	@$(PYTHON) -m benchmarks.bench_all

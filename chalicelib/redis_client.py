@@ -1,4 +1,4 @@
-"""Asks Redis, twice at most, and answers in our own errors."""
+"""Asks Redis, twice at most, and answers in our own errors (``chalicelib.redis_errors``)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -7,26 +7,12 @@ from chalicelib.errors import QueueUnavailable
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import LuaScript
 from chalicelib.redis_connection import Connection
+from chalicelib.redis_errors import Course, course
 from chalicelib.redis_url import RedisAddress, without_cluster
 from chalicelib.redis_wire import Argument, Broken, Refused
 
 #: Two attempts of this length fit into the 1.5 s after which a caller is told to come back.
 ATTEMPT_SECONDS = 0.7
-
-#: The server is in a state that a new connection, perhaps to another server, may find mended.
-PASSING_WORDS = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "max number of clients reached")
-#: Asking again at once would change nothing, or hammer a server that said no.
-LASTING_WORDS = (
-    "ACL failure",
-    "BUSY",
-    "MISCONF",
-    "NOAUTH",
-    "NOPERM",
-    "NOREPLICAS",
-    "OOM",
-    "WRONGPASS",
-    "invalid password",
-)
 
 
 class Asked(Protocol):
@@ -85,15 +71,15 @@ class RedisClient:
             try:
                 return question(connection)
             except (Broken, Refused) as error:
-                if not _is_passing(error):
+                if _course(error) is not Course.AGAIN:
                     raise
                 self.close()  # the others were opened to the same server
                 connection.close()
                 return question(connection)
         except (Broken, Refused) as error:
-            if _is_passing(error) or _starts_with(error, LASTING_WORDS):
-                raise _unavailable() from error
-            raise
+            if _course(error) is Course.BUG:
+                raise
+            raise _unavailable() from error
         finally:
             self._idle.append(connection)
 
@@ -102,18 +88,14 @@ def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: S
     try:
         return connection.execute("EVALSHA", script.sha, len(keys), *keys, *args)
     except Refused as error:
-        if error.word != "NOSCRIPT":
+        if _course(error) is not Course.SEND_SCRIPT:
             raise
         return connection.execute("EVAL", script.text, len(keys), *keys, *args)
 
 
-def _is_passing(error: Broken | Refused) -> bool:
-    return isinstance(error, Broken) or _starts_with(error, PASSING_WORDS)
-
-
-def _starts_with(error: Broken | Refused, words: tuple[str, ...]) -> bool:
-    """Servers say some of these behind a plain ``ERR``."""
-    return str(error).removeprefix("ERR ").startswith(words)
+def _course(error: Broken | Refused) -> Course:
+    """What follows. Without an answer it is unknown what was done, and a new connection may be better."""
+    return Course.AGAIN if isinstance(error, Broken) else course(str(error))
 
 
 def _unavailable() -> QueueUnavailable:

@@ -20,15 +20,7 @@ class Broken(RedisTrouble):
 
 
 class Refused(RedisTrouble):
-    """Redis answered with an error, whose words these are.
-
-    Attributes:
-        word: the first, by which errors are told apart.
-    """
-
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.word = words.split(" ", 1)[0]
+    """Redis answered with an error, whose words these are."""
 
 
 class Stream(Protocol):

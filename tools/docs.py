@@ -37,6 +37,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/operations.md", "metrics"): docs_tables.metrics,
     ("docs/queue.md", "keys"): docs_queue.keys,
     ("docs/queue.md", "scripts"): docs_queue.scripts,
+    ("docs/reliability.md", "redis-errors"): docs_tables.redis_errors,
 }
 #: Files by pattern, and what makes the new text of the old, keeping what a person wrote there.
 REWRITTEN: Mapping[str, Callable[[str], str]] = {

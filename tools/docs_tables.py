@@ -1,4 +1,4 @@
-"""``docs/errors.md`` and the tables of routes, metrics and import layers."""
+"""``docs/errors.md`` and the tables of routes, metrics, Redis's errors and import layers."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from chalicelib import openapi
 from chalicelib.errors import Problem
 from chalicelib.job_types import JOB_TYPES
 from chalicelib.observability import Metric
+from chalicelib.redis_errors import COURSES
 from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, first_sentence, table
 
@@ -86,6 +87,12 @@ def metrics() -> str:
     """
     rows = [(code(metric.value), *METRICS[metric]) for metric in Metric]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
+
+
+def redis_errors() -> str:
+    """Each error of Redis's that is known, and what follows."""
+    rows = [(code(said), then.value, why) for said, (then, why) in COURSES.items()]
+    return table(("Redis says", "Then", "For"), rows)
 
 
 def layers() -> str:

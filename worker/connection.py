@@ -6,11 +6,14 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import MasterDownError, ReadOnlyError
 
 from chalicelib.redis_url import check_redis_url, without_cluster
 
 #: Longer than the longest command, the idle wait of one second.
 SOCKET_TIMEOUT_SECONDS = 5.0
+#: After a failover the name leads to another server, but this one still answers, with these: hang up.
+DEMOTED = [ReadOnlyError, MasterDownError]
 
 
 def connect(url: str) -> Redis | RedisCluster:
@@ -29,4 +32,6 @@ def connect(url: str) -> Redis | RedisCluster:
         "decode_responses": True,
         "protocol": 2,
     }
-    return RedisCluster.from_url(plain, **options) if is_cluster else Redis.from_url(plain, **options)
+    if is_cluster:
+        return RedisCluster.from_url(plain, **options)
+    return Redis.from_url(plain, retry_on_error=DEMOTED, **options)

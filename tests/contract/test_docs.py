@@ -52,6 +52,7 @@ def test_only_the_queue_page_may_do_without_its_tables() -> None:
         "docs/architecture.md",
         "docs/contract.md",
         "docs/operations.md",
+        "docs/reliability.md",
     }
 
 

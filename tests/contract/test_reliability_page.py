@@ -24,3 +24,14 @@ def test_every_row_of_the_promise_says_what_shows_it() -> None:
 
     assert len(rows) >= 7
     assert all("test" in cell for cell in shown)
+
+
+def test_every_row_of_what_was_measured_has_a_goal_a_figure_and_a_command_that_there_is() -> None:
+    section = page("docs/reliability.md").split("## What must hold, and what was measured")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+
+    assert len(rows) >= 20
+    for _, _, goal, measured, command in rows:
+        assert goal
+        assert measured
+        assert f"\n{command.removeprefix('`make ').rstrip('`')}: " in page("Makefile"), command

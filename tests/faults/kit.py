@@ -106,12 +106,13 @@ class Callers:
 class Server:
     """A Valkey that writes down whatever changes (AOF), and can be killed and started again at the same port."""
 
-    def __init__(self, folder: Path, fsync: str = "everysec") -> None:
+    def __init__(self, folder: Path, fsync: str = "everysec", **options: str) -> None:
         self._folder = folder
         config: dict[str, Any] = {"appendonly": "yes", "appendfsync": fsync, "auto-aof-rewrite-percentage": "0"}
-        self._valkey = servers.valkey(data_dir=folder, persist=True, config=config)
+        self._valkey = servers.valkey(data_dir=folder, persist=True, config=config | options)
         self._valkey.start()
-        self.url = f"redis://127.0.0.1:{self._valkey.port}/0"
+        self.port = self._valkey.port
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self.db: Any = redis.Redis.from_url(self.url, decode_responses=True)
 
     def kill(self) -> None:
@@ -119,7 +120,13 @@ class Server:
         self._valkey.terminate()
 
     def restart(self) -> None:
+        """Come back at the same port; returns when the file is read."""
         self._valkey.start()
+
+    def signal(self, signum: signal.Signals) -> None:
+        process = self._valkey._process
+        assert process is not None, "the server is not running"
+        process.send_signal(signum)
 
     def close(self) -> None:
         self.db.close()
@@ -179,14 +186,15 @@ class Crew:
 
     url: str
     folder: Path
+    handler: str = "tests.faults.handler:work"
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     killed: set[int] = field(default_factory=set)
 
     def hire(self, options: Sequence[str] = ()) -> int:
         """Start one more worker; its process id."""
-        command = [sys.executable, "-m", "worker", "--handler", "tests.faults.handler:work", "--queue", QUEUE.queue]
+        command = [sys.executable, "-m", "worker", "--handler", self.handler, "--queue", QUEUE.queue]
         command += ["--lease-seconds", str(LEASE_SECONDS), "--max-deaths", "100", *options]
-        environ = {**os.environ, "REDIS_URL": self.url, "ROUTER_FAULT_LOG": str(self._begun)}  # noqa: TID251
+        environ = {**os.environ, "REDIS_URL": self.url, "ROUTER_FAULT_LOG": str(self.log)}  # noqa: TID251
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
         self.processes.append(process)
@@ -226,7 +234,7 @@ class Crew:
 
     def begun(self) -> list[tuple[str, int]]:
         """Each time that a handler was called: the job and the worker's process, in order."""
-        lines = self._begun.read_text().splitlines() if self._begun.exists() else []
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [(job_id, int(pid)) for job_id, pid in map(str.split, lines)]
 
     def begun_again(self) -> Counter[str]:
@@ -258,5 +266,6 @@ class Crew:
         return [process for process in self.processes if process.pid in pids]
 
     @property
-    def _begun(self) -> Path:
+    def log(self) -> Path:
+        """The file in which the handler writes down what it begins."""
         return self.folder / "begun.log"

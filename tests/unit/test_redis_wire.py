@@ -42,9 +42,8 @@ def test_a_reply_is_read_to_its_end_and_no_further(sent: bytes, meant: Any):
 
 
 def test_an_error_is_refused_in_its_words():
-    with pytest.raises(Refused, match=r"^NOSCRIPT No matching script\.$") as refusal:
+    with pytest.raises(Refused, match=r"^NOSCRIPT No matching script\.$"):
         reply(io.BytesIO(b"-NOSCRIPT No matching script.\r\n"))
-    assert refusal.value.word == "NOSCRIPT"
 
 
 @pytest.mark.parametrize(

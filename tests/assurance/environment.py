@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.03
 PATIENCE = 0.7
 #: How often standard input is looked at while there is nothing to send.
 _LOOK_SECONDS = 0.05
-#: Acknowledged requests that a caller could send again; keys of older ones may have been forgotten, as they should.
+#: How many acknowledged requests are kept, to be sent again.
 _REMEMBERED = 1_000
 
 
@@ -45,6 +45,7 @@ class Plan:
             is not sent, as Lambda would have given it to another environment, or throttled it. None: without a pause.
         favourite: of all requests, how many are the first caller's.
         repeats: how many of the last acknowledged requests are sent again at the end.
+        repeat_within_seconds: how old these may be; the function forgets keys, as it should.
         ttl_seconds: how long a job may wait for a worker.
     """
 
@@ -56,6 +57,7 @@ class Plan:
     per_second: float | None = None
     favourite: float = 0.0
     repeats: int = 20
+    repeat_within_seconds: float = 3_600
     ttl_seconds: int = 3_600
 
     def to_line(self) -> str:
@@ -70,6 +72,7 @@ class Request:
     router: Router
     prompts: list[str]
     single: bool
+    acknowledged_at: float = 0.0
 
 
 @dataclass
@@ -89,7 +92,9 @@ class Callers:
         while not select.select([sys.stdin], (), (), 0)[0]:
             if self._is_time():
                 self._send_until_acknowledged(self._next())
-        for request in self.rng.sample(self.acknowledged, min(self.plan.repeats, len(self.acknowledged))):
+        oldest = time.monotonic() - self.plan.repeat_within_seconds
+        known = [request for request in self.acknowledged if request.acknowledged_at > oldest]
+        for request in self.rng.sample(known, min(self.plan.repeats, len(known))):
             self._send(request)
 
     def _is_time(self) -> bool:
@@ -121,6 +126,7 @@ class Callers:
             time.sleep(PAUSE_SECONDS)
             if self.plan.per_second is not None or self.rng.random() > PATIENCE:
                 return
+        request.acknowledged_at = time.monotonic()
         self.acknowledged.append(request)
 
     def _send(self, request: Request) -> bool:

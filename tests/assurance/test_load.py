@@ -39,7 +39,7 @@ AT_A_TIME = 4
 WAITING = size(10, 200)
 #: Jobs and keys are forgotten soon, so that a server in balance holds the same at all times.
 SHORT = {"ROUTER_STORE_RESULT_SECONDS": "60", "ROUTER_IDEMPOTENCY_SECONDS": "60"}
-TTL_SECONDS = 50
+FORGETFUL: dict[str, Any] = {"ttl_seconds": 50, "repeat_within_seconds": 30}
 
 #: Faults of one server or of the link to it, in the order in which a soak goes through them.
 SOAK_TROUBLES = [
@@ -115,7 +115,7 @@ def test_a_soak_with_faults_answers_202_or_503_loses_nothing_and_grows_nothing(
         most = capacity(run, make_plans, site, FEW)
         pace = 0.6 * most / ENVIRONMENTS
         resources = Resources([environment.pid for environment in environments], site)
-        run.begin(make_plans(site.url(login=True), SHORT, per_second=pace, ttl_seconds=TTL_SECONDS, stage="soak"))
+        run.begin(make_plans(site.url(login=True), SHORT, per_second=pace, stage="soak", **FORGETFUL))
         recoveries = soak(run, site, resources)
         run.end()
         wait_until_done(site)
@@ -159,7 +159,7 @@ def test_twice_as_many_jobs_as_can_be_worked_are_answered_202_429_or_503_and_not
             "ROUTER_RATE_BURST": str(WAITING),
         }
         resources = Resources([environment.pid for environment in environments], site)
-        pace: dict[str, Any] = {"per_second": 2 * most / ENVIRONMENTS, "favourite": 0.6}
+        pace: dict[str, Any] = {"per_second": 2 * most / ENVIRONMENTS, "favourite": 0.6, **FORGETFUL}
         over.begin(make_plans(site.url(login=True), SHORT | limits, stage="overload", **pace))
         watch(over, resources, OVERLOAD_SECONDS)
         over.end()

@@ -60,8 +60,8 @@ plan: install ## what Terraform would change, and whether ROLE=… or you may (C
 	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
 
 .PHONY: apply
-apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=…)
-	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL))
+apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=… DIRTY=1)
+	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL)) $(if $(DIRTY),--dirty)
 
 .PHONY: verify
 verify: install ## whether what runs is what was built, thing by thing, each with what mends it (URL=… JSON=1)

@@ -1,12 +1,13 @@
 """``python -m tools.apply``: the saved plan, with the zip that it was made with; then the proof, or the way back."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 
-from tools.deployed_stack import NoStack, deployed_stack
+from tools.deployed_stack import DeployedStack, NoStack, deployed_stack
 from tools.findings import Status
 from tools.live_alias import LiveAlias, Traffic
 from tools.published_versions import prune, published_versions
@@ -17,31 +18,42 @@ from tools.stop_signals import stoppable
 from tools.terraform_cli import Terraform
 from tools.verify import verify
 
+type AliasOf = Callable[[DeployedStack], LiveAlias]
+
 
 @click.command()
 @stack_folder
 @stack_url
-def main(folder: Path, url: str | None) -> None:
+@click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
+def main(folder: Path, url: str | None, dirty: bool) -> None:
     """Apply the saved plan, verify, and take the alias back when something is not as it should be."""
     with said_plainly("apply"), stoppable():
-        sys.exit(apply(Terraform(folder), partial(verify, url=url, folder=folder)))
+        sys.exit(apply(Terraform(folder), partial(verify, url=url, folder=folder), dirty=dirty))
 
 
-def apply(terraform: Terraform, proof: Verify) -> Status:
+def apply(terraform: Terraform, proof: Verify, *, dirty: bool = False, alias_of: AliasOf = LiveAlias.of) -> Status:
     """Apply the plan, and see by that proof whether all is as it should be; the exit status.
+
+    Args:
+        terraform: in the stack's folder.
+        proof: what to look at once it is applied.
+        dirty: whether a build with changes that are in no commit may be applied.
+        alias_of: finds the alias of a stack.
 
     Raises:
         Refused: before anything was changed.
     """
     plan = SavedPlan.of(terraform)
     plan.refuse_another_zip(terraform.folder)
-    alias = _alias(terraform)
+    if not dirty:
+        plan.refuse_dirty()
+    alias = _alias(terraform, alias_of)
     before = alias.traffic() if alias else None
     if terraform.run("apply", "-input=false", "-lock-timeout=5m", PLAN) != 0:
         return _failed(alias, before)
     (terraform.folder / PLAN).unlink()  # it can be applied once only
     stack = deployed_stack(terraform)
-    alias = LiveAlias.of(stack)
+    alias = alias_of(stack)
     if not plan.moves_alias:
         click.echo(_waiting(alias))
         return Status.OK
@@ -51,9 +63,9 @@ def apply(terraform: Terraform, proof: Verify) -> Status:
     return status
 
 
-def _alias(terraform: Terraform) -> LiveAlias | None:
+def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
     try:
-        return LiveAlias.of(deployed_stack(terraform))
+        return alias_of(deployed_stack(terraform))
     except NoStack:
         return None
 

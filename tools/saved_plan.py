@@ -12,6 +12,7 @@ from tools.zip_writer import sums_of
 PLAN = "it.tfplan"
 _FUNCTION = "aws_lambda_function.api_handler"
 _AGAIN = "make package && make plan"
+_DIRTY = ".dirty"
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class SavedPlan:
 
     Attributes:
         code_sha256: of the zip that it was made with, in base64.
+        build: what that zip says it is.
         moves_alias: whether the alias goes to the new version at once.
     """
 
     code_sha256: str
+    build: str
     moves_alias: bool
 
     @classmethod
@@ -46,12 +49,22 @@ class SavedPlan:
             Refused: the plan leaves no function.
         """
         resources = plan["planned_values"]["root_module"].get("resources", [])
-        found = [each["values"]["source_code_hash"] for each in resources if each["address"] == _FUNCTION]
+        found = [each["values"] for each in resources if each["address"] == _FUNCTION]
         if not found:
             raise Refused(
                 f"the plan leaves no {_FUNCTION}, so it is one to destroy: terraform -chdir=terraform destroy"
             )
-        return cls(found[0], plan["variables"]["move_alias"]["value"])
+        planned = found[0]
+        return cls(planned["source_code_hash"], planned["description"], plan["variables"]["move_alias"]["value"])
+
+    def refuse_dirty(self) -> None:
+        """Raises Refused where nobody could build that zip again: it holds changes that are in no commit."""
+        if self.build.endswith(_DIRTY):
+            raise Refused(
+                f"the plan is of build {self.build}, wanted one of a commit: with changes that are in no commit nobody"
+                f" can tell what runs, nor build it again: git commit, then {_AGAIN}; to try it out all the same: make"
+                " apply DIRTY=1"
+            )
 
     def refuse_another_zip(self, folder: Path) -> None:
         """Raises Refused unless the packaged zip in the folder is the one that was planned."""

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def plan_of(folder: Path) -> SavedPlan:
-    return SavedPlan(sums_of(folder / ZIP).code_sha256, moves_alias=True)
+    return SavedPlan(sums_of(folder / ZIP).code_sha256, "0.1.0+g1f98489c0a1b", moves_alias=True)
 
 
 def _shown(**resource: Any) -> dict[str, Any]:
@@ -67,12 +67,20 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
         planned.refuse_another_zip(folder)
 
 
+def test_a_build_with_changes_that_are_in_no_commit_is_refused() -> None:
+    SavedPlan("abc=", "0.1.0+g1f98489c0a1b", moves_alias=True).refuse_dirty()
+
+    with pytest.raises(Refused, match=r"of build 0\.1\.0\+g1f98489c0a1b\.dirty, .*git commit.*make apply DIRTY=1$"):
+        SavedPlan("abc=", "0.1.0+g1f98489c0a1b.dirty", moves_alias=True).refuse_dirty()
+
+
 def test_a_plan_to_destroy_is_refused() -> None:
     with pytest.raises(Refused, match=r"so it is one to destroy: terraform -chdir=terraform destroy$"):
         SavedPlan.shown(_shown())
 
 
 def test_a_plan_says_its_zip_and_whether_callers_move() -> None:
-    shown = _shown(address="aws_lambda_function.api_handler", values={"source_code_hash": "abc="})
+    values = {"source_code_hash": "abc=", "description": "0.1.0"}
+    shown = _shown(address="aws_lambda_function.api_handler", values=values)
 
-    assert SavedPlan.shown(shown) == SavedPlan("abc=", moves_alias=False)
+    assert SavedPlan.shown(shown) == SavedPlan("abc=", "0.1.0", moves_alias=False)

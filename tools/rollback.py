@@ -1,4 +1,7 @@
-"""``python -m tools.rollback``: the alias back to the version before, or to any other that is published."""
+"""``python -m tools.rollback``: the alias back to the version before, or to any other that is published.
+
+SSM's ``function_version`` moves with it, so it is also what mends an alias that was left behind.
+"""
 
 from pathlib import Path
 
@@ -27,11 +30,15 @@ def rollback(alias: LiveAlias, wanted: int | None) -> str:
         Refused: there is no such version, or none before the present one.
     """
     before = alias.traffic()
-    target = target_of(published_versions(alias.functions, alias.function), before.version, wanted)
+    versions = published_versions(alias.functions, alias.function)
+    target = target_of(versions, before.version, wanted)
     alias.send(Traffic(str(target.number)))
+    moved = f"alias {alias.name}: from {before} to version {target.number} ({target.build})"
+    if target == max(versions):
+        return f"{moved}, the newest."
     return (
-        f"alias {alias.name}: from {before} to version {target.number} ({target.build}). Only the function went back:"
-        " API, alarms and parameters are as they were applied. The next make apply moves the alias forward again."
+        f"{moved}. Only the function went back: API, alarms and parameters are as they were applied. The next make"
+        " apply moves the alias forward again."
     )
 
 

@@ -55,13 +55,8 @@ class Function:
 
     @property
     def move_alias(self) -> str:
-        """The command that points the alias at the newest version."""
-        return self.stack.command(
-            "lambda update-alias",
-            function_name=self.stack.function_name,
-            name=self.stack.function_alias,
-            function_version=self.newest,
-        )
+        """The command that sends every request to the newest version, and has SSM tell so."""
+        return f"make rollback VERSION={self.newest}"
 
     @property
     def _lambda(self) -> Any:
@@ -120,7 +115,7 @@ def alias(function: Function) -> Iterator[Finding]:
         ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(weights.items())) or "none",
         "none",
         why="a gradual release was not ended: some callers get another version than the others",
-        fix=f"{function.move_alias} --routing-config AdditionalVersionWeights={{}}",
+        fix=function.move_alias,
     )
 
 

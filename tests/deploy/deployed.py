@@ -22,7 +22,9 @@ from tools import terraform_cli
 from tools.deployed_stack import DeployedStack, deployed_stack
 from tools.drift import drift
 from tools.findings import Finding
+from tools.live_alias import LiveAlias
 from tools.reimport import reimport
+from tools.rollback import rollback
 from tools.verify import verify
 from tools.zip_writer import unpack
 
@@ -93,10 +95,15 @@ class Deployed:
                 "make package": lambda _: None,
                 "make plan": lambda _: None,
                 "make apply": lambda _: self.apply(),
+                "make rollback": lambda words: self.move_alias(*words[2:]),
                 "make reimport": lambda _: reimport(self.stack),
                 "terraform -chdir=terraform apply": lambda words: self.apply(*words[3:]),
             },
         )
+
+    def move_alias(self, version: str) -> None:
+        """``make rollback VERSION=n``."""
+        rollback(LiveAlias.of(self.stack), int(version.removeprefix("VERSION=")))
 
     def apply(self, *options: str) -> None:
         self._stack = None
@@ -117,7 +124,7 @@ def deployed_to_moto(folder: Path, redis_url: str, jwks: dict[str, Any]) -> Iter
         backend = {"bucket": BUCKET, "key": "prod.tfstate", "region": REGION, "use_path_style": "true"}
         initialised(terraform, *(f"-backend-config={name}={value}" for name, value in backend.items()))
         terraform.apply(**variables)
-        with FrontDoor(folder / "task", url, NAME, "live") as door:
+        with FrontDoor(lambda _: folder / "task", url, NAME, "live") as door:
             yield Deployed(terraform, url, door, variables)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,21 @@ from tools.local_server import LocalServer
 
 
 class FrontDoor:
-    """Listens while it is entered. moto cannot run a function; this runs it with the variables that moto has for it."""
+    """Listens while it is entered. moto cannot run a function; this runs it with the variables that moto has for it.
 
-    def __init__(self, task: Path, aws_url: str, function_name: str, alias: str) -> None:
-        self._task = task
+    Args:
+        task_of: the folder of the unpacked package whose zip has this sha256, as Lambda writes it.
+    """
+
+    def __init__(self, task_of: Callable[[str], Path], aws_url: str, function_name: str, alias: str) -> None:
+        self._task_of = task_of
         self._aws_url = aws_url
         self._named = {"FunctionName": function_name, "Qualifier": alias}
         self._routes = RouteMatcher(list(app_module.app.routes))
         self._server = LocalServer(0)
         self._server.gateway = self  # type: ignore[assignment]
         self._running = ExitStack()
-        self._function: tuple[dict[str, str], RuntimeApi] | None = None
+        self._function: tuple[str, dict[str, str], RuntimeApi] | None = None
 
     def __enter__(self) -> "FrontDoor":
         threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
@@ -55,18 +60,17 @@ class FrontDoor:
 
     def _alias(self) -> RuntimeApi:
         """The function as the alias has it by now; another process when that changed."""
-        environ = self._environ()
-        if self._function is None or self._function[0] != environ:
+        code, environ = self._described()
+        if self._function is None or self._function[:2] != (code, environ):
             self._running.close()
-            self._function = (
-                environ,
-                self._running.enter_context(running(self._task, environ, Path(chalice.__file__).parents[1])),
-            )
-        return self._function[1]
+            at_work = running(self._task_of(code), environ, Path(chalice.__file__).parents[1])
+            self._function = (code, environ, self._running.enter_context(at_work))
+        return self._function[2]
 
-    def _environ(self) -> dict[str, str]:
+    def _described(self) -> tuple[str, dict[str, str]]:
+        """Sha256 of its code, and the variables that it runs with."""
         configuration: dict[str, Any] = client("lambda", self._aws_url).get_function_configuration(**self._named)
-        return configuration["Environment"]["Variables"] | {
+        return configuration["CodeSha256"], configuration["Environment"]["Variables"] | {
             "AWS_LAMBDA_FUNCTION_VERSION": configuration["Version"],
             "AWS_ENDPOINT_URL": self._aws_url,
             "AWS_DEFAULT_REGION": REGION,

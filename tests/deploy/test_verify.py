@@ -133,14 +133,19 @@ def test_code_uploaded_by_hand_is_found_and_uploaded_again(deployed: Deployed) -
     mend(deployed, wrong)
 
 
-def test_an_alias_left_behind_is_found_with_the_newest_version(deployed: Deployed) -> None:
+def test_an_alias_left_behind_is_found_with_the_newest_version_and_mended_with_what_ssm_tells(
+    deployed: Deployed,
+) -> None:
     point_alias(deployed, "1")
+    told = deployed.stack.ssm_parameters["function_version"]
+    deployed.aws("ssm").put_parameter(Name=told, Value="1", Overwrite=True)
 
     finding = by_thing(deployed.wrong())["alias live"]
 
     assert (finding.found, finding.wanted) == ("version 1", f"version {deployed.newest()}")
-    assert finding.fix.startswith("aws lambda update-alias --function-name lambda-router-prod --name live")
+    assert finding.fix == f"make rollback VERSION={deployed.newest()}"
     mend(deployed, [finding])
+    assert deployed.aws("ssm").get_parameter(Name=told)["Parameter"]["Value"] == deployed.newest()
 
 
 def test_an_alias_that_still_shares_is_found(deployed: Deployed) -> None:

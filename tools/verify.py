@@ -76,10 +76,15 @@ def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Findin
             "gateway responses": lambda: verify_api.responses(stack, wanted.body, body_fix),
             "SSM parameters": lambda: verify_told.parameters(stack, function),
             "log groups": lambda: verify_told.retention(stack),
-            "GET /health": lambda: verify_live.health(site, build, function.alias["FunctionVersion"], DEPLOY),
+            "GET /health": lambda: _health(site, function, build),
             "POST /v1/jobs without a token": lambda: verify_live.refusal(site, DEPLOY),
         }
     )
+
+
+def _health(site: Site, function: Function, build: str | None) -> Iterator[Finding]:
+    fix = function.move_alias if function.is_behind else DEPLOY
+    yield from verify_live.health(site, build, function.alias["FunctionVersion"], fix)
 
 
 def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:

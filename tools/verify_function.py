@@ -59,6 +59,11 @@ class Function:
         return f"make rollback VERSION={self.newest}"
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the alias is at an older version than the newest."""
+        return bool(self.alias["FunctionVersion"] != self.newest)
+
+    @property
     def _lambda(self) -> Any:
         return self.stack.aws("lambda")
 
@@ -87,9 +92,7 @@ def code(function: Function, wanted: Wanted) -> Iterator[Finding]:
         why="the next version would be published with other code than what was built",
         fix=again,
     )
-    behind = (
-        function.latest["CodeSha256"] == wanted.code_sha256 and function.alias["FunctionVersion"] != function.newest
-    )
+    behind = function.latest["CodeSha256"] == wanted.code_sha256 and function.is_behind
     yield compared(
         f"code of alias {function.stack.function_alias}",
         function.served["CodeSha256"],
@@ -144,9 +147,8 @@ def variables(function: Function, wanted: Wanted) -> Iterator[Finding]:
     yield from _same("$LATEST", latest, wanted, "make plan && make apply")
     publish = function.stack.command("lambda publish-version", function_name=function.stack.function_name)
     again = "make plan && make apply" if latest != wanted.variables else f"{publish} && make plan && make apply"
-    behind = function.alias["FunctionVersion"] != function.newest
     place = f"alias {function.stack.function_alias}"
-    yield from _same(place, _variables(function.served), wanted, function.move_alias if behind else again)
+    yield from _same(place, _variables(function.served), wanted, function.move_alias if function.is_behind else again)
 
 
 def _variables(configuration: dict[str, Any]) -> dict[str, str]:

@@ -55,7 +55,9 @@ class SavedPlan:
                 f"the plan leaves no {_FUNCTION}, so it is one to destroy: terraform -chdir=terraform destroy"
             )
         planned = found[0]
-        return cls(planned["source_code_hash"], planned["description"], plan["variables"]["move_alias"]["value"])
+        # Terraform keeps a variable as it was given: from a file true, from the command line "true".
+        moves_alias = str(plan["variables"]["move_alias"]["value"]).lower() in {"true", "1"}
+        return cls(planned["source_code_hash"], planned["description"], moves_alias)
 
     def refuse_dirty(self) -> None:
         """Raises Refused where nobody could build that zip again: it holds changes that are in no commit."""

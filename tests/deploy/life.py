@@ -14,6 +14,7 @@ from tests.deploy.conftest import VARIABLES, initialised
 from tests.deploy.inventory import client, inventory
 from tests.deploy.recorder import Recording
 from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform, write_chalice, write_zip
+from tests.deploy.user_pool import make_pool
 
 ACCOUNT = "123456789012"
 NAME = "lambda-router-prod"
@@ -22,14 +23,17 @@ STATE_KEY = "lambda-router/prod.tfstate"
 SECRET = "rediss://user:this-is-the-secret@redis.example.com:6379/0"
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 #: What bootstrap is given: all that widens a role. moto knows none of AWS's own policies, so API Gateway gets no role.
-ROLES = {
+ROLES: dict[str, Any] = {
     "api_account_role": False,
     "aws_region": "eu-central-1",
     "stage_name": "prod",
     "state_bucket": STATE_BUCKET,
     "github": {
-        **{"owner": "octo", "repository": "router", "environment": "prod", "vpc": True, "kms_key_arns": [KEY]},
-        "user_pool_arn": VARIABLES["cognito_user_pool_arn"],
+        "owner": "octo",
+        "repository": "router",
+        "environment": "prod",
+        "vpc": True,
+        "kms_key_arns": [KEY],
     },
 }
 STACK = VARIABLES | {"permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-boundary"}
@@ -85,6 +89,7 @@ class Life:
         plans: each plan that was saved and then applied, as ``terraform show -json`` gives it.
         recording: phases ``NAME`` of applies, ``plan NAME`` of plans.
         credentials: of each role, as variables of the environment.
+        pool: the user pool that the roles may look at; ``id``, ``arn`` and ``client``.
     """
 
     url: str
@@ -94,6 +99,7 @@ class Life:
     plans: dict[str, dict[str, Any]] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
+    pool: dict[str, str] = field(default_factory=dict)
     state: str = ""
 
 
@@ -106,9 +112,11 @@ def live(folder: Path, url: str, chalice: dict[str, Any]) -> Life:
     client("s3", url).create_bucket(
         Bucket=STATE_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
+    client("s3", url).put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
     client("ssm", url).put_parameter(Name=VARIABLES["redis_url_parameter"], Type="SecureString", Value=SECRET)
     stack = copy_of_terraform(folder, chalice)
     life = Life(url, stack.folder, Recording(url))
+    life.pool = make_pool(url, NAME)
     stack.environ = {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -117,7 +125,7 @@ def live(folder: Path, url: str, chalice: dict[str, Any]) -> Life:
     }
     _make_roles(life, stack)
     with life.recording.phase("init"):
-        initialised(stack, *_backend(STATE_KEY))
+        initialised(stack, *backend(STATE_KEY))
     with ThreadPoolExecutor() as aside:
         _Steps(life, stack, chalice, aside).walk()
     return life
@@ -182,8 +190,9 @@ class _Steps:
 
 def _make_roles(life: Life, stack: Terraform) -> None:
     bootstrap = Terraform(stack.folder / "bootstrap", stack.environ)
-    initialised(bootstrap, *_backend("lambda-router/prod-bootstrap.tfstate"))
-    bootstrap.apply(**ROLES)
+    initialised(bootstrap, *backend("lambda-router/prod-bootstrap.tfstate"))
+    github = ROLES["github"] | {"user_pool_arn": life.pool["arn"]}
+    bootstrap.apply(**ROLES | {"github": github})
     for role in ("plan", "deploy"):
         given = client("sts", life.url).assume_role(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}", RoleSessionName="test"
@@ -195,7 +204,8 @@ def _make_roles(life: Life, stack: Terraform) -> None:
         }
 
 
-def _backend(key: str) -> list[str]:
+def backend(key: str) -> list[str]:
+    """Options of ``terraform init``."""
     options = (f"bucket={STATE_BUCKET}", f"key={key}", "region=eu-central-1", "use_path_style=true")
     return [f"-backend-config={option}" for option in options]
 

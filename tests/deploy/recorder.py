@@ -63,7 +63,9 @@ class Recording:
     phases: dict[str, list[Json]] = field(default_factory=dict)
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str, key: str = "") -> Iterator[None]:
+        """Record what is asked until the end, with that access key where one is given: others ask at the same time."""
         before = len(recorded(self.url))
         yield
-        self.phases[name] = recorded(self.url, before)
+        asked = recorded(self.url, before)
+        self.phases[name] = [each for each in asked if f"Credential={key}" in each["authorization"]]

@@ -17,6 +17,8 @@ from tools.findings import Status
 
 POOL_NAME = "doctor"
 
+pytestmark = pytest.mark.release
+
 
 @pytest.fixture
 def pool(aws_url: str) -> Iterator[dict[str, str]]:

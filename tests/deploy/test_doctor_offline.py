@@ -16,6 +16,8 @@ from tools.doctor_stack import Stack
 from tools.findings import Finding, Status, status_of
 from tools.settings_workflows import with_settings
 
+pytestmark = pytest.mark.release
+
 
 @pytest.fixture
 def patient(terraform: None, tmp_path: Path) -> Patient:

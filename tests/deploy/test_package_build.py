@@ -1,52 +1,34 @@
 """One commit, one zip: whoever builds it, and wherever."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.contract.repository import ROOT, files, name_of
+from tests.contract.repository import ROOT
 from tests.deploy.artefact import zip_named
+from tests.deploy.clone import Clone
 from tools.package_build import build_of
 from tools.package_golden import as_text
 from tools.terraform_merge import named
 from tools.zip_writer import Sums, sums_of
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(300), pytest.mark.xdist_group("package")]
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This checkout in another folder, with another time on each file."""
-    folder = tmp_path_factory.mktemp("clone") / "of the router"
-    for path in files():
-        target = folder / name_of(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-        os.utime(target, (1_000_000_000, 1_000_000_000))
-    subprocess.run(["git", "init", "-q", str(folder)], check=True)
-    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=b@example.com", "commit", "-qm", "all"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder
+    return Clone.into(tmp_path_factory.mktemp("clone") / "of the router").root
 
 
 @pytest.fixture(scope="module")
 def said(clone: Path) -> str:
     """What ``make package`` prints there, with another hash seed and umask."""
-    ran = subprocess.run(
-        ["sh", "-c", f"umask 077; exec '{sys.executable}' -m tools.package"],
-        cwd=clone,
-        env=os.environ | {"PYTHONHASHSEED": "77"},  # noqa: TID251
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    ran = Clone(clone, {"PYTHONHASHSEED": "77"}).make("package")
+    assert ran.status == 0, ran.err
+    return ran.out
 
 
 @pytest.fixture(scope="module")

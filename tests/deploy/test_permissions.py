@@ -1,4 +1,4 @@
-"""What the roles may do: enough for everything that Terraform was recorded to ask for, and nothing without a reason."""
+"""What the roles may do: enough for everything that they were recorded to ask for, and nothing without a reason."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.repository import ROOT
 from tests.deploy.aws_calls import call
+from tests.deploy.by_make import Journey
 from tests.deploy.iam_requests import iam_requests
 from tests.deploy.inventory import client
 from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY, Life
@@ -22,7 +23,7 @@ from tools.permissions_excused import EXCUSED
 from tools.permissions_plan import Asking, requests
 from tools.permissions_table import KINDS, STATE, Kind, Need
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("life")]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(600), pytest.mark.xdist_group("life")]
 
 BACKEND = {"bucket": STATE_BUCKET, "key": STATE_KEY}
 #: Actions by role that no run used, and that have their reason.
@@ -30,9 +31,10 @@ EXCUSES = {role: {each.action for each in EXCUSED if role in each.roles} for rol
 
 
 @pytest.fixture(scope="module")
-def asked(life: Life) -> dict[str, list[Request]]:
+def asked(life: Life, journey: Journey) -> dict[str, list[Request]]:
     """What each phase asked of IAM. What a role's boundary is, is known from earlier phases."""
-    counted = {name: [call(each) for each in phase] for name, phase in life.recording.phases.items()}
+    phases = life.recording.phases | journey.recording.phases
+    counted = {name: [call(each) for each in phase] for name, phase in phases.items()}
     found = iter(iam_requests(chain.from_iterable(counted.values())))
     return {name: [*_take(found, len(iam_requests(calls)))] for name, calls in counted.items()}
 
@@ -43,7 +45,7 @@ def _take(found: Iterator[Request], count: int) -> Iterator[Request]:
 
 @pytest.fixture(scope="module")
 def by_role(asked: dict[str, list[Request]]) -> dict[str, list[Request]]:
-    """The deploy role lives the whole life; the plan role plans what there is, changed or not."""
+    """The deploy role lives both lives; the plan role plans what there is, and runs make doctor, verify and drift."""
     plans = [phase for name, phase in asked.items() if name.startswith(("init", "plan"))]
     return {"deploy": list(chain.from_iterable(asked.values())), "plan": list(chain.from_iterable(plans))}
 
@@ -78,6 +80,29 @@ def _compare(life: Life, credentials: dict[str, str]) -> "subprocess.CompletedPr
 def own_reads(life: Life, compared_by_command: object) -> list[Request]:
     """What that command asked."""
     return iam_requests(call(each) for each in life.recording.phases["tools.permissions"])
+
+
+#: What each role runs, of which the record must show something.
+RUNS = {
+    "plan": ["doctor", "plan", "verify", "drift", "behind"],
+    "deploy": [
+        "apply",
+        "plan the change",
+        "wrong",
+        "reimport",
+        "forth",
+        "releases",
+        "kept",
+        "release",
+        "pruned",
+        "destroy",
+    ],
+}
+
+
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_every_command_of_a_role_was_recorded_with_its_credentials(role: str, asked: dict[str, list[Request]]) -> None:
+    assert [step for step in RUNS[role] if not asked[f"{role} {step}"]] == []
 
 
 def _denied(policy: Iterable[Statement], wanted: Iterable[Request]) -> list[tuple[Request, str]]:

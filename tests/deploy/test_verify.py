@@ -19,7 +19,7 @@ from tools.zip_writer import sums_of
 
 THEIR_POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Other"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.release, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

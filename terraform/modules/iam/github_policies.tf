@@ -90,7 +90,7 @@ locals {
       Action = [
         "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
         "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
-        "lambda:ListAliases", "lambda:ListTags", "lambda:ListVersionsByFunction",
+        "lambda:ListTags", "lambda:ListVersionsByFunction",
       ]
       Resource = [local.arns.function, "${local.arns.function}:*"]
     },

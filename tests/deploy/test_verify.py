@@ -133,7 +133,7 @@ def test_code_uploaded_by_hand_is_found_and_uploaded_again(deployed: Deployed) -
     mend(deployed, wrong)
 
 
-def test_an_alias_left_behind_is_found_with_the_newest_version_and_mended_with_what_ssm_tells(
+def test_an_alias_left_behind_is_found_with_the_newest_version(
     deployed: Deployed,
 ) -> None:
     point_alias(deployed, "1")

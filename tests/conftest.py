@@ -27,19 +27,6 @@ SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
 
 
-#: Folders whose fixtures for the whole session are dear: a running stack, a cluster.
-ONE_PROCESS = ("conformance", "e2e", "protocol")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """When tests run in several processes (``make test``), a file, or a folder of ONE_PROCESS, stays in one."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is not None:  # its file says which others it shares a fixture with
-            continue
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_PROCESS else f"{folder}/{item.path.name}"))
-
-
 @pytest.fixture(scope="session")
 def signing_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

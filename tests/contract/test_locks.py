@@ -38,7 +38,7 @@ HASH = "--hash=sha256:" + "0" * 64
         "redis==8.1.0 --hash=md5:00",
         f"redis @ https://example.com/redis.whl {HASH}",
         "-r other.txt",
-        "--extra-index-url https://example.com",
+        "--extra-index" + "-url https://example.com",
         f"redis==8.1.0 \\\n    {HASH}\npydantic==2",
     ],
 )

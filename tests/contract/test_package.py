@@ -17,7 +17,7 @@ from tests.contract.repository import ROOT, files, name_of
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(180)]
 
-SHIPPED = ("app.py", "chalicelib/", "requirements.txt", ".chalice/config.json")
+SHIPPED = ("app.py", "chalicelib/", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 #: What Lambda's own Python has; a stand-in folder of links plays it.
 LAMBDA_HAS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 #: Lambda takes no more by direct upload.

@@ -63,8 +63,9 @@ def root_module(terraform: None, chalice: dict[str, Any], tmp_path_factory: pyte
     return initialised(copy_of_terraform(tmp_path_factory.mktemp("root"), chalice), "-backend=false")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws_url() -> Iterator[str]:
+    """An account for the tests of one file."""
     with played_aws() as url:
         yield url
 
@@ -95,11 +96,12 @@ def _wait_for(server: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def life(terraform: None, aws_url: str, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> "Life":
-    """The stack's whole life, of which several tests look at something."""
+def life(terraform: None, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Life]":
+    """The stack's whole life, of which several files look at something, in an account of its own."""
     from tests.deploy.life import live
 
-    return live(tmp_path_factory.mktemp("life"), aws_url, chalice)
+    with played_aws() as url:
+        yield live(tmp_path_factory.mktemp("life"), url, chalice)
 
 
 @pytest.fixture(scope="session")

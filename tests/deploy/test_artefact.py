@@ -12,7 +12,7 @@ from tests.conftest import MakeToken, gateway_event
 from tests.deploy.artefact import BUILD, built, running
 from tests.deploy.runtime_api import RuntimeApi
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300), pytest.mark.xdist_group("package")]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 
 ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_TestPool1"
 JOB = {"type": "generate", "input": {"prompt": "Why is the sky blue?"}}

@@ -14,7 +14,6 @@ pytestmark = [
     pytest.mark.release,
     pytest.mark.package,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("life"),
 ]
 
 

@@ -14,7 +14,7 @@ from tools.package_golden import as_text
 from tools.terraform_merge import named
 from tools.zip_writer import Sums, sums_of
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300), pytest.mark.xdist_group("package")]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

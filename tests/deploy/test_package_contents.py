@@ -18,7 +18,7 @@ from tools.package_table import contents_table
 from tools.zip_contents import METADATA_READ, NEVER_RUN
 from tools.zip_writer import unpack
 
-pytestmark = [pytest.mark.package, pytest.mark.timeout(300), pytest.mark.xdist_group("package")]
+pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 
 _RUN = """
 import json, os, sys

@@ -83,14 +83,20 @@ def test_somebody_elses_job_is_404_like_one_that_never_was(bob: Router, submitte
 @pytest.mark.parametrize(
     "job_id",
     ["x", "job_", "job_" + "0" * 31, "job_" + "0" * 33, "job_" + "A" * 32, "job_" + "0" * 31 + "g", "JOB_" + "0" * 32,
-     "job_" + "\u0660" * 32, "job_" + "0" * 32 + "\n", "*", "x" * 5_000, "lr:{tinyllama}:job:x", " "],
-    ids=["word", "prefix", "short", "long", "capitals", "not hex", "capital prefix", "other digits", "line break",
+     "job_" + "\u0660" * 32, "*", "x" * 5_000, "lr:{tinyllama}:job:x", " "],
+    ids=["word", "prefix", "short", "long", "capitals", "not hex", "capital prefix", "other digits",
          "star", "endless", "a key", "space"],
 )  # fmt: skip
 def test_a_malformed_id_is_404(router: Router, submitted: Reply, method: str, job_id: str):
     reply = router.call(method, f"/v1/jobs/{job_id}")
     assert reply.status == 404
     assert reply.json["type"] == "urn:problem-type:lambda-router:not-found"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_id_with_a_line_break_is_400_since_no_path_has_one(router: Router, submitted: Reply, method: str):
+    # It would come back in a header; callers' %0A reaches the path as that.
+    assert router.call(method, "/v1/jobs/job_" + "0" * 32 + "\n").status == 400
 
 
 def test_a_job_that_was_kept_its_time_is_404(router: Router, location: str, db: redis.Redis):

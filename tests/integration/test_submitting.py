@@ -89,6 +89,7 @@ def test_every_member_of_a_fresh_job_is_as_the_contract_says(router: Router):
         "result": None,
         "error": None,
         "metadata": {"order": "7"},
+        "store": True,
         "request_id": reply.headers["x-request-id"],
     }
 

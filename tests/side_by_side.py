@@ -3,6 +3,7 @@
 A pytest plugin. All others stay together file by file.
 """
 
+import os
 from pathlib import PurePath
 from typing import Any
 
@@ -28,6 +29,12 @@ def group_of(nodeid: str) -> str:
     if path.parent.name in FOLDERS:
         return path.parent.name
     return FILES.get(path.name, str(path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, since many tests wait for a server, a lease or Terraform."""
+    return (os.process_cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

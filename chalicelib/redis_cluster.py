@@ -3,6 +3,7 @@
 It is imported when a URL names a cluster, and only then: a single server's functions do not pay for it.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +27,55 @@ class Cluster:
 
     It never retries on its own: redis-py's ten retries take longer than API Gateway waits. Nor does it introduce itself
     to the server, which would cost two round trips per connection.
+
+    redis-py bounds each step of a question, not the whole of it: the search for the nodes and every move to another
+    one has its own time. So it asks in a thread, which is left to itself when the answer is not there in time.
     """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def execute(self, *parts: Argument) -> Any:
+        """The answer to a command.
+
+        Raises:
+            Refused: Redis said no; the connections are as good as before.
+            Broken: no answer in time. It may have been done all the same.
+        """
+        asked = self._thread.submit(self._nodes.ask, parts)
+        try:
+            return asked.result(self._seconds)
+        except (exceptions.RedisClusterException, OSError) as error:
+            self.close()
+            raise Broken(type(error).__name__) from error
+        except _BROKEN as error:
+            self.close()
+            raise _refused(error) if error.status_code else Broken(type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise _refused(error) from error
+
+    def close(self) -> None:
+        """Hang up; the next question opens connections anew."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._nodes.leave()
+        self._open()
+
+    def _open(self) -> None:
+        """Nothing is started before the first question."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis-cluster")
+        self._nodes = _Nodes(self._url, self._seconds)
+
+
+class _Nodes:
+    """redis-py's client, for one thread to ask and another to give up."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url = url
@@ -40,32 +89,22 @@ class Cluster:
             "driver_info": DriverInfo(name=None, lib_version=None),
         }
         self._client: RedisCluster | None = None
+        self._left = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def execute(self, *parts: Argument) -> Any:
-        """The answer to a command. Raises Refused or Broken."""
+    def ask(self, parts: tuple[Argument, ...]) -> Any:
         try:
             if self._client is None:
                 self._client = RedisCluster.from_url(self._url, **self._options)
             return self._client.execute_command(*parts)  # type: ignore[no-untyped-call]
-        except (exceptions.RedisClusterException, OSError) as error:
-            self.close()
-            raise Broken(type(error).__name__) from error
-        except _BROKEN as error:
-            self.close()
-            raise _refused(error) if error.status_code else Broken(type(error).__name__) from error
-        except exceptions.RedisError as error:
-            raise _refused(error) from error
+        finally:
+            if self._left:
+                self.leave()
 
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+    def leave(self) -> None:
+        """Close all connections, also those that a question under way is about to open."""
+        self._left = True
+        if self._client is not None:
+            self._client.close()
 
 
 def _refused(error: exceptions.RedisError) -> Refused:

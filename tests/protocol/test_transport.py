@@ -1,6 +1,9 @@
 """TLS, passwords and ACL users, on both sides of the queue."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +17,7 @@ from chalicelib.errors import QueueUnavailable
 from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
 from tests import servers, tls
+from tests.integration.helpers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, WIDE, Callers
 from worker import connection
 from worker.work_queue import REDIS_TROUBLE, Lease, WorkQueue
@@ -131,3 +135,28 @@ def test_a_user_who_may_not_touch_the_keys_is_a_503(server: ValkeyServer, admin:
 
     with pytest.raises(QueueUnavailable):
         callers(f"redis://stranger:secret@{server.host}:{server.port}/0").send()
+
+
+def test_a_cluster_that_falls_silent_is_given_up_in_time_and_answers_again_later() -> None:
+    with servers.engine("cluster") as url:
+        side = callers(url)
+        side.send_one()
+        stopped = [_process_of(node) for node in servers.client_of(url).get_nodes()]
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            with pytest.raises(QueueUnavailable):  # redis-py alone asks each of the three nodes where the others are
+                side.send()
+            took = time.monotonic() - started
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+
+        assert took < GIVE_UP_SECONDS
+        side.send_one()
+
+
+def _process_of(node: Any) -> int:
+    with redis.Redis(port=node.port, decode_responses=True) as client:
+        return int(client.info("server")["process_id"])

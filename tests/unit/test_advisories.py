@@ -1,0 +1,73 @@
+"""``make audit``: the real pip-audit, asking a database of our own."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.servers import free_port
+from tools.advisories import PIP_AUDIT, found_by
+from tools.findings import Status, lines, status_of
+
+pytestmark = pytest.mark.skipif(not PIP_AUDIT.exists(), reason="no pip-audit here: make audit-tools")
+
+HOLE = {
+    "id": "PYSEC-2099-1",
+    "aliases": ["CVE-2099-1"],
+    "summary": "Anybody may do anything.",
+    "affected": [
+        {
+            "package": {"name": "pyjwt", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0"}]}],
+        }
+    ],
+}
+
+
+@contextmanager
+def database(holes: dict[str, Any]) -> Iterator[str]:
+    """The URL of an advisory database in OSV's words (https://google.github.io/osv.dev/post-v1-query/)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"]
+            body = json.dumps({"vulns": [holes[asked]]} if asked in holes else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", free_port()), Handler) as server:
+        Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        finally:
+            server.shutdown()
+
+
+def test_an_advisory_is_named_with_the_version_that_mends_it() -> None:
+    with database({"pyjwt": HOLE}) as url:
+        found = list(found_by(url))
+
+    assert status_of(found) == Status.DIFFERS
+    (finding,) = found
+    assert finding.thing.startswith("pyjwt 2.")
+    assert finding.found == "PYSEC-2099-1, CVE-2099-1, mended in 99.0"
+    assert "fix: make lock UPGRADE=1" in "\n".join(lines(finding))
+
+
+def test_a_database_that_cannot_be_asked_is_no_clean_bill() -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1/query"
+
+    (finding,) = found_by(url)
+
+    assert status_of([finding]) == Status.FAILED
+    assert finding.found.startswith(f"{url} was not asked: ")

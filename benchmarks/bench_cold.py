@@ -48,7 +48,7 @@ def _rows(url: str, turns: int) -> tuple[list[Row], dict[str, float]]:
         for name, values in walls.items():
             figure = f"{kind}: {name}, median ms (CPU)"
             rows.append(Row(figure, f"{median(values) * 1000:.0f} ({median(cpu[name]) * 1000:.0f})"))
-            bars[f"{kind}: {name}"] = round(median(cpu[name]) * 1000)
+            bars[f"{kind}, ms of CPU: {name}"] = round(median(cpu[name]) * 1000)
         for name, limit in ((name, {PLAIN: 0.40, BARE: 1.25}.get(name, 1.0)) for name in cpu if name != OURS):
             rows.append(at_most(f"{kind}: time, of {name}'s", paired_ratio(walls[OURS], walls[name]), limit))
             rows.append(at_most(f"{kind}: CPU, of {name}'s", paired_ratio(cpu[OURS], cpu[name]), limit))

@@ -58,7 +58,8 @@ def _step(url: str, jobs: int, callers: int, bars: dict[str, float]) -> list[Row
         server[queue.queue].append(float(db.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]))
     side.close()
     what = f"{jobs:,} jobs of {callers:,} caller{'s' if callers > 1 else ''} wait"
-    bars[what] = round(median(spent["deep"]) * 1e6)
+    for name, queue in (("none wait", "empty"), (what, "deep")):
+        bars[f"submission while {what}, µs: {name}"] = round(median(spent[queue]) * 1e6)
     ratio, own = (median(a / b for a, b in zip(x["deep"], x["empty"], strict=True)) for x in (spent, server))
     return [
         Row(

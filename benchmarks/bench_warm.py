@@ -59,7 +59,7 @@ def _rows(loops: dict[str, Loop], turns: int, each: int) -> tuple[list[Row], dic
             cpu, wall = ([value * 1e6 for turn in said for value in turn[what]] for what in ("cpu", "wall"))
             figure = " / ".join(f"{percentile(values, share):,.0f}" for values in (cpu, wall) for share in (0.5, 0.99))
             rows.append(Row(f"{kind}: {name}, µs of CPU p50 / p99, of time p50 / p99", figure))
-            bars[f"{kind}: {name}"] = round(percentile(cpu, 0.5))
+            bars[f"{kind}, µs of CPU: {name}"] = round(percentile(cpu, 0.5))
         for name in loops:
             if name in LIMITS and kind != "status poll":
                 ratio = paired_ratio(medians[OURS], medians[name])

@@ -38,7 +38,7 @@ def main() -> None:
     speeds = {name: [turn[name]["worked"] for turn in said] for name in names}
     for name in names:
         rows.append(Row(f"worked: {name}", f"{median(speeds[name]):,.0f} jobs/s"))
-        bars[f"jobs/s worked: {name}"] = round(median(speeds[name]))
+        bars[f"jobs worked in a second: {name}"] = round(median(speeds[name]))
     for name in names:
         if name in LIBRARIES:
             ratio = _ratio(speeds, name)

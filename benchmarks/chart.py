@@ -2,14 +2,19 @@
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks.figures import RESULTS
 
 CHART = Path(__file__).parent / "chart.svg"
-ROW, LEFT, WIDTH = 20, 400, 300
+ROW, LEFT, WIDTH = 20, 280, 300
 OURS = "this project"
+STYLE = (
+    "text{font:12px sans-serif;fill:#222}.title{font-weight:bold}.kind{fill:#555}rect{fill:#9aa7b4}.ours{fill:#2563a8}"
+)
 
 
 def main() -> None:
@@ -18,33 +23,35 @@ def main() -> None:
 
 
 def svg(groups: dict[str, dict[str, float]]) -> str:
-    """One group of bars per table; each group's longest bar is as wide as the chart."""
-    lines = list(_lines(groups))
-    height = (len(lines) + 1) * ROW
-    body = "\n".join(line.replace("Y", str((place + 1) * ROW)) for place, line in enumerate(lines))
-    size = f'width="{LEFT + WIDTH + 100}" height="{height}"'
-    style = "text{font:12px sans-serif;fill:#222}.title{font-weight:bold}rect{fill:#9aa7b4}.ours{fill:#2563a8}"
+    """Bars by table and kind (``KIND, UNIT: NAME``); each kind's longest bar is as wide as the chart."""
+    drawn = [line(ROW * place) for place, line in enumerate(_lines(groups), 1)]
+    size = f'width="{LEFT + WIDTH + 100}" height="{ROW * (len(drawn) + 1)}"'
     white = '<rect width="100%" height="100%" style="fill:#fff"/>'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>{style}</style>\n{white}\n{body}\n</svg>\n'
+    body = "\n".join(drawn)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>{STYLE}</style>\n{white}\n{body}\n</svg>\n'
 
 
-def _lines(groups: dict[str, dict[str, float]]) -> Iterator[str]:
+def _lines(groups: dict[str, dict[str, float]]) -> Iterator[Callable[[int], str]]:
+    """Each is drawn at the height that it is given."""
     for title, bars in groups.items():
-        yield f'<text class="title" x="10" y="Y">{html.escape(title)}</text>'
-        for name, value in bars.items():
-            yield _bar(name, value, max(bars[other] for other in bars if _kind(other) == _kind(name)))
+        yield partial(_text, title, 10, "title")
+        for kind, named in groupby(bars.items(), key=lambda bar: bar[0].rpartition(": ")[0]):
+            yield partial(_text, kind, 20, "kind")
+            values = {name.rpartition(": ")[2]: value for name, value in named}
+            for name, value in values.items():
+                yield partial(_bar, name, value, max(values.values()))
 
 
-def _kind(name: str) -> str:
-    return name.partition(":")[0]
+def _text(words: str, x: int, kind: str, y: int) -> str:
+    return f'<text class="{kind}" x="{x}" y="{y}">{html.escape(words)}</text>'
 
 
-def _bar(name: str, value: float, longest: float) -> str:
-    ours = ' class="ours"' if OURS in name else ""
+def _bar(name: str, value: float, longest: float, y: int) -> str:
+    ours = ' class="ours"' if name == OURS else ""
     wide = round(WIDTH * value / longest) if longest else 0
-    label = f'<text x="{LEFT - 10}" y="Y" text-anchor="end">{html.escape(name)}</text>'
-    bar = f'<rect{ours} x="{LEFT}" y="Y" transform="translate(0 -11)" width="{wide}" height="14"/>'
-    return f'{label}{bar}<text x="{LEFT + wide + 6}" y="Y">{value:,.0f}</text>'
+    label = f'<text x="{LEFT - 10}" y="{y}" text-anchor="end">{html.escape(name)}</text>'
+    bar = f'<rect{ours} x="{LEFT}" y="{y - 11}" width="{wide}" height="14"/>'
+    return f'{label}{bar}<text x="{LEFT + wide + 6}" y="{y}">{value:,.0f}</text>'
 
 
 if __name__ == "__main__":

@@ -26,6 +26,18 @@ CLIENT_ID = "test-client"
 SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
 
+#: Folders of tests whose worker and local service count for the coverage. What the others start (package, Terraform,
+#: moto, soak) runs nothing that is counted, and would take half as long again.
+COUNTED = ("integration", "e2e")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        if item.path.parent.name not in COUNTED:
+            environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)  # type: ignore[return-value]
+
 
 @pytest.fixture(scope="session")
 def signing_key() -> rsa.RSAPrivateKey:

@@ -20,6 +20,7 @@ FILES = {
     "test_package_build.py": "package",
     "test_package_contents.py": "package",
     "test_package_sbom.py": "package",
+    "test_smoke.py": "package",
 }
 
 

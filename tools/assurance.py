@@ -1,4 +1,4 @@
-"""``python -m tools.assurance``: the long half of the tests, one part after the other, for ``make assurance``.
+"""``python -m tools.assurance``: the long half of the tests, part by part, for ``make assurance``.
 
 Ends within ``LIMIT_SECONDS``: a part that is not done by then is cut short and counts as not passed. Last are printed
 the tables of ``docs/reliability.md`` and ``docs/security.md``, which hold the figures of the last full runs.
@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIMIT_SECONDS = 40 * 60
-#: Targets of the Makefile. Those whose figures a busy machine spoils come first.
-PARTS = ("overload", "soak", "assurance-faults", "faults", "mutants", "fuzz")
+#: Targets of the Makefile, one after the other. Those whose figures a busy machine spoils come first and alone; those
+#: that only count are done side by side.
+PARTS = (("overload",), ("soak",), ("assurance-faults",), ("faults",), ("mutants", "fuzz"))
 #: page → the heading above its table.
 TABLES = {
     "docs/reliability.md": "## What must hold, and what was measured",
@@ -26,7 +28,7 @@ TABLES = {
 def main() -> int:
     """0 if every part passed in time."""
     ends = time.monotonic() + LIMIT_SECONDS
-    verdicts = [(part, *run(["make", "--no-print-directory", part], ends)) for part in PARTS]
+    verdicts = [verdict for parts in PARTS for verdict in side_by_side(parts, ends)]
     print()
     for part, verdict, seconds in verdicts:
         print(f"make {part}: {verdict}, {seconds:.0f} s")
@@ -34,6 +36,13 @@ def main() -> int:
         print(f"\n{page}\n")
         print("\n".join(table_below(heading, (ROOT / page).read_text(encoding="utf-8"))))
     return 0 if all(verdict == "passed" for _, verdict, _ in verdicts) else 1
+
+
+def side_by_side(parts: Sequence[str], ends: float) -> Iterable[tuple[str, str, float]]:
+    """Each part with its verdict and seconds."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        ran = pool.map(lambda part: run(["make", "--no-print-directory", part], ends), parts)
+        return [(part, *verdict) for part, verdict in zip(parts, ran, strict=True)]
 
 
 def run(command: Sequence[str], ends: float) -> tuple[str, float]:

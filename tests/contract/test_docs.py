@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,18 @@ def test_files_that_are_named_exist(path: Path) -> None:
     assert not [name for name in named if not _exists(name)]
 
 
+@cache
 def _exists(name: str) -> bool:
     """A bare name may stand for a file in any folder, a path only for itself."""
-    known = [name_of(path) for path in repository.files()]
+    known = _names()
     if "/" not in name:
         return any(fnmatch(path.rpartition("/")[2], name) for path in known)
     return any(fnmatch(path, name) or path.startswith(name.rstrip("/") + "/") for path in known)
+
+
+@cache
+def _names() -> list[str]:
+    return [name_of(path) for path in repository.files()]
 
 
 def _is_path(span: str) -> bool:

@@ -72,6 +72,7 @@ def travel(life: Life, root: Path, redis_url: str) -> Journey:
         steps.back_and_forth()
         steps.kept()
         steps.gradually()
+        steps.probed()
         steps.pruned()
         steps.end()
     return journey
@@ -137,6 +138,8 @@ class _Steps:
         self.make("unknown", "VERSION=9", target="rollback")
         self.make("back", target="rollback")
         self.make("no earlier", target="rollback")
+        self.make("plan forward", target="plan")
+        self.make("forward", self.door, target="apply")
 
     def kept(self) -> None:
         self.set(router_queue_cap=5)
@@ -151,10 +154,23 @@ class _Steps:
         self.make("nothing new", target="release")
         self.make("in the end", target="plan")
 
+    def probed(self) -> None:
+        """The canary looks; then callers get a version whose variables somebody broke by hand."""
+        self.make("canary", self.door, "PAUSE=0", role="canary")
+        functions = client("lambda", self.life.url)
+        environ = functions.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
+        for variables in (environ | {"COGNITO_AUD": ""}, environ):
+            described = {"Description": "0.1.0+g000000000004", "Environment": {"Variables": variables}}
+            functions.update_function_configuration(FunctionName=NAME, **described)
+            if variables is not environ:
+                broken = functions.publish_version(FunctionName=NAME)["Version"]
+        functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=broken)
+        self.make("broken", self.door, "PAUSE=0", target="canary", role="canary")
+
     def pruned(self) -> None:
         """More versions, made by hand for speed, with the alias on old ones."""
         functions = client("lambda", self.life.url)
-        for number in range(4, 10):
+        for number in range(5, 10):
             functions.update_function_configuration(FunctionName=NAME, Description=f"0.1.0+g{number:012x}")
             functions.publish_version(FunctionName=NAME)
         weights = {"AdditionalVersionWeights": {"3": 0.1}}

@@ -193,7 +193,7 @@ def _make_roles(life: Life, stack: Terraform) -> None:
     initialised(bootstrap, *backend("lambda-router/prod-bootstrap.tfstate"))
     github = ROLES["github"] | {"user_pool_arn": life.pool["arn"]}
     bootstrap.apply(**ROLES | {"github": github})
-    for role in ("plan", "deploy"):
+    for role in ("plan", "deploy", "canary"):
         given = client("sts", life.url).assume_role(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{NAME}-{role}", RoleSessionName="test"
         )["Credentials"]

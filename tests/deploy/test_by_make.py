@@ -119,6 +119,11 @@ def test_rollback_goes_to_the_version_before_and_tells_it(journey: Journey) -> N
     assert journey.served["back"] == _at("1")
 
 
+def test_after_a_way_back_the_next_apply_moves_callers_forward_again(journey: Journey) -> None:
+    assert _well(journey.said["forward"]), journey.said["forward"].said
+    assert journey.served["forward"] == _at("2")
+
+
 @pytest.mark.parametrize(
     ("step", "sentence", "serving"),
     [("no earlier", "there is no version before 1", "1"), ("unknown", "there is no version 9", "2")],
@@ -136,25 +141,25 @@ def test_rollback_to_nowhere_lists_what_there_is(journey: Journey, step: str, se
 def test_a_version_can_be_published_for_nobody_yet(journey: Journey) -> None:
     assert journey.said["kept"].status == Status.OK
     assert (
-        f"alias live: still at version 1; the newest version is 3 ({journey.packages[1].build}):"
+        f"alias live: still at version 2; the newest version is 3 ({journey.packages[1].build}):"
         " make release CANARY=10 MINUTES=5\n"
     ) in journey.said["kept"].out
-    assert journey.served["kept"] == _at("1")
+    assert journey.served["kept"] == _at("2")
 
 
 def test_a_new_version_has_a_share_while_it_is_watched(journey: Journey) -> None:
-    assert journey.watched == [_at("1", v3=0.1)]
+    assert journey.watched == [_at("2", v3=0.1)]
 
 
 def test_an_alarm_takes_the_new_version_back(journey: Journey) -> None:
     assert journey.said["alarm"].status == Status.TAKEN_BACK
-    assert f"alias live: taken back to version 1: the alarm {ALARM} went off" in journey.said["alarm"].out
-    assert journey.served["alarm"] == _at("1")
+    assert f"alias live: taken back to version 2: the alarm {ALARM} went off" in journey.said["alarm"].out
+    assert journey.served["alarm"] == _at("2")
 
 
 def test_nothing_is_released_while_an_alarm_goes_off(journey: Journey) -> None:
     assert journey.said["alarm before"].err.startswith(f"the alarm {ALARM} is going off before anything was released")
-    assert journey.served["alarm before"] == _at("1")
+    assert journey.served["alarm before"] == _at("2")
 
 
 def test_a_gradual_release_ends_with_every_request_and_a_proof(journey: Journey) -> None:
@@ -174,6 +179,20 @@ def test_what_serves_already_is_not_released_again(journey: Journey) -> None:
 def test_what_was_released_gradually_leaves_an_empty_plan(journey: Journey) -> None:
     assert journey.said["in the end"].status == Status.OK
     assert "No changes." in journey.said["in the end"].said
+
+
+def test_the_canary_finds_nothing_wrong_with_a_good_release(journey: Journey) -> None:
+    assert _well(journey.said["canary"]), journey.said["canary"].said
+    assert journey.served["canary"] == _at("3")
+
+
+def test_what_fails_the_canary_twice_is_taken_back_by_its_own_role(journey: Journey) -> None:
+    ran = journey.said["broken"]
+
+    assert ran.status == Status.TAKEN_BACK
+    assert len(re.findall("WRONG POST /v1/jobs without a token: 500", ran.out)) == 2
+    assert "canary: failed twice. alias live: from version 4 to version 3 (" in ran.out
+    assert journey.served["broken"] == _at("3")
 
 
 def test_pruning_leaves_five_and_those_that_serve(journey: Journey) -> None:

@@ -52,16 +52,16 @@ def by_role(asked: dict[str, list[Request]]) -> dict[str, list[Request]]:
 
 @pytest.fixture(scope="module")
 def roles(life: Life) -> dict[str, Deployer]:
-    """Both roles, as the product reads them."""
+    """The roles, as the product reads them."""
     sts, iam = client("sts", life.url), client("iam", life.url)
-    return {role: deployer(sts, iam, f"{NAME}-{role}") for role in ("plan", "deploy")}
+    return {role: deployer(sts, iam, f"{NAME}-{role}") for role in life.credentials}
 
 
 @pytest.fixture(scope="module")
 def compared_by_command(life: Life) -> dict[str, "subprocess.CompletedProcess[str]"]:
     """``python -m tools.permissions`` on the plan of the first apply, by each role; it is recorded too."""
     with life.recording.phase("tools.permissions"):
-        return {role: _compare(life, credentials) for role, credentials in life.credentials.items()}
+        return {role: _compare(life, life.credentials[role]) for role in ("plan", "deploy")}
 
 
 def _compare(life: Life, credentials: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -91,6 +91,7 @@ RUNS = {
         "wrong",
         "reimport",
         "forth",
+        "forward",
         "releases",
         "kept",
         "release",
@@ -103,6 +104,13 @@ RUNS = {
 @pytest.mark.parametrize("role", ["plan", "deploy"])
 def test_every_command_of_a_role_was_recorded_with_its_credentials(role: str, asked: dict[str, list[Request]]) -> None:
     assert [step for step in RUNS[role] if not asked[f"{role} {step}"]] == []
+
+
+def test_the_canary_may_do_what_it_was_seen_to_do(asked: dict[str, list[Request]], roles: dict[str, Deployer]) -> None:
+    seen = [*asked["canary canary"], *asked["canary broken"]]
+
+    assert "lambda:UpdateAlias" in {request.action for request in seen}
+    assert _denied(roles["canary"].policy, seen) == []
 
 
 def _denied(policy: Iterable[Statement], wanted: Iterable[Request]) -> list[tuple[Request, str]]:

@@ -96,12 +96,15 @@ def _wait_for(server: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def life(terraform: None, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Life]":
-    """The stack's whole life, of which several files look at something, in an account of its own."""
+def life(
+    terraform: None, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> "Iterator[Life]":
+    """The stack's life, of which several files look at something, in an account of its own."""
     from tests.deploy.life import live
 
+    whole = any(item.get_closest_marker("release") for item in request.session.items)
     with played_aws() as url:
-        yield live(tmp_path_factory.mktemp("life"), url, chalice)
+        yield live(tmp_path_factory.mktemp("life"), url, chalice, whole=whole)
 
 
 @pytest.fixture(scope="session")

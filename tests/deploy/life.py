@@ -103,8 +103,11 @@ class Life:
     state: str = ""
 
 
-def live(folder: Path, url: str, chalice: dict[str, Any]) -> Life:
+def live(folder: Path, url: str, chalice: dict[str, Any], *, whole: bool) -> Life:
     """Live it.
+
+    Args:
+        whole: also change everything that can be changed, and back, which is for the permissions only.
 
     Raises:
         pytest.Skipped: the provider cannot be had.
@@ -127,7 +130,11 @@ def live(folder: Path, url: str, chalice: dict[str, Any]) -> Life:
     with life.recording.phase("init"):
         initialised(stack, *backend(STATE_KEY))
     with ThreadPoolExecutor() as aside:
-        _Steps(life, stack, chalice, aside).walk()
+        steps = _Steps(life, stack, chalice, aside)
+        steps.begin()
+        if whole:
+            steps.change_everything()
+        steps.end()
     return life
 
 
@@ -138,8 +145,9 @@ class _Steps:
     chalice: dict[str, Any]
     aside: ThreadPoolExecutor
     shown: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=lambda: STACK | {"router_queue_cap": 5})
 
-    def walk(self) -> None:
+    def begin(self) -> None:
         held, url = self.life.held, self.life.url
         held["before"] = inventory(url)
         self._saved("create", **STACK)
@@ -150,19 +158,24 @@ class _Steps:
         self._applied("code", **STACK)
         write_chalice(self.stack.folder, _with_another_route(self.chalice))
         self._applied("route", **STACK)
-        self._applied("variable", **STACK, router_queue_cap=5)
-        self._planned("in the end", **STACK, router_queue_cap=5)
+        self._applied("variable", **self.variables)
+        self._planned("in the end", **self.variables)
 
+    def change_everything(self) -> None:
         write_zip(self.stack.folder, "def app(event, context): return {'statusCode': 200, 'body': '3'}\n")
         for name, text in _OVERRIDES.items():
             (self.stack.folder / name).write_text(text)
         self._saved("everything", **CHANGED)
         for name in _OVERRIDES:
             (self.stack.folder / name).unlink()
-        self._saved("back", **RETURNED)
+        self.variables = RETURNED
+        self._saved("back", **self.variables)
+
+    def end(self) -> None:
+        held, url = self.life.held, self.life.url
         self.life.state = client("s3", url).get_object(Bucket=STATE_BUCKET, Key=STATE_KEY)["Body"].read().decode()
 
-        self._saved("destroy", "-destroy", **RETURNED)
+        self._saved("destroy", "-destroy", **self.variables)
         held["after"] = inventory(url)
         held["objects"] = client("s3", url).list_objects_v2(Bucket=STATE_BUCKET)["Contents"]
         self.life.plans = {name: future.result() for name, future in self.shown.items()}

@@ -26,15 +26,15 @@ CLIENT_ID = "test-client"
 SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
 
-#: Folders of tests whose worker and local service count for the coverage. What the others start (package, Terraform,
-#: moto, soak) runs nothing that is counted, and would take half as long again.
-COUNTED = ("integration", "e2e")
+#: The folder of tests whose programs (workers) count for the coverage. What others start (package, Terraform, moto, the
+#: local service) runs nothing that is not counted anyway, and would take half as long again.
+COUNTED = "integration"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
-        if item.path.parent.name not in COUNTED:
+        if item.path.parent.name != COUNTED:
             environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         return (yield)  # type: ignore[return-value]
 

@@ -140,7 +140,7 @@ faults: install ## kills, restarts, lost replies and growth at full size; under 
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 -s tests/faults
 
 .PHONY: fuzz
-fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 200 examples an operation
+fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 100 examples an operation
 	@$(PYTHON) -m tests.security.fuzz
 
 .PHONY: mutants

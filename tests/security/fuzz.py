@@ -42,7 +42,7 @@ WIDE = {"ROUTER_RATE_PER_MINUTE": "100000", "ROUTER_RATE_BURST": "10000", "ROUTE
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.security.fuzz", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--examples", type=int, default=200, help="for each operation and phase")
+    parser.add_argument("--examples", type=int, default=100, help="for each operation and phase")
     arguments = parser.parse_args()
     log.setLevel(logging.CRITICAL)  # a line for each of 100,000 requests helps nobody, and neither do their metrics
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), serving() as (url, token):

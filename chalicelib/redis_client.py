@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from chalicelib.errors import QueueUnavailable
-from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
+from chalicelib.errors import QueueFull, QueueUnavailable
+from chalicelib.limits import QUEUE_FULL_RETRY_MS, UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import LuaScript
 from chalicelib.redis_connection import Connection
 from chalicelib.redis_errors import Course, course
@@ -65,6 +65,7 @@ class RedisClient:
         Raises:
             QueueUnavailable: Redis did not answer, or will not take the write. Errors that only a bug of ours can
                 cause (WRONGTYPE, CROSSSLOT, a script's own error) pass through.
+            QueueFull: its memory is full.
         """
         connection = self._idle.pop() if self._idle else self._connect_to()
         try:
@@ -79,7 +80,7 @@ class RedisClient:
         except (Broken, Refused) as error:
             if _course(error) is Course.BUG:
                 raise
-            raise _unavailable() from error
+            raise (_full() if _course(error) is Course.FULL else _unavailable()) from error
         finally:
             self._idle.append(connection)
 
@@ -96,6 +97,12 @@ def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: S
 def _course(error: Broken | Refused) -> Course:
     """What follows. Without an answer it is unknown what was done, and a new connection may be better."""
     return Course.AGAIN if isinstance(error, Broken) else course(str(error))
+
+
+def _full() -> QueueFull:
+    """A script that may not use memory is refused before it begins."""
+    detail = "The queue's memory is full; nothing was stored."
+    return QueueFull(detail, headers=retry_after(QUEUE_FULL_RETRY_MS))
 
 
 def _unavailable() -> QueueUnavailable:

@@ -9,6 +9,7 @@ class Course(Enum):
 
     AGAIN = "asked once more, on a new connection; then 503"
     UNAVAILABLE = "503 at once"
+    FULL = "503 `queue-full` at once"
     SEND_SCRIPT = "the script is sent along, with EVAL"
     BUG = "500, and the alarm `server-errors`"
 
@@ -22,7 +23,7 @@ COURSES: Mapping[str, tuple[Course, str]] = {
     "TRYAGAIN": (Course.AGAIN, "keys are on their way to another node"),
     "NOREPLICAS": (Course.AGAIN, "too few replicas follow it: the new primary may have them"),
     "max number of clients reached": (Course.AGAIN, "a place may have become free"),
-    "OOM": (Course.UNAVAILABLE, "memory is full, and stays so until workers are done with something"),
+    "OOM": (Course.FULL, "memory is full, and stays so until workers are done with something"),
     "MISCONF": (Course.UNAVAILABLE, "it cannot write to its disk"),
     "BUSY": (Course.UNAVAILABLE, "somebody's script runs and runs"),
     "NOAUTH": (Course.UNAVAILABLE, "the URL lacks the password; whoever asks again hammers the server"),

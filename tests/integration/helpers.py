@@ -135,6 +135,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 #: The contract: a caller learns within this time that Redis is away.
 GIVE_UP_SECONDS = 2.0
+QUEUE_FULL = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 QUEUE_UNAVAILABLE = "urn:problem-type:lambda-router:queue-unavailable"
 
 
@@ -144,6 +145,13 @@ def assert_unavailable(reply: Reply) -> None:
     assert reply.headers["retry-after"] == "2"
     assert reply.json["type"] == QUEUE_UNAVAILABLE
     assert "Idempotency-Key" in reply.json["detail"]
+
+
+def assert_out_of_memory(reply: Reply) -> None:
+    problem = assert_problem(reply, 503)
+    assert problem["type"] == QUEUE_FULL
+    assert problem["detail"] == "The queue's memory is full; nothing was stored."
+    assert reply.headers["retry-after"] == "30"
 
 
 def assert_problem(reply: Reply, status: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.redis_errors import COURSES, Course, course
 from tests.integration.conftest import BuildRouter, Lines
-from tests.integration.helpers import assert_unavailable, tracebacks
+from tests.integration.helpers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.hostile_servers import saying
 
 #: As servers say it, by the table's word.
@@ -71,6 +71,14 @@ def test_what_stays_as_it_is_is_503_and_not_asked_again(
 
     assert_unavailable(reply)
     assert sentence.split(maxsplit=1)[0][1:] not in reply.body
+    assert [len(questions) for questions in asked] == [1]
+
+
+def test_a_full_memory_is_a_full_queue_and_not_asked_again(build_router: BuildRouter, generate: dict[str, Any]) -> None:
+    with saying(SENTENCES["OOM"]) as (url, asked):
+        reply = build_router(REDIS_URL=url).post("/v1/jobs", generate)
+
+    assert_out_of_memory(reply)
     assert [len(questions) for questions in asked] == [1]
 
 

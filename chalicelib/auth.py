@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jwt.api_jwk import PyJWK
@@ -156,8 +157,8 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
     segments = _COMPACT_JWS.fullmatch(token)
     if segments is None:
         raise Unauthenticated("not a compact JWS")
-    header, payload, signature = map(_decoded, segments.groups())
-    kid = _key_id(_json_object(header), algorithm)
+    header, payload, signature = segments.groups()
+    kid, claims, proof = _key_id(header, algorithm), _decoded(payload), _decoded(signature)
     key = keys.key(kid)
     if key is None:
         raise Unauthenticated("unknown kid")
@@ -165,9 +166,9 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
         raise Unauthenticated("the key is for another algorithm")
     # By the key's algorithm, never the header's; and not by PyJWS.decode, which reads anew and less strictly what was
     # read here, at four times the cost of the proof: docs/decisions/0045-one-reading-of-a-token.md
-    if not key.Algorithm.verify(token.rpartition(".")[0].encode(), key.key, signature):
+    if not key.Algorithm.verify(token.rpartition(".")[0].encode(), key.key, proof):
         raise Unauthenticated("signature")
-    return Signed(kid, key, payload)
+    return Signed(kid, key, claims)
 
 
 def _decoded(segment: str) -> bytes:
@@ -192,11 +193,14 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     return document
 
 
-def _key_id(header: dict[str, Any], algorithm: str) -> str:
+@lru_cache(maxsize=16)
+def _key_id(segment: str, algorithm: str) -> str:
     """The key id of a header that holds nothing but ``alg``, ``kid`` and ``typ``, as Cognito's do.
 
-    So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are refused unread.
+    So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are refused unread. An issuer writes
+    the same header into all tokens of a key, so a few good ones are remembered; a refusal never is.
     """
+    header = _json_object(_decoded(segment))
     if not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != algorithm:
         raise Unauthenticated("header")
     typ, kid = header.get("typ"), header.get("kid")

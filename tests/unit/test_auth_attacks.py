@@ -247,6 +247,20 @@ def test_a_key_proves_nothing_in_an_algorithm_that_it_is_not_for(forge: Forge, j
     assert refused.value.reason == "the key is for another algorithm"
 
 
+def test_a_header_that_was_taken_is_refused_for_another_algorithm_and_a_refused_one_again(
+    forge: Forge, jwks: dict[str, Any]
+):
+    keys = StaticKeys(json.dumps(jwks).encode())
+    for _ in range(2):
+        assert signed_payload(forge.token(), keys)
+        with pytest.raises(Unauthenticated) as refused:
+            signed_payload(forge.token(), keys, "PS256")
+        assert refused.value.reason == "header"
+        with pytest.raises(Unauthenticated) as refused:
+            signed_payload(with_header(crit=["exp"])(forge), keys)
+        assert refused.value.reason == "header"
+
+
 @given(st.binary(max_size=60))
 @example(b"abW")  # ends in an X as base64url, and so do others in each other character
 def test_what_was_signed_comes_back_byte_for_byte(forge: Forge, jwks: dict[str, Any], payload: bytes):

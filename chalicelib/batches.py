@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from chalicelib import verdicts
+from chalicelib import metrics, verdicts
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import ParsedJob
 from chalicelib.errors import EncryptionUnavailable, InsufficientScope, InvalidJob, Problem, QueueUnavailable
 from chalicelib.job_queue import new_job_id
+from chalicelib.metrics import Metric
 from chalicelib.models import BatchItem, BatchVerdicts
-from chalicelib.observability import Metric, emit
 from chalicelib.verdicts import Outcome
 from chalicelib.wiring import Services
 
@@ -53,7 +53,7 @@ def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, N
 
 def _item(outcome: Outcome, caller: Caller) -> BatchItem:
     if isinstance(outcome, Problem):
-        emit(Metric.REQUESTS_REFUSED, 1, reason=outcome.slug())
+        metrics.add(Metric.REQUESTS_REFUSED, 1, outcome.slug())
         wait = outcome.headers.get("Retry-After")
         problem = outcome.to_dict(caller.request_id)
         return BatchItem(status=outcome.status, problem=problem, retry_after=int(wait) if wait else None)

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http import HTTPStatus, client
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt import PyJWK
+from jwt.api_jwk import PyJWK
 from jwt.exceptions import PyJWTError
 
 from chalicelib.errors import SigningKeysUnavailable
@@ -197,9 +196,6 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
 
 
-_CONNECTIONS: dict[str, type[HTTPConnection]] = {"https": HTTPSConnection, "http": HTTPConnection}
-
-
 def fetch_jwks(url: str) -> bytes:
     """GET within FETCH_TIMEOUT_SECONDS in all, without redirects, at most MAX_JWKS_BYTES.
 
@@ -210,9 +206,10 @@ def fetch_jwks(url: str) -> bytes:
         OSError: no usable answer.
     """
     parts = urlsplit(url)
-    if parts.scheme not in _CONNECTIONS:
-        raise OSError(f"keys are fetched by {' or '.join(_CONNECTIONS)}, not by {parts.scheme!r}")
-    connection = _CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
+    if parts.scheme not in {"https", "http"}:
+        raise OSError(f"keys are fetched by https or http, not by {parts.scheme!r}")
+    kind = client.HTTPSConnection if parts.scheme == "https" else client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
     late = threading.Event()
     hang_up = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, [connection, late])
     hang_up.start()
@@ -220,7 +217,7 @@ def fetch_jwks(url: str) -> bytes:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
-    except (HTTPException, ValueError, AttributeError) as error:  # http.client stumbles when we hang up
+    except (client.HTTPException, ValueError, AttributeError) as error:  # http.client stumbles when we hang up
         raise OSError("the answer is not whole") from error
     finally:
         hang_up.cancel()
@@ -230,7 +227,7 @@ def fetch_jwks(url: str) -> bytes:
     return body
 
 
-def _hang_up(connection: HTTPConnection, late: threading.Event) -> None:
+def _hang_up(connection: "client.HTTPConnection", late: threading.Event) -> None:
     late.set()
     with suppress(OSError, AttributeError):
         connection.sock.shutdown(socket.SHUT_RDWR)

@@ -1,39 +1,28 @@
-"""One JSON line per request and CloudWatch metrics (EMF), both by aws-lambda-powertools on standard output.
+"""One JSON line per request, by aws-lambda-powertools on standard output, and its metrics (``chalicelib.metrics``).
 
 A line never holds a token, a prompt, a result or the Redis URL: only what ``RequestRecord`` and ``Notes`` list.
 """
 
-import threading
-from collections.abc import Mapping
+import json
+import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import StrEnum
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.logging import Logger
 
-SERVICE = "lambda-router"
-NAMESPACE = "LambdaRouter"
+from chalicelib import metrics
+from chalicelib.metrics import SERVICE, Metric
 
-#: Built once: it costs more to build than to write a line with. A flush empties it.
-_metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
-_metrics_lock = threading.Lock()
-
-log = Logger(service=SERVICE, level="INFO", log_uncaught_exceptions=False, log_record_order=["level", "message"])
-
-
-class Metric(StrEnum):
-    """Every metric. Dimensions: ``service``, and ``type`` for accepted jobs, ``reason`` for refusals, ``route`` for
-    latency, ``queue`` for what the workers write."""
-
-    JOBS_ACCEPTED = "JobsAccepted"
-    JOBS_REPLAYED = "JobsReplayed"
-    REQUESTS_REFUSED = "RequestsRefused"
-    LATENCY = "Latency"
-    DEAD_LETTERS = "DeadLetters"
-    JOBS_WAITING = "JobsWaiting"
-    OLDEST_WAITING = "OldestWaiting"
-    WORKERS_ALIVE = "WorkersAlive"
+log = Logger(
+    service=SERVICE,
+    level="INFO",
+    log_uncaught_exceptions=False,
+    log_record_order=["level", "message"],
+    json_deserializer=str,  # else each message is parsed, in the hope that it is JSON
+    json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
+)
+# What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 @dataclass
@@ -57,9 +46,10 @@ _notes: ContextVar[Notes] = ContextVar("notes")
 
 
 def begin_notes() -> Notes:
-    """Fresh notes for the request that starts now."""
+    """Fresh notes for the request that starts now, of which nothing is measured yet."""
     fresh = Notes()
     _notes.set(fresh)
+    metrics.begin()
     return fresh
 
 
@@ -90,21 +80,7 @@ def log_request(record: RequestRecord, learnt: Notes) -> None:
     """Write the line and the metrics of one request."""
     line = vars(record) | vars(learnt)
     log.info("request", extra={name: value for name, value in line.items() if value is not None})
-    emit(Metric.LATENCY, record.latency_ms, MetricUnit.Milliseconds, route=f"{record.method} {record.route}")
+    metrics.add(Metric.LATENCY, record.latency_ms, f"{record.method} {record.route}")
     if learnt.problem is not None:
-        emit(Metric.REQUESTS_REFUSED, 1, reason=learnt.problem)
-
-
-def emit(metric: Metric, value: float, unit: MetricUnit = MetricUnit.Count, **dimensions: str) -> None:
-    """Write one metric as an EMF line."""
-    emit_together({metric: (value, unit)}, **dimensions)
-
-
-def emit_together(values: Mapping[Metric, tuple[float, MetricUnit]], **dimensions: str) -> None:
-    """Write metrics of the same dimensions as one EMF line."""
-    with _metrics_lock:
-        for name, dimension in dimensions.items():
-            _metrics.add_dimension(name=name, value=dimension)
-        for metric, (value, unit) in values.items():
-            _metrics.add_metric(name=metric, unit=unit, value=value)
-        _metrics.flush_metrics()
+        metrics.add(Metric.REQUESTS_REFUSED, 1, learnt.problem)
+    metrics.flush()

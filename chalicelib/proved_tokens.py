@@ -2,10 +2,11 @@
 
 import hashlib
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from jwt import PyJWK
+from jwt.api_jwk import PyJWK
 
 from chalicelib.jwks import SigningKeys
 
@@ -31,26 +32,30 @@ class ProvedTokens:
 
     def __init__(self, limit: int = MAX_TOKENS) -> None:
         self._limit = limit
-        self._proofs: dict[bytes, Proof] = {}
+        self._proofs: OrderedDict[bytes, Proof] = OrderedDict()  # a dict takes ever longer to find its oldest
         self._lock = threading.Lock()
 
-    def claims(self, token: str, keys: SigningKeys) -> dict[str, Any] | None:
+    def claims(self, digest: bytes, keys: SigningKeys) -> dict[str, Any] | None:
         """What a token says whose signature was proved before; None where it has to be proved.
+
+        Args:
+            digest: what the token is known by; see ``digest_of``.
 
         Raises:
             SigningKeysUnavailable: the keys could not be had.
         """
-        proof = self._proofs.get(_digest(token))
+        proof = self._proofs.get(digest)
         return proof.claims if proof is not None and keys.key(proof.kid) is proof.key else None
 
-    def remember(self, token: str, proof: Proof) -> None:
+    def remember(self, digest: bytes, proof: Proof) -> None:
         """Keep a proof; a newer one of the same token takes its place."""
         with self._lock:
-            self._proofs.pop(_digest(token), None)
+            self._proofs.pop(digest, None)
             while len(self._proofs) >= self._limit:
-                del self._proofs[next(iter(self._proofs))]
-            self._proofs[_digest(token)] = proof
+                self._proofs.popitem(last=False)
+            self._proofs[digest] = proof
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """What a token is known by: its SHA-256."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 #: What a URL's scheme ends in when it names a node of a cluster.
 CLUSTER_SUFFIX = "+cluster"
@@ -61,6 +64,17 @@ class TLS:
     authority: str | None
     verify: str
     check_hostname: bool
+
+    def context(self) -> "ssl.SSLContext":
+        """For a client. Raises OSError where the authority's file cannot be read."""
+        import ssl
+
+        context = ssl.create_default_context()
+        context.check_hostname = self.check_hostname
+        context.verify_mode = ssl.VerifyMode[f"CERT_{self.verify.upper()}"]
+        if self.authority is not None:
+            context.load_verify_locations(self.authority)
+        return context
 
 
 @dataclass(frozen=True, repr=False)

@@ -84,6 +84,8 @@ def traceparent(value: str | None) -> str:
 
 def require_json_acceptable(values: list[str]) -> None:
     """Raises NotAcceptable unless ``Accept`` takes JSON; its most specific range decides (RFC 9110 section 12.5.1)."""
+    if values == ["*/*"]:  # what most clients send
+        return
     wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
     decisive = next((wishes[essence] for essence in _JSON_RANGES if essence in wishes), not wishes)
     if not decisive:

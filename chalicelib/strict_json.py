@@ -30,13 +30,7 @@ def strict_json(raw: bytes) -> Any:
         raise NotStrictJSON(f"byte {error.start} is not UTF-8") from None
     try:
         from_json(text, allow_inf_nan=False)  # refuses lone surrogates and nesting over 200, with line and column
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_short_integer,
-        )
+        return _DECODER.decode(text)
     except NotStrictJSON:
         raise
     except (ValueError, RecursionError) as error:
@@ -67,3 +61,8 @@ def _short_integer(digits: str) -> int:
     if len(digits) > MAX_NUMBER_CHARACTERS:
         raise NotStrictJSON(f"the number {digits[:20]}… has over {MAX_NUMBER_CHARACTERS} digits")
     return int(digits)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_short_integer
+)

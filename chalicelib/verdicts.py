@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from chalicelib import limits
+from chalicelib import limits, metrics
 from chalicelib.admission import Admission, Decision, Submission, accepted_job
 from chalicelib.errors import (
     IdempotencyKeyReused,
@@ -12,8 +12,8 @@ from chalicelib.errors import (
     RateLimited,
     TooManyOpenJobs,
 )
+from chalicelib.metrics import Metric
 from chalicelib.models import Job
-from chalicelib.observability import Metric, emit
 from chalicelib.wiring import Services
 
 
@@ -38,12 +38,12 @@ def submit(parts: Services, submission: Submission) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for job, decision in zip(submission.jobs, admission.decisions, strict=True):
         if decision.verdict == "accepted":
-            emit(Metric.JOBS_ACCEPTED, 1, type=job.request.type)
+            metrics.add(Metric.JOBS_ACCEPTED, 1, job.request.type)
             stored = accepted_job(submission, job, decision, admission.flow)
             hint = _poll_hint(admission, stored, job.request.delay_seconds * 1000)
             outcomes.append(Stored(stored, headers | hint))
         elif decision.verdict == "replayed":
-            emit(Metric.JOBS_REPLAYED, 1)
+            metrics.add(Metric.JOBS_REPLAYED, 1)
             outcomes.append(_replay(admission, first[decision.job_id], headers))
         else:
             outcomes.append(_refusal(parts, admission, decision, headers))

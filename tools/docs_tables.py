@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib import openapi
 from chalicelib.errors import Problem
 from chalicelib.job_types import JOB_TYPES
-from chalicelib.observability import Metric
+from chalicelib.metrics import Metric
 from chalicelib.redis_errors import COURSES
 from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, first_sentence, table
@@ -26,20 +26,16 @@ met. Programs should tell problems apart by `type`. The classes are in `chalicel
 {table}
 """
 
-#: Unit, dimensions beside ``service``, meaning.
-METRICS: Mapping[Metric, tuple[str, str, str]] = {
-    Metric.JOBS_ACCEPTED: ("Count", "`type`", "A job was stored and 202 answered; `type` is the job type."),
-    Metric.JOBS_REPLAYED: ("Count", "", "An `Idempotency-Key` was seen before and the first job given back."),
-    Metric.REQUESTS_REFUSED: ("Count", "`reason`", "A request ended in a problem; `reason` is its slug."),
-    Metric.LATENCY: ("Milliseconds", "`route`", "Time in our own code; `route` is method and pattern."),
-    Metric.DEAD_LETTERS: ("Count", "`queue`", "Dead letters there are. By the workers, as are the next three."),
-    Metric.JOBS_WAITING: ("Count", "`queue`", "Jobs that wait, without delayed ones and those to be tried again."),
-    Metric.OLDEST_WAITING: (
-        "Seconds",
-        "`queue`",
-        "How long the first waiting job has stood in its line; 0 if none does.",
-    ),
-    Metric.WORKERS_ALIVE: ("Count", "`queue`", "Workers heard of in the last 15 s."),
+#: What each means; unit and dimension stand in the code.
+METRICS: Mapping[Metric, str] = {
+    Metric.JOBS_ACCEPTED: "A job was stored and 202 answered; `type` is the job type.",
+    Metric.JOBS_REPLAYED: "An `Idempotency-Key` was seen before and the first job given back.",
+    Metric.REQUESTS_REFUSED: "A request ended in a problem; `reason` is its slug.",
+    Metric.LATENCY: "Time in our own code; `route` is method and pattern.",
+    Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are the next three.",
+    Metric.JOBS_WAITING: "Jobs that wait, without delayed ones and those to be tried again.",
+    Metric.OLDEST_WAITING: "How long the first waiting job has stood in its line; 0 if none does.",
+    Metric.WORKERS_ALIVE: "Workers heard of in the last 15 s.",
 }
 
 
@@ -85,7 +81,10 @@ def metrics() -> str:
     Raises:
         KeyError: a new metric has no words yet; give it some in ``METRICS``.
     """
-    rows = [(code(metric.value), *METRICS[metric]) for metric in Metric]
+    rows = [
+        (code(metric.value), metric.unit, code(metric.dimension) if metric.dimension else "", METRICS[metric])
+        for metric in Metric
+    ]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
 
 

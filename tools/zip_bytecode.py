@@ -17,6 +17,7 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 
 from tools.package_refusal import Refusal
+from tools.zip_rewrites import rewritten
 
 #: Where Lambda unpacks the zip; tracebacks name it.
 TASK_FOLDER = "/var/task"
@@ -62,21 +63,12 @@ def _compile(folder: Path, path: Path) -> None:
     source = path.read_bytes()
     tree = ast.parse(source, str(name))
     is_ours = name.parts[0] in OURS
-    code = compile(tree if is_ours else _without_docstrings(tree), f"{TASK_FOLDER}/{name.as_posix()}", "exec")
+    code = compile(tree if is_ours else rewritten(name.as_posix(), tree), f"{TASK_FOLDER}/{name.as_posix()}", "exec")
     target = Path(cache_from_source(str(path))) if is_ours else path.with_suffix(".pyc")
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(MAGIC_NUMBER + _UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))
     if not is_ours:
         path.unlink()
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, False):
-            docstring = node.body.pop(0)
-            if not node.body:
-                node.body.append(ast.copy_location(ast.Pass(), docstring))
-    return tree
 
 
 if __name__ == "__main__":

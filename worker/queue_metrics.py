@@ -5,24 +5,28 @@ Whatever brings the worker's output to CloudWatch Logs publishes them; the worke
 
 import sys
 
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 
-from chalicelib.observability import Metric, emit_together
+from chalicelib import metrics
+from chalicelib.metrics import Metric
 from worker.operations import Operations
 
 
 async def publish(operations: Operations) -> None:
     """Write one line. Each worker of a queue writes the same figures, so look at their maximum, not at their sum.
 
-    Raises one of REDIS_TROUBLE when Redis does not answer.
+    ``POWERTOOLS_METRICS_DISABLED=true`` stops it, as it stops Powertools' own metrics. Raises one of REDIS_TROUBLE when
+    Redis does not answer.
     """
+    if is_metrics_disabled():
+        return
     figures = await operations.stats()
     priorities = figures.priorities.values()
     values = {
-        Metric.DEAD_LETTERS: (figures.dead, MetricUnit.Count),
-        Metric.JOBS_WAITING: (sum(one.waiting for one in priorities), MetricUnit.Count),
-        Metric.OLDEST_WAITING: (max(one.oldest_seconds or 0 for one in priorities), MetricUnit.Seconds),
-        Metric.WORKERS_ALIVE: (figures.workers, MetricUnit.Count),
+        Metric.DEAD_LETTERS: figures.dead,
+        Metric.JOBS_WAITING: sum(one.waiting for one in priorities),
+        Metric.OLDEST_WAITING: max(one.oldest_seconds or 0 for one in priorities),
+        Metric.WORKERS_ALIVE: figures.workers,
     }
-    emit_together(values, queue=figures.queue)
+    metrics.write({(metric, figures.queue): value for metric, value in values.items()})
     sys.stdout.flush()  # a pipe would keep it back until many more have come

@@ -14,8 +14,9 @@ from chalicelib.errors import Problem
 from chalicelib.flow import TURNS
 from chalicelib.job_records import BAD_OUTCOME
 from chalicelib.job_types import JOB_TYPES
+from chalicelib.metrics import Metric
 from chalicelib.models import BatchItem, Envelope, Job, JobRequest
-from chalicelib.observability import Metric, Notes, RequestRecord
+from chalicelib.observability import Notes, RequestRecord
 from chalicelib.queue_keys import LANES
 from chalicelib.settings import Settings
 from tests.contract import repository

@@ -14,8 +14,10 @@ from tests.contract.repository import ROOT, files, fresh_python, page
 #: Distribution names that differ from the module that they bring.
 MODULE_OF = {"aws-lambda-powertools": "aws_lambda_powertools", "pyjwt": "jwt", "pydantic-core": "pydantic_core"}
 
-#: 367 when this was written, 502 before that.
-MOST_MODULES = 375
+#: 265 when this was written, 367 and 502 before that.
+MOST_MODULES = 268
+#: What libraries would bring along: chalicelib/cold_start.py and redis_url.py put it off.
+NOT_AT_ONCE = {"aws_lambda_powertools.metrics", "email.message", "jmespath", "jwt.api_jwt", "ssl", "urllib.request"}
 
 _LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
@@ -96,4 +98,4 @@ def test_a_cold_start_imports_no_more_modules_than_it_needs() -> None:
     loaded = json.loads(fresh_python(f"import json; {code}"))
 
     assert len(loaded) <= MOST_MODULES
-    assert {"asyncio", "redis", "cryptography.x509.name", "pydantic.v1"} & set(loaded) == set()
+    assert ({"asyncio", "redis", "cryptography.x509.name", "pydantic.v1"} | NOT_AT_ONCE) & set(loaded) == set()

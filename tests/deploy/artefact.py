@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from compileall import compile_dir
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -69,7 +70,7 @@ def zip_named(build: str, work: Path) -> Path:
 
 @cache
 def lambda_python() -> Path:
-    """A folder that plays what Lambda's runtime brings, of links."""
+    """A folder that plays what Lambda's runtime brings, of links. It has bytecode there, as pip leaves it."""
     _folders.append(tempfile.TemporaryDirectory())
     folder = Path(_folders[-1].name)
     for name in (*LAMBDA_HAS, *RUNTIME_CLIENT):
@@ -79,6 +80,8 @@ def lambda_python() -> Path:
         place = Path(spec.origin)
         target = place.parent if place.name == "__init__.py" else place
         (folder / target.name).symlink_to(target)
+        if target.is_dir():
+            compile_dir(target, maxlevels=0, quiet=1)
     return folder
 
 

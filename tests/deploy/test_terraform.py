@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import Problem
-from chalicelib.observability import NAMESPACE, SERVICE, Metric
+from chalicelib.metrics import NAMESPACE, SERVICE, Metric
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration

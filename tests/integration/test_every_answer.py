@@ -11,6 +11,7 @@ from chalicelib import wiring
 from chalicelib.job_queue import new_job_id
 from chalicelib.wiring import Services
 from tests.conftest import LambdaContext, Router, gateway_event
+from tests.emf import metric_lines
 from tests.integration.conftest import Lines
 from tests.integration.helpers import every_answer, tracebacks
 
@@ -82,9 +83,9 @@ def test_metrics_count_jobs_replays_and_refusals(
     for _ in range(2):
         router.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"})
     router.get(f"/v1/jobs/{new_job_id()}")
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
-    assert [line["JobsAccepted"] for line in lines if "JobsAccepted" in line] == [[1.0]]
-    assert [line["JobsReplayed"] for line in lines if "JobsReplayed" in line] == [[1.0]]
+    lines = metric_lines(capsys.readouterr().out)
+    assert [line["JobsAccepted"] for line in lines if "JobsAccepted" in line] == [1]
+    assert [line["JobsReplayed"] for line in lines if "JobsReplayed" in line] == [1]
     assert [line["reason"] for line in lines if "RequestsRefused" in line] == ["not-found"]
     assert [line["route"] for line in lines if "Latency" in line] == [
         "POST /v1/jobs",

@@ -1,11 +1,11 @@
 """The table of what Redis says, row by row, over HTTP."""
 
-import json
 from typing import Any
 
 import pytest
 
 from chalicelib.redis_errors import COURSES, Course, course
+from tests.emf import metric_lines
 from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.helpers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.hostile_servers import saying
@@ -109,7 +109,7 @@ def test_our_own_bugs_are_500_and_counted_for_the_alarm_and_not_asked_again(
     assert sentence.split(" ", 1)[1] not in reply.body
     assert [trace["level"] for trace in tracebacks(log_lines())] == ["ERROR"]
     assert [len(questions) for questions in asked] == [1]
-    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    metrics = metric_lines(capsys.readouterr().out)
     assert [line["reason"] for line in metrics if "RequestsRefused" in line] == ["internal-error"]
 
 

@@ -1,5 +1,6 @@
 """chalicelib.proved_tokens: a signature is proved once, and everything else every time."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from jwt import PyJWK
 from chalicelib.auth import TokenVerifier
 from chalicelib.errors import Unauthenticated
 from chalicelib.jwks import parse_jwks
-from chalicelib.proved_tokens import Proof, ProvedTokens
+from chalicelib.proved_tokens import Proof, ProvedTokens, digest_of
 from tests.conftest import CLIENT_ID, ISSUER, KID, MakeToken, public_jwk
 
 
@@ -43,7 +44,7 @@ def test_a_token_is_proved_once(keys: Keys, make_token: MakeToken):
     verifier = verifier_of(keys, 1_000)
     token = make_token(iat=1_000, exp=2_000)
     first = verifier.authenticate([f"Bearer {token}"])
-    assert verifier._proved.claims(token, keys)
+    assert verifier._proved.claims(digest_of(token), keys)
     assert verifier.authenticate([f"Bearer {token}"]) == first
     assert remembered(verifier) == 1
 
@@ -87,7 +88,7 @@ def test_another_key_under_the_same_id_is_asked_itself(keys: Keys, make_token: M
     keys.known = parse_jwks(json.dumps({"keys": [public_jwk(other)]}).encode())
     with pytest.raises(Unauthenticated) as refusal:
         verifier.authenticate(bearer)
-    assert refusal.value.reason == "InvalidSignatureError"
+    assert refusal.value.reason == "signature"
 
 
 def test_a_token_that_differs_in_one_character_is_proved_itself(keys: Keys, make_token: MakeToken):
@@ -113,13 +114,19 @@ def test_a_bad_signature_is_never_remembered(keys: Keys, make_token: MakeToken):
 def test_the_oldest_makes_room(keys: Keys):
     proved, key = ProvedTokens(limit=2), keys.known[KID]
     for token in ("a", "b", "a", "c"):
-        proved.remember(token, Proof(KID, key, {"token": token}))
-    assert [proved.claims(token, keys) for token in "abc"] == [{"token": "a"}, None, {"token": "c"}]
+        proved.remember(digest_of(token), Proof(KID, key, {"token": token}))
+    assert [proved.claims(digest_of(token), keys) for token in "abc"] == [{"token": "a"}, None, {"token": "c"}]
 
 
-def test_what_it_holds_is_bounded_and_names_no_token(keys: Keys):
+def test_what_it_holds_is_bounded(keys: Keys):
     proved = ProvedTokens(limit=100)
     for number in range(1_000):
-        proved.remember(f"token-{number}", Proof(KID, keys.known[KID], {}))
+        proved.remember(digest_of(f"token-{number}"), Proof(KID, keys.known[KID], {}))
     assert len(proved._proofs) == 100
-    assert b"token-" not in b"".join(proved._proofs)
+
+
+def test_what_it_holds_names_no_token(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    token = make_token(iat=1_000, exp=2_000)
+    verifier.authenticate([f"Bearer {token}"])
+    assert list(verifier._proved._proofs) == [hashlib.sha256(token.encode()).digest()]

@@ -1,0 +1,94 @@
+"""CloudWatch metrics on standard output: what one request measured is one line of the embedded metric format (EMF).
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html;
+``docs/decisions/0043-own-metric-lines.md`` says why no library writes it.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic_core import to_json
+
+SERVICE = "lambda-router"
+NAMESPACE = "LambdaRouter"
+#: The specification's limit ("DimensionSet array"); a line with a longer value would be lost whole.
+MAX_DIMENSION_CHARACTERS = 1_024
+
+
+class Metric(StrEnum):
+    """Every metric: its name, its unit, and its dimension beside ``service`` ("": none)."""
+
+    unit: str
+    dimension: str
+
+    def __new__(cls, name: str, unit: str, dimension: str = "") -> Self:
+        member = str.__new__(cls, name)
+        member._value_, member.unit, member.dimension = name, unit, dimension
+        return member
+
+    JOBS_ACCEPTED = "JobsAccepted", "Count", "type"
+    JOBS_REPLAYED = "JobsReplayed", "Count"
+    REQUESTS_REFUSED = "RequestsRefused", "Count", "reason"
+    LATENCY = "Latency", "Milliseconds", "route"
+    DEAD_LETTERS = "DeadLetters", "Count", "queue"
+    JOBS_WAITING = "JobsWaiting", "Count", "queue"
+    OLDEST_WAITING = "OldestWaiting", "Seconds", "queue"
+    WORKERS_ALIVE = "WorkersAlive", "Count", "queue"
+
+
+type Measured = Mapping[tuple[Metric, str], float]
+"""Metric and the value of its dimension ("" where it has none) → what was measured."""
+
+_measured: ContextVar[dict[tuple[Metric, str], float]] = ContextVar("measured")
+
+
+def begin() -> None:
+    """Nothing is measured yet of the request that starts now."""
+    _measured.set({})
+
+
+def add(metric: Metric, value: float, of: str = "") -> None:
+    """Measure something of the request at hand; the same of the same thing adds up, so a batch's jobs are one sum."""
+    measured, key = _measured.get(), (metric, of)
+    measured[key] = measured.get(key, 0) + value
+
+
+def flush() -> None:
+    """Write what the request at hand has measured."""
+    write(_measured.get())
+    begin()
+
+
+def write(measured: Measured) -> None:
+    """Write these, as few lines as can hold them."""
+    for document in _documents(measured, int(time.time() * 1000)):
+        line = to_json(document).decode() + "\n"
+        sys.stdout.write(line)  # in one piece: what other threads write comes before it or after
+
+
+def _documents(measured: Measured, timestamp_ms: int) -> Iterator[dict[str, Any]]:
+    """A document has room for one value of each dimension: jobs of a second type, say, are the next document's."""
+    values: dict[str, str] = {}
+    for metric, of in measured:
+        values.setdefault(metric.dimension, of)
+    fitting = {metric: value for (metric, of), value in measured.items() if values[metric.dimension] == of}
+    if fitting:
+        directives = [_directive(dimension, fitting) for dimension in values]
+        named = {dimension: of[:MAX_DIMENSION_CHARACTERS] for dimension, of in values.items() if dimension}
+        metadata = {"Timestamp": timestamp_ms, "CloudWatchMetrics": directives}
+        yield {"_aws": metadata, "service": SERVICE} | named | fitting
+        rest = {key: value for key, value in measured.items() if values[key[0].dimension] != key[1]}
+        yield from _documents(rest, timestamp_ms)
+
+
+def _directive(dimension: str, metrics: Mapping[Metric, float]) -> dict[str, Any]:
+    """A MetricDirective: those of the metrics that have this dimension."""
+    return {
+        "Namespace": NAMESPACE,
+        "Dimensions": [["service", dimension] if dimension else ["service"]],
+        "Metrics": [{"Name": one.value, "Unit": one.unit} for one in metrics if one.dimension == dimension],
+    }

@@ -4,27 +4,23 @@ redis-py does far more, and pays for it: importing it takes as long as half of t
 through it as much CPU as checking a token (``docs/decisions/0030-own-redis-connection.md``).
 """
 
-import io
 import socket
-import ssl
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from chalicelib.redis_url import TLS, RedisAddress
-from chalicelib.redis_wire import Argument, Broken, Refused, command, reply
+from chalicelib.redis_url import RedisAddress
+from chalicelib.redis_wire import NOT_WHOLE, Argument, Broken, Refused, Replies, command
 
 _BUFFER_BYTES = 64 * 1024
-_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
 class _Line(NamedTuple):
-    """An open connection: to write to, and to read from."""
+    """An open connection, and what it said."""
 
     sock: socket.socket
-    stream: "io.BufferedReader[Any]"
+    replies: Replies
 
 
 class Connection:
@@ -79,7 +75,7 @@ class Connection:
 
     def _open(self) -> _Line:
         sock = self._connect()
-        line = _Line(sock, io.BufferedReader(_Received(sock, self._left), _BUFFER_BYTES))
+        line = _Line(sock, Replies())
         try:
             for greeting in self._address.greetings():
                 self._ask(line, greeting)
@@ -97,7 +93,7 @@ class Connection:
             return sock
         try:
             sock.settimeout(self._left())
-            return _context(address.tls).wrap_socket(sock, server_hostname=address.host)
+            return address.tls.context().wrap_socket(sock, server_hostname=address.host)
         except BaseException:
             sock.close()
             raise
@@ -105,34 +101,18 @@ class Connection:
     def _ask(self, line: _Line, parts: tuple[Argument, ...]) -> Any:
         line.sock.settimeout(self._left())
         line.sock.sendall(command(*parts))
-        return reply(line.stream)
+        while (said := line.replies.take()) is NOT_WHOLE:
+            line.sock.settimeout(self._left())
+            received = line.sock.recv(_BUFFER_BYTES)
+            if not received:
+                raise Broken("the reply is not whole")
+            line.replies.feed(received)
+        if isinstance(said, Refused):
+            raise said
+        return said
 
     def _left(self) -> float:
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer did not come whole in time")
         return left
-
-
-class _Received(io.RawIOBase):
-    """What a socket receives, as long as time is left."""
-
-    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
-        self._socket = sock
-        self._left = left
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        self._socket.settimeout(self._left())
-        return self._socket.recv_into(buffer)
-
-
-def _context(tls: TLS) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = tls.check_hostname
-    context.verify_mode = _VERIFY[tls.verify]
-    if tls.authority is not None:
-        context.load_verify_locations(tls.authority)
-    return context

@@ -1,6 +1,7 @@
 """What a Redis URL may look like; checked without ever being shown."""
 
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -16,6 +17,8 @@ OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"})
 #: What redis-py, which the worker speaks through, takes for no.
 _NO = frozenset({"0", "F", "FALSE", "N", "NO"})
 DEFAULT_PORT = 6379
+
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 WANTED = (
     "wants redis://host:6379/0, or rediss://user:password@host:6379/0 with TLS; of a cluster, redis+cluster:// or"
@@ -61,6 +64,15 @@ class TLS:
     authority: str | None
     verify: str
     check_hostname: bool
+
+    def context(self) -> ssl.SSLContext:
+        """For a client. Raises OSError where the authority's file cannot be read."""
+        context = ssl.create_default_context()
+        context.check_hostname = self.check_hostname
+        context.verify_mode = _VERIFY[self.verify]
+        if self.authority is not None:
+            context.load_verify_locations(self.authority)
+        return context
 
 
 @dataclass(frozen=True, repr=False)

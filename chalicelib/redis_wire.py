@@ -1,12 +1,21 @@
 """What is said to Redis and what it answers, as bytes: RESP2, the protocol that every Redis and Valkey speaks.
 
-https://redis.io/docs/latest/develop/reference/protocol-spec/. Only what one client with one question at a time needs.
+https://redis.io/docs/latest/develop/reference/protocol-spec/. It reads no socket, so that the router, which waits for
+each answer, and the worker, which has many questions under way, share it.
 """
 
-from typing import Any, Protocol
+from typing import Any, Final
 
 #: A string longer than this is no answer of ours: a job's result has at most 4 MiB, a page of them stays below 1 MiB.
 MAX_STRING_BYTES = 64 * 1024 * 1024
+
+#: What ``Replies.take`` answers as long as bytes are missing.
+NOT_WHOLE: Final = object()
+
+_STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
+_KINDS = frozenset(b"$*:+-")
+#: Errors and statuses are a line; no server's are as long.
+_MAX_LINE_BYTES = 64 * 1024
 
 type Argument = str | int | float
 
@@ -23,66 +32,99 @@ class Refused(RedisTrouble):
     """Redis answered with an error, whose words these are."""
 
 
-class Stream(Protocol):
-    """A buffered reader of what the server sends."""
-
-    def readline(self) -> bytes: ...
-    def read(self, size: int, /) -> bytes | None: ...
+class _NotWhole(Exception):
+    """Bytes are missing."""
 
 
 def command(*parts: Argument) -> bytes:
     """A command as an array of strings."""
-    texts = [part.encode() if isinstance(part, str) else repr(part).encode() for part in parts]
-    pieces = [b"*%d\r\n" % len(texts)]
-    for text in texts:
-        pieces.append(b"$%d\r\n%b\r\n" % (len(text), text))
-    return b"".join(pieces)
+    pieces = [f"*{len(parts)}\r\n"]
+    for part in parts:
+        text = part if isinstance(part, str) else repr(part)
+        size = len(text) if text.isascii() else len(text.encode())
+        pieces.append(f"${size}\r\n{text}\r\n")
+    return "".join(pieces).encode()
 
 
-def reply(stream: Stream) -> Any:
-    """The next reply: str, int, None, or a list of these. Strings are UTF-8.
+class Replies:
+    """Takes bytes as they come and gives whole replies.
 
-    Raises:
-        Refused: it is an error.
-        Broken: it is not whole, or no RESP2. The stream is of no more use.
+    Args:
+        errors: what becomes of a string that is no UTF-8, as ``bytes.decode`` has it.
     """
-    line = stream.readline()
-    if line[-2:] != b"\r\n":
-        raise Broken("the reply is not whole")
-    kind = line[:1]
-    if kind == b"$":
-        return _string(stream, _number(line))
-    if kind == b"*":
-        return _array(stream, _number(line))
-    if kind == b":":
-        return _number(line)
-    if kind == b"+":
-        return line[1:-2].decode()
-    if kind == b"-":
-        raise Refused(line[1:-2].decode(errors="replace"))
-    raise Broken("the reply is not RESP2")
+
+    def __init__(self, errors: str = "strict") -> None:
+        self._errors = errors
+        self._raw = bytearray()
+        self._at = 0
+
+    def feed(self, raw: bytes) -> None:
+        """What came next."""
+        del self._raw[: self._at]
+        self._at = 0
+        self._raw += raw
+
+    def take(self) -> Any:
+        """The next reply: str, int, None, a list of these, or a Refused where it is an error; NOT_WHOLE before its end.
+
+        Raises:
+            Broken: it is no RESP2. What follows is of no use.
+            UnicodeDecodeError: a string is no UTF-8; the same.
+        """
+        begun = self._at
+        try:
+            return self._value()
+        except _NotWhole:
+            self._at = begun
+            return NOT_WHOLE
+
+    def _value(self) -> Any:
+        raw, begun = self._raw, self._at
+        end = raw.find(b"\r\n", begun)
+        if end < 0:
+            raise self._line_without_end()
+        self._at = end + 2
+        kind, line = raw[begun], raw[begun + 1 : end]
+        if kind == _STRING:
+            return self._string(_number(line))
+        if kind == _INTEGER:
+            return _number(line)
+        if kind == _ARRAY:
+            return self._array(_number(line))
+        if kind == _STATUS:
+            return line.decode()
+        if kind == _ERROR:
+            return Refused(line.decode(errors="replace"))
+        raise Broken("the reply is not RESP2")
+
+    def _line_without_end(self) -> Exception:
+        line = self._raw[self._at :]
+        if line and (line[0] not in _KINDS or len(line) > _MAX_LINE_BYTES):
+            return Broken("the reply is not RESP2")
+        return _NotWhole()
+
+    def _string(self, size: int) -> str | None:
+        if size == -1:
+            return None
+        if not 0 <= size <= MAX_STRING_BYTES:
+            raise Broken("the reply is larger than any of ours")
+        begun, end = self._at, self._at + size
+        if len(self._raw) < end + 2:
+            raise _NotWhole
+        self._at = end + 2
+        return self._raw[begun:end].decode(errors=self._errors)
+
+    def _array(self, size: int) -> list[Any] | None:
+        if size == -1:
+            return None
+        values = [self._value() for _ in range(size)]
+        if any(isinstance(value, Refused) for value in values):
+            raise Broken("an error stands within a reply")
+        return values
 
 
-def _number(line: bytes) -> int:
+def _number(line: bytearray) -> int:
     try:
-        return int(line[1:-2])
+        return int(line)
     except ValueError:
         raise Broken("the reply is not RESP2") from None
-
-
-def _string(stream: Stream, size: int) -> str | None:
-    if size == -1:
-        return None
-    if not 0 <= size <= MAX_STRING_BYTES:
-        raise Broken("the reply is larger than any of ours")
-    raw = stream.read(size + 2) or b""
-    if len(raw) != size + 2:
-        raise Broken("the reply is not whole")
-    return raw[:-2].decode()
-
-
-def _array(stream: Stream, size: int) -> list[Any] | None:
-    try:
-        return None if size == -1 else [reply(stream) for _ in range(size)]
-    except Refused:
-        raise Broken("an error stands within a reply") from None  # and what follows it was not read

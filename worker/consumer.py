@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from worker.backoff import pause
+from worker.connection import REDIS_TROUBLE
 from worker.job_run import JobRun
-from worker.work_queue import REDIS_TROUBLE, Claim, WorkQueue
+from worker.work_queue import Claim, WorkQueue
 from worker.worker_log import log
 
 #: How long an idle worker waits in Redis before it looks whether it should stop.

@@ -1,13 +1,18 @@
 """chalicelib.redis_wire: RESP2 as the specification has it, and nothing else."""
 
-import io
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.redis_wire import MAX_STRING_BYTES, Broken, Refused, command, reply
+from chalicelib.redis_wire import MAX_STRING_BYTES, NOT_WHOLE, Broken, Refused, Replies, command
+
+
+def reading(sent: bytes) -> Replies:
+    replies = Replies()
+    replies.feed(sent)
+    return replies
 
 
 @pytest.mark.parametrize(
@@ -36,26 +41,25 @@ def test_a_command_is_an_array_of_strings(parts: tuple[Any, ...], sent: bytes):
     ],
 )
 def test_a_reply_is_read_to_its_end_and_no_further(sent: bytes, meant: Any):
-    stream = io.BytesIO(sent + b"+next\r\n")
-    assert reply(stream) == meant
-    assert reply(stream) == "next"
+    replies = reading(sent + b"+next\r\n")
+    assert replies.take() == meant
+    assert replies.take() == "next"
 
 
-def test_an_error_is_refused_in_its_words():
-    with pytest.raises(Refused, match=r"^NOSCRIPT No matching script\.$"):
-        reply(io.BytesIO(b"-NOSCRIPT No matching script.\r\n"))
+def test_an_error_is_refused_in_its_words_and_the_next_reply_is_read():
+    replies = reading(b"-NOSCRIPT No matching script.\r\n:1\r\n")
+    refused = replies.take()
+    assert isinstance(refused, Refused)
+    assert str(refused) == "NOSCRIPT No matching script."
+    assert replies.take() == 1
 
 
 @pytest.mark.parametrize(
     "sent",
     [
-        b"",
-        b"+OK",
-        b"+OK\n",
-        b"$3\r\nab",
-        b"$3\r\nabc",
-        b"*2\r\n:1\r\n",
         b"*1\r\n-ERR inside\r\n",
+        b"H",
+        b"+" + b"a" * 70_000,
         b"HTTP/1.1 400 Bad Request\r\n",
         b"%1\r\n+a\r\n:1\r\n",
         b":x\r\n",
@@ -65,9 +69,17 @@ def test_an_error_is_refused_in_its_words():
         b"\r\n",
     ],
 )
-def test_what_is_no_whole_reply_is_broken(sent: bytes):
+def test_what_is_no_reply_is_broken(sent: bytes):
     with pytest.raises(Broken):
-        reply(io.BytesIO(sent))
+        reading(sent).take()
+
+
+def test_what_is_no_text_is_an_error_or_replaced_as_one_likes():
+    with pytest.raises(UnicodeDecodeError):
+        reading(b"$1\r\n\xff\r\n").take()
+    replies = Replies(errors="replace")
+    replies.feed(b"$1\r\n\xff\r\n")
+    assert replies.take() == "\ufffd"
 
 
 values = st.recursive(st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists, max_leaves=30)
@@ -85,11 +97,22 @@ def as_bytes(value: Any) -> bytes:
 
 @given(values)
 def test_whatever_a_server_can_say_is_understood(value: Any):
-    assert reply(io.BytesIO(as_bytes(value))) == value
+    assert reading(as_bytes(value)).take() == value
+
+
+@given(values, values, st.integers(1, 9))
+def test_whatever_comes_in_pieces_is_taken_once_it_is_whole(first: Any, second: Any, size: int):
+    sent = as_bytes(first) + as_bytes(second)
+    replies = Replies()
+    taken = []
+    for at in range(0, len(sent), size):
+        replies.feed(sent[at : at + size])
+        while (value := replies.take()) is not NOT_WHOLE:
+            taken.append(value)
+    assert taken == [first, second]
 
 
 @given(values, st.data())
-def test_whatever_is_cut_short_is_broken(value: Any, data: st.DataObject):
+def test_whatever_is_cut_short_is_not_whole(value: Any, data: st.DataObject):
     whole = as_bytes(value)
-    with pytest.raises(Broken):
-        reply(io.BytesIO(whole[: data.draw(st.integers(0, len(whole) - 1))]))
+    assert reading(whole[: data.draw(st.integers(0, len(whole) - 1))]).take() is NOT_WHOLE

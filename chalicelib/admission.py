@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from chalicelib.flow import Flow
@@ -12,6 +13,8 @@ from chalicelib.limits import RatePolicy, RateState
 from chalicelib.models import PROTOCOL_VERSION, Job, JobRequest, rfc3339
 from chalicelib.queue_keys import PRIORITIES, QueueKeys
 from chalicelib.sealing import Place, Sealer
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
 
@@ -84,22 +87,21 @@ class Submission:
 
     def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
         """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
-        return _compact(
-            {
-                "v": PROTOCOL_VERSION,
-                "id": job.job_id,
-                "type": job.request.type,
-                "queue": self.queue.queue,
-                "owner": self.caller.owner,
-                "priority": job.request.priority,
-                "metadata": job.request.metadata,
-                "request_id": self.caller.request_id,
-                "traceparent": self.caller.traceparent,
-                "timeout_ms": job.job_type.timeout_seconds * 1000,
-                "retry": job.job_type.retry.model_dump(),
-            }
-            | self._input(job, sealer)
-        )
+        request, job_type = job.request, job.job_type
+        document = {
+            "v": PROTOCOL_VERSION,
+            "id": job.job_id,
+            "type": request.type,
+            "queue": self.queue.queue,
+            "owner": self.caller.owner,
+            "priority": request.priority,
+            "metadata": request.metadata,
+            "request_id": self.caller.request_id,
+            "traceparent": self.caller.traceparent,
+            "timeout_ms": job_type.timeout_seconds * 1000,
+            "retry": job_type.retry.model_dump(),
+        }
+        return _compact(document | self._input(job, sealer))
 
     def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
         document = job.request.input.model_dump(mode="json", exclude_none=True)
@@ -113,19 +115,21 @@ class Submission:
         yield record
         yield self.queue.idempotency(self.caller.owner, job.idempotency_key) if job.idempotency_key else record
 
-    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Iterator[str | int]:
-        request = job.request
-        yield job.job_id
-        yield self.envelope(job, sealer)
-        yield job.fingerprint()
-        yield request.ttl_seconds * 1000
-        yield request.delay_seconds * 1000
-        yield PRIORITIES.index(request.priority)
-        yield int(job.idempotency_key is not None)
-        yield request.type
-        yield request.priority
-        yield json.dumps(request.metadata)
-        yield int(request.store)
+    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Sequence[str | int]:
+        request, keyed = job.request, job.idempotency_key is not None
+        return (
+            job.job_id,
+            self.envelope(job, sealer),
+            job.fingerprint() if keyed else "",
+            request.ttl_seconds * 1000,
+            request.delay_seconds * 1000,
+            PRIORITIES.index(request.priority),
+            int(keyed),
+            request.type,
+            request.priority,
+            json.dumps(request.metadata),
+            int(request.store),
+        )
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,7 @@ class Decision:
     @classmethod
     def from_reply(cls, reply: Sequence[Any]) -> "Decision":
         verdict, created_at, wait_ms, job_id, *place = reply
-        return cls(
-            verdict, int(created_at), int(wait_ms), job_id, *(None if part is None else int(part) for part in place)
-        )
+        return cls(verdict, int(created_at), int(wait_ms), job_id, *map(_int, place))
 
 
 @dataclass(frozen=True)
@@ -159,16 +161,18 @@ class Admission:
 
     decisions: Sequence[Decision]
     rate: RateState
-    flow: Flow
+    figures: str
+    now_ms: int
 
     @classmethod
     def from_reply(cls, reply: Sequence[Any]) -> "Admission":
-        remaining, reset_ms, flow, decisions, now_ms = reply
-        return cls(
-            decisions=[Decision.from_reply(decision) for decision in decisions],
-            rate=RateState(int(remaining), int(reset_ms)),
-            flow=Flow.from_reply(flow, int(now_ms)),
-        )
+        remaining, reset_ms, figures, decisions, now_ms = reply
+        rate = RateState(int(remaining), int(reset_ms))
+        return cls([Decision.from_reply(decision) for decision in decisions], rate, figures, int(now_ms))
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow.from_line(self.figures, self.now_ms)
 
 
 def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:
@@ -192,5 +196,9 @@ def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: 
     )
 
 
+def _int(text: str | int | None) -> int | None:
+    return None if text is None else int(text)
+
+
 def _compact(document: Any) -> str:
-    return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _ENCODER.encode(document)

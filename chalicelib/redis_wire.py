@@ -33,17 +33,18 @@ class Refused(RedisTrouble):
 
 
 class _NotWhole(Exception):
-    """Bytes are missing."""
+    """So many bytes are missing, at least."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(missing)
+        self.missing = missing
 
 
 def command(*parts: Argument) -> bytes:
     """A command as an array of strings."""
-    pieces = [f"*{len(parts)}\r\n"]
-    for part in parts:
-        text = part if isinstance(part, str) else repr(part)
-        size = len(text) if text.isascii() else len(text.encode())
-        pieces.append(f"${size}\r\n{text}\r\n")
-    return "".join(pieces).encode()
+    texts = [part if isinstance(part, str) else repr(part) for part in parts]
+    strings = [f"${len(text) if text.isascii() else len(text.encode())}\r\n{text}\r\n" for text in texts]
+    return "".join([f"*{len(texts)}\r\n", *strings]).encode()
 
 
 class Replies:
@@ -55,14 +56,15 @@ class Replies:
 
     def __init__(self, errors: str = "strict") -> None:
         self._errors = errors
-        self._raw = bytearray()
+        self._raw = b""
         self._at = 0
+        self._unread: list[bytes] = []
+        self._missing = 0
 
     def feed(self, raw: bytes) -> None:
         """What came next."""
-        del self._raw[: self._at]
-        self._at = 0
-        self._raw += raw
+        self._unread.append(raw)
+        self._missing -= len(raw)
 
     def take(self) -> Any:
         """The next reply: str, int, None, a list of these, or a Refused where it is an error; NOT_WHOLE before its end.
@@ -71,11 +73,17 @@ class Replies:
             Broken: it is no RESP2. What follows is of no use.
             UnicodeDecodeError: a string is no UTF-8; the same.
         """
+        if self._missing > 0:  # a long string is not looked at again with every piece of it
+            return NOT_WHOLE
+        if self._unread:
+            self._raw = b"".join([self._raw[self._at :], *self._unread])
+            self._at = self._missing = 0
+            self._unread.clear()
         begun = self._at
         try:
             return self._value()
-        except _NotWhole:
-            self._at = begun
+        except _NotWhole as not_whole:
+            self._at, self._missing = begun, not_whole.missing
             return NOT_WHOLE
 
     def _value(self) -> Any:
@@ -101,7 +109,7 @@ class Replies:
         line = self._raw[self._at :]
         if line and (line[0] not in _KINDS or len(line) > _MAX_LINE_BYTES):
             return Broken("the reply is not RESP2")
-        return _NotWhole()
+        return _NotWhole(1)
 
     def _string(self, size: int) -> str | None:
         if size == -1:
@@ -109,21 +117,21 @@ class Replies:
         if not 0 <= size <= MAX_STRING_BYTES:
             raise Broken("the reply is larger than any of ours")
         begun, end = self._at, self._at + size
-        if len(self._raw) < end + 2:
-            raise _NotWhole
         self._at = end + 2
-        return self._raw[begun:end].decode(errors=self._errors)
+        if len(self._raw) < self._at:
+            raise _NotWhole(self._at - len(self._raw))
+        return self._raw[begun:end].decode("utf-8", self._errors)
 
     def _array(self, size: int) -> list[Any] | None:
         if size == -1:
             return None
         values = [self._value() for _ in range(size)]
-        if any(isinstance(value, Refused) for value in values):
+        if Refused in map(type, values):
             raise Broken("an error stands within a reply")
         return values
 
 
-def _number(line: bytearray) -> int:
+def _number(line: bytes) -> int:
     try:
         return int(line)
     except ValueError:

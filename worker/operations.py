@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.flow import Flow
+from chalicelib.flow import FIGURES, Flow
 from chalicelib.lua_scripts import load_script
 from chalicelib.models import Envelope, rfc3339
 from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
@@ -69,8 +69,8 @@ class Operations:
         """The queue's figures."""
         keys = self.keys
         now_ms = await self._now_ms()
-        flat = await self._redis.execute("HGETALL", keys.flow)
-        flow, fields = Flow.from_reply(flat, now_ms), _fields(flat)
+        fields = _fields(await self._redis.execute("HGETALL", keys.flow))
+        flow = Flow.from_line(" ".join(fields.get(name, "0") for name in FIGURES), now_ms)
         return Stats(
             queue=keys.queue,
             priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},

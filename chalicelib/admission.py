@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from itertools import chain
+from typing import Any, Literal, cast
+
+from pydantic_core import to_json
 
 from chalicelib.flow import Flow
 from chalicelib.job_types import JobType
@@ -67,7 +70,7 @@ class Submission:
         """``KEYS`` of ``admit.lua``."""
         queue, owner = self.queue, self.caller.owner
         shared = [queue.scheduled, queue.owner(owner), queue.open_jobs(owner), queue.rate(owner), queue.flow]
-        return [*shared, *queue.streams, *(key for job in self.jobs for key in self._job_keys(job))]
+        return [*shared, *queue.streams, *chain.from_iterable(map(self._job_keys, self.jobs))]
 
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
         """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
@@ -82,7 +85,7 @@ class Submission:
             self.caller.owner,
             self.caller.request_id,
             self.caller.traceparent,
-            *(arg for job in self.jobs for arg in self._job_args(job, sealer)),
+            *chain.from_iterable(self._job_args(job, sealer) for job in self.jobs),
         ]
 
     def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
@@ -101,7 +104,7 @@ class Submission:
             "timeout_ms": job_type.timeout_seconds * 1000,
             "retry": job_type.retry.model_dump(),
         }
-        return _compact(document | self._input(job, sealer))
+        return to_json(document | self._input(job, sealer)).decode()
 
     def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
         document = job.request.input.model_dump(mode="json", exclude_none=True)
@@ -110,10 +113,9 @@ class Submission:
         place = Place(self.queue.queue, job.job_id, self.caller.owner, "input")
         return {"encrypted_input": sealer.seal(_compact(document), place)}
 
-    def _job_keys(self, job: NewJob) -> Iterator[str]:
-        record = self.queue.job(job.job_id)
-        yield record
-        yield self.queue.idempotency(self.caller.owner, job.idempotency_key) if job.idempotency_key else record
+    def _job_keys(self, job: NewJob) -> tuple[str, str]:
+        record, key = self.queue.job(job.job_id), job.idempotency_key
+        return record, self.queue.idempotency(self.caller.owner, key) if key else record
 
     def _job_args(self, job: NewJob, sealer: Sealer | None) -> Sequence[str | int]:
         request, keyed = job.request, job.idempotency_key is not None
@@ -127,7 +129,7 @@ class Submission:
             int(keyed),
             request.type,
             request.priority,
-            json.dumps(request.metadata),
+            to_json(request.metadata).decode(),
             int(request.store),
         )
 
@@ -150,9 +152,9 @@ class Decision:
     seq: int | None = None
 
     @classmethod
-    def from_reply(cls, reply: Sequence[Any]) -> "Decision":
-        verdict, created_at, wait_ms, job_id, *place = reply
-        return cls(verdict, int(created_at), int(wait_ms), job_id, *map(_int, place))
+    def from_line(cls, line: str) -> "Decision":
+        verdict, created_at, wait_ms, job_id, *place = line.split()
+        return cls(cast(Verdict, verdict), int(created_at), int(wait_ms), job_id, *map(int, place))
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Admission:
     def from_reply(cls, reply: Sequence[Any]) -> "Admission":
         remaining, reset_ms, figures, decisions, now_ms = reply
         rate = RateState(int(remaining), int(reset_ms))
-        return cls([Decision.from_reply(decision) for decision in decisions], rate, figures, int(now_ms))
+        return cls([Decision.from_line(line) for line in decisions], rate, figures, int(now_ms))
 
     @cached_property
     def flow(self) -> Flow:
@@ -194,10 +196,6 @@ def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: 
         store=request.store,
         request_id=submission.caller.request_id,
     )
-
-
-def _int(text: str | int | None) -> int | None:
-    return None if text is None else int(text)
 
 
 def _compact(document: Any) -> str:

@@ -30,6 +30,10 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 type Trouble = tuple[type[Exception], ...]
 
 
+def _tell_nobody() -> None:
+    """For whoever has no use for the room that a worked job leaves."""
+
+
 class JobRun:
     """Runs claimed jobs. Never raises: a broken job must not stop the others."""
 
@@ -38,7 +42,8 @@ class JobRun:
         self._handler = handler
         self._encryption = encryption or Encryption()
 
-    async def __call__(self, claim: Claim) -> None:
+    async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
+        """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
         facts = {"job_id": claim.job_id}
         try:
             job = _envelope(claim)
@@ -47,29 +52,28 @@ class JobRun:
                 log.error("unreadable", extra=facts | {"verdict": verdict})
                 return
             facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
-            await self._run(claim, job, facts)
+            await self._run(claim, job, facts, worked)
         except REDIS_TROUBLE as error:
             # The lease lapses and another attempt is made; the fencing token keeps this one out.
             log.error("gave up", extra=facts | {"error": type(error).__name__})
+        finally:
+            worked()
 
-    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str]) -> None:
+    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str], worked: Callable[[], None]) -> None:
         nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
             log.info("not started", extra=facts | {"reason": lease})
             return
         started = time.monotonic()
-        outcome = await self._work_leased(lease, job)
+        try:
+            result = await LeaseKeeper(self._queue, lease).during(self._worked(job))
+            worked()
+            outcome = await self._write(lease, job, result)
+        except LeaseLost as lost:
+            outcome = lost.reason
         took = round((time.monotonic() - started) * 1000)
         log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
-
-    async def _work_leased(self, lease: Lease, job: Envelope) -> str:
-        """How it went: ``completed``, ``failed``, ``scheduled`` for another try, or why nothing was written."""
-        try:
-            outcome = await LeaseKeeper(self._queue, lease).during(self._worked(job))
-        except LeaseLost as lost:
-            return lost.reason
-        return await self._write(lease, job, outcome)
 
     async def _worked(self, job: Envelope) -> str | Unsuccessful:
         """The result as JSON, encrypted where the input was, or why there is none.

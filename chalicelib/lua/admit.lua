@@ -8,8 +8,8 @@
 --       7 queue  8 owner  9 request id  10 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
 --       type, priority's name, metadata, store (0 or 1)
--- Answers {jobs that may be sent now, ms until the burst is whole, figures, per job: {verdict, created ms,
---   ms to wait, id, stream, place in its stream}}
+-- Answers {jobs that may be sent now, ms until the burst is whole, figures, lines, now ms}; of each job a line:
+--   verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
 --   verdict: accepted | replayed | reused | rate | open | full
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -88,27 +88,31 @@ local function store_job(job_key, job)
   return stream, seq
 end
 
+local function line(...)
+  return table.concat({...}, ' ')
+end
+
 local function decide(job_key, idem_key, job)
   if redis.call('EXISTS', job_key) == 1 then -- the reply to the first sending was lost
     local record = read(job_key, 'created_at', 'stream', 'seq')
-    return {'accepted', record.created_at, '0', job.id, record.stream, record.seq}
+    return line('accepted', record.created_at, 0, job.id, record.stream, record.seq or nil)
   end
   if job.keyed then
     local seen = redis.call('GET', idem_key)
     if seen then
       local first_id, fingerprint = string.match(seen, '^(%S+) (%S+)$')
-      return {fingerprint == job.fingerprint and 'replayed' or 'reused', now_text, '0', first_id}
+      return line(fingerprint == job.fingerprint and 'replayed' or 'reused', now_text, 0, first_id)
     end
   end
   local wait = arrival + interval - burst * interval - now
-  if wait > 0 then return {'rate', now_text, digits(math.ceil(wait)), job.id} end
-  if open >= open_cap then return {'open', now_text, '0', job.id} end
-  if depth >= queue_cap then return {'full', now_text, '0', job.id} end
+  if wait > 0 then return line('rate', now_text, digits(math.ceil(wait)), job.id) end
+  if open >= open_cap then return line('open', now_text, 0, job.id) end
+  if depth >= queue_cap then return line('full', now_text, 0, job.id) end
 
   local stream, seq = store_job(job_key, job)
   if job.keyed then redis.call('SET', idem_key, job.id .. ' ' .. job.fingerprint, 'PX', digits(job.remember)) end
   arrival, open, depth = arrival + interval, open + 1, depth + 1
-  return {'accepted', now_text, '0', job.id, stream, seq}
+  return line('accepted', now_text, 0, job.id, stream, seq)
 end
 
 local decisions = {}

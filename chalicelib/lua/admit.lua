@@ -83,8 +83,9 @@ local function store_job(job_key, job)
   redis.call('ZADD', open_key, deadline_text, job.id)
   redis.call('ZADD', owner_key, now_text, job.id)
   live_at_least(open_key, life)
-  live_at_least(owner_key, life)
-  redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', digits(now - LONGEST_LIFE - store - remember))
+  if live_at_least(owner_key, life) then -- often enough for a list to end
+    redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', digits(now - LONGEST_LIFE - store - remember))
+  end
   return stream, seq
 end
 

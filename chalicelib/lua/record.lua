@@ -90,9 +90,11 @@ local function close(keys, record, id, status, finished_at, ...)
 end
 
 -- For keys that should outlive every record that they name, and not by much: a little more than asked for, so that not
--- every call has to say so again.
+-- every call has to say so again. Answers whether it had to.
 local function live_at_least(key, ms)
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, digits(ms + math.floor(ms / 64))) end
+  if redis.call('PTTL', key) >= ms then return false end
+  redis.call('PEXPIRE', key, digits(ms + math.floor(ms / 64)))
+  return true
 end
 
 -- Keeps an open job's record, and its place among its caller's open jobs, alive until then.

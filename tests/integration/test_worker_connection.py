@@ -106,7 +106,6 @@ def test_who_asks_while_a_connection_is_made_shares_it(redis_url: str, db: redis
 def test_the_answer_of_one_who_has_gone_is_not_the_next_ones(redis_url: str, db: redis.Redis):
     async def scenario() -> str:
         async with connect(redis_url) as connection:
-            gone = asyncio.create_task(connection.execute("ECHO", "gone"))
             await connection.execute("PING")
             gone = asyncio.create_task(connection.execute("ECHO", "gone"))
             await asyncio.sleep(0)  # it has asked

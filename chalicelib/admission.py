@@ -121,7 +121,7 @@ class Submission:
         request, keyed = job.request, job.idempotency_key is not None
         return (
             job.job_id,
-            self.envelope(job, sealer),
+            self.envelope(job, sealer)[1:],
             job.fingerprint() if keyed else "",
             request.ttl_seconds * 1000,
             request.delay_seconds * 1000,

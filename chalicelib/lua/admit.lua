@@ -6,8 +6,8 @@
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6-17 streams  then per job: job, idempotency (or job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 queue  8 owner  9 request id  10 traceparent
---       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
---       type, priority's name, metadata, store (0 or 1)
+--       then per job: id, envelope without its times and its first brace, fingerprint, ttl ms, delay ms,
+--       priority (0-2), keyed (0 or 1), type, priority's name, metadata, store (0 or 1)
 -- Answers {jobs that may be sent now, ms until the burst is whole, figures, lines, now ms}; of each job a line:
 --   verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
 --   verdict: accepted | replayed | reused | rate | open | full
@@ -63,7 +63,7 @@ local function store_job(job_key, job)
   local deadline_text = digits(deadline)
   local life = math.max(deadline - now + store, job.remember)
   local stream = job.priority * 4 + lane()
-  local envelope = '{"created_at":' .. now_text .. ',"deadline_at":' .. deadline_text .. ',' .. string.sub(job.envelope, 2)
+  local envelope = '{"created_at":' .. now_text .. ',"deadline_at":' .. deadline_text .. ',' .. job.envelope
   if job.delay == 0 then
     local entry_id
     entry_id, seq = add_entry(KEYS[FIRST_STREAM + stream], flow_key, stream, job.id, envelope)

@@ -254,7 +254,7 @@ async def _seconds_to_work(url: str, concurrency: int, queue: WorkQueue) -> floa
 
 
 async def _left(client: Any) -> int:
-    return sum([await client.xlen(stream) for stream in QUEUE.streams])
+    return sum([await client.execute("XLEN", stream) for stream in QUEUE.streams])
 
 
 def _per_second(work: Callable[[], object], count: int) -> float:

@@ -147,7 +147,7 @@ async def run_async(send: Callable[[], Any], work: Callable[[], Any]) -> dict[st
         began = time.perf_counter()
         await send()
         while len(times) < COUNT + 2 + number:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         hand_over.append(times[-1] - began)
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)

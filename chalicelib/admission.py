@@ -2,9 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from itertools import chain
+from typing import Any, Literal, cast
+
+from pydantic_core import to_json
 
 from chalicelib.flow import Flow
 from chalicelib.job_types import JobType
@@ -12,6 +16,8 @@ from chalicelib.limits import RatePolicy, RateState
 from chalicelib.models import PROTOCOL_VERSION, Job, JobRequest, rfc3339
 from chalicelib.queue_keys import PRIORITIES, QueueKeys
 from chalicelib.sealing import Place, Sealer
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
 
@@ -64,7 +70,7 @@ class Submission:
         """``KEYS`` of ``admit.lua``."""
         queue, owner = self.queue, self.caller.owner
         shared = [queue.scheduled, queue.owner(owner), queue.open_jobs(owner), queue.rate(owner), queue.flow]
-        return [*shared, *queue.streams, *(key for job in self.jobs for key in self._job_keys(job))]
+        return [*shared, *queue.streams, *chain.from_iterable(map(self._job_keys, self.jobs))]
 
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
         """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
@@ -79,27 +85,26 @@ class Submission:
             self.caller.owner,
             self.caller.request_id,
             self.caller.traceparent,
-            *(arg for job in self.jobs for arg in self._job_args(job, sealer)),
+            *chain.from_iterable(self._job_args(job, sealer) for job in self.jobs),
         ]
 
     def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
         """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
-        return _compact(
-            {
-                "v": PROTOCOL_VERSION,
-                "id": job.job_id,
-                "type": job.request.type,
-                "queue": self.queue.queue,
-                "owner": self.caller.owner,
-                "priority": job.request.priority,
-                "metadata": job.request.metadata,
-                "request_id": self.caller.request_id,
-                "traceparent": self.caller.traceparent,
-                "timeout_ms": job.job_type.timeout_seconds * 1000,
-                "retry": job.job_type.retry.model_dump(),
-            }
-            | self._input(job, sealer)
-        )
+        request, job_type = job.request, job.job_type
+        document = {
+            "v": PROTOCOL_VERSION,
+            "id": job.job_id,
+            "type": request.type,
+            "queue": self.queue.queue,
+            "owner": self.caller.owner,
+            "priority": request.priority,
+            "metadata": request.metadata,
+            "request_id": self.caller.request_id,
+            "traceparent": self.caller.traceparent,
+            "timeout_ms": job_type.timeout_seconds * 1000,
+            "retry": job_type.retry.model_dump(),
+        }
+        return to_json(document | self._input(job, sealer)).decode()
 
     def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
         document = job.request.input.model_dump(mode="json", exclude_none=True)
@@ -108,24 +113,25 @@ class Submission:
         place = Place(self.queue.queue, job.job_id, self.caller.owner, "input")
         return {"encrypted_input": sealer.seal(_compact(document), place)}
 
-    def _job_keys(self, job: NewJob) -> Iterator[str]:
-        record = self.queue.job(job.job_id)
-        yield record
-        yield self.queue.idempotency(self.caller.owner, job.idempotency_key) if job.idempotency_key else record
+    def _job_keys(self, job: NewJob) -> tuple[str, str]:
+        record, key = self.queue.job(job.job_id), job.idempotency_key
+        return record, self.queue.idempotency(self.caller.owner, key) if key else record
 
-    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Iterator[str | int]:
-        request = job.request
-        yield job.job_id
-        yield self.envelope(job, sealer)
-        yield job.fingerprint()
-        yield request.ttl_seconds * 1000
-        yield request.delay_seconds * 1000
-        yield PRIORITIES.index(request.priority)
-        yield int(job.idempotency_key is not None)
-        yield request.type
-        yield request.priority
-        yield json.dumps(request.metadata)
-        yield int(request.store)
+    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Sequence[str | int]:
+        request, keyed = job.request, job.idempotency_key is not None
+        return (
+            job.job_id,
+            self.envelope(job, sealer)[1:],
+            job.fingerprint() if keyed else "",
+            request.ttl_seconds * 1000,
+            request.delay_seconds * 1000,
+            PRIORITIES.index(request.priority),
+            int(keyed),
+            request.type,
+            request.priority,
+            to_json(request.metadata).decode(),
+            int(request.store),
+        )
 
 
 @dataclass(frozen=True)
@@ -146,11 +152,9 @@ class Decision:
     seq: int | None = None
 
     @classmethod
-    def from_reply(cls, reply: Sequence[Any]) -> "Decision":
-        verdict, created_at, wait_ms, job_id, *place = reply
-        return cls(
-            verdict, int(created_at), int(wait_ms), job_id, *(None if part is None else int(part) for part in place)
-        )
+    def from_line(cls, line: str) -> "Decision":
+        verdict, created_at, wait_ms, job_id, *place = line.split()
+        return cls(cast(Verdict, verdict), int(created_at), int(wait_ms), job_id, *map(int, place))
 
 
 @dataclass(frozen=True)
@@ -159,16 +163,18 @@ class Admission:
 
     decisions: Sequence[Decision]
     rate: RateState
-    flow: Flow
+    figures: str
+    now_ms: int
 
     @classmethod
     def from_reply(cls, reply: Sequence[Any]) -> "Admission":
-        remaining, reset_ms, flow, decisions, now_ms = reply
-        return cls(
-            decisions=[Decision.from_reply(decision) for decision in decisions],
-            rate=RateState(int(remaining), int(reset_ms)),
-            flow=Flow.from_reply(flow, int(now_ms)),
-        )
+        remaining, reset_ms, figures, decisions, now_ms = reply
+        rate = RateState(int(remaining), int(reset_ms))
+        return cls([Decision.from_line(line) for line in decisions], rate, figures, int(now_ms))
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow.from_line(self.figures, self.now_ms)
 
 
 def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:
@@ -193,4 +199,4 @@ def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: 
 
 
 def _compact(document: Any) -> str:
-    return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _ENCODER.encode(document)

@@ -4,7 +4,7 @@ The figures come from Redis: counters of waiting jobs per stream, the average ti
 the living workers can do at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.models import rfc3339
@@ -15,6 +15,13 @@ WORKERS_FRESH_MS = 15_000
 
 #: Of ten turns, how many go to each priority while all have jobs waiting (``claim.lua``).
 TURNS = dict(zip(PRIORITIES, (6, 3, 1), strict=True))
+
+#: Fields of the ``flow`` hash, in the order in which scripts write them into one line.
+FIGURES = (
+    *(f"{change}:{stream}" for stream in range(LANES * len(PRIORITIES)) for change in ("added", "left")),
+    *("service_ms", "slots", "slots_at"),
+)
+_NOTHING = ("0",) * len(FIGURES)
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,16 @@ class Flow:
     slots: int
 
     @classmethod
-    def from_reply(cls, flat: Sequence[str], now_ms: int) -> "Flow":
-        """From the ``flow`` hash as HGETALL lists it."""
-        fields: Mapping[str, str] = dict(zip(flat[::2], flat[1::2], strict=True))
-        streams = range(LANES * len(PRIORITIES))
-        left = [int(fields.get(f"left:{stream}", 0)) for stream in streams]
-        added = [int(fields.get(f"added:{stream}", 0)) for stream in streams]
-        fresh = now_ms - int(fields.get("slots_at", 0)) < WORKERS_FRESH_MS
+    def from_line(cls, line: str, now_ms: int) -> "Flow":
+        """From the values of FIGURES, as ``record.lua`` writes them; an empty line: nothing is known."""
+        *counts, service_ms, slots, slots_at = line.split() or _NOTHING
+        added, left = map(int, counts[::2]), [*map(int, counts[1::2])]
+        fresh = now_ms - int(slots_at) < WORKERS_FRESH_MS
         return cls(
             waiting=[max(0, a - b) for a, b in zip(added, left, strict=True)],
             left=left,
-            service_ms=float(fields.get("service_ms", 0)),
-            slots=int(fields["slots"]) if fresh and "slots" in fields else 0,
+            service_ms=float(service_ms),
+            slots=int(slots) if fresh else 0,
         )
 
     def position(self, stream: int, seq: int) -> int:

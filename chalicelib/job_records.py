@@ -13,8 +13,8 @@ from chalicelib.sealing import CannotDecrypt, Place, Sealer, is_sealed
 
 def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
     """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
-    now_ms, flat_flow, records = int(reply[0]), reply[1], reply[2]
-    flow = Flow.from_reply(flat_flow, now_ms)
+    now_ms, figures, records = int(reply[0]), reply[1], reply[2]
+    flow = Flow.from_line(figures, now_ms)
     return [_job(record, flow, now_ms, sealer) if record else None for record in records]
 
 

@@ -26,7 +26,7 @@ class QueueKeys:
     queue: str
 
     def _key(self, *parts: str) -> str:
-        return ":".join((f"lr:{{{self.queue}}}", *parts))
+        return f"lr:{{{self.queue}}}:{':'.join(parts)}"
 
     def stream(self, priority: Priority, lane: int) -> str:
         """Stream of waiting and leased jobs; each entry has ``id`` and ``job``, the envelope as JSON."""

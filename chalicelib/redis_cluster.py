@@ -14,7 +14,8 @@ from redis.retry import Retry
 
 from chalicelib.redis_wire import Argument, Broken, Refused
 
-_BROKEN = (
+#: What it raises when no answer came.
+BROKEN = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.InvalidResponse,
@@ -56,11 +57,11 @@ class Cluster:
         except (exceptions.RedisClusterException, OSError) as error:
             self.close()
             raise Broken(type(error).__name__) from error
-        except _BROKEN as error:
+        except BROKEN as error:
             self.close()
-            raise _refused(error) if error.status_code else Broken(type(error).__name__) from error
+            raise refused(error) if error.status_code else Broken(type(error).__name__) from error
         except exceptions.RedisError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
     def close(self) -> None:
         """Hang up; the next question opens connections anew."""
@@ -107,6 +108,6 @@ class _Nodes:
             self._client.close()
 
 
-def _refused(error: exceptions.RedisError) -> Refused:
+def refused(error: exceptions.RedisError) -> Refused:
     """redis-py takes the first word of what the server said away, and keeps it beside the rest."""
     return Refused(f"{error.status_code} {error}" if error.status_code else str(error))

@@ -16,7 +16,7 @@ SCHEMES = frozenset({"redis", "rediss", f"redis{CLUSTER_SUFFIX}", f"rediss{CLUST
 #: Options that a URL may carry; redis-py takes any of its arguments, and would quote a wrong one's value.
 OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"})
 
-#: What redis-py, which the worker speaks through, takes for no.
+#: What redis-py takes for no, so that one URL means the same to a cluster and to a server.
 _NO = frozenset({"0", "F", "FALSE", "N", "NO"})
 DEFAULT_PORT = 6379
 

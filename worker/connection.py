@@ -1,23 +1,42 @@
 """The worker's connection to Redis: one server, or a cluster."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import MasterDownError, ReadOnlyError
-
-from chalicelib.redis_url import check_redis_url, without_cluster
+from chalicelib.lua_scripts import LuaScript
+from chalicelib.redis_errors import Course, course
+from chalicelib.redis_url import RedisAddress, check_redis_url, without_cluster
+from chalicelib.redis_wire import Argument, Broken, RedisTrouble, Refused
+from worker.redis_server import Server
 
 #: Longer than the longest command, the idle wait of one second.
-SOCKET_TIMEOUT_SECONDS = 5.0
-#: After a failover the name leads to another server, but this one still answers, with these: hang up.
-DEMOTED = [ReadOnlyError, MasterDownError]
+ANSWER_SECONDS = 5.0
+
+#: Redis is away or unwell; what to do then is to wait and ask again.
+REDIS_TROUBLE = (RedisTrouble, OSError)
+
+#: No answer came: what was asked may have been done.
+REDIS_SILENCE = (Broken, OSError)
 
 
-def connect(url: str) -> Redis | RedisCluster:
-    """A client for that URL. Retries are the consumer's: it backs off with jitter and says so in the log.
+class Connection(Protocol):
+    """A server or a cluster."""
+
+    async def execute(self, *parts: Argument) -> Any:
+        """The answer to a command, as it came. Raises Refused or Broken."""
+
+    async def wait(self, *parts: Argument) -> Any:
+        """The same, for a command that makes the server wait; for one at a time."""
+
+    async def aclose(self) -> None:
+        """Hang up."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_: Any) -> None: ...
+
+
+def connect(url: str) -> Connection:
+    """For that URL. It asks once: retries are the consumer's, which backs off with jitter and says so in the log.
 
     ``rediss`` is TLS; ``?ssl_ca_certs=FILE`` names a private authority. ``+cluster`` is cluster mode.
 
@@ -25,13 +44,19 @@ def connect(url: str) -> Redis | RedisCluster:
         BadRedisURL: the message says what is wanted, and nothing of what was found.
     """
     plain, is_cluster = without_cluster(check_redis_url(url))
-    options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
-        "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "decode_responses": True,
-        "protocol": 2,
-    }
-    if is_cluster:
-        return RedisCluster.from_url(plain, **options)
-    return Redis.from_url(plain, retry_on_error=DEMOTED, **options)
+    if not is_cluster:
+        return Server(RedisAddress.of(plain), ANSWER_SECONDS)
+    from worker.redis_cluster import Cluster
+
+    return Cluster(plain, ANSWER_SECONDS)
+
+
+async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
+    """What a script answers; it is sent along where the server does not know it. Raises Refused or Broken."""
+    words = [*keys, *map(str, args)]
+    try:
+        return await redis.execute("EVALSHA", script.sha, len(keys), *words)
+    except Refused as error:
+        if course(str(error)) is not Course.SEND_SCRIPT:
+            raise
+        return await redis.execute("EVAL", script.text, len(keys), *words)

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from worker.backoff import pause
+from worker.connection import REDIS_TROUBLE
 from worker.job_run import JobRun
-from worker.work_queue import REDIS_TROUBLE, Claim, WorkQueue
+from worker.work_queue import Claim, WorkQueue
 from worker.worker_log import log
 
 #: How long an idle worker waits in Redis before it looks whether it should stop.
@@ -49,14 +50,21 @@ class Consumer:
         self._run_job = run
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
+        self._at_work: set[object] = set()
+        self._room = asyncio.Event()
         self._heard_at = time.monotonic()
         self._sweep_at = time.monotonic()
         self._sweep_paused = False
 
     @property
     def running(self) -> int:
-        """Jobs at work."""
+        """Jobs at work, and those whose outcome is being written."""
         return len(self._running)
+
+    @property
+    def _free(self) -> int:
+        """Jobs that there is room for. Outcomes that Redis does not take must not pile up without end."""
+        return min(self._concurrency - len(self._at_work), 2 * self._concurrency - self.running)
 
     @property
     def silent_seconds(self) -> float:
@@ -93,9 +101,9 @@ class Consumer:
                 await pause(failures, stop)
 
     async def _claim_some(self, stop: asyncio.Event) -> None:
-        free = self._concurrency - self.running
+        free = self._free
         if free <= 0:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=IDLE_WAIT_MS / 1000)
+            await self._wait_for_room()
             return
         claims = (
             await self._sweep(free)
@@ -111,12 +119,28 @@ class Consumer:
 
     async def _begin(self, claims: Sequence[Claim]) -> None:
         """Work as many as there is room for now; give the others back rather than sit on them."""
-        free = max(0, self._concurrency - self.running)
+        free = max(0, self._free)
         for claim in claims[:free]:
-            task = asyncio.create_task(self._run_job(claim))
+            place = object()
+            self._at_work.add(place)
+            task = asyncio.create_task(self._run_job(claim, partial(self._make_room, place)))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
         await self._give_back(claims[free:])
+
+    def _make_room(self, place: object) -> None:
+        self._at_work.discard(place)
+        self._room.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._room.set()
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_WAIT_MS / 1000):
+                await self._room.wait()
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         for claim in claims:

@@ -13,20 +13,25 @@ from pydantic_core import from_json
 
 from chalicelib.models import PROTOCOL_VERSION, Envelope
 from worker.backoff import pause, retry_delay_ms
+from worker.connection import REDIS_SILENCE, REDIS_TROUBLE
 from worker.encryption import Encryption
 from worker.handlers import Handler
+from worker.lease_keeper import LeaseKeeper, LeaseLost
 from worker.outcomes import JobFailed, TryAgain, Unsuccessful
-from worker.work_queue import REDIS_SILENCE, REDIS_TROUBLE, Claim, Lease, WorkQueue
+from worker.work_queue import Claim, Lease, WorkQueue
 from worker.worker_log import log
 
-#: A cancelled job's worker learns of it within this time.
-RENEW_EVERY_SECONDS = 1.5
 #: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 MAX_ESCAPED_BYTES = 5_900_000
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 type Trouble = tuple[type[Exception], ...]
+
+
+def _tell_nobody() -> None:
+    """For whoever has no use for the room that a worked job leaves."""
 
 
 class JobRun:
@@ -37,7 +42,8 @@ class JobRun:
         self._handler = handler
         self._encryption = encryption or Encryption()
 
-    async def __call__(self, claim: Claim) -> None:
+    async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
+        """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
         facts = {"job_id": claim.job_id}
         try:
             job = _envelope(claim)
@@ -46,32 +52,28 @@ class JobRun:
                 log.error("unreadable", extra=facts | {"verdict": verdict})
                 return
             facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
-            await self._run(claim, job, facts)
+            await self._run(claim, job, facts, worked)
         except REDIS_TROUBLE as error:
             # The lease lapses and another attempt is made; the fencing token keeps this one out.
             log.error("gave up", extra=facts | {"error": type(error).__name__})
+        finally:
+            worked()
 
-    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str]) -> None:
+    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str], worked: Callable[[], None]) -> None:
         nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
             log.info("not started", extra=facts | {"reason": lease})
             return
         started = time.monotonic()
-        outcome = await self._work_leased(lease, job)
+        try:
+            result = await LeaseKeeper(self._queue, lease).during(self._worked(job))
+            worked()
+            outcome = await self._write(lease, job, result)
+        except LeaseLost as lost:
+            outcome = lost.reason
         took = round((time.monotonic() - started) * 1000)
         log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
-
-    async def _work_leased(self, lease: Lease, job: Envelope) -> str:
-        """How it went: ``completed``, ``failed``, ``scheduled`` for another try, or why nothing was written."""
-        work = asyncio.create_task(self._worked(job))
-        watch = asyncio.create_task(self._watch(lease))
-        await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            await _ended(work)
-            return watch.result()
-        await _ended(watch)
-        return await self._write(lease, job, work.result())
 
     async def _worked(self, job: Envelope) -> str | Unsuccessful:
         """The result as JSON, encrypted where the input was, or why there is none.
@@ -94,17 +96,6 @@ class JobRun:
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("handler", extra={"job_id": job.id, "error": type(error).__name__, "exception": where})
             return TryAgain("worker_error", "The worker failed on this job.")
-
-    async def _watch(self, lease: Lease) -> str:
-        """Renew the lease until told to stop; the reason. Redis being away is no reason: the work may still count."""
-        while True:
-            await asyncio.sleep(min(RENEW_EVERY_SECONDS, self._queue.lease_ms / 3000))
-            try:
-                verdict = await self._queue.renew(lease)
-            except REDIS_TROUBLE:
-                continue
-            if verdict != "run":
-                return verdict
 
     async def _write(self, lease: Lease, job: Envelope, outcome: str | Unsuccessful) -> str:
         if isinstance(outcome, str):
@@ -158,16 +149,17 @@ def _owner(claim: Claim) -> str:
 
 def _json(result: JsonValue) -> str:
     try:
-        value = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        value = _ENCODER.encode(result)
         size = len(value.encode())
         from_json(value, allow_inf_nan=False)  # what the router could not read back is not stored
     except (TypeError, ValueError, RecursionError):
         raise JobFailed("result_not_json", "The worker's result cannot be written as JSON.") from None
-    if size > MAX_RESULT_BYTES or len(json.dumps(value, ensure_ascii=False).encode()) > MAX_ESCAPED_BYTES:
+    if size > MAX_RESULT_BYTES or _escaped_size(value, size) > MAX_ESCAPED_BYTES:
         raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
     return value
 
 
-async def _ended(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _escaped_size(value: str, size: int) -> int:
+    """Bytes that this JSON has as a JSON string, or more than that where it is within bounds anyway."""
+    most = 2 * size + 2  # JSON holds no control characters, so no character becomes more than two
+    return most if most <= MAX_ESCAPED_BYTES else len(json.dumps(value, ensure_ascii=False).encode())

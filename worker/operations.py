@@ -2,14 +2,15 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.flow import Flow
+from chalicelib.flow import FIGURES, Flow
 from chalicelib.lua_scripts import load_script
 from chalicelib.models import Envelope, rfc3339
 from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
+from worker.connection import Connection, run_script
 from worker.work_queue import LUA, SILENCE_MS
 
 _REVIVE = load_script("revive", "lease", folder=LUA)
@@ -60,7 +61,7 @@ class Stats:
 class Operations:
     """Reads and mends one queue."""
 
-    def __init__(self, redis: Any, queue: str) -> None:
+    def __init__(self, redis: Connection, queue: str) -> None:
         self._redis = redis
         self.keys = QueueKeys(queue)
 
@@ -68,26 +69,26 @@ class Operations:
         """The queue's figures."""
         keys = self.keys
         now_ms = await self._now_ms()
-        flat = await self._redis.hgetall(keys.flow)
-        flow = Flow.from_reply([part for pair in flat.items() for part in pair], now_ms)
+        fields = _fields(await self._redis.execute("HGETALL", keys.flow))
+        flow = Flow.from_line(" ".join(fields.get(name, "0") for name in FIGURES), now_ms)
         return Stats(
             queue=keys.queue,
             priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},
-            scheduled=await self._redis.zcard(keys.scheduled),
-            dead=await self._redis.xlen(keys.dead),
-            workers=await self._redis.zcount(keys.workers, now_ms - SILENCE_MS, "+inf"),
+            scheduled=await self._redis.execute("ZCARD", keys.scheduled),
+            dead=await self._redis.execute("XLEN", keys.dead),
+            workers=await self._redis.execute("ZCOUNT", keys.workers, now_ms - SILENCE_MS, "+inf"),
             slots=flow.slots,
-            finished=int(flat.get("finished", 0)),
-            per_minute=_per_minute(flat, now_ms),
+            finished=int(fields.get("finished", 0)),
+            per_minute=_per_minute(fields, now_ms),
             service_seconds=round(flow.service_ms / 1000, 3) or None,
         )
 
     async def letters(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, the oldest first."""
         start = "-"
-        while rows := await self._redis.xrange(self.keys.dead, start, "+", count=PAGE):
-            for entry_id, fields in rows:
-                yield _letter(entry_id, fields)
+        while rows := await self._redis.execute("XRANGE", self.keys.dead, start, "+", "COUNT", PAGE):
+            for entry_id, flat in rows:
+                yield _letter(entry_id, _fields(flat))
             start = f"({rows[-1][0]}"
 
     async def letter(self, job_id: str) -> DeadLetter | None:
@@ -121,11 +122,11 @@ class Operations:
         }
         times = [fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream]
         args = [job.id, letter.entry_id, *times, *(part for pair in record.items() for part in pair)]
-        return str(await self._redis.eval(_REVIVE.text, len(all_keys), *all_keys, *map(str, args)))
+        return str(await run_script(self._redis, _REVIVE, all_keys, args))
 
     async def discard(self, letter: DeadLetter) -> bool:
         """Throw a letter away; whether it was still there."""
-        return bool(await self._redis.xdel(self.keys.dead, letter.entry_id))
+        return bool(await self._redis.execute("XDEL", self.keys.dead, letter.entry_id))
 
     async def _priority(self, place: int, now_ms: int) -> PriorityStats:
         waiting = running = 0
@@ -138,16 +139,21 @@ class Operations:
 
     async def _stream(self, stream: str) -> tuple[int, int, int | None]:
         """Entries, of these claimed, and since when (ms) the first unclaimed one stands there."""
-        length = await self._redis.xlen(stream)
-        groups = await self._redis.xinfo_groups(stream) if length else []
+        length = await self._redis.execute("XLEN", stream)
+        groups = map(_fields, await self._redis.execute("XINFO", "GROUPS", stream) if length else [])
         group = next((group for group in groups if group["name"] == GROUP), None)
         after = f"({group['last-delivered-id']}" if group else "-"
-        first = await self._redis.xrange(stream, after, "+", count=1) if length else []
+        first = await self._redis.execute("XRANGE", stream, after, "+", "COUNT", 1) if length else []
         return length, group["pending"] if group else 0, int(first[0][0].split("-")[0]) if first else None
 
     async def _now_ms(self) -> int:
         """This machine's clock, which only decides what is shown and when a revived job expires."""
         return int(time.time() * 1000)
+
+
+def _fields(flat: Sequence[Any]) -> dict[str, Any]:
+    """Names and values, which Redis lists by turns."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _letter(entry_id: str, fields: dict[str, str]) -> DeadLetter:

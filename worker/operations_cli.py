@@ -11,9 +11,8 @@ import click
 
 from chalicelib.redis_url import BadRedisURL
 from worker.cli_options import queue_options
-from worker.connection import connect
+from worker.connection import REDIS_TROUBLE, connect
 from worker.operations import DeadLetter, Operations, Stats
-from worker.work_queue import REDIS_TROUBLE
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 _all_option = click.option("--all", "every", is_flag=True, help="Every dead letter.")

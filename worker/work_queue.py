@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-
 from chalicelib.lua_scripts import LuaScript, load_script
 from chalicelib.queue_keys import GROUP, QueueKeys
+from chalicelib.redis_wire import Refused
+from worker.connection import Connection, run_script
 
 #: A worker that is silent for so long is taken for dead and its jobs are given to others.
 LEASE_MS = 30_000
@@ -23,12 +21,6 @@ RELEASED = "released"
 _RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 #: Delayed jobs looked at in one go.
 PROMOTE_AT_ONCE = 100
-
-#: Redis is away or unwell; what to do then is to wait and ask again.
-REDIS_TROUBLE = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-
-#: No answer came: what was asked may have been done.
-REDIS_SILENCE = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError)
 
 LUA = Path(__file__).parent / "lua"
 _CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY = (
@@ -70,13 +62,13 @@ class WorkQueue:
 
     def __init__(
         self,
-        redis: Redis | RedisCluster,
+        redis: Connection,
         queue: str,
         consumer: str,
         lease_ms: int = LEASE_MS,
         max_deaths: int = MAX_DEATHS,
     ) -> None:
-        self._redis: Any = redis
+        self._redis = redis
         self.keys = QueueKeys(queue)
         self.consumer = consumer
         self.lease_ms = lease_ms
@@ -86,8 +78,8 @@ class WorkQueue:
         """Make the consumer group where it is missing, from the first entry on: jobs may be waiting already."""
         for stream in self.keys.streams:
             try:
-                await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
-            except exceptions.ResponseError as error:
+                await self._redis.execute("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+            except Refused as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
@@ -98,9 +90,9 @@ class WorkQueue:
 
     async def wait(self, wait_ms: int) -> list[Claim]:
         """The next new job, once there is one; when several streams get one at the same instant, one from each."""
-        new: Any = dict.fromkeys(self.keys.streams, ">")
-        reply = await self._redis.xreadgroup(GROUP, self.consumer, new, count=1, block=wait_ms)
-        return [_claim(stream, *entry) for stream, entries in reply for entry in entries]
+        words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", 1, "BLOCK", wait_ms, "STREAMS")
+        reply = await self._redis.wait(*words, *self.keys.streams, *(">" for _ in self.keys.streams))
+        return [_claim(stream, *entry) for stream, entries in reply or [] for entry in entries]
 
     async def reclaim(self, count: int) -> list[Claim]:
         """Up to ``count`` jobs whose workers have been silent for a lease's length, or have given them back."""
@@ -109,13 +101,13 @@ class WorkQueue:
 
     async def release(self, claim: Claim) -> None:
         """Give back what was claimed and not started; the next sweep of any worker takes it."""
-        await self._redis.xclaim(
-            claim.stream, GROUP, RELEASED, 0, [claim.entry_id], idle=_RELEASED_IDLE_MS, justid=True
+        await self._redis.execute(
+            "XCLAIM", claim.stream, GROUP, RELEASED, 0, claim.entry_id, "IDLE", _RELEASED_IDLE_MS, "JUSTID"
         )
 
     async def promote(self) -> int:
         """Move delayed and retrying jobs whose time has come into their streams; how many."""
-        soonest = await self._redis.zrange(self.keys.scheduled, 0, PROMOTE_AT_ONCE - 1)
+        soonest = await self._redis.execute("ZRANGE", self.keys.scheduled, 0, PROMOTE_AT_ONCE - 1)
         if not soonest:
             return 0
         keys = [self.keys.scheduled, self.keys.flow, *self.keys.streams, *(self.keys.job(job_id) for job_id in soonest)]
@@ -136,9 +128,9 @@ class WorkQueue:
         """Say goodbye: stop counting for estimates, and take this worker's name out of the groups."""
         await self.beat(0)
         for stream in self.keys.streams:
-            pending = await self._redis.xpending_range(stream, GROUP, "-", "+", 1, self.consumer)
+            pending = await self._redis.execute("XPENDING", stream, GROUP, "-", "+", 1, self.consumer)
             if not pending:  # what it still holds is for others to reclaim, and would be forgotten with its name
-                await self._redis.xgroup_delconsumer(stream, GROUP, self.consumer)
+                await self._redis.execute("XGROUP", "DELCONSUMER", stream, GROUP, self.consumer)
 
     async def start(self, claim: Claim, owner: str, nonce: str = "") -> Lease | str:
         """The lease of the started job, or why it is not to be worked (``worker/lua/start.lua`` lists the words).
@@ -179,14 +171,10 @@ class WorkQueue:
         return [keys.job(claim.job_id), claim.stream, keys.open_jobs(owner), keys.scheduled, keys.flow, keys.dead]
 
     async def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
-        words = [str(arg) for arg in args]
-        try:
-            return await self._redis.evalsha(script.sha, len(keys), *keys, *words)
-        except exceptions.NoScriptError:
-            return await self._redis.eval(script.text, len(keys), *keys, *words)
+        return await run_script(self._redis, script, keys, args)
 
 
-def _claim(stream: str, entry_id: str, fields: Any) -> Claim:
-    """Scripts list an entry's fields flat, redis-py's own commands as a dictionary."""
-    values = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+def _claim(stream: str, entry_id: str, fields: Sequence[str]) -> Claim:
+    """Of an entry as Redis lists it: names and values by turns."""
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
     return Claim(stream, entry_id, values.get("id", ""), values.get("job", ""))

@@ -24,7 +24,7 @@ def app(event: dict[str, Any], context: Any) -> dict[str, Any]:
     shared = [key("scheduled"), key("owner", owner_id), key("open", owner_id), key("rate", owner_id), key("flow")]
     keys = [*shared, *STREAMS, key("job", job_id), key("job", job_id)]
     envelope = json.dumps(body | {"v": 1, "id": job_id})
-    job = [job_id, envelope, "0" * 64, 300_000, 0, PRIORITIES.index("normal"), 0, "generate", "normal", "{}"]
+    job = [job_id, envelope[1:], "0" * 64, 300_000, 0, PRIORITIES.index("normal"), 0, "generate", "normal", "{}"]
     limits = [86_400_000, 86_400_000, 0.6, 100_000, 1_000_000, 10_000_000]
     run("admit", keys, [*limits, QUEUE, owner_id, "r", "00-a-b-01", *job])
     return {"statusCode": 202, "body": json.dumps({"id": job_id, "status": "queued"})}

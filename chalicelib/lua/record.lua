@@ -34,12 +34,32 @@ local function count_waiting(flow_key, change, stream)
   return redis.call('HINCRBY', flow_key, change .. ':' .. stream, 1)
 end
 
--- Puts the job's entry into its stream. `stream` is the stream's place among all streams, from 0.
-local function enqueue(job_key, stream_key, flow_key, stream, id, envelope)
+-- How the queue moves: for each stream the jobs added to its line and those that left it, then service_ms, slots and
+-- slots_at, and then what else is asked for; 0 for what was never counted.
+local function figures(flow_key, ...)
+  local values = redis.call('HMGET', flow_key, 'added:0', 'left:0', 'added:1', 'left:1', 'added:2', 'left:2',
+    'added:3', 'left:3', 'added:4', 'left:4', 'added:5', 'left:5', 'added:6', 'left:6', 'added:7', 'left:7',
+    'added:8', 'left:8', 'added:9', 'left:9', 'added:10', 'left:10', 'added:11', 'left:11',
+    'service_ms', 'slots', 'slots_at', ...)
+  for i, value in ipairs(values) do values[i] = value or 0 end
+  return values
+end
+
+-- The same as a line of numbers, as chalicelib/flow.py reads it.
+local function line_of(values)
+  return table.concat(values, ' ', 1, 27)
+end
+
+-- Adds an entry to a stream and counts it in. `stream` is the stream's place among all streams, from 0.
+local function add_entry(stream_key, flow_key, stream, id, envelope)
   local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope)
-  local seq = count_waiting(flow_key, 'added', stream)
+  return entry_id, count_waiting(flow_key, 'added', stream)
+end
+
+-- Puts a job that has a record already into its stream.
+local function enqueue(job_key, stream_key, flow_key, stream, id, envelope)
+  local entry_id, seq = add_entry(stream_key, flow_key, stream, id, envelope)
   redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
-  return seq
 end
 
 -- Takes an entry out of its stream. XDEL only after XACK, or the entry would stay pending for ever.
@@ -69,9 +89,12 @@ local function close(keys, record, id, status, finished_at, ...)
   redis.call('ZREM', keys.open, id)
 end
 
--- For keys that should outlive every record that they name, and no longer.
+-- For keys that should outlive every record that they name, and not by much: a little more than asked for, so that not
+-- every call has to say so again. Answers whether it had to.
 local function live_at_least(key, ms)
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, digits(ms)) end
+  if redis.call('PTTL', key) >= ms then return false end
+  redis.call('PEXPIRE', key, digits(ms + math.floor(ms / 64)))
+  return true
 end
 
 -- Keeps an open job's record, and its place among its caller's open jobs, alive until then.

@@ -4,8 +4,8 @@
 -- KEYS  1 open  2 scheduled  3 flow  4-15 streams  16.. jobs; for 'take' 16 the job  17 its handover
 -- ARGV  1 owner  2 'look', 'brief' (without results), 'cancel', 'take' (a result that is not kept goes to its reader and
 --       is deleted) or 'peek' (it is shown and stays)  3.. the jobs' ids; for 'take' 4 the reader's nonce
--- Answers {now ms, flow, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
--- job; flow is empty when no job waits; the list ends early where the results together grow too large
+-- Answers {now ms, figures, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
+-- job; figures are an empty line when no job waits; the list ends early where the results together grow too large
 
 -- No `#!lua` line: then a server that takes no writes (a replica, a full disk) still answers who only looks.
 
@@ -78,4 +78,4 @@ for i = 16, LAST_JOB do
   if taken > ROOM and i > 16 then break end
   records[i - 15] = settle(KEYS[i], ARGV[i - 13])
 end
-return {digits(now), any_waiting and redis.call('HGETALL', KEYS[3]) or {}, records}
+return {digits(now), any_waiting and line_of(figures(KEYS[3])) or '', records}

@@ -56,7 +56,7 @@ async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) 
     queue = WorkQueue(client, QUEUE, "page-2", lease_ms=0)
     seen = set(read())
     for step in ("abandon", "retry", "fail"):
-        await client.zadd(queue.keys.scheduled, {job_id: 1}, xx=True)
+        await client.execute("ZADD", queue.keys.scheduled, "XX", 1, job_id)
         await queue.promote()
         (claim,) = await queue.claim(1) or await queue.reclaim(1)
         lease = await queue.start(claim, read()["owner"])

@@ -64,7 +64,7 @@ async def come_and_go(url: str, count: int) -> Counter[str]:
             _cancel(callers, owner, jobs)
             ends += await _work_all(callers, WorkQueue(client, QUEUE.queue, f"worker-{number}"))
         worker = WorkQueue(client, QUEUE.queue, "the-last")
-        while await client.zcard(QUEUE.scheduled):
+        while await client.execute("ZCARD", QUEUE.scheduled):
             ends += await _work_all(callers, worker)
         await _discard_dead_letters(Operations(client, QUEUE.queue))
         await worker.tidy(idle_ms=0)

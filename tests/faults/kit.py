@@ -61,9 +61,11 @@ def new_job(prompt: str = "0", key: str | None = None, **members: Any) -> NewJob
 
     ``ttl_seconds`` below what a caller may ask for lets a job expire while a test waits.
     """
-    ttl = members.pop("ttl_seconds", 300)
+    ttl = members.pop("ttl_seconds", None)
     body = {"type": "generate", "input": {"prompt": prompt}} | members
-    request = _GENERATE.request_model.model_validate(body).model_copy(update={"ttl_seconds": ttl})
+    request = _GENERATE.request_model.model_validate(body)
+    if ttl is not None:
+        request = request.model_copy(update={"ttl_seconds": ttl})
     return NewJob(new_job_id(), request, _GENERATE, key)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.helpers import (
+    QUEUE,
     pending,
     soon,
     start_one,
@@ -20,8 +22,11 @@ from tests.integration.helpers import (
     working,
 )
 from tests.integration.worker_side import Gate, is_final, upper, work_all
+from worker.connection import connect
+from worker.consumer import Consumer
 from worker.handlers import load_handler
-from worker.work_queue import RELEASED
+from worker.job_run import JobRun
+from worker.work_queue import RELEASED, Claim, WorkQueue
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 7])
@@ -187,3 +192,35 @@ def test_an_idle_worker_stops_within_its_idle_wait(redis_url: str, db: redis.Red
                 await worker.end()
 
     asyncio.run(scenario())
+
+
+def test_a_worked_job_makes_room_while_its_outcome_is_written_but_for_no_more_than_as_many_again(
+    redis_url: str, submit: Submit
+):
+    """As when Redis takes no results: the work goes on, and what waits to be written does not pile up."""
+    begun: list[str] = []
+    written = asyncio.Event()
+
+    async def run(claim: Claim, worked: Callable[[], None]) -> None:
+        begun.append(claim.job_id)
+        worked()
+        await written.wait()
+
+    for _ in range(6):
+        submit()
+
+    async def scenario() -> tuple[int, int]:
+        async with connect(redis_url) as connection:
+            stop = asyncio.Event()
+            consumer = Consumer(WorkQueue(connection, QUEUE, "worker-1"), cast(JobRun, run), 2)
+            consuming = asyncio.create_task(consumer.run(stop))
+            assert await soon(lambda: len(begun) == 4)
+            await asyncio.sleep(0.1)
+            unwritten = len(begun)
+            written.set()
+            assert await soon(lambda: len(begun) == 6)
+            stop.set()
+            await consuming
+            return unwritten, consumer.running
+
+    assert asyncio.run(scenario()) == (4, 0)

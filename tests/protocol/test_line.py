@@ -111,4 +111,4 @@ def seconds_until_start(queue: Callers, job_id: str) -> float:
 
 
 def slots(hand: Hand) -> int:
-    return int(hand.run(hand.queue._redis.hget(QUEUE.flow, "slots")))
+    return int(hand.run(hand.queue._redis.execute("HGET", QUEUE.flow, "slots")))

@@ -20,7 +20,8 @@ from tests import servers, tls
 from tests.integration.helpers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, WIDE, Callers
 from worker import connection
-from worker.work_queue import REDIS_TROUBLE, Lease, WorkQueue
+from worker.connection import REDIS_TROUBLE
+from worker.work_queue import Lease, WorkQueue
 
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
 ROUTER_COMMANDS = (

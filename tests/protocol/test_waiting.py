@@ -167,3 +167,29 @@ def test_an_open_job_counts_against_the_queues_cap(queue: Callers, hands: Callab
     (decision,) = queue.under(queue_cap=1).send("bob").decisions
 
     assert decision.verdict == "full"
+
+
+def test_the_queues_cap_is_exact_however_fast_jobs_come_and_go(queue: Callers, hands: Callable[..., Hand]) -> None:
+    """The streams are counted once a second: what has left since must not keep others out, nor let too many in."""
+    hand, capped = hands(), queue.under(queue_cap=5)
+
+    def verdicts(count: int) -> list[str]:
+        return [decision.verdict for _ in range(count) for decision in capped.send().decisions]
+
+    assert verdicts(7) == ["accepted"] * 5 + ["full"] * 2
+    for _ in range(3):
+        for _ in range(2):
+            hand.call("complete", hand.begin(), "1")
+        assert verdicts(3) == ["accepted", "accepted", "full"]
+
+
+def test_a_count_of_the_streams_that_is_wrong_is_mended_within_a_second(queue: Callers, db: Any) -> None:
+    queue.send_one()
+    db.hset(QUEUE.flow, mapping={"entries": 0, "entries_at": db.hget(QUEUE.flow, "entries_at")})
+    db.hincrby(QUEUE.flow, "entries_at", -1_001)  # a second passes
+
+    queue.send_one()
+
+    assert int(db.hget(QUEUE.flow, "entries")) == 1
+    (decision,) = queue.under(queue_cap=2).send("bob").decisions
+    assert decision.verdict == "full"

@@ -1,8 +1,15 @@
 """Place in line and estimates, from figures made up."""
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from chalicelib.flow import Flow
+import pytest
+import redis
+
+from chalicelib import lua_scripts
+from chalicelib.flow import FIGURES, Flow
+
+RECORD = (Path(lua_scripts.__file__).parent / "lua/record.lua").read_text()
 
 NOW = 1_800_000_000_000
 EMPTY = [0] * 12
@@ -57,17 +64,33 @@ def test_a_full_queue_drains_at_the_pace_of_its_slots() -> None:
     assert flow(service_ms=2000).drain_ms() == 0
 
 
-def test_figures_are_read_from_the_hash() -> None:
-    flat = ["added:3", "7", "left:3", "2", "service_ms", "12.5", "slots", "3", "slots_at", str(NOW - 1000)]
+def line(figures: dict[str, Any]) -> str:
+    """What ``record.lua`` writes of a hash with these fields."""
+    return " ".join(str(figures.get(name, 0)) for name in FIGURES)
 
-    read = Flow.from_reply(flat, NOW)
+
+def test_figures_are_read_from_their_line() -> None:
+    figures = {"added:3": 7, "left:3": 2, "service_ms": "12.5", "slots": 3, "slots_at": NOW - 1000}
+
+    read = Flow.from_line(line(figures), NOW)
 
     assert (read.waiting[3], read.left[3], read.service_ms, read.slots) == (5, 2, 12.5, 3)
 
 
+def test_of_an_empty_line_nothing_is_known() -> None:
+    assert Flow.from_line("", NOW) == Flow([0] * 12, [0] * 12, 0, 0)
+
+
+def test_the_script_writes_each_figure_in_its_place(db: redis.Redis) -> None:
+    db.hset("flow", mapping={name: number for number, name in enumerate(FIGURES, 1)} | {"turn": 99})
+    written = db.eval(f"{RECORD}\nreturn line_of(figures(KEYS[1]))", 1, "flow")
+    assert written == " ".join(str(number) for number in range(1, len(FIGURES) + 1))
+    assert db.eval(f"{RECORD}\nreturn line_of(figures(KEYS[1]))", 1, "nothing") == line({})
+
+
 def test_workers_not_heard_of_for_15_seconds_do_not_count() -> None:
-    assert Flow.from_reply(["slots", "3", "slots_at", str(NOW - 15_001)], NOW).slots == 0
+    assert Flow.from_line(line({"slots": 3, "slots_at": NOW - 15_001}), NOW).slots == 0
 
 
 def test_a_counter_that_lags_never_shows_a_negative_line() -> None:
-    assert Flow.from_reply(["added:0", "1", "left:0", "5"], NOW).waiting[0] == 0
+    assert Flow.from_line(line({"added:0": 1, "left:0": 5}), NOW).waiting[0] == 0

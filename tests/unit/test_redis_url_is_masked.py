@@ -14,9 +14,10 @@ from chalicelib.redis_client import RedisClient
 from chalicelib.redis_client import connect as connect_router
 from chalicelib.redis_url import BadRedisURL, check_redis_url
 from chalicelib.settings import Settings, SettingsError
+from worker.connection import REDIS_TROUBLE
 from worker.connection import connect as connect_worker
 from worker.operations import Operations
-from worker.work_queue import REDIS_TROUBLE, WorkQueue
+from worker.work_queue import WorkQueue
 
 PASSWORD = "hunter2-hunter2"
 #: Nobody listens there.

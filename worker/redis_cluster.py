@@ -1,0 +1,64 @@
+"""A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from redis import exceptions
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from chalicelib.redis_cluster import BROKEN, refused
+from chalicelib.redis_errors import Course, course
+from chalicelib.redis_wire import Argument, Broken
+
+#: Commands whose answers redis-py would reshape.
+_RESHAPED = ("HGETALL", "XCLAIM", "XPENDING", "XRANGE", "XREADGROUP", "ZRANGE")
+
+
+class Cluster:
+    """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace", "protocol": 2}
+        times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
+        self._client = RedisCluster.from_url(url, **options, **times)
+        for name in _RESHAPED:
+            self._client.set_response_callback(name, _as_it_came)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def execute(self, *parts: Argument) -> Any:
+        """The answer to a command. Raises Refused or Broken."""
+        try:
+            return await self._client.execute_command(*parts)
+        except (exceptions.RedisClusterException, OSError) as error:
+            raise Broken(type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise _trouble(error) from error
+
+    async def wait(self, *parts: Argument) -> Any:
+        """The same: redis-py opens as many connections as there are questions at a time."""
+        return await self.execute(*parts)
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
+
+
+def _trouble(error: exceptions.RedisError) -> Exception:
+    """As ``worker.redis_line`` would say it."""
+    said = refused(error)
+    if isinstance(error, BROKEN) and not error.status_code:
+        return Broken(type(error).__name__)
+    return Broken(str(said)) if course(str(said)) is Course.AGAIN else said
+
+
+def _as_it_came(response: Any, **kwargs: Any) -> Any:  # noqa: ARG001 (redis-py names them)
+    return response

@@ -1,0 +1,140 @@
+"""An open connection to a Redis server that many tasks share.
+
+A question does not wait for the answers to those before it. What is asked within one turn of the event loop goes out in
+one write, and each gets its own answer or its own error (``docs/decisions/0042-worker-on-the-same-wire.md``).
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import Any, NamedTuple
+
+from chalicelib.redis_errors import Course, course
+from chalicelib.redis_url import RedisAddress
+from chalicelib.redis_wire import NOT_WHOLE, Argument, Broken, Refused, Replies, command
+
+
+class _Question(NamedTuple):
+    answer: asyncio.Future[Any]
+    until: float
+
+
+class Line(asyncio.Protocol):
+    """Asks until it breaks, and then never again. For the event loop that it was made in.
+
+    Args:
+        seconds: how long an answer may take. A late one breaks the line: nobody knows which answer would come next.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._transport: asyncio.Transport | None = None
+        self._replies = Replies(errors="replace")  # an entry that is no text goes to the dead letters like others
+        self._asked: deque[_Question] = deque()
+        self._unsent: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    def ask(self, *parts: Argument) -> asyncio.Future[Any]:
+        """The answer that will come.
+
+        It raises Refused where Redis says no, and Broken where it cannot be known what Redis did: the line broke, the
+        answer was late, or this server is not (any more) the one to ask.
+        """
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        if self._transport is None:
+            answer.set_exception(Broken("the connection is closed"))
+            return answer
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(command(*parts))
+        self._asked.append(_Question(answer, self._loop.time() + self._seconds))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look_at_clock)
+        return answer
+
+    def close(self, reason: str = "the connection was closed") -> None:
+        """Hang up; who still waits for an answer gets Broken."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._asked:
+            _settle(self._asked.popleft().answer, Broken(reason))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (tells the types)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.close(type(error).__name__ if error else "the server hung up")
+
+    def data_received(self, data: bytes) -> None:
+        self._replies.feed(data)
+        try:
+            while self._asked and (said := self._replies.take()) is not NOT_WHOLE:
+                self._take(said)
+        except Broken as error:
+            self.close(str(error))
+
+    def _take(self, said: Any) -> None:
+        answer = self._asked.popleft().answer
+        if isinstance(said, Refused) and course(str(said)) is Course.AGAIN:
+            _settle(answer, Broken(str(said)))
+            self.close(str(said))  # the name may lead to another server by now
+        else:
+            _settle(answer, said)
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if not self._asked:
+            return
+        left = self._asked[0].until - self._loop.time()
+        if left <= 0:
+            self.close("TimeoutError")
+        else:
+            self._timer = self._loop.call_later(left, self._look_at_clock)
+
+
+def _settle(answer: asyncio.Future[Any], said: Any) -> None:
+    if answer.done():  # whoever asked was cancelled meanwhile
+        return
+    if isinstance(said, Refused | Broken):
+        answer.set_exception(said)
+    else:
+        answer.set_result(said)
+
+
+async def open_line(address: RedisAddress, seconds: float) -> Line:
+    """Connect and log in, within that time. Raises Refused or Broken."""
+    loop = asyncio.get_running_loop()
+    tls: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(seconds):
+            if address.tls is not None:
+                tls = {"ssl": address.tls.context(), "server_hostname": address.host}
+            _, line = await loop.create_connection(lambda: Line(seconds), address.host, address.port, **tls)
+            await _greet(line, address)
+    except OSError as error:
+        raise Broken(type(error).__name__) from error
+    return line
+
+
+async def _greet(line: Line, address: RedisAddress) -> None:
+    try:
+        for greeting in address.greetings():
+            await line.ask(*greeting)
+    except BaseException:
+        line.close()
+        raise

@@ -1,0 +1,75 @@
+"""One Redis server, as the whole worker process asks it."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from chalicelib.redis_url import RedisAddress
+from chalicelib.redis_wire import Argument
+from worker.redis_line import Line, open_line
+
+
+class Server:
+    """Two connections: one for everything that is answered at once, one to wait on.
+
+    Args:
+        seconds: how long an answer, or making a connection, may take.
+    """
+
+    def __init__(self, address: RedisAddress, seconds: float) -> None:
+        self._questions = _Reopened(address, seconds)
+        self._waits = _Reopened(address, seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def execute(self, *parts: Argument) -> Any:
+        """The answer to a command. Raises Refused or Broken."""
+        return await self._questions.ask(*parts)
+
+    async def wait(self, *parts: Argument) -> Any:
+        """The same, for a command that makes the server wait; for one at a time."""
+        return await self._waits.ask(*parts)
+
+    async def aclose(self) -> None:
+        """Hang up; the next question opens a connection anew."""
+        self._questions.close()
+        self._waits.close()
+
+
+class _Reopened:
+    """A line that is opened at the first question and anew after it broke. Who asks meanwhile waits for the same."""
+
+    def __init__(self, address: RedisAddress, seconds: float) -> None:
+        self._address = address
+        self._seconds = seconds
+        self._line: Line | None = None
+        self._opening: asyncio.Task[Line] | None = None
+
+    async def ask(self, *parts: Argument) -> Any:
+        line = self._line
+        if line is None or not line.is_open:
+            line = await self._open()
+        return await line.ask(*parts)
+
+    def close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._line is not None:
+            self._line.close()
+
+    async def _open(self) -> Line:
+        if self._opening is None:
+            self._opening = asyncio.create_task(open_line(self._address, self._seconds))
+            self._opening.add_done_callback(self._opened)
+        return await asyncio.shield(self._opening)
+
+    def _opened(self, opening: asyncio.Task[Line]) -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._line = opening.result()

@@ -49,6 +49,28 @@ def test_a_token_is_proved_once(keys: Keys, make_token: MakeToken):
     assert remembered(verifier) == 1
 
 
+class CountedKey:
+    """A signing key that counts what is proved with it."""
+
+    def __init__(self, key: PyJWK) -> None:
+        self.key, self.algorithm_name, self.Algorithm = key.key, key.algorithm_name, self
+        self._verify = key.Algorithm.verify
+        self.proofs = 0
+
+    def verify(self, *arguments: Any) -> bool:
+        self.proofs += 1
+        return self._verify(*arguments)
+
+
+def test_the_second_time_no_signature_is_proved(keys: Keys, make_token: MakeToken):
+    verifier = verifier_of(keys, 1_000)
+    key = keys.known[KID] = CountedKey(keys.known[KID])  # type: ignore[assignment]
+    bearer, another = ([f"Bearer {make_token(iat=1_000, exp=2_000)}"] for _ in range(2))
+
+    assert verifier.authenticate(bearer) == verifier.authenticate(bearer) == verifier.authenticate(another)
+    assert key.proofs == 2
+
+
 def test_a_proved_token_is_refused_once_it_has_expired(keys: Keys, make_token: MakeToken):
     verifier = verifier_of(keys, 1_000)
     bearer = [f"Bearer {make_token(iat=1_000, exp=2_000)}"]

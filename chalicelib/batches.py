@@ -6,7 +6,7 @@ from chalicelib import metrics, verdicts
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import ParsedJob
-from chalicelib.errors import EncryptionUnavailable, InsufficientScope, InvalidJob, Problem, QueueUnavailable
+from chalicelib.errors import EncryptionUnavailable, InsufficientScope, InvalidJob, Problem, QueueFull, QueueUnavailable
 from chalicelib.job_queue import new_job_id
 from chalicelib.metrics import Metric
 from chalicelib.models import BatchItem, BatchVerdicts
@@ -46,7 +46,7 @@ def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, N
     submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
     try:
         found = verdicts.submit(parts, submission)
-    except (QueueUnavailable, EncryptionUnavailable) as problem:
+    except (QueueFull, QueueUnavailable, EncryptionUnavailable) as problem:
         return dict.fromkeys(jobs, problem)
     return dict(zip(jobs, found, strict=True))
 

@@ -48,7 +48,8 @@ def new_job_id() -> str:
 class JobQueue:
     """All queues in one Redis, as callers' requests need them.
 
-    Every method raises QueueUnavailable when Redis did not prove what it did, and EncryptionUnavailable when inputs or
+    Every method raises QueueUnavailable when Redis did not prove what it did, QueueFull when its memory is full, and
+    EncryptionUnavailable when inputs or
     results are encrypted and KMS does not hand out the key.
 
     Args:

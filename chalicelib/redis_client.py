@@ -43,11 +43,11 @@ class RedisClient:
         self._idle: list[Asked] = []
 
     def run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run a script that is safe to send twice. Raises QueueUnavailable."""
+        """Run a script that is safe to send twice. Raises QueueUnavailable or QueueFull."""
         return self._ask(lambda connection: _evaluate(connection, script, keys, args))
 
     def execute(self, *parts: Argument) -> Any:
-        """The answer to a command that is safe to send twice. Raises QueueUnavailable."""
+        """The answer to a command that is safe to send twice. Raises QueueUnavailable or QueueFull."""
         return self._ask(lambda connection: connection.execute(*parts))
 
     def ping(self) -> None:

@@ -29,7 +29,7 @@ type Outcome = Stored | Problem
 
 
 def submit(parts: Services, submission: Submission) -> list[Outcome]:
-    """Have the jobs admitted; one outcome each, in order. Raises QueueUnavailable."""
+    """Have the jobs admitted; one outcome each, in order. Raises what ``JobQueue`` raises."""
     admission = parts.queue.submit(submission)
     replayed = [decision.job_id for decision in admission.decisions if decision.verdict == "replayed"]
     found = _first_jobs(parts, submission, replayed)

@@ -7,6 +7,7 @@ import pytest
 from chalicelib import wiring
 from chalicelib.job_types import GenerateInput, JobType, registry
 from tests.conftest import MakeToken, Router
+from tests.integration.helpers import QUEUE_FULL, stored_jobs
 
 
 def batch(router: Router, *jobs: Any, **options: Any) -> list[dict[str, Any]]:
@@ -96,6 +97,18 @@ def test_a_type_that_asks_for_another_scope_is_refused_alone(
         assert [verdict["status"] for verdict in batch(plain, generate, big)] == [202, 403]
         assert [verdict["status"] for verdict in batch(scoped, generate, big)] == [202, 202]
         assert plain.post("/v1/jobs", big).status == 403
+
+
+def test_a_full_memory_is_a_verdict_each_and_stores_nothing(
+    breakable: Router, generate: dict[str, Any], own_db: Any
+) -> None:
+    own_db.config_set("maxmemory", 1)
+    verdicts = batch(breakable, generate, {"type": "nope"})
+    own_db.config_set("maxmemory", 0)
+
+    assert [(verdict["status"], verdict["retry_after"]) for verdict in verdicts] == [(503, 30), (422, None)]
+    assert verdicts[0]["problem"]["type"] == QUEUE_FULL
+    assert stored_jobs(own_db) == 0
 
 
 def test_a_queue_that_cannot_be_reached_is_a_503_verdict_each(

@@ -137,7 +137,7 @@ conformance: install ## judge a worker by the whole protocol (WORKER="command li
 
 .PHONY: faults
 faults: install ## kills, restarts, lost replies and growth at full size; under 10 minutes
-	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 -s tests/faults
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov --timeout 900 tests/faults
 
 .PHONY: fuzz
 fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 100 examples an operation
@@ -153,15 +153,15 @@ bench-refusals: install ## CPU time that a refused token costs, by kind
 
 .PHONY: assurance-faults
 assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 15 minutes
-	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py
 
 .PHONY: soak
 soak: install ## ten minutes at 60 % of the measured maximum, with a fault every 20 s
-	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k soak
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov tests/assurance/test_load.py -k soak
 
 .PHONY: overload
 overload: install ## two minutes of twice as many jobs as can be worked
-	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -s tests/assurance/test_load.py -k twice
+	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov tests/assurance/test_load.py -k twice
 
 .PHONY: assurance
 assurance: install ## the long half of the tests, at most 40 minutes; ends with what was measured

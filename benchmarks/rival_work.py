@@ -88,7 +88,7 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
     limits = [86_400_000, 86_400_000, 0.6, 100_000, 1_000_000, 10_000_000]
     place = PRIORITIES.index(request.priority)
     times = [request.ttl_seconds * 1000, request.delay_seconds * 1000, place, 0, request.type, request.priority]
-    job = [job_id, json.dumps(envelope)[1:], "0" * 64, *times, json.dumps(request.metadata)]
+    job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata)]
     reply = run("admit", keys, [*limits, QUEUE, owner, "r", trace, *job])
     created = int(reply[3][0].split()[1])
     times_out = {"created_at": created, "expires_at": created + request.ttl_seconds * 1000}

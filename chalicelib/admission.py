@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any, Literal, cast
 
@@ -121,7 +120,7 @@ class Submission:
         request, keyed = job.request, job.idempotency_key is not None
         return (
             job.job_id,
-            self.envelope(job, sealer)[1:],
+            self.envelope(job, sealer),
             job.fingerprint() if keyed else "",
             request.ttl_seconds * 1000,
             request.delay_seconds * 1000,
@@ -163,18 +162,16 @@ class Admission:
 
     decisions: Sequence[Decision]
     rate: RateState
-    figures: str
-    now_ms: int
+    flow: Flow
 
     @classmethod
     def from_reply(cls, reply: Sequence[Any]) -> "Admission":
         remaining, reset_ms, figures, decisions, now_ms = reply
-        rate = RateState(int(remaining), int(reset_ms))
-        return cls([Decision.from_line(line) for line in decisions], rate, figures, int(now_ms))
-
-    @cached_property
-    def flow(self) -> Flow:
-        return Flow.from_line(self.figures, self.now_ms)
+        return cls(
+            decisions=[Decision.from_line(line) for line in decisions],
+            rate=RateState(int(remaining), int(reset_ms)),
+            flow=Flow.from_line(figures, int(now_ms)),
+        )
 
 
 def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:

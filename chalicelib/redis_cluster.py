@@ -4,8 +4,7 @@ It is imported when a URL names a cluster, and only then: a single server's func
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from redis import RedisCluster, exceptions
 from redis.backoff import NoBackoff
@@ -37,12 +36,6 @@ class Cluster:
         self._url = url
         self._seconds = seconds
         self._open()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     def execute(self, *parts: Argument) -> Any:
         """The answer to a command.

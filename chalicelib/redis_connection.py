@@ -7,8 +7,7 @@ through it as much CPU as checking a token (``docs/decisions/0030-own-redis-conn
 import socket
 import time
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from chalicelib.redis_url import RedisAddress
 from chalicelib.redis_wire import NOT_WHOLE, Argument, Broken, Refused, Replies, command
@@ -37,12 +36,6 @@ class Connection:
         self._seconds = seconds
         self._line: _Line | None = None
         self._until = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -27,7 +27,7 @@ SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
 
 #: The folder of tests whose programs (workers) count for the coverage. What others start (package, Terraform, moto, the
-#: local service) runs nothing that is not counted anyway, and would take half as long again.
+#: local service) hardly runs a line that is not counted elsewhere, and would take half as long again.
 COUNTED = "integration"
 
 

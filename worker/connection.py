@@ -1,7 +1,7 @@
 """The worker's connection to Redis: one server, or a cluster."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from chalicelib.lua_scripts import LuaScript
 from chalicelib.redis_errors import Course, course
@@ -30,9 +30,6 @@ class Connection(Protocol):
 
     async def aclose(self) -> None:
         """Hang up."""
-
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, *_: Any) -> None: ...
 
 
 def connect(url: str) -> Connection:

@@ -1,7 +1,6 @@
 """A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio.cluster import RedisCluster
@@ -25,14 +24,6 @@ class Cluster:
         self._client = RedisCluster.from_url(url, **options, **times)
         for name in _RESHAPED:
             self._client.set_response_callback(name, _as_it_came)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def execute(self, *parts: Argument) -> Any:
         """The answer to a command. Raises Refused or Broken."""

@@ -1,8 +1,7 @@
 """One Redis server, as the whole worker process asks it."""
 
 import asyncio
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from chalicelib.redis_url import RedisAddress
 from chalicelib.redis_wire import Argument
@@ -19,14 +18,6 @@ class Server:
     def __init__(self, address: RedisAddress, seconds: float) -> None:
         self._questions = _Reopened(address, seconds)
         self._waits = _Reopened(address, seconds)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def execute(self, *parts: Argument) -> Any:
         """The answer to a command. Raises Refused or Broken."""

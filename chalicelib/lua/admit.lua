@@ -6,8 +6,8 @@
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6-17 streams  then per job: job, idempotency (or job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 queue  8 owner  9 request id  10 traceparent
---       then per job: id, envelope without its times and its first brace, fingerprint, ttl ms, delay ms,
---       priority (0-2), keyed (0 or 1), type, priority's name, metadata, store (0 or 1)
+--       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
+--       type, priority's name, metadata, store (0 or 1)
 -- Answers {jobs that may be sent now, ms until the burst is whole, figures, lines, now ms}; of each job a line:
 --   verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
 --   verdict: accepted | replayed | reused | rate | open | full
@@ -27,23 +27,25 @@ local now_text = digits(now)
 local before = math.max(tonumber(redis.call('GET', rate_key) or now), now)
 local arrival = before
 
+-- Behind the figures: entries of all streams, and jobs ever added, when they were last counted; and when that was.
+local ENTRIES, ADDED, COUNTED_AT = FIGURES + 1, FIGURES + 2, FIGURES + 3
 local flow = figures(flow_key, 'entries', 'entries_added', 'entries_at')
 
 local function added()
   local sum = 0
-  for i = 1, 23, 2 do sum = sum + flow[i] end
+  for stream = 0, STREAMS - 1 do sum = sum + flow[2 * stream + 1] end
   return sum
 end
 
 -- Jobs in the streams, waiting and at work. Twelve streams are not counted for each job: what was counted within the last
 -- second and what was added since is as many or more, and where it seems too many they are counted anew.
 local scheduled, counted = redis.call('ZCARD', scheduled_key), false
-local entries = flow[28] + added() - flow[29]
-local age = now - flow[30]
+local entries = flow[ENTRIES] + added() - flow[ADDED]
+local age = now - flow[COUNTED_AT]
 if age < 0 or age > 1000 or scheduled + entries + #KEYS >= queue_cap then
   entries, counted = 0, true
   for i = FIRST_STREAM, FIRST_JOB - 1 do entries = entries + redis.call('XLEN', KEYS[i]) end
-  flow[28], flow[29] = entries, added()
+  flow[ENTRIES], flow[ADDED] = entries, added()
 end
 local depth = scheduled + entries
 
@@ -63,7 +65,7 @@ local function store_job(job_key, job)
   local deadline_text = digits(deadline)
   local life = math.max(deadline - now + store, job.remember)
   local stream = job.priority * 4 + lane()
-  local envelope = '{"created_at":' .. now_text .. ',"deadline_at":' .. deadline_text .. ',' .. job.envelope
+  local envelope = '{"created_at":' .. now_text .. ',"deadline_at":' .. deadline_text .. ',' .. string.sub(job.envelope, 2)
   if job.delay == 0 then
     local entry_id
     entry_id, seq = add_entry(KEYS[FIRST_STREAM + stream], flow_key, stream, job.id, envelope)
@@ -83,7 +85,7 @@ local function store_job(job_key, job)
   redis.call('ZADD', open_key, deadline_text, job.id)
   redis.call('ZADD', owner_key, now_text, job.id)
   live_at_least(open_key, life)
-  if live_at_least(owner_key, life) then -- often enough for a list to end
+  if live_at_least(owner_key, life) then -- a few times a day, which is often enough for a list to end somewhere
     redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', digits(now - LONGEST_LIFE - store - remember))
   end
   return stream, seq
@@ -131,7 +133,7 @@ end
 
 if arrival > before then
   if counted then
-    redis.call('HSET', flow_key, 'entries', flow[28], 'entries_added', flow[29], 'entries_at', now_text)
+    redis.call('HSET', flow_key, 'entries', flow[ENTRIES], 'entries_added', flow[ADDED], 'entries_at', now_text)
   end
   redis.call('SET', rate_key, string.format('%.3f', arrival), 'PX', digits(math.ceil(arrival - now)))
 end

@@ -34,6 +34,10 @@ local function count_waiting(flow_key, change, stream)
   return redis.call('HINCRBY', flow_key, change .. ':' .. stream, 1)
 end
 
+local STREAMS = 12
+-- Two for each stream, and three.
+local FIGURES = 2 * STREAMS + 3
+
 -- How the queue moves: for each stream the jobs added to its line and those that left it, then service_ms, slots and
 -- slots_at, and then what else is asked for; 0 for what was never counted.
 local function figures(flow_key, ...)
@@ -47,7 +51,7 @@ end
 
 -- The same as a line of numbers, as chalicelib/flow.py reads it.
 local function line_of(values)
-  return table.concat(values, ' ', 1, 27)
+  return table.concat(values, ' ', 1, FIGURES)
 end
 
 -- Adds an entry to a stream and counts it in. `stream` is the stream's place among all streams, from 0.

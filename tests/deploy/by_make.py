@@ -158,12 +158,11 @@ class _Steps:
         """The canary looks; then callers get a version whose variables somebody broke by hand."""
         self.make("canary", self.door, "PAUSE=0", role="canary")
         functions = client("lambda", self.life.url)
-        environ = functions.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
-        for variables in (environ | {"COGNITO_AUD": ""}, environ):
-            described = {"Description": "0.1.0+g000000000004", "Environment": {"Variables": variables}}
-            functions.update_function_configuration(FunctionName=NAME, **described)
-            if variables is not environ:
-                broken = functions.publish_version(FunctionName=NAME)["Version"]
+        good = functions.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
+        bad = {"Variables": good | {"COGNITO_AUD": ""}}
+        functions.update_function_configuration(FunctionName=NAME, Description="0.1.0+g000000000004", Environment=bad)
+        broken = functions.publish_version(FunctionName=NAME)["Version"]
+        functions.update_function_configuration(FunctionName=NAME, Environment={"Variables": good})
         functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=broken)
         self.make("broken", self.door, "PAUSE=0", target="canary", role="canary")
 

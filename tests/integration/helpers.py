@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,7 @@ async def work_queue(
     redis_url: str, consumer: str = "worker-1", lease_ms: int = 30_000, *, prepare: bool = True
 ) -> AsyncIterator[WorkQueue]:
     """A worker's side of the queue, its consumer groups made."""
-    async with connect(redis_url) as redis:
+    async with aclosing(connect(redis_url)) as redis:
         queue = WorkQueue(redis, QUEUE, consumer, lease_ms)
         if prepare:
             await queue.prepare()
@@ -304,7 +304,7 @@ async def working(
     **how: Any,
 ) -> AsyncIterator[AtWork]:
     """A consumer at work, and the way to stop it and wait for its end. ``how`` is for ``Consumer``."""
-    async with connect(redis_url) as redis:
+    async with aclosing(connect(redis_url)) as redis:
         queue = WorkQueue(redis, QUEUE, name, lease_ms)
         consumer = Consumer(queue, JobRun(queue, handler, encryption), concurrency, **how)
         stop = asyncio.Event()

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def test_a_worker_without_the_key_fails_the_job_with_a_code_and_it_can_be_sent_r
 
 def send_round_again(url: str, job_id: str) -> str:
     async def retry() -> str:
-        async with connect(url) as client:
+        async with aclosing(connect(url)) as client:
             operations = Operations(client, QUEUE)
             letter = await operations.letter(job_id)
             assert letter is not None

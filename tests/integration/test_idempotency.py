@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -344,7 +345,7 @@ def test_fifty_requests_with_one_key_at_once_make_one_job(redis_url: str, db: re
     decisions: list[Decision] = []
 
     def submit() -> None:
-        with connect(redis_url) as connection:
+        with closing(connect(redis_url)) as connection:
             queue = JobQueue(RedisClient(lambda: connection), WIDE, [QUEUE])
             queue.ping()
             together.wait(timeout=20)

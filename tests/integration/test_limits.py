@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_job_fits_again_after_retry_after(build_router: BuildRouter, generate:
 def test_over_time_a_caller_gets_its_rate_and_no_more(redis_url: str):
     interval_ms, burst = 20, 3
     policy = replace(WIDE, rate=RatePolicy(60_000 // interval_ms, burst))
-    with connect(redis_url) as connection:
+    with closing(connect(redis_url)) as connection:
         queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
         submit(queue, "somebody-else")  # the connection is made and the script is known
         decisions = _hammer(queue, seconds=0.6)
@@ -124,7 +125,7 @@ def submit(queue: JobQueue, owner: str, **changes: Any) -> Decision:
 
 def test_the_wait_told_to_an_eager_caller_is_the_one_that_holds(redis_url: str):
     policy = replace(WIDE, rate=RatePolicy(120, 1))
-    with connect(redis_url) as connection:
+    with closing(connect(redis_url)) as connection:
         queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
         submit(queue, "somebody-else")
         submit(queue, "eager")
@@ -233,7 +234,7 @@ def test_a_job_at_work_keeps_its_place(capped: Router, generate: dict[str, Any],
 
 def test_a_job_that_nobody_started_frees_its_place_at_its_deadline(redis_url: str):
     policy = replace(WIDE, open_jobs_cap=1)
-    with connect(redis_url) as connection:
+    with closing(connect(redis_url)) as connection:
         queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
         short = submit(queue, "alice", ttl_seconds=1)
         assert short.verdict == "accepted"

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -301,7 +301,7 @@ def test_a_job_is_found_in_any_queue(services: Services, redis_url: str, generat
     """Job types may name queues of their own; a caller asks by id only."""
     job = router.post("/v1/jobs", generate).json
     finish_job(redis_url, result=1)
-    with connect(redis_url) as connection:
+    with closing(connect(redis_url)) as connection:
         queue = JobQueue(RedisClient(lambda: connection), services.queue._policy, ["another", "tinyllama"])
         with wiring.use(replace(services, queue=queue)):
             assert router.get(f"/v1/jobs/{job['id']}").json["status"] == "completed"

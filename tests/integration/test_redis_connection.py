@@ -1,6 +1,7 @@
 """chalicelib.redis_connection against a real Valkey and against servers that drip or babble."""
 
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.integration.hostile_servers import saying, silent_server
 
 @pytest.fixture
 def connection(redis_url: str) -> Any:
-    with Connection(RedisAddress.of(redis_url), 0.7) as opened:
+    with closing(Connection(RedisAddress.of(redis_url), 0.7)) as opened:
         yield opened
 
 
@@ -74,7 +75,7 @@ def test_another_protocol_is_broken():
 def test_user_password_and_database_of_the_url_are_used(own_valkey: ValkeyServer, own_db: redis.Redis):
     own_db.execute_command("ACL", "SETUSER", "router", "on", ">p@ss:word", "~*", "+@all")
     url = f"redis://router:p%40ss%3Aword@{own_valkey.host}:{own_valkey.port}/3"
-    with Connection(RedisAddress.of(url), 0.7) as connection:
+    with closing(Connection(RedisAddress.of(url), 0.7)) as connection:
         assert connection.execute("ACL", "WHOAMI") == "router"
         assert " db=3 " in connection.execute("CLIENT", "INFO")
 

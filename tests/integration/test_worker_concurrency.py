@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any, cast
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_worked_job_makes_room_while_its_outcome_is_written_but_for_no_more_th
         submit()
 
     async def scenario() -> tuple[int, int]:
-        async with connect(redis_url) as connection:
+        async with aclosing(connect(redis_url)) as connection:
             stop = asyncio.Event()
             consumer = Consumer(WorkQueue(connection, QUEUE, "worker-1"), cast(JobRun, run), 2)
             consuming = asyncio.create_task(consumer.run(stop))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import socket
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ async def together(connection: Any, *questions: tuple[Any, ...]) -> list[Any]:
 
 def test_what_is_asked_together_goes_out_together_and_each_gets_its_own_answer(redis_url: str, db: redis.Redis):
     async def scenario(url: str) -> list[Any]:
-        async with connect(url) as connection:
+        async with aclosing(connect(url)) as connection:
             await connection.execute("PING")
             proxy.fault = counted
             answers = await together(connection, ("SET", "a", 1), ("INCR", "a"), ("ECHO", "ä"), ("GET", "none"))
@@ -69,7 +70,7 @@ def test_what_is_asked_together_goes_out_together_and_each_gets_its_own_answer(r
 
 def test_one_that_is_refused_does_not_fail_its_neighbours(redis_url: str, db: redis.Redis):
     async def scenario() -> list[Any]:
-        async with connect(redis_url) as connection:
+        async with aclosing(connect(redis_url)) as connection:
             await connection.execute("SET", "a", "text")
             return await together(connection, ("GET", "a"), ("XLEN", "a"), ("GET", "a"))
 
@@ -85,7 +86,7 @@ def test_a_script_that_the_server_forgot_is_sent_along_for_that_one_only(redis_u
     db.script_flush()
 
     async def scenario() -> list[Any]:
-        async with connect(redis_url) as connection:
+        async with aclosing(connect(redis_url)) as connection:
             asked = [run_script(connection, script, [], ["one"]), connection.execute("ECHO", "two")]
             return list(await asyncio.gather(*asked))
 
@@ -96,7 +97,7 @@ def test_who_asks_while_a_connection_is_made_shares_it(redis_url: str, db: redis
     before = db.info("stats")["total_connections_received"]
 
     async def scenario() -> list[Any]:
-        async with connect(redis_url) as connection:
+        async with aclosing(connect(redis_url)) as connection:
             return await together(connection, *[("PING",)] * 20)
 
     assert asyncio.run(scenario()) == ["PONG"] * 20
@@ -105,7 +106,7 @@ def test_who_asks_while_a_connection_is_made_shares_it(redis_url: str, db: redis
 
 def test_the_answer_of_one_who_has_gone_is_not_the_next_ones(redis_url: str, db: redis.Redis):
     async def scenario() -> str:
-        async with connect(redis_url) as connection:
+        async with aclosing(connect(redis_url)) as connection:
             await connection.execute("PING")
             gone = asyncio.create_task(connection.execute("ECHO", "gone"))
             await asyncio.sleep(0)  # it has asked
@@ -122,7 +123,7 @@ def test_a_connection_cut_within_the_answers_gives_those_that_came_and_fails_the
     """``+PONG`` is 7 bytes on the wire. What failed is asked again on a new connection."""
 
     async def scenario(url: str) -> tuple[list[Any], Any]:
-        async with connect(url) as connection:
+        async with aclosing(connect(url)) as connection:
             await connection.execute("PING")
             proxy.fault = CutAfter(size)
             return await together(connection, ("PING",), ("PING",)), await connection.execute("PING")
@@ -136,7 +137,7 @@ def test_a_connection_cut_within_the_answers_gives_those_that_came_and_fails_the
 
 def test_a_late_answer_breaks_the_connection_for_all_who_wait():
     async def scenario(url: str) -> list[Any]:
-        async with Server(RedisAddress.of(url), 0.1) as server:
+        async with aclosing(Server(RedisAddress.of(url), 0.1)) as server:
             return await together(server, ("PING",), ("PING",))
 
     with silent_server() as url:
@@ -146,7 +147,7 @@ def test_a_late_answer_breaks_the_connection_for_all_who_wait():
 @pytest.mark.parametrize("said", ["-LOADING Redis is loading the dataset in memory", "-READONLY You can't write"])
 def test_a_server_that_is_not_the_one_to_ask_is_left(said: str):
     async def scenario(url: str) -> list[Any]:
-        async with connect(url) as connection:
+        async with aclosing(connect(url)) as connection:
             return [await together(connection, ("PING",)) for _ in range(2)]
 
     with saying(said) as (url, asked):
@@ -157,7 +158,7 @@ def test_a_server_that_is_not_the_one_to_ask_is_left(said: str):
 
 def test_another_protocol_is_broken():
     async def scenario(url: str) -> list[Any]:
-        async with connect(url) as connection:
+        async with aclosing(connect(url)) as connection:
             return await together(connection, ("PING",), ("PING",))
 
     with saying("HTTP/1.1 400 Bad Request") as (url, _):
@@ -168,7 +169,7 @@ def test_user_password_and_database_of_the_url_are_used(own_valkey: ValkeyServer
     own_db.execute_command("ACL", "SETUSER", "worker", "on", ">p@ss:word", "~*", "+@all")
 
     async def scenario(password: str) -> Any:
-        async with connect(f"redis://worker:{password}@{own_valkey.host}:{own_valkey.port}/3") as connection:
+        async with aclosing(connect(f"redis://worker:{password}@{own_valkey.host}:{own_valkey.port}/3")) as connection:
             await connection.execute("SET", "a", "b")
             return await connection.execute("CLIENT", "LIST")
 

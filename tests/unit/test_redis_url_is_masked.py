@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def cluster_away(environ: dict[str, str]) -> None:
 
 def worker_away(_: dict[str, str]) -> None:
     async def ask() -> None:
-        async with connect_worker(URL) as redis:
+        async with aclosing(connect_worker(URL)) as redis:
             await WorkQueue(redis, "q", "worker-1").claim(1)
 
     asyncio.run(ask())

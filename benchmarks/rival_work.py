@@ -90,7 +90,7 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
     times = [request.ttl_seconds * 1000, request.delay_seconds * 1000, place, 0, request.type, request.priority]
     job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata)]
     reply = run("admit", keys, [*limits, QUEUE, owner, "r", trace, *job])
-    created = int(reply[3][0].split()[1])
+    created = int(reply.split("\n")[2].split()[1])
     times_out = {"created_at": created, "expires_at": created + request.ttl_seconds * 1000}
     return {"id": job_id, "object": "job", "type": request.type, "status": "queued", "queue": QUEUE} | times_out
 

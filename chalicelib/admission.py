@@ -89,7 +89,7 @@ class Submission:
 
     def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
         """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
-        request, job_type = job.request, job.job_type
+        request = job.request
         document = {
             "v": PROTOCOL_VERSION,
             "id": job.job_id,
@@ -100,10 +100,8 @@ class Submission:
             "metadata": request.metadata,
             "request_id": self.caller.request_id,
             "traceparent": self.caller.traceparent,
-            "timeout_ms": job_type.timeout_seconds * 1000,
-            "retry": job_type.retry.model_dump(),
         }
-        return to_json(document | self._input(job, sealer)).decode()
+        return to_json(document | job.job_type.terms | self._input(job, sealer)).decode()
 
     def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
         document = job.request.input.model_dump(mode="json", exclude_none=True)
@@ -165,12 +163,13 @@ class Admission:
     flow: Flow
 
     @classmethod
-    def from_reply(cls, reply: Sequence[Any]) -> "Admission":
-        remaining, reset_ms, figures, decisions, now_ms = reply
+    def from_reply(cls, reply: str) -> "Admission":
+        caller, figures, *decisions = reply.split("\n")
+        remaining, reset_ms, now_ms = map(int, caller.split())
         return cls(
             decisions=[Decision.from_line(line) for line in decisions],
-            rate=RateState(int(remaining), int(reset_ms)),
-            flow=Flow.from_line(figures, int(now_ms)),
+            rate=RateState(remaining, reset_ms),
+            flow=Flow.from_line(figures, now_ms),
         )
 
 

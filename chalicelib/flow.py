@@ -43,11 +43,12 @@ class Flow:
     @classmethod
     def from_line(cls, line: str, now_ms: int) -> "Flow":
         """From the values of FIGURES, as ``record.lua`` writes them; an empty line: nothing is known."""
-        *counts, service_ms, slots, slots_at = line.split() or _NOTHING
-        added, left = map(int, counts[::2]), [*map(int, counts[1::2])]
+        *counted, service_ms, slots, slots_at = line.split() or _NOTHING
+        counts = [*map(int, counted)]
+        left = counts[1::2]
         fresh = now_ms - int(slots_at) < WORKERS_FRESH_MS
         return cls(
-            waiting=[max(0, a - b) for a, b in zip(added, left, strict=True)],
+            waiting=[a - b if a > b else 0 for a, b in zip(counts[::2], left, strict=True)],
             left=left,
             service_ms=float(service_ms),
             slots=int(slots) if fresh else 0,

@@ -83,6 +83,11 @@ class JobType:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     @cached_property
+    def terms(self) -> dict[str, Any]:
+        """What every envelope says of how to work it."""
+        return {"timeout_ms": self.timeout_seconds * 1000, "retry": self.retry.model_dump()}
+
+    @cached_property
     def request_model(self) -> type[JobRequest]:
         """The whole body: the members that all jobs share, with this type's ``type`` and ``input``."""
         name: Any = Literal[self.name]

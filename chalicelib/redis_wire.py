@@ -42,9 +42,13 @@ class _NotWhole(Exception):
 
 def command(*parts: Argument) -> bytes:
     """A command as an array of strings."""
-    texts = [part if isinstance(part, str) else repr(part) for part in parts]
-    strings = [f"${len(text) if text.isascii() else len(text.encode())}\r\n{text}\r\n" for text in texts]
-    return "".join([f"*{len(texts)}\r\n", *strings]).encode()
+    texts = [*map(str, parts)]
+    strings = [f"${len(text)}\r\n{text}\r\n" for text in texts]
+    whole = f"*{len(texts)}\r\n{''.join(strings)}"
+    if not whole.isascii():  # a string's length is in bytes
+        strings = [f"${len(text.encode())}\r\n{text}\r\n" for text in texts]
+        whole = f"*{len(texts)}\r\n{''.join(strings)}"
+    return whole.encode()
 
 
 class Replies:

@@ -60,14 +60,19 @@ async def soon(check: Callable[[], Any], seconds: float = 10.0) -> Any:
         await asyncio.sleep(0.01)
 
 
-def everything(db: Redis) -> dict[str, tuple[int, bytes]]:
+def everything(db: Redis) -> dict[str, tuple[int, Any]]:
     """Every key with its expiry time and its whole value, for comparing before with after.
 
     What is about to vanish by itself is left out: the state of a rate so high that it says nothing for long.
     """
     with Redis.from_url(redis_url_of(db)) as raw:
         lasting = [key for key in raw.scan_iter() if raw.pttl(key) == -1 or raw.pttl(key) > 2_000]
-        return {key.decode(): (raw.pexpiretime(key), raw.dump(key)) for key in lasting}
+        return {key.decode(): (raw.pexpiretime(key), _value(raw, key)) for key in lasting}
+
+
+def _value(raw: Redis, key: bytes) -> Any:
+    """A hash of some size is dumped in an order that changes by itself."""
+    return raw.hgetall(key) if raw.type(key) == b"hash" else raw.dump(key)
 
 
 def every_text(db: Redis) -> str:

@@ -302,6 +302,20 @@ def test_a_submission_sent_twice_counts_once_against_the_rate(environ: dict[str,
     assert [queue.submit(sent).rate.remaining for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [{"rate": RatePolicy(1, 1)}, {"open_jobs_cap": 1}, {"queue_cap": 1}],
+    ids=["rate", "open jobs", "queue"],
+)
+def test_a_submission_sent_twice_is_accepted_though_it_reached_the_limit(
+    environ: dict[str, str], db: redis.Redis, limit: dict[str, Any]
+):
+    queue = JobQueue(RedisClient(partial(connect, environ["REDIS_URL"])), replace(WIDE, **limit), [QUEUE])
+    sent = submission(new_job())
+    assert [queue.submit(sent).decisions[0].verdict for _ in range(2)] == ["accepted", "accepted"]
+    assert stored_jobs(db) == 1
+
+
 def test_a_submission_sent_twice_is_stored_once_even_when_it_was_finished_between(
     queue: JobQueue, redis_url: str, db: redis.Redis
 ):

@@ -392,3 +392,27 @@ def test_keys_of_limits_fade_when_they_no_longer_say_anything(
     owner = rate.rpartition(":")[2]
     for key in (KEYS.open_jobs(owner), KEYS.owner(owner)):
         assert db.pttl(key) > 0
+
+
+def test_a_callers_lists_outlive_its_jobs_though_the_second_was_empty_meanwhile(
+    router: Router, generate: dict[str, Any], db: redis.Redis
+):
+    """The list of open jobs is gone with the last of them, and a new one has no end of its own."""
+    first = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
+    router.delete(f"/v1/jobs/{first}")
+    second = router.post("/v1/jobs", generate).json["id"]
+    owner = db.hget(KEYS.job(second), "owner")
+    life = db.pttl(KEYS.job(second))
+    assert db.zcard(KEYS.open_jobs(owner)) == 1
+    assert db.pttl(KEYS.owner(owner)) >= db.pttl(KEYS.open_jobs(owner)) >= life
+    third = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
+    assert min(db.pttl(KEYS.owner(owner)), db.pttl(KEYS.open_jobs(owner))) >= db.pttl(KEYS.job(third))
+
+
+def test_what_no_longer_counts_as_open_is_forgotten(router: Router, generate: dict[str, Any], db: redis.Redis):
+    """A few times a day: whenever a job comes that lives longer than the list would."""
+    first = router.post("/v1/jobs", generate).json["id"]
+    owner = db.hget(KEYS.job(first), "owner")
+    db.zadd(KEYS.open_jobs(owner), {first: 1})
+    second = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
+    assert db.zrange(KEYS.open_jobs(owner), 0, -1) == [second]

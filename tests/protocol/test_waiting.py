@@ -183,13 +183,22 @@ def test_the_queues_cap_is_exact_however_fast_jobs_come_and_go(queue: Callers, h
         assert verdicts(3) == ["accepted", "accepted", "full"]
 
 
+@pytest.mark.parametrize("delay", [0, 60], ids=["waiting", "delayed"])
+def test_the_queues_cap_is_exact_for_many_jobs_within_a_second(queue: Callers, delay: int) -> None:
+    capped = queue.under(queue_cap=100)
+
+    verdicts = [decision.verdict for _ in range(150) for decision in capped.send(delay_seconds=delay).decisions]
+
+    assert verdicts == ["accepted"] * 100 + ["full"] * 50
+
+
 def test_a_count_of_the_streams_that_is_wrong_is_mended_within_a_second(queue: Callers, db: Any) -> None:
     queue.send_one()
-    db.hset(QUEUE.flow, mapping={"entries": 0, "entries_at": db.hget(QUEUE.flow, "entries_at")})
-    db.hincrby(QUEUE.flow, "entries_at", -1_001)  # a second passes
+    db.hset(QUEUE.flow, mapping={"depth": 0, "depth_at": db.hget(QUEUE.flow, "depth_at")})
+    db.hincrby(QUEUE.flow, "depth_at", -1_001)  # a second passes
 
     queue.send_one()
 
-    assert int(db.hget(QUEUE.flow, "entries")) == 1
+    assert int(db.hget(QUEUE.flow, "depth")) == 1
     (decision,) = queue.under(queue_cap=2).send("bob").decisions
     assert decision.verdict == "full"

@@ -7,6 +7,7 @@ the same on an empty queue of another name. ``--quick`` stops at few.
 import argparse
 import itertools
 import time
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -22,7 +23,9 @@ from chalicelib.redis_client import RedisClient, connect
 from tests.faults.kit import WIDE, new_job
 
 AT_ONCE, TURNS, EACH = 100, 30, 20
-STEPS = [(10_000, 1), (10_000, 1_000), (1_000_000, 100_000)]
+#: Wider than what the largest step fills: a refusal would be quick.
+POLICY = replace(WIDE, queue_cap=100_000_000, open_jobs_cap=100_000_000)
+STEPS = [(10_000, 1), (10_000, 1_000), (1_000_000, 1), (1_000_000, 100_000)]
 QUICK_STEPS = [(300, 1), (300, 10)]
 
 
@@ -40,7 +43,7 @@ def main() -> None:
 
 def _step(url: str, jobs: int, callers: int, bars: dict[str, float]) -> list[Row]:
     deep, empty = QueueKeys("deep"), QueueKeys("empty")
-    side = JobQueue(RedisClient(partial(connect, url)), WIDE, ["deep", "empty"])
+    side = JobQueue(RedisClient(partial(connect, url)), POLICY, ["deep", "empty"])
     db: Any = redis.Redis.from_url(url)
     before = _bytes(db)
     halfway = 0.0
@@ -73,7 +76,11 @@ def _step(url: str, jobs: int, callers: int, bars: dict[str, float]) -> list[Row
 
 
 def _send(side: JobQueue, queue: QueueKeys, owner: str, count: int) -> None:
-    side.submit(Submission([new_job(ttl_seconds=86_000) for _ in range(count)], queue, Caller(owner, "r", "00-a-b-01")))
+    jobs = [new_job(ttl_seconds=86_000) for _ in range(count)]
+    admission = side.submit(Submission(jobs, queue, Caller(owner, "r", "00-a-b-01")))
+    verdicts = {decision.verdict for decision in admission.decisions}
+    if verdicts != {"accepted"}:
+        raise RuntimeError(f"not all accepted but {', '.join(sorted(verdicts))}: these figures would be of refusals")
 
 
 def _timed(side: JobQueue, queue: QueueKeys, owner: str) -> float:

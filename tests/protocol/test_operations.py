@@ -1,6 +1,7 @@
 """What an operator sees and does: ``python -m worker stats`` and ``dead …``."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,6 +108,30 @@ def test_a_dead_letter_can_be_sent_round_again_after_its_record_is_gone(
 
     hand.call("complete", hand.begin(), "1")
     assert queue.look(job_id).status == "completed"
+
+
+@pytest.mark.parametrize("key", [QUEUE.owner, QUEUE.open_jobs], ids=["jobs", "open jobs"])
+def test_a_letter_sent_round_again_shortens_no_list_that_names_longer_lived_jobs(
+    command: Any, queue: Callers, hand: Hand, db: Any, key: Callable[[str], str]
+) -> None:
+    job_id = bury(queue, hand)
+    queue.under(store_result_seconds=10 * DAY_MS // 1000).send(ttl_seconds=3600)
+
+    assert command("dead", "retry", job_id).output == f"{job_id}: queued\n"
+
+    assert db.pttl(key("alice")) > 10 * DAY_MS
+
+
+def test_a_letter_sent_round_again_is_listed_for_as_long_as_its_record_lives(
+    command: Any, queue: Callers, hand: Hand, db: Any
+) -> None:
+    job_id = queue.under(store_result_seconds=60, idempotency_seconds=60).send_one(ttl_seconds=60)
+    assert hand.call("retry", hand.begin(), 0, 1, "backend_busy", "Busy.") == "dead"
+
+    command("dead", "retry", job_id)
+
+    assert db.pttl(QUEUE.owner("alice")) >= db.pttl(QUEUE.job(job_id)) > DAY_MS
+    assert db.pttl(QUEUE.open_jobs("alice")) >= db.pttl(QUEUE.job(job_id))
 
 
 def test_all_dead_letters_are_sent_round_again(command: Any, queue: Callers, hand: Hand) -> None:

@@ -15,9 +15,9 @@ redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4]
   'keep_until', ARGV[5], unpack(ARGV, 8))
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
 redis.call('PEXPIREAT', keys.job, digits(deadline + store))
-for _, key in ipairs({keys.open, KEYS[7]}) do
-  redis.call('ZADD', key, key == keys.open and ARGV[5] or ARGV[4], id)
-  redis.call('PEXPIREAT', key, digits(deadline + store))
+for key, score in pairs({[keys.open] = ARGV[5], [KEYS[7]] = ARGV[4]}) do
+  redis.call('ZADD', key, score, id)
+  live_at_least(key, deadline + store - now_ms())
 end
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

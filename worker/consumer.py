@@ -19,6 +19,7 @@ IDLE_WAIT_MS = 1_000
 #: Delayed jobs start at most this late, give or take the work at hand.
 PROMOTE_EVERY_SECONDS = 0.5
 BEAT_EVERY_SECONDS = 2.0
+TRIM_EVERY_SECONDS = 1.0
 #: Names of workers that died are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
 FORGET_AFTER_MS = 3_600_000
@@ -77,9 +78,10 @@ class Consumer:
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
         tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._keep_dead_ms))
+        trim = self._every(TRIM_EVERY_SECONDS, self._run_job.job_lists.trim)
         report = self._every(REPORT_EVERY_SECONDS, self._report)
         async with _meanwhile(beat), _meanwhile(report):
-            async with _meanwhile(promote), _meanwhile(tidy):
+            async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
             log.info("draining", extra={"running": self.running})
             await asyncio.gather(*self._running)

@@ -16,6 +16,7 @@ from worker.backoff import pause, retry_delay_ms
 from worker.connection import REDIS_SILENCE, REDIS_TROUBLE
 from worker.encryption import Encryption
 from worker.handlers import Handler
+from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
 from worker.outcomes import JobFailed, TryAgain, Unsuccessful
 from worker.work_queue import Claim, Lease, WorkQueue
@@ -35,9 +36,14 @@ def _tell_nobody() -> None:
 
 
 class JobRun:
-    """Runs claimed jobs. Never raises: a broken job must not stop the others."""
+    """Runs claimed jobs. Never raises: a broken job must not stop the others.
+
+    Attributes:
+        job_lists: told of every job's caller; whoever has time to has it trim their lists.
+    """
 
     def __init__(self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None) -> None:
+        self.job_lists = JobLists(queue)
         self._queue = queue
         self._handler = handler
         self._encryption = encryption or Encryption()
@@ -52,6 +58,7 @@ class JobRun:
                 log.error("unreadable", extra=facts | {"verdict": verdict})
                 return
             facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
+            self.job_lists.met(job.owner)
             await self._run(claim, job, facts, worked)
         except REDIS_TROUBLE as error:
             # The lease lapses and another attempt is made; the fencing token keeps this one out.

@@ -23,8 +23,8 @@ _RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 PROMOTE_AT_ONCE = 100
 
 LUA = Path(__file__).parent / "lua"
-_CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY = (
-    load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy")
+_CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
+    load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy", "forget")
 )
 _START, _RENEW, _FINISH, _RETRY, _REJECT = (
     load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "reject")
@@ -123,6 +123,18 @@ class WorkQueue:
         Dead letters older than ``keep_dead_ms`` are thrown away; 0 keeps them for ever.
         """
         return int(await self._run(_TIDY, [self.keys.dead, *self.keys.streams], [idle_ms, keep_dead_ms]))
+
+    async def listed(self, owner: str) -> int:
+        """How many ids the caller's list has."""
+        return int(await self._redis.execute("ZCARD", self.keys.owner(owner)))
+
+    async def forget(self, owner: str, first: int, last: int) -> int:
+        """Take ids whose records are gone out of the caller's list, of those from that rank to that; how many."""
+        ids = await self._redis.execute("ZRANGE", self.keys.owner(owner), first, last)
+        if not ids:
+            return 0
+        keys = [self.keys.owner(owner), *(self.keys.job(job_id) for job_id in ids)]
+        return int(await self._run(_FORGET, keys, ids))
 
     async def leave(self) -> None:
         """Say goodbye: stop counting for estimates, and take this worker's name out of the groups."""

@@ -1,6 +1,7 @@
 """Jobs come and go, and Redis is as it was before."""
 
 import asyncio
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +13,9 @@ from chalicelib.queue_keys import GROUP
 from tests import servers
 from tests.faults.churn import FATES, PORTION, SHORT, come_and_go
 from tests.faults.conftest import Tell
-from tests.faults.kit import QUEUE, Callers, eventually, size
+from tests.faults.kit import QUEUE, Callers, eventually, new_job, size
 from worker import connection
+from worker.job_lists import JobLists
 from worker.work_queue import Lease, WorkQueue
 
 #: The keys that a queue has even when it is empty.
@@ -141,6 +143,34 @@ def test_the_list_of_a_caller_that_never_stops_sending_forgets_jobs_that_are_lon
 
     callers.close()
     assert db.zrange(QUEUE.owner("alice"), 0, -1) == [job_id]
+
+
+def test_the_list_of_a_caller_whose_records_soon_go_holds_about_what_lives_and_all_of_it(url: str, db: Any) -> None:
+    """Records that are kept stand before, between and behind those that go."""
+    callers = Callers(url)
+    owned = QUEUE.owner("alice")
+    kept: set[str] = set()
+
+    async def come_and_go_and_trim() -> None:
+        client = connection.connect(url)
+        lists = JobLists(WorkQueue(client, QUEUE.queue, "worker-1"), random.Random(1))
+        for kept_of_fifty in [49] * 4 + [2] * 96:
+            callers.submit([new_job() for _ in range(50)])
+            newest = db.zrange(owned, -50, -1)
+            kept.update(newest[:kept_of_fifty])
+            db.delete(*(QUEUE.job(job_id) for job_id in newest[kept_of_fifty:]))
+            for _ in newest:
+                lists.met("alice")
+            await lists.trim()
+        await client.aclose()
+
+    asyncio.run(come_and_go_and_trim())
+
+    callers.close()
+    listed = set(db.zrange(owned, 0, -1))
+    assert len(kept) == 4 * 49 + 96 * 2
+    assert kept <= listed
+    assert len(listed) < 2 * len(kept), f"{len(listed)} of 5000 ids are listed"
 
 
 def test_jobs_whose_records_expired_while_no_worker_ran_leave_no_phantoms_in_the_line(url: str, db: Any) -> None:

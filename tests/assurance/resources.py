@@ -18,14 +18,12 @@ class Sample:
     Attributes:
         at: seconds from the first sample.
         process_bytes: in memory (RSS).
-        list_bytes: of the server's, those of the callers' lists of job ids. They keep an id for three days, whatever
-            else is kept, so a run of minutes only sees them grow.
+        server_bytes: in use by the server, by its own count.
     """
 
     at: float
     process_bytes: int
     server_bytes: int
-    list_bytes: int
     sockets: int
 
 
@@ -40,13 +38,11 @@ class Resources:
 
     def sample(self) -> None:
         """Look now. The server has to be there."""
-        db = self.site.main.db
         self.samples.append(
             Sample(
                 time.monotonic() - self._began,
                 sum(_bytes_in_memory(pid) for pid in self.pids),
-                int(db.info("memory")["used_memory"]),
-                sum(db.memory_usage(key) or 0 for key in db.scan_iter("*:owner:*", count=10_000)),
+                int(self.site.main.db.info("memory")["used_memory"]),
                 sum(_sockets(pid) for pid in self.pids),
             )
         )

@@ -13,7 +13,7 @@ from tests.assurance.site import Site
 from tests.assurance.troubles import TROUBLES, Trouble
 from tests.faults.conftest import Tell
 from tests.faults.kit import FULL, Crew, eventually, size
-from tests.integration.helpers import GIVE_UP_SECONDS
+from tests.integration.answers import GIVE_UP_SECONDS
 
 JOBS = size(60, 20_000)
 #: How often the fault happens to one run, and for how long each time.

@@ -7,7 +7,8 @@ import pytest
 from chalicelib import wiring
 from chalicelib.job_types import GenerateInput, JobType, registry
 from tests.conftest import MakeToken, Router
-from tests.integration.helpers import QUEUE_FULL, stored_jobs
+from tests.integration.answers import QUEUE_FULL
+from tests.integration.in_redis import stored_jobs
 
 
 def batch(router: Router, *jobs: Any, **options: Any) -> list[dict[str, Any]]:

@@ -6,14 +6,8 @@ import pytest
 import redis
 
 from tests.conftest import Router
-from tests.integration.helpers import (
-    begin_job,
-    entries,
-    everything,
-    finish_job,
-    pending,
-    stored_jobs,
-)
+from tests.integration.in_redis import entries, everything, pending, stored_jobs
+from tests.integration.worker_hand import begin_job, finish_job
 
 
 def test_a_waiting_job_is_cancelled_and_leaves_the_queue(router: Router, location: str, db: redis.Redis):

@@ -16,20 +16,19 @@ from chalicelib import wiring
 from chalicelib.models import Envelope
 from tests.conftest import MakeToken, Router
 from tests.integration.conftest import TYPES
-from tests.integration.helpers import (
+from tests.integration.in_redis import (
     KEYS,
     QUEUE,
-    clean_environment,
     dead_letters,
     entries,
-    eventually,
     every_text,
     everything,
     redis_url_of,
-    soon,
     stored_jobs,
-    working,
 )
+from tests.integration.patience import eventually, soon
+from tests.integration.processes import clean_environment
+from tests.integration.worker_hand import working
 from tests.kms import KeyService, forms_of, key_service, take_role
 from worker.connection import connect
 from worker.encryption import Encryption

@@ -12,8 +12,8 @@ from chalicelib.job_queue import new_job_id
 from chalicelib.wiring import Services
 from tests.conftest import LambdaContext, Router, gateway_event
 from tests.emf import metric_lines
+from tests.integration.answers import every_answer, tracebacks
 from tests.integration.conftest import Lines
-from tests.integration.helpers import every_answer, tracebacks
 
 
 @dataclass

@@ -8,9 +8,7 @@ from redis import Redis
 from chalicelib.job_queue import new_job_id
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    redis_url_of,
-)
+from tests.integration.in_redis import redis_url_of
 
 
 def commands(db: redis.Redis, action: Any) -> list[str]:

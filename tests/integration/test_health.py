@@ -10,10 +10,8 @@ import pytest
 import chalicelib
 from chalicelib import wiring
 from tests.conftest import MakeToken, Router
+from tests.integration.answers import GIVE_UP_SECONDS
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    GIVE_UP_SECONDS,
-)
 from tests.integration.hostile_servers import silent_server
 from tests.servers import free_port
 

@@ -17,19 +17,10 @@ from chalicelib.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
 from tests.conftest import MakeToken, Router
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    KEYS,
-    QUEUE,
-    WIDE,
-    begin_job,
-    entries,
-    everything,
-    finish_job,
-    new_job,
-    stored_jobs,
-    submission,
-)
 from tests.integration.hostile_servers import losing_replies
+from tests.integration.in_redis import KEYS, QUEUE, entries, everything, stored_jobs
+from tests.integration.submissions import WIDE, new_job, submission
+from tests.integration.worker_hand import begin_job, finish_job
 
 
 def with_key(key: str) -> dict[str, str | list[str]]:

@@ -16,18 +16,10 @@ from chalicelib.limits import RatePolicy
 from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import MakeToken, Reply, Router
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    KEYS,
-    QUEUE,
-    WIDE,
-    begin_job,
-    eventually,
-    everything,
-    finish_job,
-    new_job,
-    stored_jobs,
-    submission,
-)
+from tests.integration.in_redis import KEYS, QUEUE, everything, stored_jobs
+from tests.integration.patience import eventually
+from tests.integration.submissions import WIDE, new_job, submission
+from tests.integration.worker_hand import begin_job, finish_job
 
 RATE_HEADER = re.compile(r'"rate";r=(\d+);t=(\d+)')
 

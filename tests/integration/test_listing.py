@@ -10,16 +10,11 @@ from chalicelib import wiring
 from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor
 from chalicelib.job_queue import new_job_id
 from tests.conftest import Reply, Router
+from tests.integration.answers import ids
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    KEYS,
-    begin_job,
-    expire,
-    finish_job,
-    ids,
-    new_job,
-    submission,
-)
+from tests.integration.in_redis import KEYS, expire
+from tests.integration.submissions import new_job, submission
+from tests.integration.worker_hand import begin_job, finish_job
 
 
 def submit_many(router: Router, count: int) -> list[str]:

@@ -10,12 +10,9 @@ import pytest
 from chalicelib import wiring
 from chalicelib.job_queue import new_job_id
 from tests.conftest import MakeToken, Router
+from tests.integration.answers import every_answer
 from tests.integration.conftest import Lines
-from tests.integration.helpers import (
-    ROOT,
-    clean_environment,
-    every_answer,
-)
+from tests.integration.processes import ROOT, clean_environment
 
 PROGRAM = """
 import json, sys

@@ -16,14 +16,8 @@ from chalicelib.queue_keys import GROUP
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
 from tests.conftest import LambdaContext, Reply, Router
-from tests.integration.helpers import (
-    KEYS,
-    begin_job,
-    expire,
-    finish_job,
-    pending,
-    stored_jobs,
-)
+from tests.integration.in_redis import KEYS, expire, pending, stored_jobs
+from tests.integration.worker_hand import begin_job, finish_job
 
 # One job
 

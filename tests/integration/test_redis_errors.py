@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.redis_errors import COURSES, Course, course
 from tests.emf import metric_lines
+from tests.integration.answers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.conftest import BuildRouter, Lines
-from tests.integration.helpers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.hostile_servers import saying
 
 #: As servers say it, by the table's word.

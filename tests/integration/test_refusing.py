@@ -9,7 +9,8 @@ import redis
 from chalicelib.body import MAX_BODY_BYTES
 from chalicelib.job_types import MAX_CHAT_BYTES, MAX_PROMPT_BYTES
 from tests.conftest import Router
-from tests.integration.helpers import assert_problem, entries, everything
+from tests.integration.answers import assert_problem
+from tests.integration.in_redis import entries, everything
 
 NOT_JSON = {
     "nothing": b"",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Reply, Router
-from tests.integration.helpers import finish_job
+from tests.integration.worker_hand import finish_job
 
 KEY = {"Idempotency-Key": "once"}
 RESULT = {"text": "for one reader"}

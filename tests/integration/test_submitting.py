@@ -11,8 +11,9 @@ import redis
 from chalicelib import wiring
 from chalicelib.job_types import JOB_TYPES, GenerateInput, JobType, registry
 from tests.conftest import SCOPE, MakeToken, Router
+from tests.integration.answers import assert_problem
 from tests.integration.conftest import BuildRouter, Lines
-from tests.integration.helpers import KEYS, assert_problem, entries, every_text, stored_jobs
+from tests.integration.in_redis import KEYS, entries, every_text, stored_jobs
 
 JOB_ID = re.compile(r"job_[0-9a-f]{32}")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")

@@ -10,11 +10,9 @@ import redis
 from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import Lines, ReadJob, Submit
-from tests.integration.helpers import (
-    KEYS,
-    soon,
-    working,
-)
+from tests.integration.in_redis import KEYS
+from tests.integration.patience import soon
+from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final
 
 #: The contract: a worker learns of a cancellation within this time.

@@ -8,18 +8,8 @@ import redis
 from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
-from tests.integration.helpers import (
-    KEYS,
-    claim_one,
-    entries,
-    everything,
-    job_in,
-    pending,
-    start,
-    start_one,
-    stored_jobs,
-    work_queue,
-)
+from tests.integration.in_redis import KEYS, entries, everything, pending, stored_jobs
+from tests.integration.worker_hand import claim_one, job_in, start, start_one, work_queue
 from tests.integration.worker_side import FATES
 from worker.work_queue import Lease
 

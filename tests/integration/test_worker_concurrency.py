@@ -14,14 +14,9 @@ import redis
 from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
-from tests.integration.helpers import (
-    QUEUE,
-    pending,
-    soon,
-    start_one,
-    work_queue,
-    working,
-)
+from tests.integration.in_redis import QUEUE, pending
+from tests.integration.patience import soon
+from tests.integration.worker_hand import start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from worker.connection import connect
 from worker.consumer import Consumer

@@ -15,8 +15,8 @@ from chalicelib.redis_url import RedisAddress
 from chalicelib.redis_wire import Broken, Refused
 from tests.faults.proxy import Cut, Fault, LoseOneReply, proxy_to
 from tests.integration.conftest import ReadJob, Submit
-from tests.integration.helpers import KEYS
 from tests.integration.hostile_servers import saying, silent_server
+from tests.integration.in_redis import KEYS
 from tests.integration.test_worker_trouble import STARTING
 from tests.integration.worker_side import is_final, upper, work_all
 from worker.connection import connect, run_script

@@ -10,16 +10,8 @@ import redis
 
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter, ReadJob, Submit
-from tests.integration.helpers import (
-    KEYS,
-    everything,
-    job_in,
-    pending,
-    start,
-    start_one,
-    stored_jobs,
-    work_queue,
-)
+from tests.integration.in_redis import KEYS, everything, pending, stored_jobs
+from tests.integration.worker_hand import job_in, start, start_one, work_queue
 from tests.integration.worker_side import FATES
 from worker.work_queue import Lease, WorkQueue
 

@@ -9,7 +9,9 @@ import redis
 from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob
-from tests.integration.helpers import KEYS, soon, working
+from tests.integration.in_redis import KEYS
+from tests.integration.patience import soon
+from tests.integration.worker_hand import working
 
 
 def is_final(read: ReadJob, *job_ids: str) -> Callable[[], bool]:

@@ -20,7 +20,7 @@ from chalicelib.redis_client import RedisClient, connect
 from chalicelib.redis_url import without_cluster
 from chalicelib.redis_wire import Broken
 from tests import servers, tls
-from tests.integration.helpers import GIVE_UP_SECONDS
+from tests.integration.answers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, WIDE, Callers
 from worker import connection
 from worker.connection import REDIS_TROUBLE

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from chalicelib.job_types import JOB_TYPES, JobType, registry
 from chalicelib.models import Closed
 from tests.conftest import Reply
-from tests.integration.helpers import KEYS, lanes
+from tests.integration.in_redis import KEYS, lanes
 
 
 class AnyInput(Closed):

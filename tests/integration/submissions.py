@@ -1,0 +1,30 @@
+"""Jobs of which the HTTP side has already made sure."""
+
+from typing import Any
+
+from chalicelib.admission import Caller, NewJob, QueuePolicy, Submission
+from chalicelib.job_queue import new_job_id
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.limits import RatePolicy
+from tests.integration.in_redis import KEYS
+
+WIDE = QueuePolicy(
+    RatePolicy(60_000, 1_000),
+    queue_cap=1_000,
+    open_jobs_cap=1_000,
+    store_result_seconds=600,
+    idempotency_seconds=600,
+)
+
+
+def new_job(key: str | None = None, **changes: Any) -> NewJob:
+    """A job; members of its request may be what no caller may send, such as a shorter ``ttl_seconds``."""
+    job_type = JOB_TYPES["generate"]
+    request = job_type.request_model.model_validate({"type": "generate", "input": {"prompt": "hello"}})
+    return NewJob(new_job_id(), request.model_copy(update=changes), job_type, key)
+
+
+def submission(*jobs: NewJob, owner: str = "owner-1") -> Submission:
+    """Those jobs in one step."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    return Submission(jobs, KEYS, Caller(owner, "request-1", trace))

@@ -20,7 +20,8 @@ from chalicelib.admission import Caller, Submission
 from chalicelib.job_queue import JobQueue
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient, connect
-from tests.faults.kit import WIDE, new_job
+from tests.faults.kit import new_job
+from tests.wide import WIDE
 
 AT_ONCE, TURNS, EACH = 100, 30, 20
 #: Wider than what the largest step fills: a refusal would be quick.

@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.sealing import Sealer
 from tests.conformance.model_server import ScriptedModel
+from tests.patience import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,16 +238,6 @@ type NewBench = Callable[[], AbstractContextManager[Bench]]
 def edit(**members: Any) -> Callable[[str], str]:
     """A change that sets members of the envelope."""
     return lambda envelope: json.dumps(json.loads(envelope) | members)
-
-
-def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """The first true answer within that time, or the last answer."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = check()
-        if answer or time.monotonic() > deadline:
-            return answer
-        time.sleep(0.01)
 
 
 def _new_job(prompt: str, retry: RetryPolicy, timeout: int, wishes: dict[str, Any]) -> NewJob:

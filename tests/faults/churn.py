@@ -9,7 +9,8 @@ from dataclasses import replace
 from chalicelib.admission import NewJob
 from chalicelib.models import Envelope
 from chalicelib.queue_keys import PRIORITIES
-from tests.faults.kit import QUEUE, WIDE, Callers, new_job
+from tests.faults.kit import QUEUE, Callers, new_job
+from tests.wide import WIDE
 from worker import connection
 from worker.operations import Operations
 from worker.work_queue import Claim, Lease, WorkQueue

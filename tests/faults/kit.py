@@ -22,24 +22,17 @@ from chalicelib.admission import Caller, Decision, NewJob, QueuePolicy, Submissi
 from chalicelib.errors import QueueUnavailable
 from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.job_types import JOB_TYPES
-from chalicelib.limits import RatePolicy
 from chalicelib.models import Job
 from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
 from tests import servers
+from tests.wide import WIDE
 
 FULL = os.environ.get("ROUTER_FAULTS") == "full"  # noqa: TID251 (chooses the size of the tests)
 ROOT = Path(__file__).parents[2]
 QUEUE = QueueKeys("tinyllama")
 LEASE_SECONDS = 3
 
-WIDE = QueuePolicy(
-    rate=RatePolicy(per_minute=6_000_000, burst=1_000_000),
-    queue_cap=1_000_000,
-    open_jobs_cap=1_000_000,
-    store_result_seconds=3_600,
-    idempotency_seconds=3_600,
-)
 _GENERATE = JOB_TYPES["generate"]
 
 

@@ -26,10 +26,10 @@ from tests.integration.in_redis import (
     redis_url_of,
     stored_jobs,
 )
-from tests.integration.patience import eventually, soon
 from tests.integration.processes import clean_environment
 from tests.integration.worker_hand import working
 from tests.kms import KeyService, forms_of, key_service, take_role
+from tests.patience import eventually, soon
 from worker.connection import connect
 from worker.encryption import Encryption
 from worker.operations import Operations

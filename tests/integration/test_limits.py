@@ -17,9 +17,9 @@ from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import MakeToken, Reply, Router
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import KEYS, QUEUE, everything, stored_jobs
-from tests.integration.patience import eventually
 from tests.integration.submissions import WIDE, new_job, submission
 from tests.integration.worker_hand import begin_job, finish_job
+from tests.patience import eventually
 
 RATE_HEADER = re.compile(r'"rate";r=(\d+);t=(\d+)')
 

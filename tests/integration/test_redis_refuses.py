@@ -12,8 +12,8 @@ from tests.conftest import Router
 from tests.integration.answers import assert_out_of_memory, assert_unavailable
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import entries, everything, stored_jobs
-from tests.integration.patience import eventually
 from tests.integration.worker_hand import begin_job, finish_begun, finish_job
+from tests.patience import eventually
 from tests.servers import free_port
 
 type Change = Callable[[redis.Redis], None]

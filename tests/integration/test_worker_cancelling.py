@@ -11,9 +11,9 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final
+from tests.patience import soon
 
 #: The contract: a worker learns of a cancellation within this time.
 CANCELLATION_SECONDS = 2.0

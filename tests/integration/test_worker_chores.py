@@ -12,9 +12,9 @@ from chalicelib.models import Envelope
 from chalicelib.queue_keys import GROUP
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, pending
-from tests.integration.patience import soon
 from tests.integration.worker_hand import start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
+from tests.patience import soon
 from worker.work_queue import RELEASED
 
 

@@ -15,9 +15,9 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import QUEUE, pending
-from tests.integration.patience import soon
 from tests.integration.worker_hand import start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
+from tests.patience import soon
 from worker.connection import connect
 from worker.consumer import Consumer
 from worker.handlers import load_handler

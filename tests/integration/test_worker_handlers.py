@@ -13,9 +13,9 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import dead_letters, entries, every_text, pending, redis_url_of, stored_jobs, stream_of
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import FATES, is_final, upper, work_all
+from tests.patience import soon
 from worker.handlers import load_handler
 from worker.outcomes import JobFailed
 

@@ -18,9 +18,9 @@ import redis
 from tests.emf import assert_well_formed
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, QUEUE, dead_letters
-from tests.integration.patience import eventually
 from tests.integration.processes import clean_environment
 from tests.integration.worker_side import is_final
+from tests.patience import eventually
 from tests.servers import free_port
 
 HANDLERS = """

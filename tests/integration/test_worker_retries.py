@@ -12,9 +12,9 @@ import redis
 from chalicelib.models import Envelope
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, stored_jobs
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final, work_all
+from tests.patience import soon
 from worker.handlers import load_handler
 from worker.outcomes import JobFailed, TryAgain
 

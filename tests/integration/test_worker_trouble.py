@@ -10,9 +10,9 @@ from chalicelib.lua_scripts import load_script
 from tests.faults.proxy import LoseOneReply, proxy_to
 from tests.integration.conftest import BuildRouter, Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
+from tests.patience import soon
 from worker.work_queue import LUA
 
 #: What a request to run ``start.lua`` holds: its SHA-1, or its text.

@@ -10,9 +10,9 @@ import redis
 from chalicelib.models import Envelope, RetryPolicy
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, pending, stored_jobs, stream_of
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final, upper, work_all
+from tests.patience import soon
 
 STRANGE_ENTRIES: dict[str, dict[str, str]] = {
     "not JSON": {"id": "job_x", "job": "not json"},

@@ -10,8 +10,8 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob
 from tests.integration.in_redis import KEYS
-from tests.integration.patience import soon
 from tests.integration.worker_hand import working
+from tests.patience import soon
 
 
 def is_final(read: ReadJob, *job_ids: str) -> Callable[[], bool]:

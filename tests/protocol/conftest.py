@@ -9,26 +9,19 @@ from typing import Any
 
 import pytest
 
-from chalicelib.admission import Admission, Caller, NewJob, QueuePolicy, Submission
+from chalicelib.admission import Admission, Caller, NewJob, Submission
 from chalicelib.body import parse_job
 from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.job_types import JOB_TYPES
-from chalicelib.limits import RatePolicy
 from chalicelib.models import Envelope, Job
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient, connect
 from tests import servers
+from tests.wide import WIDE
 from worker import connection
 from worker.work_queue import Claim, Lease, WorkQueue
 
 QUEUE = QueueKeys("tinyllama")
-WIDE = QueuePolicy(
-    rate=RatePolicy(per_minute=6_000_000, burst=1_000_000),
-    queue_cap=1_000_000,
-    open_jobs_cap=1_000_000,
-    store_result_seconds=3_600,
-    idempotency_seconds=3_600,
-)
 
 
 @pytest.fixture(scope="session", params=servers.ENGINES)

@@ -21,7 +21,8 @@ from chalicelib.redis_url import without_cluster
 from chalicelib.redis_wire import Broken
 from tests import servers, tls
 from tests.integration.answers import GIVE_UP_SECONDS
-from tests.protocol.conftest import QUEUE, WIDE, Callers
+from tests.protocol.conftest import QUEUE, Callers
+from tests.wide import WIDE
 from worker import connection
 from worker.connection import REDIS_TROUBLE
 from worker.redis_cluster import Cluster

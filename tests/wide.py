@@ -1,0 +1,12 @@
+"""Limits so wide that a test meets none unless it asks for it."""
+
+from chalicelib.admission import QueuePolicy
+from chalicelib.limits import RatePolicy
+
+WIDE = QueuePolicy(
+    rate=RatePolicy(per_minute=6_000_000, burst=1_000_000),
+    queue_cap=1_000_000,
+    open_jobs_cap=1_000_000,
+    store_result_seconds=3_600,
+    idempotency_seconds=3_600,
+)

@@ -18,7 +18,8 @@ local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
 local ARGS_BEFORE, ARGS_EACH = 10, 11
--- A day's delay, a day's wait, and room for retries: what is older by more than its storage has no record any more.
+-- A day's delay, a day's wait, and room for retries: what is older by more than its storage has no record any more. Workers
+-- take ids without a record out of a list sooner (forget.lua); this is for callers whose jobs no such worker meets.
 local LONGEST_LIFE = 3 * 86400000
 local now = now_ms()
 

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import redis
@@ -197,10 +197,11 @@ def test_a_worked_job_makes_room_while_its_outcome_is_written_but_for_no_more_th
     begun: list[str] = []
     written = asyncio.Event()
 
-    async def run(claim: Claim, worked: Callable[[], None]) -> None:
-        begun.append(claim.job_id)
-        worked()
-        await written.wait()
+    class SlowlyWritten(JobRun):
+        async def __call__(self, claim: Claim, worked: Callable[[], None] = lambda: None) -> None:
+            begun.append(claim.job_id)
+            worked()
+            await written.wait()
 
     for _ in range(6):
         submit()
@@ -208,7 +209,8 @@ def test_a_worked_job_makes_room_while_its_outcome_is_written_but_for_no_more_th
     async def scenario() -> tuple[int, int]:
         async with aclosing(connect(redis_url)) as connection:
             stop = asyncio.Event()
-            consumer = Consumer(WorkQueue(connection, QUEUE, "worker-1"), cast(JobRun, run), 2)
+            queue = WorkQueue(connection, QUEUE, "worker-1")
+            consumer = Consumer(queue, SlowlyWritten(queue, upper), 2)
             consuming = asyncio.create_task(consumer.run(stop))
             assert await soon(lambda: len(begun) == 4)
             await asyncio.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from redis import Redis
@@ -14,7 +15,7 @@ QUEUE = "tinyllama"
 KEYS = QueueKeys(QUEUE)
 
 
-def everything(db: Redis) -> dict[str, tuple[int, Any]]:
+def everything(db: Redis) -> dict[str, tuple[int, bytes]]:
     """Every key with its expiry time and its whole value, for comparing before with after.
 
     What is about to vanish by itself is left out: the state of a rate so high that it says nothing for long.
@@ -24,9 +25,11 @@ def everything(db: Redis) -> dict[str, tuple[int, Any]]:
         return {key.decode(): (raw.pexpiretime(key), _value(raw, key)) for key in lasting}
 
 
-def _value(raw: Redis, key: bytes) -> Any:
+def _value(raw: Redis, key: bytes) -> bytes:
     """A hash of some size is dumped in an order that changes by itself."""
-    return raw.hgetall(key) if raw.type(key) == b"hash" else raw.dump(key)
+    if raw.type(key) != b"hash":
+        return raw.dump(key)
+    return b" ".join(chain.from_iterable(sorted(raw.hgetall(key).items())))
 
 
 def every_text(db: Redis) -> str:

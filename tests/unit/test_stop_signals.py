@@ -9,13 +9,14 @@ import pytest
 
 from tools.stop_signals import STOPS, Stopped, left_to, stoppable, undisturbed
 
+#: By os.write: a signal may come while the first line is still being printed, and then nothing else may be.
 _SAYS_WHAT_IT_GOT = """
-import signal, sys
+import os, signal, sys
 def got(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")
     sys.exit(7)
 signal.signal(signal.SIGTERM, got)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 signal.pause()
 """
 

@@ -152,7 +152,7 @@ bench-refusals: install ## CPU time that a refused token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
 
 .PHONY: assurance-faults
-assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 15 minutes
+assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 8 minutes
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py
 
 .PHONY: soak
@@ -168,7 +168,7 @@ assurance: install ## the long half of the tests, at most 40 minutes; ends with 
 	@$(PYTHON) -m tools.assurance
 
 .PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
-bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about half an hour alone on the machine
+bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about a quarter of an hour alone on the machine
 	@$(PYTHON) -m benchmarks.bench_all
 
 bench-cold bench-warm bench-worker bench-memory: .venv-bench/.complete

@@ -49,8 +49,7 @@ class JobQueue:
     """All queues in one Redis, as callers' requests need them.
 
     Every method raises QueueUnavailable when Redis did not prove what it did, QueueFull when its memory is full, and
-    EncryptionUnavailable when inputs or
-    results are encrypted and KMS does not hand out the key.
+    EncryptionUnavailable when inputs or results are encrypted and KMS does not hand out the key.
 
     Args:
         sealer: encrypts inputs and decrypts results; None: inputs are stored in the clear.

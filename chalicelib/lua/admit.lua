@@ -50,6 +50,8 @@ if age < 0 or age > 1000 or depth + #KEYS >= queue_cap then
   flow[DEPTH], flow[ADDED] = depth, added()
 end
 
+-- What counts no more is taken off once a second, of the caller at hand.
+if counted then redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now) end
 local open = redis.call('ZCOUNT', open_key, '(' .. digits(now), '+inf')
 
 -- The lane goes by how many open jobs the caller has: its first job never stands behind another caller's hundredth.
@@ -57,19 +59,12 @@ local function lane()
   if open < 1 then return 0 elseif open < 4 then return 1 elseif open < 16 then return 2 else return 3 end
 end
 
--- The caller's lists outlive every record that they name. A few times a day, when that has to be said again, they are
--- rid of what counts no more. Without an open job the second list may be new, and then it has no end yet.
+-- The caller's lists outlive every record that they name.
 local function keep_lists(life)
-  local left = redis.call('PTTL', owner_key)
-  if left < life then
-    left = life + math.floor(life / 64)
-    redis.call('PEXPIRE', owner_key, left)
+  live_at_least(open_key, life)
+  if live_at_least(owner_key, life) then -- a few times a day, which is often enough for a list to end somewhere
     redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - LONGEST_LIFE - store - remember)
-    redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now)
-  elseif open > 0 then
-    return
   end
-  redis.call('PEXPIRE', open_key, left)
 end
 
 local function store_job(job_key, job)

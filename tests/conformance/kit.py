@@ -15,16 +15,16 @@ from typing import Any
 
 import redis
 
-from chalicelib.admission import Caller, NewJob, QueuePolicy, Submission
+from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.job_types import GenerateInput, JobType
-from chalicelib.limits import RatePolicy
 from chalicelib.models import Job, RetryPolicy
 from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.sealing import Sealer
 from tests.conformance.model_server import ScriptedModel
 from tests.patience import eventually
+from tests.wide import WIDE
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,14 +38,6 @@ LEASE_SECONDS = 3
 TAKEN_OVER_WITHIN = LEASE_SECONDS * 1.5 + 1.5
 
 QUICKLY = RetryPolicy(attempts=3, first_delay_ms=100, longest_delay_ms=300)
-
-_POLICY = QueuePolicy(
-    rate=RatePolicy(per_minute=60_000, burst=100_000),
-    queue_cap=10_000,
-    open_jobs_cap=10_000,
-    store_result_seconds=3_600,
-    idempotency_seconds=3_600,
-)
 
 
 class WorkerProcess:
@@ -110,7 +102,7 @@ class Bench:
         self.keys = QueueKeys(self.queue)
         self.db: redis.Redis = redis.Redis.from_url(self.url, decode_responses=True, protocol=2)
         self._client = RedisClient(lambda: connect(self.url))
-        self.router = JobQueue(self._client, _POLICY, [self.queue])
+        self.router = JobQueue(self._client, WIDE, [self.queue])
 
     def close(self) -> None:
         for process in self.processes:

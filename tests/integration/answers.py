@@ -10,6 +10,10 @@ GIVE_UP_SECONDS = 2.0
 
 QUEUE_FULL = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+TOO_MANY_OPEN = "urn:problem-type:lambda-router:too-many-open-jobs"
+
 QUEUE_UNAVAILABLE = "urn:problem-type:lambda-router:queue-unavailable"
 
 
@@ -36,6 +40,15 @@ def assert_problem(reply: Reply, status: int) -> dict[str, Any]:
     assert problem["instance"] == reply.headers["x-request-id"]
     assert problem["type"]
     assert problem["title"]
+    return problem
+
+
+def assert_held_back(reply: Reply, status: int, kind: str) -> dict[str, Any]:
+    """By a limit: with the rate that holds, and when to come again."""
+    problem = assert_problem(reply, status)
+    assert problem["type"] == kind
+    assert 1 <= int(reply.headers["retry-after"]) <= 120
+    assert reply.headers["ratelimit-policy"].startswith('"rate";q=')
     return problem
 
 

@@ -131,3 +131,9 @@ def read(router: Router) -> ReadJob:
         return job
 
     return get
+
+
+@pytest.fixture
+def metered(build_router: BuildRouter) -> Router:
+    """20 jobs a minute, 5 at once."""
+    return build_router(ROUTER_RATE_PER_MINUTE="20", ROUTER_RATE_BURST="5")

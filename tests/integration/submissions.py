@@ -1,9 +1,9 @@
-"""Jobs of which the HTTP side has already made sure."""
+"""What is sent: jobs of which the HTTP side has already made sure, and the key of a request."""
 
 from typing import Any
 
-from chalicelib.admission import Caller, NewJob, QueuePolicy, Submission
-from chalicelib.job_queue import new_job_id
+from chalicelib.admission import Caller, Decision, NewJob, QueuePolicy, Submission
+from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.job_types import JOB_TYPES
 from chalicelib.limits import RatePolicy
 from tests.integration.in_redis import KEYS
@@ -28,3 +28,14 @@ def submission(*jobs: NewJob, owner: str = "owner-1") -> Submission:
     """Those jobs in one step."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     return Submission(jobs, KEYS, Caller(owner, "request-1", trace))
+
+
+def submit_one(queue: JobQueue, owner: str, **changes: Any) -> Decision:
+    """What becomes of one job that skips the HTTP side."""
+    [decision] = queue.submit(submission(new_job(**changes), owner=owner)).decisions
+    return decision
+
+
+def with_key(key: str) -> dict[str, str | list[str]]:
+    """Headers of a request that is to be done once."""
+    return {"Idempotency-Key": key}

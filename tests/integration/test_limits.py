@@ -1,7 +1,5 @@
-"""Rate, open jobs, queue size: who is held back, for how long, and that nothing is stored meanwhile."""
+"""Open jobs, the queue's size, and what all limits have in common: who is held back, and that nothing is stored."""
 
-import re
-import time
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -9,161 +7,15 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib import wiring
-from chalicelib.admission import Decision
 from chalicelib.job_queue import JobQueue
-from chalicelib.limits import RatePolicy
 from chalicelib.redis_client import RedisClient, connect
-from tests.conftest import MakeToken, Reply, Router
+from tests.conftest import MakeToken, Router
+from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, assert_held_back
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import KEYS, QUEUE, everything, stored_jobs
-from tests.integration.submissions import WIDE, new_job, submission
+from tests.integration.submissions import WIDE, submit_one
 from tests.integration.worker_hand import begin_job, finish_job
 from tests.patience import eventually
-
-RATE_HEADER = re.compile(r'"rate";r=(\d+);t=(\d+)')
-
-
-def rate_state(reply: Reply) -> tuple[int, int]:
-    match = RATE_HEADER.fullmatch(reply.headers["ratelimit"])
-    assert match, reply.headers
-    return int(match[1]), int(match[2])
-
-
-def assert_refused(reply: Reply, status: int, kind: str) -> dict[str, Any]:
-    assert reply.status == status, reply.body
-    assert reply.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = reply.json
-    assert problem["type"] == kind
-    assert 1 <= int(reply.headers["retry-after"]) <= 120
-    assert reply.headers["ratelimit-policy"].startswith('"rate";q=')
-    return problem
-
-
-QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
-TOO_MANY_OPEN = "urn:problem-type:lambda-router:too-many-open-jobs"
-
-
-@pytest.fixture
-def metered(build_router: BuildRouter) -> Router:
-    """20 jobs a minute, 5 at once."""
-    return build_router(ROUTER_RATE_PER_MINUTE="20", ROUTER_RATE_BURST="5")
-
-
-# Rate
-
-
-def test_the_sixth_quick_job_of_a_burst_of_five_is_429(metered: Router, generate: dict[str, Any], db: redis.Redis):
-    replies = [metered.post("/v1/jobs", generate) for _ in range(6)]
-    assert [reply.status for reply in replies] == [202] * 5 + [429]
-    problem = assert_refused(replies[5], 429, QUOTA_EXCEEDED)
-    assert problem["title"] == "Rate limit exceeded"
-    assert problem["violated-policies"] == ["rate"]
-    assert problem["detail"] == "You may send 20 jobs a minute, 5 of them at once."
-    assert 1 <= int(replies[5].headers["retry-after"]) <= 3
-    assert rate_state(replies[5])[0] == 0
-    assert 12 < rate_state(replies[5])[1] <= 15
-    assert stored_jobs(db) == 5
-
-
-def test_the_default_rate_is_twenty_a_minute_and_five_at_once(
-    environ: dict[str, str], router: Router, generate: dict[str, Any]
-):
-    defaults = {name: value for name, value in environ.items() if not name.startswith("ROUTER_RATE_")}
-    with wiring.use(wiring.build(defaults)):
-        reply = router.post("/v1/jobs", generate)
-    assert reply.headers["ratelimit-policy"] == '"rate";q=20;w=60'
-    assert rate_state(reply) == (4, 3)
-
-
-def test_a_job_fits_again_after_retry_after(build_router: BuildRouter, generate: dict[str, Any]):
-    router = build_router(ROUTER_RATE_PER_MINUTE="60", ROUTER_RATE_BURST="2")
-    assert [router.post("/v1/jobs", generate).status for _ in range(2)] == [202, 202]
-    refused = router.post("/v1/jobs", generate)
-    assert refused.status == 429
-    time.sleep(int(refused.headers["retry-after"]))
-    accepted = router.post("/v1/jobs", generate)
-    assert accepted.status == 202
-    assert rate_state(accepted)[0] == 0
-
-
-def test_over_time_a_caller_gets_its_rate_and_no_more(redis_url: str):
-    interval_ms, burst = 20, 3
-    policy = replace(WIDE, rate=RatePolicy(60_000 // interval_ms, burst))
-    with closing(connect(redis_url)) as connection:
-        queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
-        submit(queue, "somebody-else")  # the connection is made and the script is known
-        decisions = _hammer(queue, seconds=0.6)
-    accepted = [decision.created_at for decision in decisions if decision.verdict == "accepted"]
-    spans = [(later - accepted[0], number) for number, later in enumerate(accepted)]
-    assert all(number <= burst + span / interval_ms for span, number in spans)
-    assert len(accepted) > burst + 5
-
-
-def _hammer(queue: JobQueue, seconds: float) -> list[Decision]:
-    until = time.monotonic() + seconds
-    decisions = []
-    while time.monotonic() < until:
-        decisions.append(submit(queue, "eager"))
-    return decisions
-
-
-def submit(queue: JobQueue, owner: str, **changes: Any) -> Decision:
-    """What becomes of one job that skips the HTTP side."""
-    [decision] = queue.submit(submission(new_job(**changes), owner=owner)).decisions
-    return decision
-
-
-def test_the_wait_told_to_an_eager_caller_is_the_one_that_holds(redis_url: str):
-    policy = replace(WIDE, rate=RatePolicy(120, 1))
-    with closing(connect(redis_url)) as connection:
-        queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
-        submit(queue, "somebody-else")
-        submit(queue, "eager")
-        refused = submit(queue, "eager")
-        assert refused.verdict == "rate"
-        assert 0 < refused.wait_ms <= 500
-        time.sleep((refused.wait_ms + 2) / 1000)
-        assert submit(queue, "eager").verdict == "accepted"
-
-
-def test_a_caller_that_is_over_its_rate_is_told_before_its_job_is_counted(metered: Router, generate: dict[str, Any]):
-    for _ in range(5):
-        metered.post("/v1/jobs", generate)
-    resets = [rate_state(metered.post("/v1/jobs", generate))[1] for _ in range(5)]
-    assert max(resets) <= 15  # refusals do not push the caller further out
-
-
-def test_reading_and_cancelling_cost_nothing(metered: Router, generate: dict[str, Any]):
-    location = metered.post("/v1/jobs", generate).headers["location"]
-    for _ in range(10):
-        assert metered.get(location).status == 200
-        assert metered.get("/v1/jobs").status == 200
-        assert metered.delete(location).status == 200
-    assert [metered.post("/v1/jobs", generate).status for _ in range(4)] == [202] * 4
-
-
-def test_replays_are_not_rate_limited(metered: Router, generate: dict[str, Any]):
-    replies = [metered.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"}) for _ in range(12)]
-    assert {reply.status for reply in replies} == {202}
-    assert {rate_state(reply)[0] for reply in replies} == {4}
-
-
-def test_a_replay_is_answered_to_a_caller_that_is_over_its_rate(metered: Router, generate: dict[str, Any]):
-    first = metered.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"})
-    while metered.post("/v1/jobs", generate).status == 202:
-        pass
-    replay = metered.post("/v1/jobs", generate, headers={"Idempotency-Key": "k"})
-    assert (replay.status, replay.json["id"]) == (202, first.json["id"])
-    assert rate_state(replay)[0] == 0
-
-
-def test_a_refused_body_costs_nothing(metered: Router, generate: dict[str, Any]):
-    for _ in range(10):
-        assert metered.post("/v1/jobs", generate | {"priority": "urgent"}).status == 422
-    assert rate_state(metered.post("/v1/jobs", generate))[0] == 4
-
 
 # Open jobs
 
@@ -177,7 +29,7 @@ def capped(build_router: BuildRouter) -> Router:
 def test_a_job_over_the_open_jobs_cap_is_429(capped: Router, generate: dict[str, Any], db: redis.Redis):
     replies = [capped.post("/v1/jobs", generate) for _ in range(3)]
     assert [reply.status for reply in replies] == [202, 202, 429]
-    problem = assert_refused(replies[2], 429, TOO_MANY_OPEN)
+    problem = assert_held_back(replies[2], 429, TOO_MANY_OPEN)
     assert problem["violated-policies"] == ["open-jobs"]
     assert "2 unfinished jobs" in problem["detail"]
     assert stored_jobs(db) == 2
@@ -228,10 +80,10 @@ def test_a_job_that_nobody_started_frees_its_place_at_its_deadline(redis_url: st
     policy = replace(WIDE, open_jobs_cap=1)
     with closing(connect(redis_url)) as connection:
         queue = JobQueue(RedisClient(lambda: connection), policy, [QUEUE])
-        short = submit(queue, "alice", ttl_seconds=1)
+        short = submit_one(queue, "alice", ttl_seconds=1)
         assert short.verdict == "accepted"
-        assert submit(queue, "alice").verdict == "open"
-        assert eventually(lambda: submit(queue, "alice").verdict == "accepted", seconds=5)
+        assert submit_one(queue, "alice").verdict == "open"
+        assert eventually(lambda: submit_one(queue, "alice").verdict == "accepted", seconds=5)
         job = queue.look("alice", short.job_id)
         assert job is not None
         assert job.status == "expired"
@@ -249,7 +101,7 @@ def small(build_router: BuildRouter) -> Router:
 def test_a_job_over_the_queue_cap_is_503(small: Router, generate: dict[str, Any], db: redis.Redis):
     replies = [small.post("/v1/jobs", generate | {"priority": level}) for level in ("high", "normal", "low", "high")]
     assert [reply.status for reply in replies] == [202, 202, 202, 503]
-    problem = assert_refused(replies[3], 503, REDUCED_CAPACITY)
+    problem = assert_held_back(replies[3], 503, QUEUE_FULL)
     assert "violated-policies" not in problem
     assert replies[3].headers["retry-after"] == "30"
     assert stored_jobs(db) == 3
@@ -384,27 +236,3 @@ def test_keys_of_limits_fade_when_they_no_longer_say_anything(
     owner = rate.rpartition(":")[2]
     for key in (KEYS.open_jobs(owner), KEYS.owner(owner)):
         assert db.pttl(key) > 0
-
-
-def test_a_callers_lists_outlive_its_jobs_though_the_second_was_empty_meanwhile(
-    router: Router, generate: dict[str, Any], db: redis.Redis
-):
-    """The list of open jobs is gone with the last of them, and a new one has no end of its own."""
-    first = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
-    router.delete(f"/v1/jobs/{first}")
-    second = router.post("/v1/jobs", generate).json["id"]
-    owner = db.hget(KEYS.job(second), "owner")
-    life = db.pttl(KEYS.job(second))
-    assert db.zcard(KEYS.open_jobs(owner)) == 1
-    assert db.pttl(KEYS.owner(owner)) >= db.pttl(KEYS.open_jobs(owner)) >= life
-    third = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
-    assert min(db.pttl(KEYS.owner(owner)), db.pttl(KEYS.open_jobs(owner))) >= db.pttl(KEYS.job(third))
-
-
-def test_what_no_longer_counts_as_open_is_forgotten(router: Router, generate: dict[str, Any], db: redis.Redis):
-    """A few times a day: whenever a job comes that lives longer than the list would."""
-    first = router.post("/v1/jobs", generate).json["id"]
-    owner = db.hget(KEYS.job(first), "owner")
-    db.zadd(KEYS.open_jobs(owner), {first: 1})
-    second = router.post("/v1/jobs", generate | {"ttl_seconds": 86_400}).json["id"]
-    assert db.zrange(KEYS.open_jobs(owner), 0, -1) == [second]

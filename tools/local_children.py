@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.local_state import ROOT, LocalState
+from tools.stop_signals import Stopped
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 TAIL_LINES = 20
@@ -40,11 +41,16 @@ class Child:
 
 
 class Children:
-    """Starts processes and ends them."""
+    """Starts processes and ends them.
 
-    def __init__(self, state: LocalState, lock: int) -> None:
+    Args:
+        stopped: whether somebody asked for the end.
+    """
+
+    def __init__(self, state: LocalState, lock: int, stopped: Callable[[], bool]) -> None:
         self._state = state
         self._lock = lock
+        self._stopped = stopped
         self._children: list[Child] = []
 
     @property
@@ -69,7 +75,9 @@ class Children:
         self._children.append(Child(name, process, path))
 
     def check(self) -> None:
-        """Raises ChildDied unless all run."""
+        """Raises ChildDied unless all run, and Stopped when they are to end."""
+        if self._stopped():
+            raise Stopped("somebody asked for the end")
         for child in self._children:
             child.check()
 
@@ -78,6 +86,7 @@ class Children:
 
         Raises:
             ChildDied: one of them died meanwhile, or it took too long.
+            Stopped: they are to end.
         """
         deadline = time.monotonic() + seconds
         while not ready():

@@ -3,12 +3,11 @@
 A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app.
 """
 
-import signal
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 import click
 import redis
@@ -20,6 +19,7 @@ from tools.local_commands import Model
 from tools.local_ports import HOST, PortUnusable, free_ports, port_option, require_free, taken
 from tools.local_state import AlreadyRunning, LocalState
 from tools.local_welcome import welcome
+from tools.stop_signals import Stopped, remembered
 
 #: How long the worker may finish what it has begun.
 DRAIN_SECONDS = 10.0
@@ -36,12 +36,10 @@ def main(port: int, backend: str | None, model: str | None) -> None:
     """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM. Without a model the worker answers by itself."""
     if bool(backend) != bool(model):
         raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
-    for signum in _STOPPING:
-        signal.signal(signum, _end)
     try:
         require_free(port)
-        with LocalState(port).locked() as lock:
-            Stack(port, lock).run(Model(backend, model) if backend and model else None)
+        with remembered() as stopped, LocalState(port).locked() as lock:
+            Stack(port, lock, stopped).run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
         raise click.ClickException(str(taken(port, "end the other `make run` of this folder"))) from None
     except (PortUnusable, ChildDied) as error:
@@ -51,17 +49,17 @@ def main(port: int, backend: str | None, model: str | None) -> None:
 class Stack:
     """The stack on one port."""
 
-    def __init__(self, port: int, lock: int) -> None:
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool]) -> None:
         self._port = port
         self._url = f"http://{HOST}:{port}"
         self._state = LocalState(port)
-        self._children = Children(self._state, lock)
+        self._children = Children(self._state, lock, stopped)
         self._environ = local_commands.environ()
         self._valkey_port, self._cognito_port, self._worker_port = free_ports(3)
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
 
     def run(self, model: Model | None) -> None:
-        """Start everything, and watch it until a signal ends it (SystemExit).
+        """Start everything, and watch it until somebody asks for the end.
 
         Raises:
             ChildDied: a process ended by itself; the others are ended too.
@@ -72,6 +70,8 @@ class Stack:
             while True:
                 self._children.check()
                 time.sleep(0.2)
+        except Stopped:
+            pass
         finally:
             self._stop()
 
@@ -116,24 +116,10 @@ class Stack:
         return False  # not up yet, or still reading its jobs
 
     def _stop(self) -> None:
-        _ignore_signals()
         _say("stopping; the worker may finish what it has begun …")
         self._state.retract()
         self._children.stop(["worker", "app"], DRAIN_SECONDS)
         self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
-
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _end(*_: Any) -> None:
-    _ignore_signals()  # a second Ctrl-C must not cut the stopping short
-    raise SystemExit(0)
-
-
-def _ignore_signals() -> None:
-    for signum in _STOPPING:
-        signal.signal(signum, signal.SIG_IGN)
 
 
 def _answers(url: str) -> bool:

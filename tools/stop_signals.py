@@ -23,6 +23,17 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
+def remembered() -> Iterator[Callable[[], bool]]:
+    """Signals interrupt nothing; whether one came. For a program that looks often enough.
+
+    What a handler raises can get lost: Python drops it where it happens to run a finaliser.
+    """
+    came: list[int] = []
+    with _handled(lambda number, _frame: came.append(number)):
+        yield lambda: bool(came)
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Signals do nothing: for the one call that must be made."""
     with _handled(signal.SIG_IGN):

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,18 @@ def run_tool(name: str, *arguments: str, **environ: str) -> "subprocess.Complete
 def clean_environ() -> dict[str, str]:
     environ = os.environ  # noqa: TID251  for children
     return {name: value for name, value in environ.items() if name not in {"PORT", "BACKEND", "MODEL", "AS"}}
+
+
+@contextmanager
+def starting_stack(port: int) -> "Iterator[subprocess.Popen[str]]":
+    """A stack that may never get ready. Whatever a test finds, it does not wait for it for ever."""
+    with begin_stack(port) as process:
+        try:
+            yield process
+        finally:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            process.kill()
 
 
 def begin_stack(port: int, **environ: str) -> "subprocess.Popen[str]":

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.e2e.conftest import StartStack
-from tests.e2e.running_stack import RunningStack, begin_stack, clean_environ, final, is_alive, run_tool, submit
+from tests.e2e.running_stack import RunningStack, clean_environ, final, is_alive, run_tool, starting_stack, submit
 from tools import local_server, local_stack, token
 from tools.local_ports import free_ports
 from tools.local_state import ROOT, LocalState
@@ -169,7 +169,7 @@ def test_two_stacks_do_not_disturb_each_other(stack: RunningStack, start_stack: 
 
 def test_of_two_stacks_begun_at_once_on_one_port_one_runs_and_the_other_says_why() -> None:
     port = free_ports(1)[0]
-    with begin_stack(port) as one, begin_stack(port) as other:
+    with starting_stack(port) as one, starting_stack(port) as other:
         loser = _first_to_end(one, other)
         said, _ = loser.communicate(timeout=30)
         winner = other if loser is one else one
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_everything_in_order(start_stack: StartStack) -> None:
 def test_ctrl_c_while_it_starts_leaves_nothing_behind() -> None:
     port = free_ports(1)[0]
     state = LocalState(port)
-    with begin_stack(port) as process:
+    with starting_stack(port) as process:
         assert process.stdout is not None
         while "starting Cognito" not in process.stdout.readline():
             pass

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tools.stop_signals import STOPS, Stopped, left_to, stoppable, undisturbed
+from tools.stop_signals import STOPS, Stopped, left_to, remembered, stoppable, undisturbed
 
 #: By os.write: a signal may come while the first line is still being printed, and then nothing else may be.
 _SAYS_WHAT_IT_GOT = """
@@ -35,6 +35,31 @@ def test_the_first_signal_stops_and_the_second_does_not_disturb(number: signal.S
         signal.raise_signal(number)
 
     assert _handlers() == before
+
+
+class SignalsAtItsEnd:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
+def test_a_signal_is_remembered_and_interrupts_nothing(number: signal.Signals) -> None:
+    before = _handlers()
+
+    with remembered() as stopped:
+        assert not stopped()
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert stopped()
+
+    assert _handlers() == before
+
+
+def test_a_signal_that_comes_within_a_finaliser_is_remembered() -> None:
+    """Where an exception would be lost."""
+    with remembered() as stopped:
+        SignalsAtItsEnd()
+        assert stopped()
 
 
 def test_nothing_disturbs_the_call_that_must_be_made() -> None:

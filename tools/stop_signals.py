@@ -1,7 +1,10 @@
 """What a signal does to a program that must not be left half-way."""
 
+import os
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,25 +12,43 @@ from typing import Any, NoReturn
 
 #: Ctrl-C, what ends a process, and what a closed terminal sends.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ANEW_SECONDS = 0.01
 
 
 class Stopped(Exception):
     """Somebody stopped the program; the message says how."""
 
+    number: signal.Signals | None = None
+
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """The first signal raises ``Stopped``; later ones do not disturb what is cleared up after it."""
+    """The first signal raises ``Stopped``; later ones do not disturb what is cleared up after it.
+
+    Python drops what a handler raises where it happens to run a finaliser, and tells ``sys.unraisablehook``: the same
+    signal then comes once more.
+    """
+    earlier = sys.unraisablehook
+
+    def unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(dropped.exc_value, Stopped) or dropped.exc_value.number is None:
+            earlier(dropped)
+            return
+        for each in STOPS:
+            signal.signal(each, _raise)
+        threading.Timer(_ANEW_SECONDS, os.kill, (os.getpid(), dropped.exc_value.number)).start()
+
     with _handled(_raise):
-        yield
+        sys.unraisablehook = unraisable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = earlier
 
 
 @contextmanager
 def remembered() -> Iterator[Callable[[], bool]]:
-    """Signals interrupt nothing; whether one came. For a program that looks often enough.
-
-    What a handler raises can get lost: Python drops it where it happens to run a finaliser.
-    """
+    """Signals interrupt nothing; whether one came. For a program that looks often enough."""
     came: list[int] = []
     with _handled(lambda number, _frame: came.append(number)):
         yield lambda: bool(came)
@@ -68,4 +89,6 @@ def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handler
 def _raise(number: int, _frame: FrameType | None) -> NoReturn:
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)
-    raise Stopped(f"it was stopped by {signal.Signals(number).name}")
+    stopped = Stopped(f"it was stopped by {signal.Signals(number).name}")
+    stopped.number = signal.Signals(number)
+    raise stopped

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,6 +43,11 @@ class SignalsAtItsEnd:
         signal.raise_signal(signal.SIGINT)
 
 
+class RaisesAtItsEnd:
+    def __del__(self) -> None:
+        raise ValueError("of its own")
+
+
 @pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
 def test_a_signal_is_remembered_and_interrupts_nothing(number: signal.Signals) -> None:
     before = _handlers()
@@ -60,6 +66,29 @@ def test_a_signal_that_comes_within_a_finaliser_is_remembered() -> None:
     with remembered() as stopped:
         SignalsAtItsEnd()
         assert stopped()
+
+
+def test_a_signal_that_comes_within_a_finaliser_stops_all_the_same() -> None:
+    before = sys.unraisablehook
+
+    with stoppable():
+        with pytest.raises(Stopped, match="it was stopped by SIGINT"):
+            time.sleep(30 if SignalsAtItsEnd() else 0)  # the object ends before the sleep begins
+        signal.raise_signal(signal.SIGINT)
+
+    assert sys.unraisablehook is before
+
+
+def test_what_else_a_finaliser_raises_is_told_as_before() -> None:
+    told: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda dropped: told.append(dropped.exc_value)
+    try:
+        with stoppable():
+            RaisesAtItsEnd()
+    finally:
+        sys.unraisablehook = before
+
+    assert [str(error) for error in told] == ["of its own"]
 
 
 def test_nothing_disturbs_the_call_that_must_be_made() -> None:

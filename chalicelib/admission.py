@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic_core import to_json
 
@@ -21,8 +20,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=
 Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
 
 
-@dataclass(frozen=True)
-class QueuePolicy:
+class QueuePolicy(NamedTuple):
     """The caps and times that admission applies."""
 
     rate: RatePolicy
@@ -32,8 +30,7 @@ class QueuePolicy:
     idempotency_seconds: int
 
 
-@dataclass(frozen=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A validated job. Its id is drawn before Redis is asked, so that asking twice stores it once."""
 
     job_id: str
@@ -47,8 +44,7 @@ class NewJob:
         return hashlib.sha256(_compact(self.request.model_dump(mode="json", exclude=later)).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sends, and the request that it sends: what every job of the request carries."""
 
     owner: str
@@ -56,8 +52,7 @@ class Caller:
     traceparent: str
 
 
-@dataclass(frozen=True)
-class Submission:
+class Submission(NamedTuple):
     """New jobs of one caller for one queue."""
 
     jobs: Sequence[NewJob]
@@ -131,8 +126,7 @@ class Submission:
         )
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided about one job.
 
     Attributes:
@@ -154,8 +148,7 @@ class Decision:
         return cls(cast(Verdict, verdict), int(created_at), int(wait_ms), job_id, *map(int, place))
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(NamedTuple):
     """The script's answer: a decision per job, where the caller stands now, and how the queue moves."""
 
     decisions: Sequence[Decision]

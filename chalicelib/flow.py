@@ -5,7 +5,7 @@ the living workers can do at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.models import rfc3339
 from chalicelib.queue_keys import LANES, PRIORITIES
@@ -24,8 +24,7 @@ FIGURES = (
 _NOTHING = ("0",) * len(FIGURES)
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(NamedTuple):
     """The figures of one queue at one moment.
 
     Attributes:

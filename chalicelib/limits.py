@@ -1,7 +1,7 @@
 """Rate and quota as headers (draft-ietf-httpapi-ratelimit-headers-10) and as a computed ``Retry-After``."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Nobody is asked to wait longer than this, whatever is computed: clients give up on larger values.
 MAX_RETRY_AFTER_SECONDS = 120
@@ -19,8 +19,7 @@ RATE_POLICY = "rate"
 OPEN_JOBS_POLICY = "open-jobs"
 
 
-@dataclass(frozen=True)
-class RatePolicy:
+class RatePolicy(NamedTuple):
     """How often one caller may send jobs: sustained per minute, and at once."""
 
     per_minute: int
@@ -32,8 +31,7 @@ class RatePolicy:
         return 60_000 / self.per_minute
 
 
-@dataclass(frozen=True)
-class RateState:
+class RateState(NamedTuple):
     """Where a caller stands after the decision: jobs it may send now, and milliseconds until the burst is whole."""
 
     remaining: int

@@ -1,14 +1,13 @@
 """The queue's Lua scripts: each is its own file behind the parts that it shares with others."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _FOLDER = Path(__file__).parent / "lua"
 
 
-@dataclass(frozen=True)
-class LuaScript:
+class LuaScript(NamedTuple):
     """A script's text, and the SHA-1 that ``EVALSHA`` names it by."""
 
     text: str

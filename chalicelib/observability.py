@@ -7,6 +7,7 @@ import json
 import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aws_lambda_powertools.logging import Logger
 
@@ -58,8 +59,7 @@ def notes() -> Notes:
     return _notes.get()
 
 
-@dataclass(frozen=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """The rest of the log line.
 
     Attributes:
@@ -78,7 +78,7 @@ class RequestRecord:
 
 def log_request(record: RequestRecord, learnt: Notes) -> None:
     """Write the line and the metrics of one request."""
-    line = vars(record) | vars(learnt)
+    line = record._asdict() | vars(learnt)
     log.info("request", extra={name: value for name, value in line.items() if value is not None})
     metrics.add(Metric.LATENCY, record.latency_ms, f"{record.method} {record.route}")
     if learnt.problem is not None:

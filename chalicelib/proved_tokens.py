@@ -3,8 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwt.api_jwk import PyJWK
 
@@ -14,8 +13,7 @@ from chalicelib.jwks import SigningKeys
 MAX_TOKENS = 512
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """What a token says, and the key that proved it."""
 
     kid: str

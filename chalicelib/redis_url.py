@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def without_cluster(url: str) -> tuple[str, bool]:
     return scheme.removesuffix(CLUSTER_SUFFIX) + separator + rest, scheme.endswith(CLUSTER_SUFFIX)
 
 
-@dataclass(frozen=True)
-class TLS:
+class TLS(NamedTuple):
     """How a server's certificate is checked.
 
     Attributes:

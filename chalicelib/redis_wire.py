@@ -4,6 +4,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/. It reads no socke
 each answer, and the worker, which has many questions under way, share it.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 #: A string longer than this is no answer of ours: a job's result has at most 4 MiB, a page of them stays below 1 MiB.
@@ -16,6 +17,8 @@ _STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
 _KINDS = frozenset(b"$*:+-")
 #: Errors and statuses are a line; no server's are as long.
 _MAX_LINE_BYTES = 64 * 1024
+#: How short strings begin, ready made: writing the same few numbers took half of a command's time.
+_SIZES = tuple(f"${size}" for size in range(256))
 
 type Argument = str | int | float
 
@@ -43,12 +46,17 @@ class _NotWhole(Exception):
 def command(*parts: Argument) -> bytes:
     """A command as an array of strings."""
     texts = [*map(str, parts)]
-    strings = [f"${len(text)}\r\n{text}\r\n" for text in texts]
-    whole = f"*{len(texts)}\r\n{''.join(strings)}"
+    whole = _array_of(texts, map(len, texts))
     if not whole.isascii():  # a string's length is in bytes
-        strings = [f"${len(text.encode())}\r\n{text}\r\n" for text in texts]
-        whole = f"*{len(texts)}\r\n{''.join(strings)}"
+        whole = _array_of(texts, [len(text.encode()) for text in texts])
     return whole.encode()
+
+
+def _array_of(texts: Sequence[str], sizes: Iterable[int]) -> str:
+    lines = [""] * (2 * len(texts))
+    lines[::2] = [_SIZES[size] if size < len(_SIZES) else f"${size}" for size in sizes]
+    lines[1::2] = texts
+    return f"*{len(texts)}\r\n{'\r\n'.join(lines)}\r\n"
 
 
 class Replies:

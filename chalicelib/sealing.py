@@ -9,7 +9,7 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from chalicelib.data_keys import DataKey, DataKeys, KeyRefused
 
@@ -21,8 +21,7 @@ class CannotDecrypt(Exception):
     """The text is not what was sealed for this place, or under another key; trying again will not help."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """What a sealed text belongs to: a job of an owner in a queue, and which part of it."""
 
     queue: str

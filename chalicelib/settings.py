@@ -7,8 +7,7 @@ variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -34,8 +33,7 @@ class SettingsError(Exception):
     """A variable is missing, malformed or unknown; the message names it, the value and the fix."""
 
 
-@dataclass(frozen=True)
-class Surface:
+class Surface(NamedTuple):
     """What the shape of the API depends on when Chalice packages it.
 
     In stage ``terraform`` these are Terraform expressions, so they are taken as they stand.

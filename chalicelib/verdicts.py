@@ -1,6 +1,6 @@
 """What admission decided, in HTTP's words: a stored job with its headers, or the problem that kept it out."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chalicelib import limits, metrics
 from chalicelib.admission import Admission, Decision, Submission, accepted_job
@@ -17,12 +17,11 @@ from chalicelib.models import Job
 from chalicelib.wiring import Services
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """A job that is in the queue. ``headers`` are those of a 202, without ``Location``."""
 
     job: Job
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str]
 
 
 type Outcome = Stored | Problem

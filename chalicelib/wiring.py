@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.admission import QueuePolicy
 from chalicelib.auth import TokenVerifier
@@ -25,8 +25,7 @@ from chalicelib.sealing import Sealer
 from chalicelib.settings import Settings, SettingsError, Surface
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(NamedTuple):
     """Everything a request needs."""
 
     settings: Settings

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import replace
 
 from chalicelib.admission import NewJob
 from chalicelib.models import Envelope

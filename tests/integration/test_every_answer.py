@@ -1,7 +1,8 @@
 """What every answer has, what is logged and counted of it, and what a bug looks like from outside."""
 
 import json
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest

@@ -1,7 +1,7 @@
 """Open jobs, the queue's size, and what all limits have in common: who is held back, and that nothing is stored."""
 
 from contextlib import closing
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest

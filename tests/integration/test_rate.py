@@ -3,7 +3,7 @@
 import re
 import time
 from contextlib import closing
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import redis

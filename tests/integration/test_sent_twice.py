@@ -2,7 +2,7 @@
 
 import threading
 from contextlib import closing
-from dataclasses import replace
+from copy import replace
 from functools import partial
 from typing import Any
 

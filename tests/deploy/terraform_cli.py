@@ -22,6 +22,10 @@ HAND_WRITTEN = ROOT / "terraform"
 _SKIPPED = {"proc", "sys", "dev", "run", "node_modules", ".git", "site-packages", "__pycache__"}
 _DEPTH = 5
 
+#: Go collects garbage a quarter as often: most of what Terraform and its provider read lives as long as they do, and the
+#: collector took a sixth of their CPU.
+GO = {"GOGC": "400"}
+
 
 class NoTerraform(Exception):
     """Why no test here can run."""
@@ -108,6 +112,7 @@ class Terraform:
                 "TF_IN_AUTOMATION": "1",
                 "CHECKPOINT_DISABLE": "1",
             }
+            | GO
             | self.environ,
             check=False,
             capture_output=True,

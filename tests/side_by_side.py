@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores, since many tests wait for a server, a lease or Terraform."""
-    return (os.process_cpu_count() or 1) + 1
+    """Two processes more than there are cores, since many tests wait for a server, a lease or Terraform."""
+    return (os.process_cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

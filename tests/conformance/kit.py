@@ -77,14 +77,14 @@ class WorkerProcess:
             return None
 
 
-@dataclass(frozen=True)
-class _ChangedSubmission(Submission):
-    """Puts in envelopes that this router would not write."""
+def _changed_by(change: Callable[[str], str]) -> type[Submission]:
+    """Submissions that put in envelopes which this router would not write."""
 
-    change: Callable[[str], str]
+    class Changed(Submission):
+        def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
+            return change(super().envelope(job, sealer))
 
-    def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
-        return self.change(super().envelope(job, sealer))
+    return Changed
 
 
 @dataclass
@@ -168,7 +168,8 @@ class Bench:
             for place, prompt in enumerate(prompts)
         ]
         parts = (jobs, self.keys, Caller(owner, str(uuid.uuid4()), f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"))
-        admission = self.router.submit(_ChangedSubmission(*parts, change) if change else Submission(*parts))
+        kind = _changed_by(change) if change else Submission
+        admission = self.router.submit(kind(*parts))
         assert {decision.verdict for decision in admission.decisions} == {"accepted"}
         return [job.job_id for job in jobs]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import side_by_side
 from tests.contract.repository import ROOT, files, name_of, text_of
 from tools.docs_queue import SHARED, top_comment
 
@@ -129,3 +130,12 @@ def test_scripts_about_one_job_have_the_keys_of_their_shared_part() -> None:
     for path in _SCRIPTS:
         if re.search(r"\bread_open\(keys\.job\)|\benqueue\(keys\.", path.read_text()):
             assert f"KEYS  {shared[1]}" in top_comment(path), name_of(path)
+
+
+def test_what_tests_are_grouped_and_ordered_by_exists() -> None:
+    """A renamed file would have its dear fixture made in two processes, and nobody would see why it takes so long."""
+    folders = {path.parent.name for path in _TESTS}
+
+    assert {*side_by_side.FOLDERS, *side_by_side.BUSY} <= folders
+    assert side_by_side.FILES.keys() <= {path.name for path in _TESTS}
+    assert side_by_side.LONGEST in side_by_side.FILES.values()

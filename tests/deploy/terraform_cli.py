@@ -22,8 +22,8 @@ HAND_WRITTEN = ROOT / "terraform"
 _SKIPPED = {"proc", "sys", "dev", "run", "node_modules", ".git", "site-packages", "__pycache__"}
 _DEPTH = 5
 
-#: Go collects garbage a quarter as often: most of what Terraform and its provider read lives as long as they do, and the
-#: collector took a sixth of their CPU.
+#: Go collects garbage a quarter as often: most of what Terraform and its provider read lives as long as they do, and
+#: collecting took a sixth of their CPU.
 GO = {"GOGC": "400"}
 
 

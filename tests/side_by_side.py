@@ -1,6 +1,6 @@
-"""Which tests stay in one process when several run them (``make test``), and which of them begin first.
+"""Which tests stay in one process when several run them (``make test``): those that share a dear fixture of a session.
 
-A pytest plugin. Those that share a dear fixture of a session stay together; all others file by file.
+A pytest plugin. All others stay together file by file.
 """
 
 import os
@@ -23,11 +23,6 @@ FILES = {
     "test_smoke.py": "package",
 }
 
-#: Takes longest by far, so it begins first.
-LONGEST = "life"
-#: Their files keep a core busy, and begin last: most others wait for something, and do so beside the longest.
-BUSY = ("benchmarks", "deploy")
-
 
 def group_of(nodeid: str) -> str:
     """The group of ``tests/folder/test_file.py::test_name``; tests of one group run in one process, in order."""
@@ -35,17 +30,6 @@ def group_of(nodeid: str) -> str:
     if path.parent.name in FOLDERS:
         return path.parent.name
     return FILES.get(path.name, str(path))
-
-
-def turn_of(nodeid: str) -> int:
-    """Lower ones begin earlier."""
-    if group_of(nodeid) == LONGEST:
-        return 0
-    return 2 if PurePath(nodeid.split("::", 1)[0]).parent.name in BUSY else 1
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: turn_of(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -224,5 +224,5 @@ lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1:
 .PHONY: clean
 clean: ## remove everything that was made here: .venv, local data, caches, builds
 	@rm -rf .venv .venv-bench .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
-		.pytest_cache .ruff_cache .schemathesis .chalice/deployments
+		.pytest_cache .ruff_cache .schemathesis mutants .chalice/deployments
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

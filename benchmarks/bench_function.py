@@ -6,6 +6,7 @@ from benchmarks.quick import asked_quick
 
 def main() -> None:
     quick = asked_quick("bench_function", __doc__)
+    # The package first: it says how long the build took, which the others then have at hand.
     for benchmark in (bench_package, bench_cold, bench_warm):
         benchmark.run(quick=quick)
 

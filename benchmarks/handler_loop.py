@@ -13,7 +13,7 @@ here = str(Path(__file__).parent)
 sys.path[:] = [sys.argv[1], *(path for path in sys.path if path != here), sys.argv[2]]
 said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
 
-import app  # noqa: E402
+import app  # noqa: E402 (found on the path set above)
 
 
 class Context:

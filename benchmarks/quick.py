@@ -1,4 +1,4 @@
-"""The one flag that benchmarks have."""
+"""``--quick``, which every benchmark that measures for minutes has."""
 
 import argparse
 

@@ -89,7 +89,7 @@ class _Nodes:
         try:
             if self._client is None:
                 self._client = RedisCluster.from_url(self._url, **self._options)
-            return self._client.execute_command(*parts)  # type: ignore[no-untyped-call]
+            return self._client.execute_command(*parts)  # type: ignore[no-untyped-call]  # redis-py's own
         finally:
             if self._left:
                 self.leave()

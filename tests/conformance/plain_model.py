@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from os import environ  # noqa: TID251
+from os import environ  # noqa: TID251 (shares nothing with this repository)
 from urllib.request import Request, urlopen
 
 BUSY = {408, 425, 429}

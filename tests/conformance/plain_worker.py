@@ -2,7 +2,7 @@
 
 import json
 import threading
-from os import environ, urandom  # noqa: TID251
+from os import environ, urandom  # noqa: TID251 (shares nothing with this repository)
 from pathlib import Path
 from signal import SIGTERM, signal
 

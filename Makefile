@@ -8,6 +8,10 @@ AS := demo
 endif
 export AS
 
+# What runs the stack, in every target: terraform, or tofu (OpenTofu).
+override TERRAFORM := $(or $(TERRAFORM),terraform)
+export TERRAFORM
+
 # PORT, BACKEND, MODEL and WORKER reach the programs as environment variables (make run PORT=9000), but never as empty ones.
 $(foreach name,PORT BACKEND MODEL WORKER,$(if $($(name)),$(eval export $(name)),$(eval unexport $(name))))
 
@@ -33,11 +37,11 @@ run: install ## the whole service on this machine (PORT=8000 BACKEND=… MODEL=�
 token: install ## a token for the running service, alone on stdout (AS=demo PORT=8000)
 	@exec $(PYTHON) -m tools.token
 
-##@ Deploy
+##@ Deploy (TERRAFORM=tofu: OpenTofu instead of Terraform)
 .PHONY: init
 init: ## terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
 	@: "$${STATE_BUCKET:?is not set: the bucket that holds the state (docs/deploy.md)}" "$${AWS_REGION:?is not set: its region}"
-	@terraform -chdir=terraform init -input=false $${CI:+-lockfile=readonly} -backend-config="bucket=$$STATE_BUCKET" \
+	@"$$TERRAFORM" -chdir=terraform init -input=false $${CI:+-lockfile=readonly} -backend-config="bucket=$$STATE_BUCKET" \
 		-backend-config="key=$${STATE_KEY:-lambda-router/prod.tfstate}" -backend-config="region=$$AWS_REGION"
 
 .PHONY: summary
@@ -55,7 +59,7 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 .PHONY: plan
 plan: install ## what Terraform would change, and whether ROLE=… or you may (CANARY=1: callers stay where they are; docs/deploy.md)
 	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
-	@terraform -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
+	@"$$TERRAFORM" -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
 	@# Status 1: the deployer's rights could not be looked at, and the plan stands all the same.
 	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
 

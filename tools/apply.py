@@ -15,7 +15,7 @@ from tools.release_proof import Verify, prove, take_back
 from tools.release_refusal import said_plainly, stack_folder, stack_url
 from tools.saved_plan import PLAN, SavedPlan
 from tools.stop_signals import stoppable
-from tools.terraform_cli import Terraform
+from tools.terraform_cli import Terraform, program
 from tools.verify import verify
 
 type AliasOf = Callable[[DeployedStack], LiveAlias]
@@ -72,7 +72,7 @@ def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
 
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
     """Terraform stopped half-way, perhaps after it had moved the alias."""
-    click.echo("apply: terraform failed, and says above why: mend that, then make plan && make apply")
+    click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
     if alias is not None and take_back(alias, before):
         return Status.TAKEN_BACK
     return Status.FAILED

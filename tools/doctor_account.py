@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
+from tools.terraform_cli import program
 
 #: Lambda keeps this many executions for functions that reserve none
 #: (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
@@ -97,7 +98,7 @@ def boundary(stack: Stack) -> Iterator[Finding]:
         if error.response["Error"]["Code"] != "NoSuchEntity":
             raise
         why = "the function's role cannot be made with a boundary that does not exist"
-        fix = "terraform -chdir=terraform/bootstrap apply"
+        fix = f"{program()} -chdir=terraform/bootstrap apply"
         yield Finding(thing, False, f"no policy {arn}", "the one that terraform/bootstrap makes", why, fix)
         return
     yield Finding(thing, ok=True, found=arn)

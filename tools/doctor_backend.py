@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
+from tools.terraform_cli import program
 
 _NOT_THERE = {"404", "NoSuchBucket", "NotFound"}
 
@@ -51,7 +52,7 @@ def _lock(stack: Stack, s3: Any, bucket: str, key: str, names: list[str]) -> Ite
         return
     held = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     found = f"held by {held.get('Who')} since {held.get('Created')}, for {held.get('Operation')}"
-    fix = f"terraform -chdir={stack.path(stack.folder)} force-unlock -force {held.get('ID')}"
+    fix = f"{program()} -chdir={stack.path(stack.folder)} force-unlock -force {held.get('ID')}"
     why = "no plan or apply can begin; if nobody is at work, whoever was has been killed"
     yield Finding("state's lock", False, found, "free", why, fix)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
-from tools.terraform_cli import Terraform
+from tools.terraform_cli import Terraform, program
 
 _TERRAFORM = (1, 10)
 _PLATFORM = "linux_amd64"
@@ -42,8 +42,8 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
     (https://developer.hashicorp.com/terraform/language/files/dependency-lock).
     """
     thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
-    why = "a provider that nobody looked at could be taken, or `terraform init` fails on the other machine"
-    fix = f"terraform -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
+    why = "a provider that nobody looked at could be taken, or `init` fails on the other machine"
+    fix = f"{program()} -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
     path = stack.folder / ".terraform.lock.hcl"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     block = re.search(rf'provider "{re.escape(_PROVIDER)}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
@@ -78,7 +78,7 @@ def init(stack: Stack) -> str:
         "region": stack.region or "YOUR_REGION",
     }
     given = " ".join(f"-backend-config={name}={value}" for name, value in options.items())
-    return f"terraform -chdir={stack.path(stack.folder)} init {given}"
+    return f"{program()} -chdir={stack.path(stack.folder)} init {given}"
 
 
 def _version(block: str) -> str:

@@ -17,7 +17,7 @@ from tools.findings import Finding, report
 from tools.iam_identity import CannotLook, Deployer, deployer
 from tools.iam_policy import Decision, Request
 from tools.permissions_plan import Asking, UnknownType, backend_of, requests
-from tools.terraform_cli import Terraform, TerraformFailed
+from tools.terraform_cli import Terraform, TerraformFailed, program
 
 
 @click.command()
@@ -86,7 +86,7 @@ def _fix(request: Request, decision: Decision, role: str) -> str:
     document = {"Version": "2012-10-17", "Statement": [statement(request)]}
     name = "lacking-" + request.action.replace(":", "-")
     return (
-        "terraform -chdir=terraform/bootstrap apply, where that made the role; for another: aws iam put-role-policy"
+        f"{program()} -chdir=terraform/bootstrap apply, where that made the role; for another: aws iam put-role-policy"
         f" --role-name {role} --policy-name {name} --policy-document '{json.dumps(document)}'"
     )
 

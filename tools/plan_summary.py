@@ -11,7 +11,7 @@ import click
 from tools.package import SUMS
 from tools.release_refusal import said_plainly, stack_folder
 from tools.saved_plan import PLAN
-from tools.terraform_cli import Terraform
+from tools.terraform_cli import Terraform, program
 
 #: GitHub takes 1 MiB for a step (docs.github.com, "Workflow commands", step isolation and limits).
 MOST_CHARACTERS = 200_000
@@ -73,7 +73,7 @@ def _whole(text: str) -> Iterator[str]:
     cut = text[:MOST_CHARACTERS]
     yield f"<details><summary>The whole plan</summary>\n\n````text\n{cut}\n````\n"
     if cut != text:
-        yield f"\nCut after {MOST_CHARACTERS:,} characters of {len(text):,}: `terraform show {PLAN}` has the rest.\n"
+        yield f"\nCut after {MOST_CHARACTERS:,} characters of {len(text):,}: `{program()} show {PLAN}` has the rest.\n"
     yield "</details>"
 
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from tools.package import SUMS, ZIP
 from tools.release_refusal import Refused
-from tools.terraform_cli import Terraform
+from tools.terraform_cli import Terraform, program
 from tools.zip_writer import sums_of
 
 PLAN = "it.tfplan"
@@ -52,7 +52,7 @@ class SavedPlan:
         found = [each["values"] for each in resources if each["address"] == _FUNCTION]
         if not found:
             raise Refused(
-                f"the plan leaves no {_FUNCTION}, so it is one to destroy: terraform -chdir=terraform destroy"
+                f"the plan leaves no {_FUNCTION}, so it is one to destroy: {program()} -chdir=terraform destroy"
             )
         planned = found[0]
         # Terraform keeps a variable as it was given: from a file true, from the command line "true".

@@ -1,6 +1,10 @@
-"""Terraform in the folder of the stack, as a person there would call it."""
+"""Terraform in the folder of the stack, as a person there would call it.
+
+OpenTofu in its place is ``TERRAFORM=tofu``, for every tool and make target.
+"""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +16,11 @@ from typing import Any
 
 from tools.local_state import ROOT
 from tools.stop_signals import left_to
+
+
+def program() -> str:
+    """What is run, and what printed commands begin with: a name on PATH, or a file."""
+    return os.environ.get("TERRAFORM") or "terraform"
 
 
 class TerraformFailed(Exception):
@@ -103,12 +112,15 @@ class Terraform:
         )
         if asked.returncode != 0:
             end = "\n".join(asked.stderr.strip().splitlines()[-15:])
-            raise TerraformFailed(f"terraform {arguments[0]} ended with status {asked.returncode}:\n{end}")
+            raise TerraformFailed(f"{program()} {arguments[0]} ended with status {asked.returncode}:\n{end}")
         return asked.stdout
 
 
 def _path() -> str:
-    path = shutil.which("terraform")
+    path = shutil.which(program())
     if path is None:
-        raise TerraformFailed("no terraform on PATH: install Terraform 1.10 or newer")
-    return path
+        raise TerraformFailed(
+            f"no {program()} on PATH: install Terraform or OpenTofu, 1.10 or newer, and set TERRAFORM to the program's"
+            " name if it is not terraform"
+        )
+    return str(Path(path).absolute())  # it runs in another folder

@@ -19,6 +19,8 @@ from tools import settings_terraform
 
 _MAKE = re.compile(r"make [a-z-]+( [A-Z_]+=[\w.-]+)*")
 _GUIDE = "docs/github-actions.md"
+#: As the Makefile writes the program that TERRAFORM names.
+TERRAFORM = "$TERRAFORM"
 
 
 def runs() -> list[Step]:
@@ -51,13 +53,13 @@ def would_run(step: Step) -> Iterator[list[str]]:
     ran = subprocess.run(dry, cwd=ROOT, env=inherited | given, check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for line in ran.stdout.replace("\\\n", " ").splitlines():
-        if found := re.search(r"(\S*python -m .*?|\bterraform -chdir.*?)(; }.*| \|\| .*)?$", line):
+        if found := re.search(r'(\S*python -m .*?|"\$TERRAFORM" -chdir.*?)(; }.*| \|\| .*)?$', line):
             yield shlex.split(found[1])
 
 
 def understood(words: list[str]) -> None:
     """Fails unless the program is there and knows each option."""
-    if words[0] == "terraform":
+    if words[0] == TERRAFORM:
         assert {word.split("=")[0] for word in words[3:] if word.startswith("-")} <= options_of_terraform(words[2])
     elif words[2].startswith("tools."):
         program = importlib.import_module(words[2]).main
@@ -79,7 +81,7 @@ def test_a_step_with_an_unknown_option_or_program_is_noticed() -> None:
     with pytest.raises(ModuleNotFoundError):
         understood([".venv/bin/python", "-m", "tools.no_such_program"])
     with pytest.raises(AssertionError):
-        understood(["terraform", "-chdir=terraform", "init", "-colour"])
+        understood([TERRAFORM, "-chdir=terraform", "init", "-colour"])
     with pytest.raises(AssertionError, match="No rule to make target 'no-such-target'"):
         list(would_run(Step("ci", "check", {"run": "make no-such-target"}, {})))
 

@@ -34,8 +34,12 @@ _BODY_PROBLEMS = (
 )
 
 
-def document(job_types: Mapping[str, JobType], scope: str) -> Schema:
-    """The whole document, for these job types and this scope."""
+def document(job_types: Mapping[str, JobType], scope: str, base: str = "/") -> Schema:
+    """The whole document.
+
+    Args:
+        base: what comes before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
+    """
     return {
         "openapi": "3.0.3",
         "info": {
@@ -44,7 +48,7 @@ def document(job_types: Mapping[str, JobType], scope: str) -> Schema:
             "description": "The authenticated front door to a queue of inference jobs.",
             "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base}],
         "paths": _paths(job_types),
         "components": {
             "schemas": _schemas(job_types),

@@ -50,9 +50,11 @@ def ready() -> Response:
 @routes.route("/openapi.json", **_open)
 def openapi_document() -> Response:
     """The OpenAPI document of this very deployment."""
-    _request()
+    request = _request()
     parts = wiring.services()
-    return _json(openapi.document(parts.job_types, parts.settings.router_scope))
+    # Where this document is, less its own name.
+    base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
+    return _json(openapi.document(parts.job_types, parts.settings.router_scope, base))
 
 
 @routes.route("/v1/jobs", methods=["POST"], **_guarded)

@@ -187,9 +187,10 @@ class Router:
         headers: dict[str, str | list[str]] | None = None,
         query: dict[str, list[str]] | None = None,
         stage: str = "",
+        base_path: str = "",
         context: LambdaContext | None = None,
     ) -> Reply:
-        event = gateway_event(method, path, body, self._headers(headers, body), query, stage)
+        event = gateway_event(method, path, body, self._headers(headers, body), query, stage, base_path)
         raw = app_module.app(event, context or LambdaContext())
         every = raw["headers"] | {name: ", ".join(values) for name, values in raw["multiValueHeaders"].items()}
         return Reply(raw["statusCode"], {name.lower(): value for name, value in every.items()}, raw["body"])
@@ -210,8 +211,16 @@ def gateway_event(
     headers: dict[str, str | list[str]],
     query: dict[str, list[str]] | None = None,
     stage: str = "",
+    base_path: str = "",
 ) -> dict[str, Any]:
-    """API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0."""
+    """API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0.
+
+    Args:
+        path: as the API has it.
+        stage: ``/api`` on the API's own URL, which only the context's path tells.
+        base_path: ``/router`` on a custom domain, which both paths tell (seen on AWS by LocalStack's authors,
+            https://github.com/localstack/localstack/pull/12296).
+    """
     resource, parameters = _resource(path)
     many = {name: value if isinstance(value, list) else [value] for name, value in headers.items()}
     raw = (
@@ -223,7 +232,7 @@ def gateway_event(
     )
     return {
         "resource": resource,
-        "path": path,
+        "path": f"{base_path}{path}",
         "httpMethod": method,
         "headers": {name: values[-1] for name, values in many.items()},
         "multiValueHeaders": many,
@@ -234,7 +243,7 @@ def gateway_event(
         "requestContext": {
             "resourcePath": resource,
             "httpMethod": method,
-            "path": f"{stage}{path}",
+            "path": f"{stage}{base_path}{path}",
             "requestId": str(uuid.uuid4()),
             "identity": {"sourceIp": "127.0.0.1"},
         },

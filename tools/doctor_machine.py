@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
-from tools.terraform_cli import Terraform, program
+from tools.terraform_cli import Terraform, is_opentofu, program, registry
 
 _TERRAFORM = (1, 10)
 _PLATFORM = "linux_amd64"
-_PROVIDER = "registry.terraform.io/hashicorp/aws"
+_PROVIDER = "hashicorp/aws"
 
 
 def python(stack: Stack) -> Iterator[Finding]:
@@ -32,7 +32,8 @@ def terraform(stack: Stack) -> Iterator[Finding]:
         yield Finding("Terraform", ok=True, found=found)
         return
     wanted = ".".join(str(number) for number in _TERRAFORM) + " or newer"
-    yield Finding("Terraform", False, found, wanted, "older ones cannot lock the state in S3", "tfenv install latest")
+    fix = f"{'tofuenv' if is_opentofu() else 'tfenv'} install latest"
+    yield Finding("Terraform", False, found, wanted, "older ones cannot lock the state in S3", fix)
 
 
 def provider_lock(stack: Stack) -> Iterator[Finding]:
@@ -44,11 +45,11 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
     thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
     why = "a provider that nobody looked at could be taken, or `init` fails on the other machine"
     fix = f"{program()} -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
-    path = stack.folder / ".terraform.lock.hcl"
+    path, provider = stack.folder / ".terraform.lock.hcl", f"{registry()}/{_PROVIDER}"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    block = re.search(rf'provider "{re.escape(_PROVIDER)}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
+    block = re.search(rf'provider "{re.escape(provider)}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
     if block is None:
-        yield Finding(thing, False, f"{name} has no {_PROVIDER}" if text else f"no {name}", "", why, fix)
+        yield Finding(thing, False, f"{name} has no {provider}" if text else f"no {name}", "", why, fix)
         return
     hashes = re.findall(r'"(zh|h1):', block[1])
     if "zh" in hashes or len(hashes) >= (1 if _here() == _PLATFORM else 2):
@@ -60,7 +61,7 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
 def initialised(stack: Stack) -> Iterator[Finding]:
     thing, backend = "terraform init", stack.backend
     missing = [name for name in ("bucket", "key", "region") if not backend.get(name)]
-    if not missing and any((stack.data / "providers" / _PROVIDER).glob("*/*")):
+    if not missing and any((stack.data / "providers" / registry() / _PROVIDER).glob("*/*")):
         yield Finding(thing, ok=True, found=f"state in s3://{backend['bucket']}/{backend['key']}")
         return
     found = (
@@ -83,7 +84,7 @@ def init(stack: Stack) -> str:
 
 def _version(block: str) -> str:
     found = re.search(r'version +=\s*"([^"]+)"', block)
-    return f"hashicorp/aws {found[1]}" if found else "hashicorp/aws"
+    return f"{_PROVIDER} {found[1]}" if found else _PROVIDER
 
 
 def _here() -> str:

@@ -54,7 +54,7 @@ def _surroundings(plan: Json) -> dict[str, str]:
     boundary = plan["variables"].get("permissions_boundary_arn", {}).get("value")
     return {
         "partition": data["aws_partition"]["partition"],
-        "region": data["aws_region"]["name"],
+        "region": data["aws_region"]["id"],
         "account": data["aws_caller_identity"]["account_id"],
     } | ({"boundary": boundary} if boundary else {})
 

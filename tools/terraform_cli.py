@@ -23,6 +23,16 @@ def program() -> str:
     return os.environ.get("TERRAFORM") or "terraform"
 
 
+def is_opentofu() -> bool:
+    """Whether the program is OpenTofu, by its name."""
+    return "tofu" in Path(program()).name
+
+
+def registry() -> str:
+    """Where the program takes providers from; lock files and ``.terraform`` name it."""
+    return "registry.opentofu.org" if is_opentofu() else "registry.terraform.io"
+
+
 class TerraformFailed(Exception):
     """Terraform is missing or ended with an error; the message is its last lines, or what mends it."""
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from tests.deploy.doctor_patient import KEY, Patient, new_patient
 from tests.deploy.inventory import REGION
+from tests.deploy.terraform_cli import terraform_path
 from tools.doctor import ONLINE, examine
 from tools.doctor_stack import Stack
 from tools.findings import Finding, Status, status_of
@@ -125,6 +126,25 @@ def test_a_missing_provider_lock_is_told_the_command_that_writes_it(patient: Pat
 
     assert fault.found == "no terraform/.terraform.lock.hcl"
     assert fault.fix.startswith("terraform -chdir=terraform providers lock -platform=linux_amd64")
+
+
+def test_opentofu_has_its_own_registry_in_the_lock_and_the_folder(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tofu").symlink_to(terraform_path())
+    monkeypatch.setenv("TERRAFORM", str(tmp_path / "tofu"))
+
+    faults = {fault.thing: fault for fault in patient.faults()}
+
+    assert faults.keys() == {"provider lock", "terraform init"}
+    assert faults["provider lock"].found == "terraform/.terraform.lock.hcl has no registry.opentofu.org/hashicorp/aws"
+    assert "/tofu -chdir=terraform providers lock " in faults["provider lock"].fix
+    assert "/tofu -chdir=terraform init " in faults["terraform init"].fix
+    lock = patient.root / "terraform/.terraform.lock.hcl"
+    lock.write_text(lock.read_text().replace("registry.terraform.io", "registry.opentofu.org"))
+    providers = patient.root / "terraform/.terraform/providers"
+    (providers / "registry.terraform.io").rename(providers / "registry.opentofu.org")
+    assert patient.faults() == []
 
 
 def test_another_python_is_named(patient: Patient) -> None:

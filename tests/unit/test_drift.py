@@ -19,6 +19,8 @@ from tools.drift import changed
         ({"inline_policy": [{"name": "runtime"}]}, {"inline_policy": [{"name": "admin"}]}, ["inline_policy"]),
         ({"managed_policy_arns": []}, {"managed_policy_arns": ["arn:…/Admin"]}, ["managed_policy_arns"]),
         ({"enabled": True}, {"enabled": False}, ["enabled"]),
+        ({"enabled": True}, {"enabled": True, "region": "eu-central-1"}, []),
+        ({"region": "eu-central-1"}, {"region": "us-east-1"}, ["region"]),
     ],
     ids=lambda value: ",".join(value) or "nothing" if isinstance(value, dict | list) else str(value),
 )

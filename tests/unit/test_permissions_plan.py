@@ -17,7 +17,7 @@ FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:router"
 def plan(kind: str, *actions: str, before: Any = None, after: Any = None, mode: str = "managed") -> dict[str, Any]:
     data = {
         "aws_partition": {"partition": "aws"},
-        "aws_region": {"name": "eu-central-1"},
+        "aws_region": {"id": "eu-central-1"},
         "aws_caller_identity": {"account_id": "123456789012"},
     }
     asked = [{"type": each, "mode": "data", "values": values} for each, values in data.items()]

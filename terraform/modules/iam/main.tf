@@ -6,7 +6,7 @@ data "aws_region" "current" {}
 
 locals {
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
   account   = data.aws_caller_identity.current.account_id
 
   # What a function in a VPC needs for its network interfaces; EC2 knows no narrower resource before they exist.

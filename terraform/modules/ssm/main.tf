@@ -7,7 +7,7 @@ data "aws_region" "current" {}
 
 locals {
   arn_prefix = join(":", [
-    "arn", data.aws_partition.current.partition, "ssm", data.aws_region.current.name,
+    "arn", data.aws_partition.current.partition, "ssm", data.aws_region.current.id,
     data.aws_caller_identity.current.account_id, "parameter",
   ])
 }

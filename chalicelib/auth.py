@@ -42,8 +42,7 @@ class Principal(NamedTuple):
     """Who is calling.
 
     Attributes:
-        owner: a hash of ``sub`` (or ``client_id`` for a machine): names the caller in Redis and in logs, so that
-            neither holds a personal identifier.
+        owner: a hash of ``sub``: names the caller in Redis and in logs, so that neither holds a personal identifier.
         scopes: what the token allows.
     """
 
@@ -67,13 +66,13 @@ class TokenVerifier:
         self,
         keys: SigningKeys,
         *,
-        issuer: str,
+        issuers: Collection[str],
         client_ids: Collection[str],
         leeway_seconds: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
-        self._issuer = issuer
+        self._issuers = frozenset(issuers)
         self._client_ids = frozenset(client_ids)
         self._leeway = leeway_seconds
         self._clock = clock
@@ -88,9 +87,10 @@ class TokenVerifier:
         """
         claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
-        subject = claims.get("sub", claims["client_id"])
+        # Cognito always writes one: a user's id or, for the client credentials grant, the client's.
+        subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
-            raise Unauthenticated("sub is not a name")
+            raise Unauthenticated("sub")
         scope = claims.get("scope")
         return Principal(
             owner=hashlib.sha256(subject.encode()).hexdigest()[:32],
@@ -107,7 +107,8 @@ class TokenVerifier:
         return claims
 
     def _check_claims(self, claims: dict[str, Any]) -> None:
-        if claims.get("iss") != self._issuer:
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str) or issuer not in self._issuers:
             raise Unauthenticated("iss")
         if claims.get("token_use") != "access":
             raise Unauthenticated("token_use")

@@ -66,26 +66,31 @@ class StaticKeys:
 
 
 class RemoteKeys:
-    """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing."""
+    """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing.
+
+    Several addresses are those of one pool's issuers. In the usual case the first one has every key, and the second
+    one, of a pool whose type is ORIGINAL, answers 403 (https://github.com/awslabs/aws-jwt-verify/issues/279): so it is
+    asked only for a key that the first one lacks, and from then on whenever the first one is.
+    """
 
     def __init__(
         self,
-        url: str,
-        *,
+        *urls: str,
         fetch: Callable[[str], bytes] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
+        self._urls = urls
         self._fetch = fetch or fetch_jwks
         self._clock = clock
         self._lock = threading.Lock()
+        self._sets: dict[str, Mapping[str, PyJWK]] = {}
         self._keys: Mapping[str, PyJWK] = {}
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
 
     def key(self, kid: str) -> PyJWK | None:
         if kid not in self._keys or self._is_old():
-            self._refresh()
+            self._refresh(kid)
         if not self._keys:
             raise SigningKeysUnavailable(
                 "The signing keys could not be fetched; try again.",
@@ -103,26 +108,37 @@ class RemoteKeys:
         pause = COOLDOWN_SECONDS if self._keys else UNAVAILABLE_RETRY_SECONDS
         return self._clock() - self._tried_at >= pause
 
-    def _refresh(self) -> None:
+    def _refresh(self, kid: str) -> None:
         with self._lock:
             if not self._may_try():
                 return
             self._tried_at = self._clock()
-            try:
-                self._keys = parse_jwks(self._fetch(self._url))
-            except (OSError, BadKeySet):
-                return  # the keys at hand stay in use: an outage must not refuse good tokens
-            self._fetched_at = self._clock()
+            if self._fetch_sets(kid):
+                self._fetched_at = self._clock()
+                sets = [self._sets.get(url, {}) for url in reversed(self._urls)]
+                self._keys = {kid: key for keys in sets for kid, key in keys.items()}
+
+    def _fetch_sets(self, kid: str) -> bool:
+        """Whether any address answered. One that did not keeps its last set: an outage must not refuse good tokens."""
+        answered = has_key = False
+        for url in self._urls:
+            if has_key and url not in self._sets:
+                continue
+            with suppress(OSError, BadKeySet):
+                self._sets[url] = parse_jwks(self._fetch(url))
+                answered = True
+                has_key = has_key or not kid or kid in self._sets[url]
+        return answered
 
 
-def signing_keys(source: str) -> RemoteKeys | StaticKeys:
-    """Keys from a URL, a JWKS as JSON text, or the path of a file (setting ``COGNITO_JWKS``).
+def signing_keys(source: str, *others: str) -> RemoteKeys | StaticKeys:
+    """Keys from URLs, or from a JWKS as JSON text or the path of a file (setting ``COGNITO_JWKS``).
 
     Raises:
         BadKeySet: the static set is not usable, or its file cannot be read.
     """
     if "://" in source and not source.lstrip().startswith("{"):
-        return RemoteKeys(source)
+        return RemoteKeys(source, *others)
     try:
         return StaticKeys(source.encode() if source.lstrip().startswith("{") else Path(source).read_bytes())
     except OSError as error:

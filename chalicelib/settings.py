@@ -5,10 +5,8 @@ variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
 """
 
 import difflib
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,12 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from chalicelib.redis_url import check_redis_url
+from chalicelib.partitions import REGION_PATTERN
+from chalicelib.setting_values import has_user_pools, is_https, is_key_source, is_origin, is_redis_url, split_commas
+from chalicelib.user_pool import check_issuer, issuers_of, key_address
 
 #: Variables with these prefixes are ours: one that Settings does not know is a typing error.
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_HttpsURL = Annotated[str, AfterValidator(is_https)]
 
 
 class SettingsError(Exception):
@@ -44,62 +45,17 @@ class Surface(NamedTuple):
     cors_origin: str
 
 
-def _split_commas(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _is_redis_url(value: SecretStr) -> SecretStr:
-    check_redis_url(value.get_secret_value())
-    return value
-
-
-def _is_https(value: str) -> str:
-    if not _is_usable(value):
-        raise ValueError("must be an https URL (http only on this machine's loopback)")
-    return value
-
-
-def _is_usable(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        schemes = ("https", "http") if parts.hostname in LOOPBACK_HOSTS else ("https",)
-        return bool(parts.hostname) and parts.port != 0 and parts.scheme in schemes
-    except ValueError:
-        return False
-
-
-def _is_key_source(value: str) -> str:
-    """An https URL, a JWKS as JSON text, or the path of a file that holds one."""
-    if value.lstrip().startswith("{"):
-        try:
-            json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"starts with '{{' but is not JSON: {error}") from None
-    elif "://" in value:
-        _is_https(value)
-    return value
-
-
-def _is_origin(value: str) -> str:
-    parts = urlsplit(value)
-    if value != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
-        raise ValueError("must be '*' or one origin such as https://app.example.com, without a path")
-    return value
-
-
 class Settings(BaseModel):
     """The settings, frozen. Build it with :meth:`from_environ`; an empty variable counts as unset."""
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
 
-    cognito_user_pool_id: str = Field(
-        pattern=r"^[a-z]{2}(-[a-z]+)+-\d_[0-9A-Za-z]{1,55}$",
+    cognito_user_pool_id: Annotated[str, AfterValidator(has_user_pools)] = Field(
+        pattern=rf"^{REGION_PATTERN}_[0-9A-Za-z]{{1,55}}$",
         description="Id of the Cognito user pool whose access tokens are taken.",
         examples=["eu-central-1_AbCdEf123"],
     )
-    cognito_aud: Annotated[tuple[str, ...], BeforeValidator(_split_commas)] = Field(
+    cognito_aud: Annotated[tuple[str, ...], BeforeValidator(split_commas)] = Field(
         min_length=1,
         description="Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim.",
         examples=["1h57kf5cpq17m0eml12EXAMPLE"],
@@ -109,15 +65,16 @@ class Settings(BaseModel):
         description="Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id.",
         examples=["eu-central-1"],
     )
-    cognito_issuer: Annotated[str, AfterValidator(_is_https)] | None = Field(
-        default=None,
-        description="The `iss` claim wanted; built from region and pool id where unset.",
-        examples=["https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCdEf123"],
+    cognito_issuer: Annotated[tuple[_HttpsURL, ...], BeforeValidator(split_commas)] = Field(
+        default=(),
+        description="Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the"
+        " issuer of the pool's replica in another region.",
+        examples=["https://cognito-idp.eu-west-1.amazonaws.com/eu-central-1_AbCdEf123"],
     )
-    cognito_jwks: Annotated[str, AfterValidator(_is_key_source)] | None = Field(
+    cognito_jwks: Annotated[str, AfterValidator(is_key_source)] | None = Field(
         default=None,
         description="Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC"
-        " without a way out). The issuer's `/.well-known/jwks.json` where unset.",
+        " without a way out). Where unset: `/.well-known/jwks.json` of the issuers.",
         examples=["/var/task/jwks.json"],
     )
     cognito_user_pool_arn: str = Field(
@@ -133,7 +90,7 @@ class Settings(BaseModel):
         description="Scope that a token must carry. Read when Chalice packages the app, too.",
         examples=["lambda-router/jobs"],
     )
-    redis_url: Annotated[SecretStr, AfterValidator(_is_redis_url)] | None = Field(
+    redis_url: Annotated[SecretStr, AfterValidator(is_redis_url)] | None = Field(
         default=None,
         description="Where Redis or Valkey (7.2 or newer) is; secret. Set this or `REDIS_URL_PARAMETER`.",
         examples=["redis://127.0.0.1:6379/0"],
@@ -189,7 +146,7 @@ class Settings(BaseModel):
         le=60,
         description="Seconds that clocks may differ when a token's times are checked.",
     )
-    router_cors_origin: Annotated[str, AfterValidator(_is_origin)] | None = Field(
+    router_cors_origin: Annotated[str, AfterValidator(is_origin)] | None = Field(
         default=None,
         description="Origin whose browser pages may call the API, or `*`; unset: no CORS. Read when Chalice packages"
         " the app.",
@@ -207,19 +164,23 @@ class Settings(BaseModel):
                 f"COGNITO_REGION is {self.cognito_region!r} but COGNITO_USER_POOL_ID names a pool in {pool_region!r}: "
                 "set both from the same pool"
             )
+        for issuer in self.cognito_issuer:
+            check_issuer(issuer, self.cognito_user_pool_id)
         if (self.redis_url is None) == (self.redis_url_parameter is None):
             found = "neither is" if self.redis_url is None else "both are"
             raise ValueError(f"set exactly one of REDIS_URL and REDIS_URL_PARAMETER; {found} set")
         return self
 
     @property
-    def issuer(self) -> str:
-        region = self.cognito_region or self.cognito_user_pool_id.split("_")[0]
-        return self.cognito_issuer or f"https://cognito-idp.{region}.amazonaws.com/{self.cognito_user_pool_id}"
+    def issuers(self) -> tuple[str, ...]:
+        """What a token's ``iss`` may be."""
+        pools_own = issuers_of(self.cognito_user_pool_id).values()
+        return tuple(dict.fromkeys([*self.cognito_issuer, *pools_own]))
 
     @property
-    def key_source(self) -> str:
-        return self.cognito_jwks or f"{self.issuer}/.well-known/jwks.json"
+    def key_sources(self) -> tuple[str, ...]:
+        """Where the signing keys are, in the order in which they are asked."""
+        return (self.cognito_jwks,) if self.cognito_jwks else tuple(map(key_address, self.issuers))
 
     @classmethod
     def names(cls) -> list[str]:

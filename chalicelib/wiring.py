@@ -97,7 +97,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         SettingsError, BadKeySet, ParameterUnavailable: naming the variable at fault.
     """
     settings = Settings.from_environ(environ)
-    keys = signing_keys(settings.key_source)
+    keys = signing_keys(*settings.key_sources)
     rate = RatePolicy(settings.router_rate_per_minute, settings.router_rate_burst)
     policy = QueuePolicy(
         rate=rate,
@@ -115,7 +115,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         keys=keys,
         verifier=TokenVerifier(
             keys,
-            issuer=settings.issuer,
+            issuers=settings.issuers,
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),

@@ -12,18 +12,23 @@ variable "cognito_aud" {
 }
 
 variable "cognito_issuer" {
-  description = "COGNITO_ISSUER: The `iss` claim wanted; built from region and pool id where unset."
+  description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region."
   type        = string
   default     = ""
 
   validation {
-    condition     = var.cognito_issuer == "" || startswith(var.cognito_issuer, "https://")
-    error_message = "cognito_issuer must be empty or an https URL."
+    condition     = var.cognito_issuer == "" || alltrue([for each in split(",", var.cognito_issuer) : startswith(trimspace(each), "https://")])
+    error_message = "cognito_issuer must be empty, or https URLs with commas between them."
+  }
+
+  validation {
+    condition     = alltrue([for each in split(",", var.cognito_issuer) : !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each))) || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])
+    error_message = "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id."
   }
 }
 
 variable "cognito_jwks" {
-  description = "COGNITO_JWKS: Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC without a way out). The issuer's `/.well-known/jwks.json` where unset."
+  description = "COGNITO_JWKS: Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC without a way out). Where unset: `/.well-known/jwks.json` of the issuers."
   type        = string
   default     = ""
 
@@ -74,8 +79,13 @@ variable "cognito_user_pool_id" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
-    error_message = "cognito_user_pool_id must match ^[a-z]{2}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$, such as eu-central-1_AbCdEf123."
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
+    error_message = "cognito_user_pool_id must match ^[a-z]{2,4}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$, such as eu-central-1_AbCdEf123."
+  }
+
+  validation {
+    condition     = !can(regex("^(cn-|us-iso|eu-iso)", var.cognito_user_pool_id))
+    error_message = "cognito_user_pool_id is in a partition where AWS has no Cognito user pools (AWS China and the isolated regions): there is no pool whose tokens could be checked."
   }
 }
 

@@ -61,8 +61,13 @@ variable "aws_region" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d$", var.aws_region))
     error_message = "aws_region must be a region's code, such as eu-central-1."
+  }
+
+  validation {
+    condition     = !can(regex("^(cn-|us-iso|eu-iso)", var.aws_region))
+    error_message = "aws_region is in a partition where AWS has no Cognito user pools (AWS China and the isolated regions): there is no pool whose tokens could be checked."
   }
 }
 

@@ -14,12 +14,13 @@ from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, table
 from worker.cli import main as worker_command
 
-#: What a value has to be, by the name of the function in ``chalicelib/settings.py`` that checks it.
+#: What a value has to be, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
-    "_is_redis_url": "Redis URL, secret",
-    "_is_https": "https URL",
-    "_is_key_source": "https URL, path of a file, or JSON",
-    "_is_origin": "origin, or `*`",
+    "is_redis_url": "Redis URL, secret",
+    "has_user_pools": "text",
+    "is_https": "https URL",
+    "is_key_source": "https URL, path of a file, or JSON",
+    "is_origin": "origin, or `*`",
 }
 
 _PAGE = """# Settings
@@ -126,7 +127,7 @@ def _kind(field: FieldInfo) -> str:
     checks = [*field.metadata, *_metadata_of(field.annotation)]
     named = [_CHECKED_BY[getattr(check.func, "__name__", "")] for check in checks if isinstance(check, AfterValidator)]
     if named:
-        return named[0]
+        return named[0] + ("s, comma-separated" if typing.get_origin(annotation) is tuple else "")
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(code(value) for value in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
@@ -150,7 +151,7 @@ def _default(name: str, field: FieldInfo) -> str:
         return "**required**"
     if name in {"redis_url", "redis_url_parameter"}:
         return "**one of the two**"
-    return code(str(field.default)) if field.default not in (None, "") else "unset"
+    return code(str(field.default)) if field.default not in (None, "", ()) else "unset"
 
 
 def _bounds(field: FieldInfo) -> str:
@@ -171,7 +172,7 @@ def _example(field: FieldInfo) -> Any:
 
 def _env_entry(name: str, field: FieldInfo) -> str:
     required = field.is_required() or name == "redis_url"
-    default = field.default if not required and field.default not in (None, "") else None
+    default = field.default if not required and field.default not in (None, "", ()) else None
     value = default if default is not None else _example(field)
     meaning = textwrap.wrap(f"{field.description} {_env_note(field)}".strip(), width=100)
     lines = [f"# {line}" for line in meaning]

@@ -53,7 +53,7 @@ def deployer(sts: Any, iam: Any, role: str | None) -> Deployer:
 
 
 def _own_role(arn: str) -> str:
-    """The role's name in ``arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION``."""
+    """The role's name in ``arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION``."""
     kind, _, rest = arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
         raise CannotLook(f"these credentials are of {arn}, and only a role's policies are read")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
+from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, WITHOUT_USER_POOLS
 from chalicelib.settings import Settings
 
 _NOTICE = (
@@ -37,11 +38,24 @@ class Rule:
     message: str
 
 
+def example(name: str) -> str:
+    """What a setting may look like."""
+    return str((Settings.model_fields[name].examples or [""])[0])
+
+
 _RULES: dict[str, tuple[Rule, ...]] = {
     "cognito_aud": (
         Rule(
             'can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))',
             "cognito_aud must be one or more ids of app clients, comma-separated.",
+        ),
+    ),
+    "cognito_issuer": (
+        Rule(
+            'alltrue([for each in split(",", var.cognito_issuer) :'
+            ' !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each)))'
+            ' || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])',
+            "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id.",
         ),
     ),
     "cognito_jwks": (
@@ -69,13 +83,18 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "cognito_user_pool_arn": (
         Rule(
             'can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))',
-            "cognito_user_pool_arn must look like"
-            " arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123.",
+            f"cognito_user_pool_arn must look like {example('cognito_user_pool_arn')}.",
         ),
         Rule(
             'endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")',
             "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask"
             " different pools.",
+        ),
+    ),
+    "cognito_user_pool_id": (
+        Rule(
+            f'!can(regex("^({"|".join(PREFIXES_WITHOUT_USER_POOLS)})", var.cognito_user_pool_id))',
+            f"cognito_user_pool_id {WITHOUT_USER_POOLS}.",
         ),
     ),
     "router_kms_key_id": (
@@ -107,7 +126,7 @@ def settings_tf() -> str:
 
 def default_text(field: FieldInfo) -> str:
     """A setting's default as an environment variable has it; empty where there is none."""
-    return "" if field.is_required() or field.default is None else str(field.default)
+    return "" if field.is_required() or field.default in (None, ()) else str(field.default)
 
 
 def _variable(name: str, field: FieldInfo) -> str:
@@ -150,8 +169,9 @@ def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
     if pattern:
         example = f", such as {field.examples[0]}" if field.examples else ""
         yield Rule(f"{unset}can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {pattern}{example}.")
-    if "_is_https" in _checks(field):
-        yield Rule(f'{unset}startswith(var.{name}, "https://")', f"{name} must be empty or an https URL.")
+    if "is_https" in _checks(field):
+        each = f'[for each in split(",", var.{name}) : startswith(trimspace(each), "https://")]'
+        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty, or https URLs with commas between them.")
 
 
 def _whole_number(name: str, low: int, high: int) -> Rule:

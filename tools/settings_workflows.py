@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from pydantic.fields import FieldInfo
 
+from chalicelib.partitions import BY_PREFIX
 from tools import settings_terraform
 
 BLOCK = re.compile(r"^(?P<indent> *)# generated: settings\n(?P<body>.*?)^(?P=indent)# end$", re.MULTILINE | re.DOTALL)
@@ -20,6 +21,13 @@ BLOCK = re.compile(r"^(?P<indent> *)# generated: settings\n(?P<body>.*?)^(?P=ind
 def with_settings(text: str) -> str:
     """The workflow with each of its blocks written anew."""
     return BLOCK.sub(_block, text)
+
+
+def audience() -> str:
+    """For whom GitHub issues the token that AWS is shown: STS in the region's partition, as modules/iam expects it."""
+    *others, (_, usual) = [(prefix, f"sts.{partition.dns_suffix}") for prefix, partition in BY_PREFIX.items()]
+    cases = [f"startsWith(vars.AWS_REGION, '{prefix}') && '{name}'" for prefix, name in others if name != usual]
+    return f"${{{{ {' || '.join([*cases, repr(usual)])} }}}}"
 
 
 def _block(found: re.Match[str]) -> str:

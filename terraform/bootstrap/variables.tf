@@ -13,6 +13,16 @@ variable "app_name" {
 variable "aws_region" {
   description = "As in the stack itself."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d$", var.aws_region))
+    error_message = "aws_region must be a region's code, such as eu-central-1."
+  }
+
+  validation {
+    condition     = !can(regex("^(cn-|us-iso|eu-iso)", var.aws_region))
+    error_message = "aws_region is in a partition where AWS has no Cognito user pools (AWS China and the isolated regions): there is no pool whose tokens could be checked."
+  }
 }
 
 variable "github" {

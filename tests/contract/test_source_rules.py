@@ -68,6 +68,46 @@ def test_no_file_names_a_package_registry() -> None:
     assert _lines_with(host) == []
 
 
+#: The names of services in policies; they end so in each partition that the stack can be in: only aws-cn has others
+#: (Terraform's ``data.aws_service_principal``).
+_PRINCIPALS = re.compile(r"\b(?:apigateway|events|lambda)\.amazonaws\.com\b")
+#: Where an ARN or a host is only an example, or compared with chalicelib/partitions.py by a test.
+_NO_CODE = re.compile(r"^\s*(?:examples=|error_message +=|audience: |#|//)")
+_CODE = ("app.py", "chalicelib/", "worker/", "tools/", "terraform/", ".github/", "Makefile")
+
+
+def _fixed_partitions(name: str, text: str) -> list[str]:
+    if not name.startswith(_CODE) or "/tests/" in name or name.endswith(".md") or name == "chalicelib/partitions.py":
+        return []
+    fixed = re.compile(r"arn:aws[\w-]*:|\bamazonaws\.\w+")
+    lines = enumerate(text.splitlines(), 1)
+    return [
+        f"{name}:{number} {line.strip()[:80]}"
+        for number, line in lines
+        if not _NO_CODE.match(line) and fixed.search(_PRINCIPALS.sub("", line))
+    ]
+
+
+def test_no_code_names_a_partition_or_its_suffix() -> None:
+    fix = "take it from chalicelib/partitions.py, in Terraform from data.aws_partition"
+
+    assert [line for path in files() for line in _fixed_partitions(name_of(path), text_of(path))] == [], fix
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'policy_arn = "arn:aws:iam::aws:policy/x"',
+        'f"arn:aws-us-gov:s3:::{bucket}"',
+        'url = f"https://cognito-idp.{region}.amazonaws.com/{pool}"',
+        'audience = "sts.amazonaws.eu"',
+        'Principal = { Service = "ec2.amazonaws.com" }',
+    ],
+)
+def test_a_fixed_partition_is_noticed(line: str) -> None:
+    assert _fixed_partitions("terraform/main.tf", f"# comment\n{line}\n")
+
+
 def _lines_with(pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{name_of(path)}:{number} {line.strip()[:80]}"

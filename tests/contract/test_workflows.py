@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from tests.contract.repository import ROOT, page, table_column
 from tests.contract.workflows import FOLDER, Step, jobs, steps, workflows
-from tools import settings_terraform
+from tools import settings_terraform, settings_workflows
 
 _MAKE = re.compile(r"make [a-z-]+( [A-Z_]+=[\w.-]+)*")
 _GUIDE = "docs/github-actions.md"
@@ -101,6 +101,12 @@ def test_only_a_job_that_takes_on_a_role_may_ask_for_its_token() -> None:
     takes = {(step.workflow, step.job) for step in steps() if "aws-actions/configure-aws-credentials" in step.uses}
 
     assert asks == takes
+
+
+def test_the_token_is_for_the_partition_of_the_region() -> None:
+    asked = {str(step.step["with"].get("audience")) for step in steps() if "configure-aws-credentials" in step.uses}
+
+    assert asked == {settings_workflows.audience()}
 
 
 def test_no_run_that_changes_something_is_ended_half_way() -> None:

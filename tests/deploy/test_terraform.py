@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.errors import Problem
 from chalicelib.metrics import NAMESPACE, SERVICE, Metric
+from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, REGION_PATTERN, WITHOUT_USER_POOLS
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
@@ -236,3 +237,12 @@ def test_the_state_is_locked_in_s3() -> None:
 
     assert "use_lockfile = true" in backend
     assert "dynamodb" not in backend
+
+
+@pytest.mark.parametrize("module", ["", "bootstrap"])
+def test_regions_are_judged_as_in_the_code(module: str) -> None:
+    region = _variables(module)["aws_region"]
+
+    assert f"regex({settings_terraform.quoted(f'^{REGION_PATTERN}$')}, var.aws_region)" in region
+    assert f'!can(regex("^({"|".join(PREFIXES_WITHOUT_USER_POOLS)})", var.aws_region))' in region
+    assert f"aws_region {WITHOUT_USER_POOLS}." in region

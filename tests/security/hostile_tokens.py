@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conftest import CLIENT_ID, ISSUER, KID
+from chalicelib.user_pool import issuers_of
+from tests.conftest import CLIENT_ID, ISSUER, KID, POOL
 from tests.unit.forge import ABSENT, CLAIMS, HEADER, Forge, merged, pss, public_bytes, segment
 
 HOUR = 3_600
@@ -65,6 +66,9 @@ GOOD: dict[str, Make] = {
 }
 
 HOSTILE: dict[str, Make] = {
+    "another pool, in the newer form": lambda shop: shop.claims(
+        iss=issuers_of(POOL)["UPDATED"].replace("TestPool1", "OtherPool")
+    ),
     "no exp": lambda shop: shop.claims(exp=ABSENT),
     "no iat": lambda shop: shop.claims(iat=ABSENT),
     "exp an hour ago": lambda shop: shop.claims(iat=shop.now - 2 * HOUR, exp=shop.now - HOUR),
@@ -90,6 +94,7 @@ HOSTILE: dict[str, Make] = {
     "a part of our issuer": lambda shop: shop.claims(iss=ISSUER[:-1]),
     "more than our issuer": lambda shop: shop.claims(iss=f"{ISSUER}/"),
     "our issuer in a list": lambda shop: shop.claims(iss=[ISSUER]),
+    "no sub": lambda shop: shop.claims(sub=ABSENT),
     "an empty sub": lambda shop: shop.claims(sub=""),
     "sub as a number": lambda shop: shop.claims(sub=7),
     "crit that names nothing known": lambda shop: shop.header(crit=["never-heard-of"], **{"never-heard-of": 1}),

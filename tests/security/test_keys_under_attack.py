@@ -34,7 +34,7 @@ class Pool:
 
     def verifier(self) -> TokenVerifier:
         keys = RemoteKeys(f"{ISSUER}/.well-known/jwks.json", fetch=self.fetch, clock=lambda: self.now)
-        return TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)
+        return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)
 
     def token(self, kid: str) -> str:
         return self.forge.token(HEADER | {"kid": kid}, CLAIMS)

@@ -62,7 +62,7 @@ def verdicts(forge: Forge, jwks: dict[str, Any]) -> Verdicts:
     assert asked.returncode == 0, asked.stderr
     found: Verdicts = json.loads(asked.stdout)
     keys = StaticKeys(json.dumps(jwks).encode())
-    verifier = TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10)
+    verifier = TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10)
     return {name: found[name] | {"ours": ours(verifier, token)} for name, token in tokens.items()}
 
 

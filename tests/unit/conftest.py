@@ -45,4 +45,4 @@ def forge(signing_key: rsa.RSAPrivateKey) -> Forge:
 def verifier(jwks: dict[str, Any]) -> TokenVerifier:
     """Knows the key of ``forge``; its clock stands still."""
     keys = StaticKeys(json.dumps(jwks).encode())
-    return TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)
+    return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)

@@ -231,6 +231,65 @@ def test_a_flood_during_an_outage_refuses_no_good_token(issuer: Issuer, keys: Re
     assert len(issuer.fetches) <= 1 + 3 * 10
 
 
+@pytest.fixture
+def second(issuer: Issuer) -> Iterator[Issuer]:
+    """The pool's other issuer, with another key."""
+    state = Issuer([issuer.keys[0] | {"kid": "second"}])
+    with serving(state) as state.url:
+        yield state
+
+
+@pytest.fixture
+def both(issuer: Issuer, second: Issuer, clock: Clock) -> RemoteKeys:
+    return RemoteKeys(f"{issuer.url}/jwks.json", f"{second.url}/jwks.json", clock=clock)
+
+
+def test_the_second_address_is_asked_only_for_a_key_that_the_first_lacks(
+    issuer: Issuer, second: Issuer, both: RemoteKeys
+):
+    assert both.key("") is None  # as a cold start loads them
+    assert both.key(KID)
+    assert (len(issuer.fetches), len(second.fetches)) == (1, 0)
+
+
+@pytest.mark.parametrize("mode", BROKEN.values(), ids=BROKEN)
+def test_the_second_address_answers_where_the_first_does_not(mode: Mode, issuer: Issuer, both: RemoteKeys):
+    issuer.mode = mode
+    assert both.key("second")
+
+
+def test_keys_of_both_addresses_stay_known_without_a_gap(
+    issuer: Issuer, second: Issuer, both: RemoteKeys, clock: Clock
+):
+    assert both.key("second")
+    assert both.key(KID)
+    for _ in range(3):
+        clock.now += 3_601
+        assert both.key(KID)
+        assert both.key("second")
+    assert len(issuer.fetches) == len(second.fetches) == 4
+
+
+def test_a_key_that_the_second_address_withdrew_goes_within_an_hour(second: Issuer, both: RemoteKeys, clock: Clock):
+    assert both.key("second")
+    second.rotate("new")
+    clock.now += 3_601
+    assert both.key("second") is None
+
+
+@pytest.mark.parametrize("down", ["first", "second"])
+def test_an_outage_of_one_address_refuses_no_good_token(
+    down: str, issuer: Issuer, second: Issuer, both: RemoteKeys, clock: Clock
+):
+    assert both.key("second")
+    (issuer if down == "first" else second).mode = BROKEN["500"]
+    for step in range(100):
+        clock.now += 100
+        assert both.key(f"unknown-{step}") is None
+        assert both.key(KID)
+        assert both.key("second")
+
+
 def test_callers_that_come_together_share_one_fetch(issuer: Issuer, keys: RemoteKeys):
     together = threading.Barrier(8)
 

@@ -33,7 +33,7 @@ def keys(jwks: dict[str, Any]) -> Keys:
 
 def verifier_of(keys: Keys, now: float) -> TokenVerifier:
     keys.now = now
-    return TokenVerifier(keys, issuer=ISSUER, client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: keys.now or 0)
+    return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: keys.now or 0)
 
 
 def remembered(verifier: TokenVerifier) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from chalicelib.partitions import WITHOUT_USER_POOLS
 from chalicelib.settings import Settings, SettingsError, Surface
 
 WORKING = {
@@ -60,7 +61,7 @@ def test_a_missing_variable_is_named_with_an_example(name: str, value: str | Non
 MALFORMED = {
     "COGNITO_USER_POOL_ID": ["TestPool1", "eu-central-1", "eu-central-1_", "eu-central-1_a b", "eu-central-1_a\n"],
     "COGNITO_AUD": [",", " , "],
-    "COGNITO_ISSUER": ["http://example.com", "example.com", "https://", "ftp://example.com"],
+    "COGNITO_ISSUER": ["http://example.com", "example.com", "https://", "ftp://example.com", "https://a.example, b"],
     "COGNITO_JWKS": [
         "http://example.com/jwks.json",
         "ftp://example.com/jwks.json",
@@ -108,10 +109,16 @@ def test_a_malformed_variable_is_named_with_its_value(name: str, value: str):
     assert f"{name}: found {value!r}; " in message
 
 
+LISTS = {"COGNITO_AUD", "COGNITO_ISSUER"}
 GOOD = {
-    "COGNITO_USER_POOL_ID": ["us-gov-west-1_a", "ap-southeast-2_" + "A1" * 27],
+    "COGNITO_USER_POOL_ID": ["us-gov-west-1_a", "eusc-de-east-1_a", "ap-southeast-2_" + "A1" * 27],
     "COGNITO_AUD": ["a,b", " a , b ,"],
-    "COGNITO_ISSUER": ["https://example.com/pool", "http://127.0.0.1:8000/pool", "http://localhost/x"],
+    "COGNITO_ISSUER": [
+        "https://example.com/pool",
+        "http://127.0.0.1:8000/pool",
+        "http://localhost/x",
+        "https://a.example, https://b",
+    ],
     "COGNITO_JWKS": ["https://example.com/jwks.json", "http://[::1]:8000/jwks", "/var/task/jwks.json", ' {"keys":[]}'],
     "ROUTER_QUEUE": ["a", "0-a", "a" * 63],
     "ROUTER_QUEUE_CAP": ["1", "10000000"],
@@ -129,7 +136,7 @@ GOOD = {
 @pytest.mark.parametrize(("name", "value"), table(GOOD))
 def test_a_value_at_its_bound_is_taken(name: str, value: str):
     found = getattr(read(**{name: value}), name.lower())
-    wanted = tuple(part.strip() for part in value.split(",") if part.strip()) if name == "COGNITO_AUD" else value
+    wanted = tuple(part.strip() for part in value.split(",") if part.strip()) if name in LISTS else value
     assert found == wanted or str(found) == value
 
 
@@ -214,15 +221,55 @@ def test_all_faults_are_named_at_once():
     ]
 
 
-def test_the_issuer_is_built_from_the_pool():
-    assert read().issuer == "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_TestPool1"
-    assert read().key_source == f"{read().issuer}/.well-known/jwks.json"
+ISSUERS = {
+    "eu-central-1_TestPool1": "eu-central-1.amazonaws.com",
+    "us-gov-west-1_a": "us-gov-west-1.amazonaws.com",
+    "eusc-de-east-1_a": "eusc-de-east-1.amazonaws.eu",
+}
 
 
-def test_issuer_and_key_source_can_be_set():
+@pytest.mark.parametrize(("pool", "host"), ISSUERS.items(), ids=ISSUERS)
+def test_the_issuers_are_the_pools_two(pool: str, host: str):
+    settings = read(COGNITO_USER_POOL_ID=pool, COGNITO_REGION=None)
+    assert settings.issuers == (f"https://cognito-idp.{host}/{pool}", f"https://issuer-cognito-idp.{host}/{pool}")
+    assert settings.key_sources == tuple(f"{issuer}/.well-known/jwks.json" for issuer in settings.issuers)
+
+
+def test_other_issuers_are_taken_beside_the_pools_own():
+    settings = read(COGNITO_ISSUER=" http://127.0.0.1:9/pool , https://example.com,")
+    assert settings.issuers == ("http://127.0.0.1:9/pool", "https://example.com", *read().issuers)
+    assert settings.key_sources[0] == "http://127.0.0.1:9/pool/.well-known/jwks.json"
+
+
+def test_an_issuer_that_the_pool_has_anyway_counts_once():
+    assert read(COGNITO_ISSUER=read().issuers[1]).issuers == tuple(reversed(read().issuers))
+
+
+def test_the_issuer_of_a_replica_of_the_pool_is_taken():
+    replica = "https://cognito-idp.eu-west-1.amazonaws.com/eu-central-1_TestPool1"
+    assert replica in read(COGNITO_ISSUER=replica).issuers
+
+
+@pytest.mark.parametrize("host", ["cognito-idp", "issuer-cognito-idp"])
+@pytest.mark.parametrize("path", ["/eu-central-1_Other", "", "/eu-central-1_TestPool1/", "/eu-central-1_TestPool"])
+def test_the_issuer_of_another_pool_is_refused(host: str, path: str):
+    issuer = f"https://{host}.eu-central-1.amazonaws.com{path}"
+    message = refusal(COGNITO_ISSUER=f"https://example.com,{issuer}")
+    assert repr(issuer) in message
+    assert "COGNITO_ISSUER" in message
+    assert "eu-central-1_TestPool1" in message
+
+
+@pytest.mark.parametrize("pool", ["cn-north-1_a", "us-iso-east-1_a", "us-isob-east-1_a", "eu-isoe-west-1_a"])
+def test_a_pool_where_aws_has_none_is_refused_with_the_reason(pool: str):
+    message = refusal(COGNITO_USER_POOL_ID=pool)
+    assert f"COGNITO_USER_POOL_ID: found {pool!r}; " in message
+    assert WITHOUT_USER_POOLS in message
+
+
+def test_a_key_source_stands_alone():
     settings = read(COGNITO_ISSUER="http://127.0.0.1:9/pool", COGNITO_JWKS="/somewhere/jwks.json")
-    assert settings.issuer == "http://127.0.0.1:9/pool"
-    assert settings.key_source == "/somewhere/jwks.json"
+    assert settings.key_sources == ("/somewhere/jwks.json",)
 
 
 @pytest.mark.parametrize("name", ["COGNITO_REGION", "AWS_REGION"])
@@ -233,7 +280,7 @@ def test_a_region_that_is_not_the_pools_is_refused(name: str):
 
 def test_the_functions_region_counts_only_where_no_other_is_named():
     assert read(COGNITO_REGION="eu-central-1", AWS_REGION="us-east-1").cognito_region == "eu-central-1"
-    assert read(COGNITO_ISSUER="https://example.com", AWS_REGION="us-east-1").issuer == "https://example.com"
+    assert read(COGNITO_ISSUER="https://example.com", AWS_REGION="us-east-1").issuers[0] == "https://example.com"
     assert read(AWS_REGION="eu-central-1").cognito_region == "eu-central-1"
 
 
@@ -259,4 +306,4 @@ def test_the_surface_is_read_without_any_other_variable():
 
 def test_a_jwks_as_text_is_taken_as_it_stands():
     text = json.dumps({"keys": []})
-    assert read(COGNITO_JWKS=text).key_source == text
+    assert read(COGNITO_JWKS=text).key_sources == (text,)

@@ -1,6 +1,8 @@
 # Roles that GitHub Actions takes on by OpenID Connect: one that plans, one that deploys, one that goes back.
 
 locals {
+  # For whom GitHub issues the token; the workflows ask for the same by the region (tools/settings_workflows.py).
+  audience     = "sts.${data.aws_partition.current.dns_suffix}"
   issuer       = "token.actions.githubusercontent.com"
   provider_arn = var.github == null ? null : try(aws_iam_openid_connect_provider.github[0].arn, var.github.oidc_provider_arn)
 
@@ -31,7 +33,7 @@ resource "aws_iam_openid_connect_provider" "github" {
   count = var.github == null ? 0 : var.github.oidc_provider_arn == null ? 1 : 0
 
   url            = "https://${local.issuer}"
-  client_id_list = ["sts.amazonaws.com"]
+  client_id_list = [local.audience]
 }
 
 resource "aws_iam_role" "github" {
@@ -50,7 +52,7 @@ resource "aws_iam_role" "github" {
       Principal = { Federated = local.provider_arn }
       Condition = {
         StringEquals = {
-          "${local.issuer}:aud" = "sts.amazonaws.com"
+          "${local.issuer}:aud" = local.audience
           "${local.issuer}:sub" = each.value.subjects
         }
       }

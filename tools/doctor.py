@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from tools import doctor_account, doctor_backend, doctor_cognito, doctor_machine, doctor_variables
+from tools import doctor_account, doctor_backend, doctor_cognito, doctor_issuer, doctor_machine, doctor_variables
 from tools.doctor_stack import Stack, Unknown
 from tools.findings import Finding, report
 from tools.terraform_cli import TerraformFailed
@@ -47,11 +47,13 @@ OFFLINE = (
     Check("settings", doctor_variables.settings),
     Check("shell and .env", doctor_variables.shell),
     Check("region", doctor_variables.region),
+    Check("provider and region", doctor_machine.provider_region),
 )
 ONLINE = (
     Check("identity", doctor_account.identity, ("sts:GetCallerIdentity",)),
     Check("state", doctor_backend.state, ("s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject")),
     Check("user pool", doctor_cognito.pool, ("cognito-idp:DescribeUserPool", "cognito-idp:ListUserPools")),
+    Check("issuer", doctor_issuer.issuer, ("cognito-idp:DescribeUserPool",)),
     Check("clients", doctor_cognito.clients, ("cognito-idp:ListUserPoolClients",)),
     Check(
         "scope",

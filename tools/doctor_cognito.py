@@ -20,16 +20,16 @@ _TOLD_ONLY = ("ClientSecret", "CreationDate", "LastModifiedDate")
 
 
 def pool(stack: Stack) -> Iterator[Finding]:
-    pool_id = _pool_id(stack)
-    described = _described(stack)
+    pool_id = pool_id_of(stack)
+    described = described_pool(stack)
     if described is None:
-        others = _client(stack).list_user_pools(MaxResults=60)["UserPools"]
+        others = cognito(stack).list_user_pools(MaxResults=60)["UserPools"]
         wanted = _one_of({each["Id"]: each["Name"] for each in others})
         why = "no token could be checked: the pool's keys do not exist"
         fix = (
             stack.setting("cognito_user_pool_id", others[0]["Id"])
             if others
-            else _aws(stack, "create-user-pool", "--pool-name lambda-router")
+            else cognito_command(stack, "create-user-pool", "--pool-name lambda-router")
         )
         yield Finding("user pool", False, f"no {pool_id} in this account and region", wanted, why, fix)
         return
@@ -52,7 +52,7 @@ def clients(stack: Stack) -> Iterator[Finding]:
 
 
 def _unknown_client(stack: Stack, client: str, given: list[str], known: dict[str, str]) -> Finding:
-    found = f"user pool {_pool_id(stack)} has no such client"
+    found = f"user pool {pool_id_of(stack)} has no such client"
     why = "COGNITO_AUD is compared with the client_id of each token: your callers' tokens would get 401"
     fix = stack.setting("cognito_aud", _mended(client, given, list(known))) if known else _new_client(stack)
     return Finding(f"client {client} of COGNITO_AUD", False, found, _one_of(known), why, fix)
@@ -81,7 +81,7 @@ def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
     why = "no client can get a token with that scope, so every request would be refused"
     new = {"ScopeName": name, "ScopeDescription": "Send and read jobs"}
     try:
-        server = _client(stack).describe_resource_server(UserPoolId=_pool_id(stack), Identifier=identifier)
+        server = cognito(stack).describe_resource_server(UserPoolId=pool_id_of(stack), Identifier=identifier)
     except ClientError as error:
         if error.response["Error"]["Code"] != _NOT_FOUND:
             raise
@@ -97,9 +97,9 @@ def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
 
 
 def _may_ask(stack: Stack, wanted: str) -> Iterator[Finding]:
-    pool_id, known = _pool_id(stack), _clients(stack)
+    pool_id, known = pool_id_of(stack), _clients(stack)
     for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
-        told = _client(stack).describe_user_pool_client(UserPoolId=pool_id, ClientId=client)["UserPoolClient"]
+        told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id, ClientId=client)["UserPoolClient"]
         allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
         if wanted in allowed:
             yield Finding(f"scope of client {client}", ok=True, found=wanted)
@@ -119,12 +119,12 @@ def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
         "AllowedOAuthFlowsUserPoolClient": True,
         "AllowedOAuthScopes": scopes,
     }
-    return _aws(stack, "update-user-pool-client", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
+    return cognito_command(stack, "update-user-pool-client", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
 
 
-def _described(stack: Stack) -> dict[str, Any] | None:
+def described_pool(stack: Stack) -> dict[str, Any] | None:
     try:
-        answer = _client(stack).describe_user_pool(UserPoolId=_pool_id(stack))
+        answer = cognito(stack).describe_user_pool(UserPoolId=pool_id_of(stack))
     except ClientError as error:
         if error.response["Error"]["Code"] != _NOT_FOUND:
             raise
@@ -135,38 +135,38 @@ def _described(stack: Stack) -> dict[str, Any] | None:
 
 def _clients(stack: Stack) -> dict[str, str]:
     """Names of the pool's clients, by id."""
-    pages = _client(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=_pool_id(stack))
+    pages = cognito(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=pool_id_of(stack))
     return {each["ClientId"]: each["ClientName"] for page in pages for each in page["UserPoolClients"]}
 
 
 def _new_client(stack: Stack) -> str:
     options = (
-        f"--user-pool-id {_pool_id(stack)} --client-name lambda-router --generate-secret"
+        f"--user-pool-id {pool_id_of(stack)} --client-name lambda-router --generate-secret"
         f" --allowed-o-auth-flows client_credentials --allowed-o-auth-scopes {stack.text('router_scope')}"
         " --allowed-o-auth-flows-user-pool-client"
     )
-    return _aws(stack, "create-user-pool-client", options)
+    return cognito_command(stack, "create-user-pool-client", options)
 
 
 def _server(stack: Stack, command: str, identifier: str, name: str, scopes: list[dict[str, str]]) -> str:
-    options = f"--user-pool-id {_pool_id(stack)} --identifier {identifier} --name {shlex.quote(name)}"
-    return _aws(stack, command, f"{options} --scopes {shlex.quote(json.dumps(scopes))}")
+    options = f"--user-pool-id {pool_id_of(stack)} --identifier {identifier} --name {shlex.quote(name)}"
+    return cognito_command(stack, command, f"{options} --scopes {shlex.quote(json.dumps(scopes))}")
 
 
-def _client(stack: Stack) -> Any:
+def cognito(stack: Stack) -> Any:
     return stack.aws("cognito-idp", _region(stack))
 
 
-def _pool_id(stack: Stack) -> str:
+def pool_id_of(stack: Stack) -> str:
     return stack.text("cognito_user_pool_id")
 
 
 def _region(stack: Stack) -> str:
     """A pool's id begins with its region."""
-    return _pool_id(stack).partition("_")[0]
+    return pool_id_of(stack).partition("_")[0]
 
 
-def _aws(stack: Stack, command: str, options: str) -> str:
+def cognito_command(stack: Stack, command: str, options: str) -> str:
     return f"aws cognito-idp {command} --region {_region(stack)} {options}"
 
 

@@ -11,6 +11,7 @@ from tools.terraform_cli import Terraform, is_opentofu, program, registry
 
 _TERRAFORM = (1, 10)
 _PLATFORM = "linux_amd64"
+_SOVEREIGN, _SOVEREIGN_PROVIDER = "eusc-", (6, 29)
 _PROVIDER = "hashicorp/aws"
 
 
@@ -56,6 +57,23 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
         yield Finding(thing, ok=True, found=_version(block[1]))
     else:
         yield Finding(thing, False, f"{len(hashes)} hash(es) in {name}", f"one of {_PLATFORM} too", why, fix)
+
+
+def provider_region(stack: Stack) -> Iterator[Finding]:
+    """Whether the locked provider takes ARNs of the region: older ones stop in the middle of the first apply.
+
+    https://github.com/hashicorp/terraform-provider-aws/pull/45895 let the last of our resources in.
+    """
+    path = stack.folder / ".terraform.lock.hcl"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(rf'/{re.escape(_PROVIDER)}" \{{\s+version +=\s*"([\d.]+)"', text)
+    if found is None or not stack.region.startswith(_SOVEREIGN):
+        return
+    if tuple(map(int, found[1].split("."))) < _SOVEREIGN_PROVIDER:
+        wanted = ".".join(map(str, _SOVEREIGN_PROVIDER)) + " or newer"
+        why = "it takes no ARN of this region (invalid region value), so apply would stop half-way"
+        fix = f"{program()} -chdir={stack.path(stack.folder)} init -upgrade"
+        yield Finding("provider and region", False, f"hashicorp/aws {found[1]} in {stack.region}", wanted, why, fix)
 
 
 def initialised(stack: Stack) -> Iterator[Finding]:

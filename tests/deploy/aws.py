@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from moto.cognitoidp.models import cognitoidp_backends
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
+from chalicelib.user_pool import issuers_of
 from tests.deploy.aws_apis import ApiGateway, replace_body
 from tests.deploy.recorder import Recorder
 
@@ -25,6 +28,8 @@ _FORGOTTEN = ("LoggingConfig", "SnapStart", "TracingConfig")
 #: moto has no GetAccountSettings; a new function's account has these limits.
 _ACCOUNT = "/2016-08-19/account-settings"
 _LIMITS = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
+#: moto keeps a pool's issuer type, and speaks of the ORIGINAL one all the same.
+_DISCOVERY = re.compile(r"^/(?P<pool>(?P<region>[\w-]+)_\w+)/\.well-known/openid-configuration$")
 _API = re.compile(r"^/restapis/[^/]+$")
 
 
@@ -41,9 +46,7 @@ class MotoAsAws:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
             replace_body(request, _unescaped(request.get_json(force=True)))
-        if request.path == _ACCOUNT:
-            return Response(json.dumps(_LIMITS), content_type="application/json")(environ, start_response)
-        if (answer := self._apis.answer(request)) is not None:
+        if (answer := self._told(request) or self._apis.answer(request)) is not None:
             return answer(environ, start_response)
         function = _FUNCTIONS.match(request.path)
         if function is None:
@@ -56,6 +59,19 @@ class MotoAsAws:
         if response.status_code < 300 and response.data[:1] == b"{":
             response.data = json.dumps(self._as_aws(json.loads(response.data))).encode()
         return response(environ, start_response)
+
+    def _told(self, request: Request) -> Response | None:
+        if request.path == _ACCOUNT:
+            return Response(json.dumps(_LIMITS), content_type="application/json")
+        discovery = _DISCOVERY.match(request.path)
+        return self._discovered(request, **discovery.groupdict()) if discovery else None
+
+    def _discovered(self, request: Request, pool: str, region: str) -> Response:
+        response = Response.from_app(self._moto, request.environ)
+        pools = cognitoidp_backends[DEFAULT_ACCOUNT_ID][region].user_pools
+        kind = pools[pool].extended_config.get("IssuerConfiguration", {}).get("Type", "ORIGINAL")
+        told = json.loads(response.data) | {"issuer": issuers_of(pool)[kind]}
+        return Response(json.dumps(told), content_type="application/json")
 
     def _gone(self, request: Request, name: str | None) -> Response | None:
         """A deleted version is only hidden: moto would give its number to the next one."""

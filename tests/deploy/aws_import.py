@@ -11,13 +11,13 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from tools.terraform_merge_openapi import ANY_METHOD
 from tools.terraform_merge_responses import RESPONSES
 
-REGION = "eu-central-1"
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
 
 
 def complete_import(api_id: str, body: dict[str, Any]) -> None:
     """Add to moto's API what this body, OpenAPI 3 or Swagger 2, says beside routes and integrations."""
-    backend = apigateway_backends[DEFAULT_ACCOUNT_ID][REGION]
+    regions = apigateway_backends[DEFAULT_ACCOUNT_ID].values()
+    backend = next(each for each in regions if api_id in each.apis)
     api = backend.get_rest_api(api_id)
     api.authorizers.clear()
     api.gateway_responses.clear()

@@ -8,9 +8,9 @@ import boto3
 REGION = "eu-central-1"
 
 
-def client(service: str, url: str) -> Any:
+def client(service: str, url: str, region: str = REGION) -> Any:
     return boto3.client(
-        service, endpoint_url=url, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing"
+        service, endpoint_url=url, region_name=region, aws_access_key_id="testing", aws_secret_access_key="testing"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.conftest import VARIABLES, initialised
-from tests.deploy.inventory import client, inventory
+from tests.deploy.inventory import REGION, client, inventory
 from tests.deploy.recorder import Recording
 from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform, write_chalice, write_zip
 from tests.deploy.user_pool import make_pool
@@ -217,9 +217,9 @@ def _make_roles(life: Life, stack: Terraform) -> None:
         }
 
 
-def backend(key: str) -> list[str]:
+def backend(key: str, region: str = REGION) -> list[str]:
     """Options of ``terraform init``."""
-    options = (f"bucket={STATE_BUCKET}", f"key={key}", "region=eu-central-1", "use_path_style=true")
+    options = (f"bucket={STATE_BUCKET}", f"key={key}", f"region={region}", "use_path_style=true")
     return [f"-backend-config={option}" for option in options]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.user_pool import issuers_of
 from tests.contract.repository import ROOT
 from tests.deploy.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
 from tests.deploy.inventory import REGION
@@ -68,6 +69,12 @@ def _wrong_arn(patient: Patient) -> None:
     patient.set("cognito_user_pool_arn", patient.pool["arn"].replace("123456789012", "999999999999"))
 
 
+def _updated_issuer(patient: Patient) -> None:
+    client("cognito-idp", patient.url).update_user_pool(
+        UserPoolId=patient.pool["id"], IssuerConfiguration={"Type": "UPDATED"}, MfaConfiguration="OPTIONAL"
+    )
+
+
 def _no_server(patient: Patient) -> None:
     client("cognito-idp", patient.url).create_user_pool(PoolName="bare")
     patient.set("router_scope", "other-router/jobs")
@@ -121,6 +128,7 @@ def _not_versioned(patient: Patient) -> None:
 AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "a wrong COGNITO_AUD": (_wrong_client, "client 1h57kf5cpq17m0eml12EXAMPLE of COGNITO_AUD", "has no such client"),
     "an ARN of another account": (_wrong_arn, "user pool's ARN", "999999999999"),
+    "an issuer that API Gateway refuses": (_updated_issuer, "issuer type", "UPDATED"),
     "a scope of no resource server": (_no_server, "scope", "no resource server 'other-router'"),
     "a client that may not ask": (_may_not_ask, "scope of client", "email"),
     "no Redis parameter": (_no_parameter, "Redis parameter", f"no {PARAMETER}"),
@@ -156,6 +164,25 @@ def test_a_wrong_client_is_told_those_there_are(served: Patient) -> None:
     assert fault.found == f"user pool {served.pool['id']} has no such client"
     assert fault.wanted == f"one of {served.pool['client']} (caller)"
     assert "COGNITO_AUD is compared with the client_id of each token" in fault.why
+
+
+def test_a_pool_keeps_its_other_options_when_its_issuer_is_set_back(served: Patient) -> None:
+    _updated_issuer(served)
+
+    served.mend(served.faults(ONLINE)[0])
+
+    told = client("cognito-idp", served.url).describe_user_pool(UserPoolId=served.pool["id"])["UserPool"]
+    assert told["IssuerConfiguration"] == {"Type": "ORIGINAL"}
+    assert told["MfaConfiguration"] == "OPTIONAL"
+
+
+@pytest.mark.parametrize("kind", ["ORIGINAL", "UPDATED"])
+def test_either_issuer_of_the_pool_is_one_that_the_function_takes(served: Patient, kind: str) -> None:
+    client("cognito-idp", served.url).update_user_pool(UserPoolId=served.pool["id"], IssuerConfiguration={"Type": kind})
+    found = {finding.thing: finding for finding in examine(served.stack, ONLINE)}
+
+    assert (found["issuer"].ok, found["issuer"].found) == (True, issuers_of(served.pool["id"])[kind])
+    assert found["signing keys"].ok
 
 
 def test_a_missing_scope_is_added_to_those_there_are(served: Patient) -> None:

@@ -172,7 +172,8 @@ def test_a_value_that_terraform_cannot_read_keeps_no_other_check_from_looking(pa
     faults = patient.faults()
 
     assert "a number is required" in next(fault for fault in faults if fault.seen).found
-    assert [fault.thing for fault in faults if not fault.seen] == ["TF_VAR_…", "settings", "shell and .env", "region"]
+    unseen = ["TF_VAR_…", "settings", "shell and .env", "region", "provider and region"]
+    assert [fault.thing for fault in faults if not fault.seen] == unseen
 
 
 class Denying:
@@ -210,3 +211,24 @@ def test_without_credentials_all_of_aws_is_unseen_at_once(patient: Patient) -> N
 
     assert [finding.found for finding in unseen[1:]] == ["no credentials"] * (len(ONLINE) - 1)
     assert unseen[0].fix == "aws sso login"
+
+
+@pytest.mark.parametrize(
+    ("region", "version", "wrong"),
+    [
+        ("eusc-de-east-1", "5.100.0", True),
+        ("eusc-de-east-1", "6.28.0", True),
+        ("eusc-de-east-1", "6.29.0", False),
+        ("us-gov-west-1", "5.100.0", False),
+    ],
+)
+def test_a_provider_that_takes_no_arn_of_the_region_is_named(
+    patient: Patient, region: str, version: str, wrong: bool
+) -> None:
+    lock = patient.root / "terraform/.terraform.lock.hcl"
+    lock.write_text(lock.read_text().replace("5.100.0", version))
+    patient.set("aws_region", region)
+
+    found = [fault for fault in patient.faults() if fault.thing == "provider and region"]
+
+    assert [fault.found for fault in found] == ([f"hashicorp/aws {version} in {region}"] if wrong else [])

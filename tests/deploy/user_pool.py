@@ -1,11 +1,11 @@
 """A user pool as docs/contract.md wants it."""
 
-from tests.deploy.inventory import client
+from tests.deploy.inventory import REGION, client
 
 
-def make_pool(url: str, name: str) -> dict[str, str]:
+def make_pool(url: str, name: str, region: str = REGION) -> dict[str, str]:
     """A pool with a resource server and a client that may ask for its scope; ``id``, ``arn`` and ``client``."""
-    cognito = client("cognito-idp", url)
+    cognito = client("cognito-idp", url, region)
     made = cognito.create_user_pool(PoolName=name)["UserPool"]
     scopes = [{"ScopeName": "jobs", "ScopeDescription": "Send and read jobs"}]
     cognito.create_resource_server(UserPoolId=made["Id"], Identifier="lambda-router", Name="router", Scopes=scopes)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chalicelib.settings import Settings
+from tools.lambda_environment import too_large
 from tools.package_refusal import Refusal
 from tools.package_source import CONFIG
 
@@ -57,6 +58,8 @@ def _refuse(variables: dict[str, str], region: str) -> None:
             f" {PARAMETERS}, or change .chalice/policy-dev.json with it"
         )
     Settings.from_environ(variables | {"AWS_REGION": region})
+    if fault := too_large(variables):
+        raise Refusal(f"{fault.found}: {fault.fix}")
 
 
 def _is_placeholder(value: str) -> bool:

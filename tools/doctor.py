@@ -45,6 +45,7 @@ OFFLINE = (
     Check("variables", doctor_variables.variables),
     Check("TF_VAR_…", doctor_variables.environment),
     Check("settings", doctor_variables.settings),
+    Check("size of the variables", doctor_variables.size),
     Check("shell and .env", doctor_variables.shell),
     Check("region", doctor_variables.region),
     Check("provider and region", doctor_machine.provider_region),

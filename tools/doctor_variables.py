@@ -1,12 +1,13 @@
 """Whether the stack's variables are complete and good, and whether shell, files and Terraform say the same."""
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.settings import Settings, SettingsError
-from tools import settings_check, settings_terraform
+from tools import lambda_environment, settings_check, settings_terraform
 from tools.doctor_stack import Stack, Unknown
 from tools.findings import Finding
 
@@ -103,6 +104,19 @@ def settings(stack: Stack) -> Iterator[Finding]:
             yield Finding(f"setting {name}".strip(), False, found[2] if found else line, "", why, fix)
         return
     yield Finding("settings", ok=True, found="the function would start")
+
+
+def size(stack: Stack) -> Iterator[Finding]:
+    """Whether Lambda takes as much as that."""
+    stages = json.loads((stack.root / ".chalice/config.json").read_text(encoding="utf-8"))["stages"]
+    variables = lambda_environment.filled(stages["terraform"]["environment_variables"], stack.text)
+    thing, fault = "size of the variables", lambda_environment.too_large(variables)
+    if fault is None:
+        taken = lambda_environment.measured(variables)
+        yield Finding(thing, ok=True, found=f"{taken:,} of {lambda_environment.LIMIT:,} bytes")
+        return
+    why = "apply would stop half-way: Lambda refuses the function (exceeded the 4KB limit)"
+    yield Finding(thing, False, fault.found, "", why, fault.fix)
 
 
 def places(stack: Stack) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tools.doctor_stack import Stack
 from tools.local_state import ROOT
 from tools.package_build import build_of, stamp
 from tools.package_chalice import chalice_package
@@ -18,6 +19,7 @@ from tools.package_routes import refuse_routes
 from tools.package_sbom import sbom
 from tools.package_source import ARCHITECTURES, copy_source
 from tools.package_table import contents_table
+from tools.package_variables import refuse_variables
 from tools.package_wheels import refuse_wheels
 from tools.terraform_merge import BODY, merge, named
 from tools.terraform_merge_openapi import API_HANDLER
@@ -53,6 +55,7 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
         work = Path(name)
         copy_source(work / "source", stage, architecture, root)
         document = chalice_package(work / "source", stage, work / "chalice")
+        refuse_variables(document, Stack(root, out.absolute()))
         refuse_routes(json.loads(part(document, "locals", BODY)))
         build_zip(work / "chalice" / ZIP, document, build, work)
         merged = as_text(named(merge(document), build))

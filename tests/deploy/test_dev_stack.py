@@ -56,6 +56,13 @@ def test_a_value_that_the_function_would_not_take(source: Path) -> None:
         fill_in(source, "dev", GOOD | {"COGNITO_USER_POOL_ID": "mine"}, checked=True)
 
 
+def test_more_variables_than_lambda_takes(source: Path) -> None:
+    many = ",".join(f"1h57kf5cpq17m0eml12{number:07}" for number in range(161))
+
+    with pytest.raises(Refusal, match="the largest: COGNITO_AUD 4,3"):
+        fill_in(source, "dev", GOOD | {"COGNITO_AUD": many}, checked=True)
+
+
 def test_a_parameter_that_the_role_may_not_read(source: Path) -> None:
     with pytest.raises(
         Refusal, match=r"^REDIS_URL_PARAMETER is '/prod/redis-url', which .* put the URL below /lambda-"

@@ -15,6 +15,8 @@ from tests.deploy.terraform_cli import terraform_path
 from tools.doctor import ONLINE, examine
 from tools.doctor_stack import Stack
 from tools.findings import Finding, Status, status_of
+from tools.package_refusal import Refusal
+from tools.package_variables import refuse_variables
 from tools.settings_workflows import with_settings
 
 pytestmark = pytest.mark.release
@@ -172,7 +174,7 @@ def test_a_value_that_terraform_cannot_read_keeps_no_other_check_from_looking(pa
     faults = patient.faults()
 
     assert "a number is required" in next(fault for fault in faults if fault.seen).found
-    unseen = ["TF_VAR_…", "settings", "shell and .env", "region", "provider and region"]
+    unseen = ["TF_VAR_…", "settings", "size of the variables", "shell and .env", "region", "provider and region"]
     assert [fault.thing for fault in faults if not fault.seen] == unseen
 
 
@@ -232,3 +234,33 @@ def test_a_provider_that_takes_no_arn_of_the_region_is_named(
     found = [fault for fault in patient.faults() if fault.thing == "provider and region"]
 
     assert [fault.found for fault in found] == ([f"hashicorp/aws {version} in {region}"] if wrong else [])
+
+
+#: As Cognito makes ids of app clients: 26 letters and digits. So many fit into no function.
+MANY_CLIENTS = ",".join(f"1h57kf5cpq17m0eml12{number:07}" for number in range(161))
+
+
+def test_more_variables_than_lambda_takes_are_named_before_apply_would_stop(patient: Patient) -> None:
+    patient.set("cognito_aud", MANY_CLIENTS)
+
+    (fault,) = patient.faults()
+
+    assert fault.thing == "size of the variables"
+    assert "COGNITO_AUD 4,3" in fault.found
+    assert "COGNITO_AUD" in fault.fix
+
+
+def test_make_package_refuses_more_variables_than_lambda_takes(patient: Patient, chalice: dict[str, Any]) -> None:
+    refuse_variables(chalice, patient.stack)
+    patient.set("cognito_aud", MANY_CLIENTS)
+
+    with pytest.raises(Refusal, match="the largest: COGNITO_AUD 4,3"):
+        refuse_variables(chalice, patient.stack)
+
+
+def test_make_package_leaves_to_doctor_what_terraform_cannot_say(
+    patient: Patient, chalice: dict[str, Any], tmp_path: Path
+) -> None:
+    patient.set("timeout", "soon")
+    refuse_variables(chalice, patient.stack)
+    refuse_variables(chalice, Stack(patient.root, tmp_path))

@@ -13,7 +13,7 @@ from chalicelib.auth import Principal, TokenVerifier, bearer_token
 from chalicelib.errors import InsufficientScope, SigningKeysUnavailable, Unauthenticated
 from chalicelib.jwks import RemoteKeys, StaticKeys
 from chalicelib.user_pool import issuers_of
-from tests.conftest import CLIENT_ID, ISSUER, POOL, SCOPE, Router
+from tests.conftest import CLIENT_ID, ISSUER, POOL, SCOPE, MakeToken, Router
 from tests.unit.forge import ABSENT, CLAIMS, HEADER, NOW, Forge
 
 LEEWAY = 10
@@ -233,6 +233,18 @@ def test_a_bearer_header_holds_one_token_and_nothing_else(value: str, forge: For
     with pytest.raises(Unauthenticated) as refused:
         verifier.authenticate([value.format(forge.token())])
     assert refused.value.reason in {"not a compact JWS", "scheme is not Bearer"}
+
+
+@pytest.mark.parametrize("kind", ["ORIGINAL", "UPDATED"])
+def test_over_http_a_token_of_either_issuer_type_is_taken(kind: str, make_token: MakeToken, router: Router):
+    token = make_token(iss=issuers_of(POOL)[kind])
+    assert router.as_caller(token).get("/v1/jobs").status == 200
+    another = make_token(iss=issuers_of(POOL)[kind].replace("TestPool1", "OtherPool"))
+    assert router.as_caller(another).get("/v1/jobs").status == 401
+
+
+def test_over_http_a_token_without_sub_gets_401(make_token: MakeToken, router: Router):
+    assert router.as_caller(make_token(sub=None)).get("/v1/jobs").status == 401
 
 
 REFUSED_OVER_HTTP: dict[str, Callable[[str], Any]] = {

@@ -1,0 +1,53 @@
+"""Lambda's limit on a function's variables, measured as Lambda measures: their JSON object, without spaces, in UTF-8.
+
+AWS documents 4 KB for all variables together (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html);
+how they are counted is in the refusal: "exceeded the 4KB limit. String measured: {"NAME":"value",…}".
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+LIMIT = 4_096
+_NAMED = 3
+_ADVICE = {
+    "COGNITO_AUD": "take app clients that no longer call out of COGNITO_AUD, or let callers share one",
+    "COGNITO_JWKS": "let COGNITO_JWKS name a URL or a file of the package instead of holding the keys",
+}
+
+
+class TooLarge(NamedTuple):
+    """Variables that Lambda would refuse.
+
+    Attributes:
+        found: their size, and the largest ones.
+        fix: what makes them smaller.
+    """
+
+    found: str
+    fix: str
+
+
+def measured(variables: Mapping[str, str]) -> int:
+    """Bytes."""
+    return len(json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def too_large(variables: Mapping[str, str]) -> TooLarge | None:
+    """What is wrong with their size; None where Lambda takes them."""
+    size = measured(variables)
+    if size <= LIMIT:
+        return None
+    sizes = {name: measured({name: value}) for name, value in variables.items()}
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:_NAMED]
+    found = f"the function's variables take {size:,} bytes of the {LIMIT:,} that Lambda gives them; the largest: "
+    named = ", ".join(f"{name} {sizes[name]:,}" for name in largest)
+    return TooLarge(found + named, _ADVICE.get(largest[0], f"shorten {largest[0]}"))
+
+
+def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict[str, str]:
+    """With the values of Terraform's variables in the place of its expressions."""
+    return {
+        name: re.sub(r"\$\{var\.(\w+)\}", lambda found: value_of(found[1]), text) for name, text in variables.items()
+    }

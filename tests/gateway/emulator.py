@@ -1,0 +1,45 @@
+"""ministack with what it lacks, as a program: it ends when its standard input does, so it never outlives its parent.
+
+Its settings are variables of the environment, which ``tests/gateway/account.py`` gives it. The Python is that of
+``.local/gateway``, which also runs the functions.
+
+    .local/gateway/bin/python -m tests.gateway.emulator
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import ministack.services.apigateway_v1 as v1
+from ministack.app import main
+
+from tests.gateway.openapi_body import patch_media_types, replace_body
+
+_handle_request = v1.handle_request
+
+
+async def _with_bodies(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+    """API Gateway's control plane, with ``PutRestApi`` and changes of binary media types."""
+    api_id = path.removeprefix("/restapis/").rstrip("/")
+    if api_id in v1._rest_apis and method == "PUT":
+        replace_body(api_id, json.loads(body))
+        return v1._get_rest_api(api_id)
+    if api_id in v1._rest_apis and method == "PATCH":
+        others = patch_media_types(api_id, json.loads(body)["patchOperations"])
+        body = json.dumps({"patchOperations": others}).encode()
+    return await _handle_request(method, path, headers, body, query)
+
+
+def _end_with_standard_input() -> None:
+    """Whoever started this holds the other end of the pipe; the kernel lets go of it, however that process ends."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    v1.handle_request = _with_bodies
+    main()

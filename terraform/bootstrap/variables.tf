@@ -36,6 +36,7 @@ variable "github" {
     environment       = string
     api_stage_name    = optional(string, "api")
     kms_key_arns      = optional(list(string), [])
+    data_key_arns     = optional(list(string), [])
     vpc               = optional(bool, false)
     oidc_provider_arn = optional(string)
     user_pool_arn     = optional(string)

@@ -351,3 +351,48 @@ run "refuses_a_pool_that_is_not_one" {
   }
   expect_failures = [var.github]
 }
+
+# A feature that the boundary forbids would plan, apply and then fail in the function only.
+run "boundary_holds_the_whole_runtime_role" {
+  module {
+    source = "./modules/iam"
+  }
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/lambda-router-prod-boundary"
+    runtime = {
+      log_group_arn  = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"
+      parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"]
+      kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
+      data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
+      xray           = true
+      vpc            = true
+    }
+    github = {
+      owner          = "octo"
+      repository     = "router"
+      environment    = "prod"
+      state_bucket   = "octo-state"
+      state_key      = "lambda-router/prod.tfstate"
+      outputs_prefix = "/lambda-router/prod/outputs"
+      kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
+      data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
+      vpc            = true
+    }
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for wanted in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : [
+        for action in wanted.Action : [
+          for resource in wanted.Resource : anytrue([
+            for given in jsondecode(aws_iam_policy.boundary[0].policy).Statement :
+            contains(given.Action, action) && anytrue([
+              for pattern in given.Resource : pattern == resource || endswith(pattern, "*") && startswith(resource, trimsuffix(pattern, "*"))
+            ])
+          ])
+        ]
+      ] if wanted.Effect == "Allow"
+    ]))
+    error_message = "Everything that the runtime role may do is within the boundary."
+  }
+}

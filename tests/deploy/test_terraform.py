@@ -208,6 +208,20 @@ def test_nothing_is_used_that_provider_6_removed() -> None:
     )
 
 
+def test_every_optional_feature_of_the_runtime_role_is_held_against_the_boundary() -> None:
+    """A feature that the run below leaves out could be forbidden by the boundary, unseen."""
+    members, _, _ = _variables("modules/iam")["runtime"].partition("\n  })")
+    features = set(re.findall(r"^    (\w+) += ", members, re.MULTILINE))
+    _, _, run = (
+        (HAND_WRITTEN / "tests/iam.tftest.hcl").read_text().partition('run "boundary_holds_the_whole_runtime_role"')
+    )
+    _, _, given = run.partition("runtime = {")
+    set_there = set(re.findall(r"^      (\w+) += ", given.partition("    }")[0], re.MULTILINE))
+
+    assert len(features) >= 6
+    assert set_there == features
+
+
 def test_no_deprecated_attribute_is_set_or_read() -> None:
     """`terraform validate` warns of those that the provider on this machine deprecates, not of what 6 does."""
     golden = (ROOT / "tests/deploy/golden/chalice.tf.json").read_text()

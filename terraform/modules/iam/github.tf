@@ -113,6 +113,12 @@ resource "aws_iam_policy" "boundary" {
         Action   = ["kms:Decrypt"]
         Resource = arns
       } if length(arns) > 0],
+      [for arns in [var.github.data_key_arns] : {
+        Sid      = "EncryptJobs"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = arns
+      } if length(arns) > 0],
       [for wanted in [var.github.vpc] : {
         Sid      = "NetworkInterfaces"
         Effect   = "Allow"

@@ -1,0 +1,94 @@
+"""The commands of steps 1 and 3 of docs/deploy.md, pasted into a shell with the real AWS CLI, against moto."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chalicelib.settings import Settings
+from tests.contract.repository import ROOT, fences, page
+from tests.deploy.conftest import played_aws
+from tests.deploy.doctor_patient import new_patient
+from tests.deploy.inventory import REGION, client
+from tools import doctor_cognito
+from tools.doctor import ONLINE
+
+AWS = ROOT / ".local/audit/bin/aws"
+REGIONS = ["eu-central-1", "us-east-1"]
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not AWS.exists(), reason="the AWS CLI is not installed: make audit-tools"),
+]
+
+
+def _commands(step: str, region: str) -> str:
+    """Every shell block of that step, as a person in that region would paste it."""
+    _, _, rest = page("docs/deploy.md").partition(f"\n## {step}\n")
+    blocks = fences(rest.partition("\n## ")[0], "sh")
+    assert blocks, step
+    return "\n".join(blocks).replace("eu-central-1", region)
+
+
+def _paste(text: str, url: str, home: Path) -> str:
+    environ = {
+        "PATH": f"{AWS.parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_PAGER": "",
+        "REDIS_URL": "rediss://user:password@redis.example.com:6379/0",
+    }
+    return subprocess.run(
+        ["bash", "-eu", "-c", text], env=environ, cwd=home, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_step_1_makes_a_versioned_private_bucket_in_that_region(region: str, tmp_path: Path) -> None:
+    with played_aws() as url:
+        _paste(_commands("1. The state", region), url, tmp_path)
+
+        s3 = client("s3", url, region)
+        assert s3.get_bucket_location(Bucket="octo-state")["LocationConstraint"] in {region, None}
+        assert s3.get_bucket_versioning(Bucket="octo-state")["Status"] == "Enabled"
+        assert all(s3.get_public_access_block(Bucket="octo-state")["PublicAccessBlockConfiguration"].values())
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_step_3_makes_a_pool_and_prints_the_stacks_variables(region: str, tmp_path: Path) -> None:
+    with played_aws() as url:
+        told = _made_by_step_3(url, region, tmp_path)
+
+        cognito = client("cognito-idp", url, region)
+        caller = cognito.describe_user_pool_client(
+            UserPoolId=told["cognito_user_pool_id"], ClientId=told["cognito_aud"]
+        )["UserPoolClient"]
+        domain = cognito.describe_user_pool_domain(Domain="octo-router-prod")["DomainDescription"]
+        parameter = client("ssm", url, region).get_parameter(Name="/lambda-router/prod/redis-url")["Parameter"]
+        assert told["cognito_user_pool_id"].startswith(f"{region}_")
+        assert caller["AllowedOAuthFlows"] == ["client_credentials"]
+        assert caller["AllowedOAuthScopes"] == [Settings.model_fields["router_scope"].default]
+        assert domain["UserPoolId"] == told["cognito_user_pool_id"]
+        assert parameter["Type"] == "SecureString"
+
+
+def test_doctor_finds_nothing_wrong_with_that_pool(terraform: None, tmp_path: Path) -> None:
+    with played_aws() as url:
+        told = _made_by_step_3(url, REGION, tmp_path)
+        pool = {"id": told["cognito_user_pool_id"], "arn": told["cognito_user_pool_arn"], "client": told["cognito_aud"]}
+
+        patient = new_patient(tmp_path / "stack", url, pool)
+        checks = tuple(check for check in ONLINE if check.look.__module__ == doctor_cognito.__name__)
+        assert len(checks) >= 3
+        assert patient.faults(checks) == []
+
+
+def _made_by_step_3(url: str, region: str, home: Path) -> dict[str, str]:
+    """The variables that it prints."""
+    printed = _paste(_commands("3. What must be there", region), url, home)
+    told = dict(re.findall(r'^(\w+) += "(.+)"$', printed, re.MULTILINE))
+    assert set(told) == {"cognito_user_pool_id", "cognito_user_pool_arn", "cognito_aud"}
+    return told

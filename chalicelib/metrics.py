@@ -15,12 +15,16 @@ from pydantic_core import to_json
 
 SERVICE = "lambda-router"
 NAMESPACE = "LambdaRouter"
+#: The stack's name where nobody gave one: `ROUTER_STACK`, or the worker's `--stack`.
+DEFAULT_STACK = "local"
+#: What a stack may be called: as Terraform names its resources.
+STACK_PATTERN = r"^[a-z][a-z0-9-]{0,50}$"
 #: The specification's limit ("DimensionSet array"); a line with a longer value would be lost whole.
 MAX_DIMENSION_CHARACTERS = 1_024
 
 
 class Metric(StrEnum):
-    """Every metric: its name, its unit, and its dimension beside ``service`` ("": none)."""
+    """Every metric: its name, its unit, and its dimension beside ``service`` and ``stack`` ("": none)."""
 
     unit: str
     dimension: str
@@ -57,20 +61,25 @@ def add(metric: Metric, value: float, of: str = "") -> None:
     measured[key] = measured.get(key, 0) + value
 
 
-def flush() -> None:
+def flush(stack: str) -> None:
     """Write what the request at hand has measured."""
-    write(_measured.get())
+    write(_measured.get(), stack)
     begin()
 
 
-def write(measured: Measured) -> None:
-    """Write these, as few lines as can hold them."""
-    for document in _documents(measured, int(time.time() * 1000)):
+def write(measured: Measured, stack: str) -> None:
+    """Write these, as few lines as can hold them.
+
+    Args:
+        stack: the stack's name. Without it two stacks of one account and region would share their numbers, and an alarm
+            of one would go off because of the other.
+    """
+    for document in _documents(measured, stack, int(time.time() * 1000)):
         line = to_json(document).decode() + "\n"
         sys.stdout.write(line)  # in one piece: what other threads write comes before it or after
 
 
-def _documents(measured: Measured, timestamp_ms: int) -> Iterator[dict[str, Any]]:
+def _documents(measured: Measured, stack: str, timestamp_ms: int) -> Iterator[dict[str, Any]]:
     """A document has room for one value of each dimension: jobs of a second type, say, are the next document's."""
     values: dict[str, str] = {}
     for metric, of in measured:
@@ -78,17 +87,18 @@ def _documents(measured: Measured, timestamp_ms: int) -> Iterator[dict[str, Any]
     fitting = {metric: value for (metric, of), value in measured.items() if values[metric.dimension] == of}
     if fitting:
         directives = [_directive(dimension, fitting) for dimension in values]
-        named = {dimension: of[:MAX_DIMENSION_CHARACTERS] for dimension, of in values.items() if dimension}
+        named = {dimension: of for dimension, of in values.items() if dimension} | {"stack": stack}
+        cut = {dimension: of[:MAX_DIMENSION_CHARACTERS] for dimension, of in named.items()}
         metadata = {"Timestamp": timestamp_ms, "CloudWatchMetrics": directives}
-        yield {"_aws": metadata, "service": SERVICE} | named | fitting
+        yield {"_aws": metadata, "service": SERVICE} | cut | fitting
         rest = {key: value for key, value in measured.items() if values[key[0].dimension] != key[1]}
-        yield from _documents(rest, timestamp_ms)
+        yield from _documents(rest, stack, timestamp_ms)
 
 
 def _directive(dimension: str, metrics: Mapping[Metric, float]) -> dict[str, Any]:
     """A MetricDirective: those of the metrics that have this dimension."""
     return {
         "Namespace": NAMESPACE,
-        "Dimensions": [["service", dimension] if dimension else ["service"]],
+        "Dimensions": [["service", "stack", dimension] if dimension else ["service", "stack"]],
         "Metrics": [{"Name": one.value, "Unit": one.unit} for one in metrics if one.dimension == dimension],
     }

@@ -33,7 +33,7 @@ def request_log(request: Request, next_handler: NextHandler) -> Response:
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
         cold_start=cold_start,
     )
-    log_request(record, learnt)
+    log_request(record, learnt, wiring.stack())
     return response
 
 

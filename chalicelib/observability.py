@@ -76,11 +76,11 @@ class RequestRecord(NamedTuple):
     cold_start: bool
 
 
-def log_request(record: RequestRecord, learnt: Notes) -> None:
-    """Write the line and the metrics of one request."""
+def log_request(record: RequestRecord, learnt: Notes, stack: str) -> None:
+    """Write the line and the metrics of one request to that stack."""
     line = record._asdict() | vars(learnt)
     log.info("request", extra={name: value for name, value in line.items() if value is not None})
     metrics.add(Metric.LATENCY, record.latency_ms, f"{record.method} {record.route}")
     if learnt.problem is not None:
         metrics.add(Metric.REQUESTS_REFUSED, 1, learnt.problem)
-    metrics.flush()
+    metrics.flush(stack)

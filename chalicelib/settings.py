@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.partitions import REGION_PATTERN
 from chalicelib.setting_values import has_user_pools, is_https, is_key_source, is_origin, is_redis_url, split_commas
 from chalicelib.user_pool import check_issuer, issuers_of, key_address
@@ -151,6 +152,13 @@ class Settings(BaseModel):
         description="Origin whose browser pages may call the API, or `*`; unset: no CORS. Read when Chalice packages"
         " the app.",
         examples=["https://app.example.com"],
+    )
+    router_stack: str = Field(
+        default=DEFAULT_STACK,
+        pattern=STACK_PATTERN,
+        description="Name of the stack: a dimension of every metric, so that no alarm sees another stack's. Terraform"
+        " sets it; tell the stack's workers the same.",
+        examples=["lambda-router-prod"],
     )
     router_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log lines that are written."

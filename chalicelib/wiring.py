@@ -17,6 +17,7 @@ from chalicelib.job_queue import JobQueue
 from chalicelib.job_types import JOB_TYPES, JobType
 from chalicelib.jwks import BadKeySet, SigningKeys, signing_keys
 from chalicelib.limits import RatePolicy
+from chalicelib.metrics import DEFAULT_STACK
 from chalicelib.observability import log
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
 from chalicelib.redis_client import RedisClient, connect
@@ -78,6 +79,11 @@ def prepare() -> None:
 def surface() -> Surface:
     """What the shape of the API depends on, read when ``app.py`` is imported."""
     return Settings.surface(os.environ)
+
+
+def stack() -> str:
+    """The stack's name, for metrics. Unchecked: a function that refuses its settings writes metrics, too."""
+    return os.environ.get("ROUTER_STACK") or DEFAULT_STACK
 
 
 @contextmanager

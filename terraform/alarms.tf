@@ -1,9 +1,11 @@
 # Every alarm looks at five minutes. No data means no traffic, which is no fault.
 
 locals {
-  # chalicelib/observability.py: NAMESPACE, SERVICE and Metric. Two stacks of one account and region share these numbers.
-  own_namespace = "LambdaRouter"
-  own_service   = "lambda-router"
+  # chalicelib/metrics.py: NAMESPACE, SERVICE and Metric. The function gets the stack's name as ROUTER_STACK, and whoever
+  # starts its workers gives it to them: docs/deploy.md.
+  own_namespace  = "LambdaRouter"
+  own_dimensions = { service = "lambda-router", stack = local.name }
+  own_chart      = flatten([for name, value in local.own_dimensions : [name, value]])
 
   # Problems of chalicelib/errors.py that mean: the queue takes no more.
   queue_problems = ["queue-full", "queue-unavailable"]
@@ -21,7 +23,7 @@ locals {
       description = "One job in twenty is taken slowly. Is Redis slow, or far away?"
       namespace   = local.own_namespace
       metric      = "Latency"
-      dimensions  = { service = local.own_service, route = "POST /v1/jobs" }
+      dimensions  = merge(local.own_dimensions, { route = "POST /v1/jobs" })
       statistic   = "p95"
       threshold   = var.alarm_thresholds.latency_p95_ms
     }
@@ -37,7 +39,7 @@ locals {
       description = "Jobs were given up on: `python -m worker dead list`. The number comes from the workers' machine: docs/deploy.md."
       namespace   = local.own_namespace
       metric      = "DeadLetters"
-      dimensions  = { service = local.own_service, queue = var.router_queue }
+      dimensions  = merge(local.own_dimensions, { queue = var.router_queue })
       statistic   = "Maximum"
       threshold   = var.alarm_thresholds.dead_letters
     }
@@ -89,7 +91,7 @@ resource "aws_cloudwatch_metric_alarm" "queue_refusals" {
       metric {
         namespace   = local.own_namespace
         metric_name = "RequestsRefused"
-        dimensions  = { service = local.own_service, reason = metric_query.value }
+        dimensions  = merge(local.own_dimensions, { reason = metric_query.value })
         period      = 300
         stat        = "Sum"
       }
@@ -117,13 +119,13 @@ locals {
       ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.name, { stat = "Maximum" }],
     ]
     "Jobs" = [
-      [{ expression = "SEARCH('{${local.own_namespace},service,type} MetricName=\"JobsAccepted\"', 'Sum')", label = "" }],
-      [local.own_namespace, "JobsReplayed", "service", local.own_service, { stat = "Sum" }],
-      [local.own_namespace, "DeadLetters", "service", local.own_service, "queue", var.router_queue, { stat = "Maximum" }],
+      [{ expression = "SEARCH('{${local.own_namespace},service,stack,type} MetricName=\"JobsAccepted\" stack=\"${local.name}\"', 'Sum')", label = "" }],
+      concat([local.own_namespace, "JobsReplayed"], local.own_chart, [{ stat = "Sum" }]),
+      concat([local.own_namespace, "DeadLetters"], local.own_chart, ["queue", var.router_queue, { stat = "Maximum" }]),
     ]
     "Refused because of the queue" = [
       for problem in local.queue_problems :
-      [local.own_namespace, "RequestsRefused", "service", local.own_service, "reason", problem, { stat = "Sum" }]
+      concat([local.own_namespace, "RequestsRefused"], local.own_chart, ["reason", problem, { stat = "Sum" }])
     ]
   }
 }

@@ -27,9 +27,10 @@ def names(given: Mapping[str, str]) -> list[str]:
 
 
 def expression(name: str) -> str | None:
-    """What stage ``terraform`` says for a setting; None where Terraform has no variable for it."""
-    known = name.lower() in settings_terraform.variables()
-    return f"${{var.{name.lower()}}}" if known else None
+    """What stage ``terraform`` says for a setting; None where Terraform does not know it."""
+    if name.lower() in settings_terraform.LOCALS:
+        return f"${{{settings_terraform.LOCALS[name.lower()]}}}"
+    return f"${{var.{name.lower()}}}" if name.lower() in settings_terraform.variables() else None
 
 
 def _variables(stage: str, given: Mapping[str, str]) -> dict[str, str]:

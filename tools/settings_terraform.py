@@ -24,7 +24,10 @@ _NOTICE = (
 
 #: Settings that Terraform has no variable for: a secret may not enter the state, and whether there are OPTIONS methods
 #: is decided when the app is packaged, before Terraform knows any value.
-NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin"})
+NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack"})
+
+#: Settings that follow from what Terraform calls the stack, so that nobody can set them otherwise.
+LOCALS = {"router_stack": "local.name"}
 
 #: What the function can do without, and the stack cannot.
 _REQUIRED = frozenset({"cognito_user_pool_arn", "redis_url_parameter"})

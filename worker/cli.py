@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import socket
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.redis_url import BadRedisURL
 from worker import health_probe, operations_cli, queue_metrics
 from worker.cli_options import option, queue_options
@@ -24,6 +26,16 @@ from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
 from worker.operations import Operations
 from worker.work_queue import MAX_DEATHS, WorkQueue
+
+
+class _StackName(click.ParamType[str]):
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(STACK_PATTERN, value):
+            self.fail(f"{value!r} does not match {STACK_PATTERN}, such as lambda-router-prod.", param, ctx)
+        return value
+
 
 _RUN_OPTIONS = [
     option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
@@ -49,6 +61,13 @@ _RUN_OPTIONS = [
         help="Days after which dead letters are thrown away; 0 for never.",
     ),
     option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
+    option(
+        "--stack",
+        envvar="ROUTER_STACK",
+        default=DEFAULT_STACK,
+        type=_StackName(),
+        help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
+    ),
     option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health on this port."),
     option("--health-host", default="127.0.0.1", help="Address for it."),
 ]
@@ -98,7 +117,7 @@ async def _work(options: dict[str, Any]) -> None:
         stack.push_async_callback(redis.aclose)
         lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
-        report = partial(queue_metrics.publish, Operations(redis, options["queue"]))
+        report = partial(queue_metrics.publish, Operations(redis, options["queue"]), options["stack"])
         run = JobRun(queue, handler, Encryption(options["kms_key_id"]))
         consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)
         if options["health_port"] is not None:

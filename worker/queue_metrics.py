@@ -12,8 +12,10 @@ from chalicelib.metrics import Metric
 from worker.operations import Operations
 
 
-async def publish(operations: Operations) -> None:
-    """Write one line. Each worker of a queue writes the same figures, so look at their maximum, not at their sum.
+async def publish(operations: Operations, stack: str) -> None:
+    """Write one line for that stack.
+
+    Each worker of a queue writes the same figures, so look at their maximum, not at their sum.
 
     ``POWERTOOLS_METRICS_DISABLED=true`` stops it, as it stops Powertools' own metrics. Raises one of REDIS_TROUBLE when
     Redis does not answer.
@@ -28,5 +30,5 @@ async def publish(operations: Operations) -> None:
         Metric.OLDEST_WAITING: max(one.oldest_seconds or 0 for one in priorities),
         Metric.WORKERS_ALIVE: figures.workers,
     }
-    metrics.write({(metric, figures.queue): value for metric, value in values.items()})
+    metrics.write({(metric, figures.queue): value for metric, value in values.items()}, stack)
     sys.stdout.flush()  # a pipe would keep it back until many more have come

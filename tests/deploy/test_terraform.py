@@ -160,8 +160,8 @@ def test_alarms_and_charts_name_metrics_that_exist() -> None:
     slugs = {problem.slug() for problem in _problems(Problem)}
     queue_problems = re.search(r"queue_problems = (\[.*\])", alarms)
 
-    assert f'own_namespace = "{NAMESPACE}"' in alarms
-    assert f'own_service   = "{SERVICE}"' in alarms
+    assert f'own_namespace  = "{NAMESPACE}"' in alarms
+    assert f'own_dimensions = {{ service = "{SERVICE}", stack = local.name }}' in alarms
     assert {*watched, *charts} <= set(Metric)
     assert {"Latency", "RequestsRefused"} <= set(watched)
     assert queue_problems is not None

@@ -9,7 +9,7 @@ from worker.cli import main
 
 NO_VARIABLES = dict.fromkeys(
     ["REDIS_URL", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL", "WORKER_CONCURRENCY",
-     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST"]
+     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST", "ROUTER_STACK"]
 )  # fmt: skip
 A_REDIS = "redis://127.0.0.1:1/0"
 DEMO = ["--handler", "worker.demo:answer"]
@@ -27,6 +27,8 @@ REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "lease 2": ([*DEMO, "--lease-seconds", "2"], {"REDIS_URL": A_REDIS}, "3<=x<=3600"),
     "no deaths": ([*DEMO, "--max-deaths", "0"], {"REDIS_URL": A_REDIS}, "1<=x<=100"),
     "no such command": (["dance"], {"REDIS_URL": A_REDIS}, "No such command 'dance'"),
+    "no name of a stack": ([*DEMO, "--stack", "Prod!"], {"REDIS_URL": A_REDIS}, "'Prod!' does not match"),
+    "no name of a stack, by variable": (DEMO, {"REDIS_URL": A_REDIS, "ROUTER_STACK": "Prod!"}, "does not match"),
     "port 65536": ([*DEMO, "--health-port", "65536"], {"REDIS_URL": A_REDIS}, "0<=x<=65535"),
     "handler without function": (["--handler", "worker.demo"], {"REDIS_URL": A_REDIS}, "wants module:function"),
     "handler without module": (["--handler", ":answer"], {"REDIS_URL": A_REDIS}, "wants module:function"),

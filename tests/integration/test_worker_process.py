@@ -153,14 +153,15 @@ def test_a_worker_writes_the_figures_that_alarms_watch(tmp_path: Path, redis_url
     db.xadd(KEYS.dead, {"id": "too old"}, id="1700000000000-0")
     db.xadd(KEYS.dead, {"id": "a"})
     submit()
-    with worker_process(tmp_path, redis_url, "--handler", "my_handlers:held"):
+    options = ("--handler", "my_handlers:held", "--stack", "lambda-router-prod")
+    with worker_process(tmp_path, redis_url, *options):
         assert eventually(lambda: metrics_of(tmp_path) and len(dead_letters(db)) == 1, seconds=20)
     [line] = metrics_of(tmp_path)
     assert_well_formed(line)
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "LambdaRouter"
-    assert [set(names) for names in directive["Dimensions"]] == [{"service", "queue"}]
-    assert (line["service"], line["queue"]) == ("lambda-router", QUEUE)
+    assert [set(names) for names in directive["Dimensions"]] == [{"service", "stack", "queue"}]
+    assert (line["service"], line["stack"], line["queue"]) == ("lambda-router", "lambda-router-prod", QUEUE)
     units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
     assert units == {
         "DeadLetters": "Count", "JobsWaiting": "Count", "OldestWaiting": "Seconds", "WorkersAlive": "Count"

@@ -21,6 +21,7 @@ from tests.emf import Line, assert_well_formed, metric_lines, metrics_of
 
 type Lines = Callable[[], list[Line]]
 
+STACK = "lambda-router-prod"
 RECORD = RequestRecord("request-1", "GET", "/v1/jobs/{job_id}", 200, 12.345, cold_start=True)
 
 
@@ -33,11 +34,11 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
 
 def dimensions(**more: str) -> dict[str, str]:
-    return {"service": "lambda-router"} | more
+    return {"service": "lambda-router", "stack": STACK} | more
 
 
 def test_latency_is_a_metric_by_route(lines: Lines):
-    log_request(RECORD, Notes())
+    log_request(RECORD, Notes(), STACK)
     [line] = lines()
     assert metrics_of(line) == {"Latency": (12.345, "Milliseconds", dimensions(route="GET /v1/jobs/{job_id}"))}
 
@@ -45,7 +46,7 @@ def test_latency_is_a_metric_by_route(lines: Lines):
 def test_all_of_a_request_is_one_line(lines: Lines):
     metrics.add(Metric.JOBS_ACCEPTED, 1, "generate")
     metrics.add(Metric.JOBS_REPLAYED, 1)
-    log_request(RECORD, Notes(problem="not-found"))
+    log_request(RECORD, Notes(problem="not-found"), STACK)
     [line] = lines()
     assert metrics_of(line) == {
         "JobsAccepted": (1, "Count", dimensions(type="generate")),
@@ -57,7 +58,7 @@ def test_all_of_a_request_is_one_line(lines: Lines):
 
 def test_a_line_bears_the_time_in_milliseconds(lines: Lines):
     before = int(time.time() * 1000)
-    metrics.write({(Metric.JOBS_REPLAYED, ""): 1})
+    metrics.write({(Metric.JOBS_REPLAYED, ""): 1}, STACK)
     [line] = lines()
     assert before <= line["_aws"]["Timestamp"] <= time.time() * 1000
 
@@ -65,7 +66,7 @@ def test_a_line_bears_the_time_in_milliseconds(lines: Lines):
 @pytest.mark.parametrize("metric", Metric, ids=str)
 def test_every_metric_can_be_written(metric: Metric, lines: Lines):
     metrics.add(metric, 2.5, "some" if metric.dimension else "")
-    metrics.flush()
+    metrics.flush(STACK)
     [line] = lines()
     wanted = dimensions(**({metric.dimension: "some"} if metric.dimension else {}))
     assert metrics_of(line) == {metric.value: (2.5, metric.unit, wanted)}
@@ -74,29 +75,29 @@ def test_every_metric_can_be_written(metric: Metric, lines: Lines):
 def test_the_same_of_the_same_is_summed_and_of_another_has_a_line_of_its_own(lines: Lines):
     for kind in ("generate", "chat", "generate", "other", "generate"):
         metrics.add(Metric.JOBS_ACCEPTED, 1, kind)
-    metrics.flush()
+    metrics.flush(STACK)
     assert [(line["type"], line["JobsAccepted"]) for line in lines()] == [("generate", 3), ("chat", 1), ("other", 1)]
 
 
 def test_metrics_of_one_dimension_share_a_directive(lines: Lines):
-    metrics.write({(Metric.DEAD_LETTERS, "tinyllama"): 0, (Metric.WORKERS_ALIVE, "tinyllama"): 2})
+    metrics.write({(Metric.DEAD_LETTERS, "tinyllama"): 0, (Metric.WORKERS_ALIVE, "tinyllama"): 2}, STACK)
     [line] = lines()
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert [metric["Name"] for metric in directive["Metrics"]] == ["DeadLetters", "WorkersAlive"]
 
 
 def test_nothing_measured_writes_nothing(lines: Lines):
-    metrics.flush()
+    metrics.flush(STACK)
     assert lines() == []
 
 
 def test_a_request_does_not_write_what_another_measured(lines: Lines):
     metrics.add(Metric.JOBS_REPLAYED, 1)
-    metrics.flush()
+    metrics.flush(STACK)
     metrics.add(Metric.JOBS_ACCEPTED, 1, "generate")
     begin_notes()  # whatever became of that one
     metrics.add(Metric.JOBS_ACCEPTED, 1, "chat")
-    metrics.flush()
+    metrics.flush(STACK)
     replayed, accepted = lines()
     assert list(metrics_of(replayed)) == ["JobsReplayed"]
     assert (list(metrics_of(accepted)), accepted["type"]) == (["JobsAccepted"], "chat")
@@ -108,12 +109,12 @@ def test_a_thread_does_not_write_what_another_measured(lines: Lines):
     def elsewhere() -> None:
         begin_notes()
         metrics.add(Metric.JOBS_REPLAYED, 1)
-        metrics.flush()
+        metrics.flush(STACK)
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    metrics.flush()
+    metrics.flush(STACK)
     assert [list(metrics_of(line)) for line in lines()] == [["JobsReplayed"], ["JobsAccepted"]]
 
 
@@ -124,7 +125,7 @@ KEYS = st.sampled_from(Metric).flatmap(
 
 @given(st.dictionaries(KEYS, st.integers(0, 10**9) | st.floats(0, 1e9), max_size=12))
 def test_whatever_is_measured_is_written_whole_and_well_formed(measured: dict[tuple[Metric, str], float]):
-    documents = list(metrics._documents(measured, 1_700_000_000_000))
+    documents = list(metrics._documents(measured, STACK, 1_700_000_000_000))
     for document in documents:
         assert_well_formed(document)
     written = [
@@ -137,7 +138,7 @@ def test_whatever_is_measured_is_written_whole_and_well_formed(measured: dict[tu
 
 
 def test_the_check_of_lines_would_notice(lines: Lines):
-    metrics.write({(Metric.LATENCY, "GET /health"): 1})
+    metrics.write({(Metric.LATENCY, "GET /health"): 1}, STACK)
     [line] = lines()
     unnamed = [line["_aws"]["CloudWatchMetrics"][0] | {"Dimensions": [["service", "colour"]]}]
     broken: list[tuple[dict[str, Any], type[Exception]]] = [
@@ -170,4 +171,4 @@ def test_a_batch_counts_its_jobs_by_type_and_its_refusals_by_reason(router: Rout
     assert (first["JobsAccepted"], first["type"]) == (3, "generate")
     assert (first["RequestsRefused"], first["reason"]) == (2, "invalid-job")
     assert first["route"] == "POST /v1/jobs/batch"
-    assert metrics_of(second) == {"JobsAccepted": (1, "Count", dimensions(type="chat"))}
+    assert metrics_of(second) == {"JobsAccepted": (1, "Count", dimensions(stack="local", type="chat"))}

@@ -22,7 +22,7 @@ def _in_a_request() -> None:
 
 
 def test_a_line_says_what_was_asked_and_how_it_went(log_lines: LogLines):
-    log_request(RECORD, Notes(principal="0123", job_id="job_1", trace_id="ab"))
+    log_request(RECORD, Notes(principal="0123", job_id="job_1", trace_id="ab"), "local")
     [line] = log_lines()
     assert line["level"] == "INFO"
     assert line["message"] == "request"
@@ -42,13 +42,13 @@ def test_a_line_says_what_was_asked_and_how_it_went(log_lines: LogLines):
 
 
 def test_what_was_not_learnt_is_left_away(log_lines: LogLines):
-    log_request(RECORD, Notes())
+    log_request(RECORD, Notes(), "local")
     [line] = log_lines()
     assert line.keys().isdisjoint({"principal", "job_id", "trace_id", "problem", "reason"})
 
 
 def test_a_refusal_stands_in_the_line(log_lines: LogLines):
-    log_request(RECORD, Notes(problem="unauthenticated", reason="exp"))
+    log_request(RECORD, Notes(problem="unauthenticated", reason="exp"), "local")
     [line] = log_lines()
     assert (line["problem"], line["reason"]) == ("unauthenticated", "exp")
 

@@ -1,0 +1,94 @@
+"""Whose numbers an alarm watches: the metric lines of two stacks in one account and region, and the alarms of one."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib import wiring
+from chalicelib.metrics import NAMESPACE
+from tests.conftest import MakeToken, Router
+from tests.deploy.life import NAME, Life
+from tests.emf import metric_lines, metrics_of
+from worker import queue_metrics
+from worker.connection import connect
+from worker.operations import Operations
+
+pytestmark = pytest.mark.timeout(600)
+
+#: Namespace, name and dimensions: a metric of CloudWatch. Whoever names another set of dimensions sees another metric.
+type Seen = tuple[str, str, frozenset[tuple[str, str]]]
+
+GENERATE = {"type": "generate", "input": {"prompt": "hi"}}
+
+
+def _resources(life: Life, kind: str) -> list[dict[str, Any]]:
+    changes = life.plans["create"]["resource_changes"]
+    return [each["change"]["after"] for each in changes if each["type"] == kind]
+
+
+def _watched(life: Life) -> set[Seen]:
+    """Every metric of our own that an alarm looks at."""
+    alarms = _resources(life, "aws_cloudwatch_metric_alarm")
+    queried = [part for alarm in alarms for query in alarm["metric_query"] or [] for part in query["metric"]]
+    looked_at = [alarm for alarm in alarms if alarm["metric_name"]] + queried
+    return {
+        (each["namespace"], each["metric_name"], frozenset(each["dimensions"].items()))
+        for each in looked_at
+        if each["namespace"] == NAMESPACE
+    }
+
+
+@pytest.fixture
+def written(
+    environ: dict[str, str], make_token: MakeToken, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Any]:
+    """What CloudWatch makes of the lines of one stack, its function and its worker."""
+
+    def write(stack: str) -> set[Seen]:
+        monkeypatch.setenv("ROUTER_STACK", stack)
+        for limit in ({}, {"ROUTER_QUEUE_CAP": "1"}, {"REDIS_URL": "redis://127.0.0.1:1/0"}):
+            services = wiring.build(environ | {"ROUTER_STACK": stack} | limit)
+            with wiring.use(services):
+                Router(make_token()).post("/v1/jobs", GENERATE)
+            services.queue.close()
+        asyncio.run(_figures(environ["REDIS_URL"], stack))
+        return {
+            (NAMESPACE, name, frozenset(dimensions.items()))
+            for line in metric_lines(capsys.readouterr().out)
+            for name, (_, _, dimensions) in metrics_of(line).items()
+        }
+
+    return write
+
+
+async def _figures(url: str, stack: str) -> None:
+    redis = connect(url)
+    try:
+        await queue_metrics.publish(Operations(redis, "tinyllama"), stack)
+    finally:
+        await redis.aclose()
+
+
+def test_alarms_see_the_metrics_of_their_own_stack_and_of_no_other(life: Life, written: Any) -> None:
+    watched = _watched(life)
+
+    assert len(watched) == 4
+    assert watched <= written(NAME)
+    assert watched & written("lambda-router-staging") == set()
+
+
+def test_the_function_is_told_the_name_that_its_alarms_watch(life: Life) -> None:
+    (function,) = _resources(life, "aws_lambda_function")
+
+    assert function["environment"][0]["variables"]["ROUTER_STACK"] == NAME
+    assert {dict(dimensions)["stack"] for _, _, dimensions in _watched(life)} == {NAME}
+
+
+def test_every_metric_of_the_dashboard_names_the_stack(life: Life) -> None:
+    (dashboard,) = _resources(life, "aws_cloudwatch_dashboard")
+    own = [line for line in dashboard["dashboard_body"].split("[") if f'"{NAMESPACE}"' in line or "SEARCH" in line]
+
+    assert len(own) >= 5
+    assert [line for line in own if NAME not in line] == []

@@ -48,6 +48,8 @@ def too_large(variables: Mapping[str, str]) -> TooLarge | None:
 
 def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict[str, str]:
     """With the values of Terraform's variables in the place of its expressions."""
+    stack = f"{value_of('app_name')}-{value_of('stage_name')}"  # local.name
     return {
-        name: re.sub(r"\$\{var\.(\w+)\}", lambda found: value_of(found[1]), text) for name, text in variables.items()
+        name: re.sub(r"\$\{var\.(\w+)\}", lambda found: value_of(found[1]), text).replace("${local.name}", stack)
+        for name, text in variables.items()
     }

@@ -31,3 +31,8 @@ def test_expressions_of_terraform_are_replaced_by_their_values():
     values = {"cognito_aud": "one,two"}
     variables = {"COGNITO_AUD": "${var.cognito_aud}", "PLAIN": "x", "GONE": "${var.gone}"}
     assert filled(variables, lambda name: values.get(name, "")) == {"COGNITO_AUD": "one,two", "PLAIN": "x", "GONE": ""}
+
+
+def test_the_stacks_name_is_measured_as_it_will_be():
+    values = {"app_name": "lambda-router", "stage_name": "prod"}
+    assert filled({"ROUTER_STACK": "${local.name}"}, values.__getitem__) == {"ROUTER_STACK": "lambda-router-prod"}

@@ -18,6 +18,9 @@ $(foreach name,PORT BACKEND MODEL WORKER,$(if $($(name)),$(eval export $(name)),
 # $(call quietly,command): its output is shown only if it fails.
 quietly = @output=$$({ $(1); } 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
+# How long something must be wrong before it is taken back.
+PATIENTLY = $(if $(PATIENCE),--patience $(PATIENCE))
+
 ##@ Start
 .PHONY: help
 help: ## this list
@@ -64,8 +67,8 @@ plan: install ## what Terraform would change, and whether ROLE=… or you may (C
 	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
 
 .PHONY: apply
-apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that fails (URL=… DIRTY=1)
-	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL)) $(if $(DIRTY),--dirty)
+apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that finds something wrong (URL=… DIRTY=1 PATIENCE=60)
+	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL)) $(if $(DIRTY),--dirty) $(PATIENTLY)
 
 .PHONY: verify
 verify: install ## whether what runs is what was built, thing by thing, each with what mends it (URL=… JSON=1)
@@ -84,12 +87,12 @@ smoke: install ## one job with a token, in and out (URL=…; TOKEN, or COGNITO_T
 	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
 
 .PHONY: canary
-canary: install ## probe the API; what fails twice in a row is rolled back (URL=… SMOKE=1 PAUSE=60)
-	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(if $(PAUSE),--pause $(PAUSE))
+canary: install ## probe the API; what is seen to be wrong for a minute is rolled back (URL=… SMOKE=1 PATIENCE=60)
+	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
 
 .PHONY: release
-release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5)
-	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL))
+release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
+	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL)) $(PATIENTLY)
 
 .PHONY: rollback
 rollback: install ## callers back to the version before (VERSION=n: to that one)

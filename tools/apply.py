@@ -10,9 +10,10 @@ import click
 from tools.deployed_stack import DeployedStack, NoStack, deployed_stack
 from tools.findings import Status
 from tools.live_alias import LiveAlias, Traffic
+from tools.patience import Patience
 from tools.published_versions import prune, published_versions
 from tools.release_proof import Verify, prove, take_back
-from tools.release_refusal import said_plainly, stack_folder, stack_url
+from tools.release_refusal import patience_seconds, said_plainly, stack_folder, stack_url
 from tools.saved_plan import PLAN, SavedPlan
 from tools.stop_signals import stoppable
 from tools.terraform_cli import Terraform, program
@@ -24,19 +25,24 @@ type AliasOf = Callable[[DeployedStack], LiveAlias]
 @click.command()
 @stack_folder
 @stack_url
+@patience_seconds
 @click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
-def main(folder: Path, url: str | None, dirty: bool) -> None:
-    """Apply the saved plan, verify, and take the alias back when something is not as it should be."""
+def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
+    """Apply the saved plan, verify, and take the alias back when something is seen to be wrong."""
     with said_plainly("apply"), stoppable():
-        sys.exit(apply(Terraform(folder), partial(verify, url=url, folder=folder), dirty=dirty))
+        proof = partial(verify, url=url, folder=folder, patience=0)
+        sys.exit(apply(Terraform(folder), proof, Patience(patience), dirty=dirty))
 
 
-def apply(terraform: Terraform, proof: Verify, *, dirty: bool = False, alias_of: AliasOf = LiveAlias.of) -> Status:
+def apply(
+    terraform: Terraform, proof: Verify, patience: Patience, *, dirty: bool = False, alias_of: AliasOf = LiveAlias.of
+) -> Status:
     """Apply the plan, and see by that proof whether all is as it should be; the exit status.
 
     Args:
         terraform: in the stack's folder.
         proof: what to look at once it is applied.
+        patience: how long something must be wrong before it is taken back.
         dirty: whether a build with changes that are in no commit may be applied.
         alias_of: finds the alias of a stack.
 
@@ -57,7 +63,7 @@ def apply(terraform: Terraform, proof: Verify, *, dirty: bool = False, alias_of:
     if not plan.moves_alias:
         click.echo(_waiting(alias))
         return Status.OK
-    status = prove(alias, before, proof(stack))
+    status = prove(alias, before, lambda: proof(stack), patience)
     for line in prune(alias) if status is Status.OK else ():
         click.echo(line)
     return status
@@ -71,9 +77,12 @@ def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
 
 
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
-    """Terraform stopped half-way, perhaps after it had moved the alias."""
+    """Terraform stopped half-way, perhaps after it had moved the alias.
+
+    That was seen, and is no probe that could not look: what the new version needs may not be there.
+    """
     click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
-    if alias is not None and take_back(alias, before):
+    if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:
         return Status.TAKEN_BACK
     return Status.FAILED
 

@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tools.aws import client
 from tools.deployed_stack import DeployedStack
 from tools.live_alias import LiveAlias, Traffic
+from tools.patience import Patience
 from tools.release_refusal import Refused
 from tools.stop_signals import undisturbed
 
@@ -16,6 +19,10 @@ _LOOK_SECONDS = 5.0
 
 class WentOff(Exception):
     """An alarm did, and the message says which."""
+
+
+class NobodyWatches(Exception):
+    """The alarms could not be looked at, and the message says why."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Canary:
         Raises:
             Refused: an alarm is going off already, or is not there.
             WentOff: an alarm did.
+            NobodyWatches: AWS did not tell for a minute. That says nothing against the new version, but a share of the
+                requests must not go on while nobody watches.
         """
         if names := alarms.going_off():
             raise Refused(f"the alarm {names[0]} is going off before anything was released: mend that first")
@@ -84,9 +93,20 @@ class Canary:
     def _watch(self, alarms: Alarms) -> None:
         until = self.clock() + self.seconds
         while True:
-            if names := alarms.going_off():
+            if names := self._going_off(alarms):
                 raise WentOff(f"the alarm {names[0]} went off")
             left = until - self.clock()
             if left <= 0:
                 return
             self.sleep(min(_LOOK_SECONDS, left))
+
+    def _going_off(self, alarms: Alarms) -> list[str]:
+        patience = Patience(sleep=self.sleep, clock=self.clock)
+        while True:
+            try:
+                return alarms.going_off()
+            except (ClientError, BotoCoreError) as error:
+                if not patience.again():
+                    raise NobodyWatches(
+                        f"the alarms could not be looked at for {patience.seconds:g} s: {error}"
+                    ) from error

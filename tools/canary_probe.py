@@ -1,99 +1,96 @@
-"""``python -m tools.canary_probe``: looks at the running API, and goes back to the version before if it fails twice."""
+"""``python -m tools.canary_probe``: looks at the running API, and goes back to the version before if it is wrong."""
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.caller_token import NoToken, caller_token
-from tools.checks import each
+from tools.checks import each, unseen
 from tools.deployed_stack import DEPLOY, deployed_stack
-from tools.findings import Finding, Status, lines, status_of
+from tools.findings import Finding, Status
 from tools.live_alias import LiveAlias
+from tools.patience import Patience
 from tools.published_versions import published_versions
-from tools.release_refusal import said_plainly, stack_folder, stack_url
+from tools.release_refusal import Refused, patience_seconds, said_plainly, stack_folder, stack_url
 from tools.rollback import rollback
 from tools.smoke import smoke
 from tools.terraform_cli import Terraform
+from tools.verdict import Look, Verdict
 from tools.verify_live import Site, health, refusal
-
-PAUSE_SECONDS = 60.0
 
 
 @click.command()
 @stack_folder
 @stack_url
 @click.option("--smoke", "with_job", is_flag=True, help="A job too, which is cancelled again; needs a token.")
-@click.option("--pause", default=PAUSE_SECONDS, show_default=True, help="Seconds between a failure and another look.")
-def main(folder: Path, url: str | None, with_job: bool, pause: float) -> None:
-    """Probe the API: 0 well, 3 not well, 4 not well and callers are back at the version before, 1 no answer."""
+@patience_seconds
+def main(folder: Path, url: str | None, with_job: bool, patience: float) -> None:
+    """Probe the API, and send callers back to the version before when the newest is seen to be wrong."""
     with said_plainly("canary"):
         stack = deployed_stack(Terraform(folder))
-        token = _token() if with_job else None
-        sys.exit(
-            canary(
-                lambda: probe(url or stack.api_url, token), lambda: go_back(LiveAlias.of(stack)), pause_seconds=pause
-            )
-        )
+        at = url or stack.api_url
+        sys.exit(canary(lambda: probe(at, with_job), lambda: go_back(LiveAlias.of(stack)), Patience(patience)))
 
 
-def canary(look: Callable[[], Iterable[Finding]], back: Callable[[], str | None], *, pause_seconds: float) -> Status:
-    """Look, and again after a pause where that failed; what fails twice is taken back.
-
-    No answer at all is no reason to go back: it says nothing about the version.
+def canary(look: Look, back: Callable[[], str], patience: Patience) -> Status:
+    """Look until there is a verdict; what is wrong is taken back.
 
     Args:
         look: the probes.
-        back: goes back to the version before and says so; None where there is no newer version to leave.
-        pause_seconds: long enough for a fault that passes.
+        back: goes back to the version before and says so; raises Refused where there is no newer version to leave.
+        patience: how long something must be wrong.
     """
-    if (status := _shown(look())) is Status.OK:
+    status = Verdict(look, patience).reach()
+    if status is Status.FAILED:
+        click.echo(
+            "canary: nothing was seen to be wrong, but not all could be looked at, so callers stay where they are"
+        )
+    if status is not Status.DIFFERS:
         return status
-    click.echo(f"canary: once more in {pause_seconds:g} s")
-    time.sleep(pause_seconds)
-    if (status := _shown(look())) is not Status.DIFFERS:
-        return status
-    said = back()
-    click.echo(
-        f"canary: failed twice. {said or 'Callers are at an older version already, so this is no release of ours.'}"
-    )
-    return Status.DIFFERS if said is None else Status.TAKEN_BACK
+    try:
+        said = back()
+    except (Refused, ClientError, BotoCoreError) as why_not:
+        click.echo(f"canary: wrong for {patience.seconds:g} s, and callers stay where they are: {why_not}")
+        return Status.DIFFERS
+    click.echo(f"canary: wrong for {patience.seconds:g} s. {said}")
+    return Status.TAKEN_BACK
 
 
-def probe(url: str, token: str | None) -> Iterator[Finding]:
-    """What callers would meet; with a token a job, too, that is cancelled again."""
-    site = Site(url, patience_seconds=0)
+def probe(url: str, with_job: bool) -> Iterator[Finding]:
+    """What callers would meet; a job, too, that is cancelled again."""
+    site = Site.of(url, 0)
     yield from each(
         {
             "GET /health": lambda: health(site, None, None, DEPLOY),
             "POST /v1/jobs without a token": lambda: refusal(site, DEPLOY),
         }
     )
-    if token is not None:
-        yield from smoke(url, token, with_result=False)
+    if with_job:
+        yield from _job(url)
 
 
-def go_back(alias: LiveAlias) -> str | None:
-    """Leave the newest version, once: a fault that older versions have, too, would take back one after the other."""
-    newest = max(version.number for version in published_versions(alias.functions, alias.function))
-    return rollback(alias, None) if alias.traffic().version == str(newest) else None
-
-
-def _shown(findings: Iterable[Finding]) -> Status:
-    seen = list(findings)
-    for finding in seen:
-        click.echo("\n".join(lines(finding)))
-    return status_of(seen)
-
-
-def _token() -> str:
+def _job(url: str) -> Iterable[Finding]:
     try:
-        return caller_token(os.environ)
+        token = caller_token(os.environ)
     except NoToken as error:
-        sys.exit(f"canary: {error}")
+        return [unseen("a job", str(error))]
+    return smoke(url, token, with_result=False)
+
+
+def go_back(alias: LiveAlias) -> str:
+    """Leave the newest version, once: a fault that older versions have, too, would take back one after the other.
+
+    Raises:
+        Refused: callers are at an older version already, or there is none.
+    """
+    newest = max(version.number for version in published_versions(alias.functions, alias.function))
+    if alias.traffic().version != str(newest):
+        raise Refused("they are at an older version already, so this is no fault of a release")
+    return rollback(alias, None)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ FILES: Mapping[str, Callable[[], str]] = {
 BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/architecture.md", "layers"): docs_tables.layers,
     ("docs/contract.md", "routes"): docs_tables.routes,
+    ("docs/deploy.md", "statuses"): docs_tables.statuses,
     ("docs/operations.md", "metrics"): docs_tables.metrics,
     ("docs/queue.md", "keys"): docs_queue.keys,
     ("docs/queue.md", "scripts"): docs_queue.scripts,

@@ -17,9 +17,9 @@ action that is neither used nor listed here, and, for every action in turn, when
 role, *canary*, may do what going back to an older version takes: `tests/unit/test_canary_role.py`.
 
 `make plan` compares a plan with the policies of the role that will apply it (`ROLE=name`; without it, of the one that
-is logged in) before anything is made. Alone: `python -m tools.permissions terraform/it.tfplan`. Its exit status is 0
-when all is there, 1 when it could not look, 3 when something lacks. It reads the role's policies and its boundary; it
-does not know what an organisation forbids its accounts, nor the policy of a bucket or of a key.
+is logged in) before anything is made. Alone: `python -m tools.permissions terraform/it.tfplan`. Its exit status
+is [one of these](deploy.md#exit-statuses). It reads the role's policies and its boundary; it does not know what an
+organisation forbids its accounts, nor the policy of a bucket or of a key.
 
 ## Allowed, though no recorded run used it
 

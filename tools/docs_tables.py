@@ -1,4 +1,4 @@
-"""``docs/errors.md`` and the tables of routes, metrics, Redis's errors and import layers."""
+"""``docs/errors.md`` and the tables of exit statuses, routes, metrics, Redis's errors and import layers."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from chalicelib.job_types import JOB_TYPES
 from chalicelib.metrics import Metric
 from chalicelib.redis_errors import COURSES
 from chalicelib.settings import Settings
+from tools.findings import Status
 from tools.markdown import NOTICE, code, first_sentence, table
 
 _PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
@@ -37,6 +38,38 @@ METRICS: Mapping[Metric, str] = {
     Metric.OLDEST_WAITING: "How long the first waiting job has stood in its line; 0 if none does.",
     Metric.WORKERS_ALIVE: "Workers heard of in the last 15 s.",
 }
+
+
+#: What was seen, and what the program did about it.
+STATUSES: Mapping[Status, tuple[str, str]] = {
+    Status.OK: ("all is as it should be", "what it was asked for"),
+    Status.FAILED: (
+        "nothing that is wrong, but not all could be looked at: a name does not resolve, nobody answers, something else"
+        " answers, AWS denies or throttles, there is no token. Or it was refused or stopped",
+        "nothing: callers stay where they are, and `make release` ends the share that it gave. If Terraform stopped"
+        " half-way, callers are where they were before",
+    ),
+    Status.DIFFERS: (
+        "something that is wrong",
+        "nothing: `verify`, `drift`, `smoke` and `doctor` only look; `apply`, `release` and `canary` had no version to"
+        " go back to, or AWS refused the way back, which they say",
+    ),
+    Status.TAKEN_BACK: (
+        "something that is wrong, for a minute; an alarm; that Terraform stopped after it had moved callers; Ctrl-C or"
+        " SIGTERM while `make release` shared requests",
+        "callers are back at the version before",
+    ),
+}
+
+
+def statuses() -> str:
+    """Every exit status of a program that checks or releases.
+
+    Raises:
+        KeyError: a new status has no words yet; give it some in ``STATUSES``.
+    """
+    rows = [(code(str(int(status))), *STATUSES[status]) for status in Status]
+    return table(("Status", "It saw", "It did"), rows)
 
 
 def errors_page() -> str:

@@ -28,7 +28,7 @@ from tools.verify_wanted import Wanted
 @stack_url
 @click.option("--json", "as_json", is_flag=True, help="One object for machines.")
 def main(folder: Path, url: str | None, as_json: bool) -> None:
-    """Compare what is deployed with Terraform's state: 0 the same, 3 drifted, 1 could not look at all of it."""
+    """Compare what is deployed with Terraform's state."""
     sys.exit(report(drift(Terraform(folder), url), as_json=as_json))
 
 

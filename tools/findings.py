@@ -9,16 +9,18 @@ import click
 
 
 class Status(IntEnum):
-    """Exit statuses of every program that checks; 2 is click's, for an option that does not exist.
+    """Exit statuses of every program that checks or releases: docs/deploy.md, Exit statuses.
+
+    2 is click's, for an option that does not exist.
 
     ``make`` itself ends with 2 whatever its command's status was, so a script that has to tell these apart calls
     ``python -m tools.…``.
     """
 
     OK = 0
-    FAILED = 1  # something could not be looked at; also Python's own status after an exception
-    DIFFERS = 3  # all was looked at, and something is not as it should be
-    TAKEN_BACK = 4  # something was released that is not as it should be, and callers are back where they were
+    FAILED = 1  # nothing was seen to be wrong, but not all could be looked at or done; also Python's after an exception
+    DIFFERS = 3  # something was seen to be wrong
+    TAKEN_BACK = 4  # and callers are back where they were before it was released
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ def or_well(findings: Iterable[Finding], thing: str, found: str) -> Iterator[Fin
 
 
 def status_of(findings: Iterable[Finding]) -> Status:
-    """The worst of them: what could not be looked at may be anything."""
+    """What was seen to be wrong counts most: it is wrong whatever else could not be looked at."""
     wrong = [finding for finding in findings if not finding.ok]
-    if any(not finding.seen for finding in wrong):
-        return Status.FAILED
-    return Status.DIFFERS if wrong else Status.OK
+    if any(finding.seen for finding in wrong):
+        return Status.DIFFERS
+    return Status.FAILED if wrong else Status.OK
 
 
 def report(findings: Iterable[Finding], *, as_json: bool) -> Status:

@@ -1,20 +1,22 @@
 """``python -m tools.release``: the newest version to callers by and by, while the alarms are watched."""
 
 import sys
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
-from tools.canary import Alarms, Canary, WentOff
+from tools.canary import Alarms, Canary, NobodyWatches, WentOff
 from tools.deployed_stack import deployed_stack
-from tools.findings import Finding, Status
+from tools.findings import Status
 from tools.live_alias import LiveAlias, Traffic
+from tools.patience import Patience
 from tools.published_versions import prune, published_versions
 from tools.release_proof import prove
-from tools.release_refusal import said_plainly, stack_folder, stack_url
+from tools.release_refusal import patience_seconds, said_plainly, stack_folder, stack_url
 from tools.stop_signals import Stopped, stoppable
 from tools.terraform_cli import Terraform
+from tools.verdict import Look
 from tools.verify import verify
 
 _PERCENT, _SECONDS_A_MINUTE = 100, 60
@@ -27,20 +29,23 @@ _PERCENT, _SECONDS_A_MINUTE = 100, 60
 @click.option(
     "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets them all."
 )
-def main(folder: Path, url: str | None, canary: int, minutes: float) -> None:
+@patience_seconds
+def main(folder: Path, url: str | None, canary: int, minutes: float, patience: float) -> None:
     """Give the newest version a share of the requests, and all of them when no alarm went off."""
     with said_plainly("release"):
         stack = deployed_stack(Terraform(folder))
         how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
         with stoppable():
-            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, verify(stack, url, folder=folder)))
+            look = partial(verify, stack, url, folder=folder, patience=0)
+            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, look, Patience(patience)))
 
 
-def release(alias: LiveAlias, alarms: Alarms, canary: Canary, findings: Iterable[Finding]) -> Status:
+def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patience: Patience) -> Status:
     """Release the newest version, prove it, and prune; the exit status.
 
     Args:
-        findings: made once callers have been moved.
+        look: at what callers get once all of them have been moved.
+        patience: how long something must be wrong before it is taken back.
 
     Raises:
         Refused: before anything was changed.
@@ -61,12 +66,11 @@ def release(alias: LiveAlias, alarms: Alarms, canary: Canary, findings: Iterable
     except (WentOff, Stopped) as why:
         click.echo(f"alias {alias.name}: taken back to {before}: {why}")
         return Status.TAKEN_BACK
+    except NobodyWatches as why:
+        click.echo(f"alias {alias.name}: at {before} as before, nothing is released: {why}; then make release again")
+        return Status.FAILED
     click.echo(f"alias {alias.name}: every request to version {newest.number}")
-    return _proved(alias, before, findings)
-
-
-def _proved(alias: LiveAlias, before: Traffic, findings: Iterable[Finding]) -> Status:
-    status = prove(alias, before, findings)
+    status = prove(alias, before, look, patience)
     for line in prune(alias) if status is Status.OK else ():
         click.echo(line)
     return status

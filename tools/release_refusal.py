@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.deployed_stack import NoStack
 from tools.local_state import ROOT
+from tools.patience import SECONDS
 from tools.stop_signals import Stopped
 from tools.terraform_cli import TerraformFailed
 
@@ -21,6 +22,13 @@ stack_folder = click.option(
     help="Folder of the stack, which terraform init was run in.",
 )
 stack_url = click.option("--url", help="Where to send requests: a private API's, or a domain of your own.")
+patience_seconds = click.option(
+    "--patience",
+    default=SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds that something must be wrong before callers are taken back.",
+)
 
 
 class Refused(Exception):

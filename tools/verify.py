@@ -22,7 +22,7 @@ from tools.verify_wanted import NoPackage, Wanted
 @stack_url
 @click.option("--json", "as_json", is_flag=True, help="One object for machines.")
 def main(folder: Path, url: str | None, as_json: bool) -> None:
-    """Compare what is deployed with the package in terraform/: 0 the same, 3 not, 1 could not look at all of it."""
+    """Compare what is deployed with the package in terraform/."""
     sys.exit(report(here(Terraform(folder), url), as_json=as_json))
 
 

@@ -55,8 +55,11 @@ class Function:
 
     @property
     def move_alias(self) -> str:
-        """The command that sends every request to the newest version, and has SSM tell so."""
-        return f"make rollback VERSION={self.newest}"
+        """The command that sends every request to the newest version, and has SSM tell so.
+
+        Gradually and with its proof: the alias may be at an older version because the newest was taken back.
+        """
+        return "make release"
 
     @property
     def is_behind(self) -> bool:
@@ -109,7 +112,7 @@ def alias(function: Function) -> Iterator[Finding]:
         f"alias {name}",
         f"version {function.alias['FunctionVersion']}",
         f"version {function.newest}",
-        why="API Gateway calls the alias, so callers get the older version",
+        why="callers get the older version: the newest waits for make release, or was taken back or rolled back",
         fix=function.move_alias,
     )
     weights = (function.alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})

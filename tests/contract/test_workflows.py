@@ -142,7 +142,7 @@ def test_what_is_applied_is_what_was_planned_and_approved() -> None:
     assert uploaded["path"].split() == [
         f"terraform/{name}" for name in ("deployment.zip", "deployment.zip.sha256", "chalice.tf.json", "it.tfplan")
     ]
-    assert called == ["init", "apply", "release", "verify", "smoke", "rollback"]
+    assert called == ["init", "apply", "release", "canary"]
     assert (deploy["environment"], deploy["needs"], build["needs"]) == ("prod", "build", "check")
 
 

@@ -18,9 +18,11 @@ from tests.deploy.inventory import client, inventory
 from tests.deploy.life import ACCOUNT, NAME, STACK, STATE_KEY, Life, backend
 from tests.deploy.recorder import Recording
 from tests.deploy.terraform_cli import Ran, Terraform
+from tests.unit.peers import NO_NAME
 from tools.canary import Alarms, Canary
 from tools.live_alias import LiveAlias
 from tools.package import SUMS, TERRAFORM, ZIP
+from tools.patience import Patience
 from tools.release import release
 from tools.release_refusal import Refused
 from tools.zip_writer import Sums, sums_of, unpack
@@ -125,21 +127,22 @@ class _Steps:
         self.make("another zip", target="apply")
         (self.folder / ZIP).write_bytes(newer)
         _add_route(self.life.url)
-        self.make("wrong", self.door, target="apply")
+        self.make("wrong", self.door, "PATIENCE=1", target="apply")
         self.make("reimport")
         self.make("behind", self.door, role="plan", target="verify")
 
     def back_and_forth(self) -> None:
         said = self.journey.said["behind"].out
-        target, *words = next(line.split("fix: make ")[1] for line in said.splitlines() if "fix: make " in line).split()
-        self.make("forth", *words, target=target)
+        target = next(line.split("fix: make ")[1] for line in said.splitlines() if "fix: make " in line)
+        self.make("forth", "MINUTES=0", self.door, target=target)
         self.make("releases", "JSON=1")
         self.make("mended", self.door, role="plan", target="verify")
         self.make("unknown", "VERSION=9", target="rollback")
         self.make("back", target="rollback")
         self.make("no earlier", target="rollback")
         self.make("plan forward", target="plan")
-        self.make("forward", self.door, target="apply")
+        self.make("forward", f"URL={NO_NAME}", "PATIENCE=1", target="apply")
+        self.make("seen", self.door, role="plan", target="verify")
 
     def kept(self) -> None:
         self.set(router_queue_cap=5)
@@ -156,7 +159,8 @@ class _Steps:
 
     def probed(self) -> None:
         """The canary looks; then callers get a version whose variables somebody broke by hand."""
-        self.make("canary", self.door, "PAUSE=0", role="canary")
+        self.make("canary", self.door, role="canary")
+        self.make("canary blind", f"URL={NO_NAME}", "PATIENCE=1", target="canary", role="canary")
         functions = client("lambda", self.life.url)
         good = functions.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
         bad = {"Variables": good | {"COGNITO_AUD": ""}}
@@ -164,7 +168,7 @@ class _Steps:
         broken = functions.publish_version(FunctionName=NAME)["Version"]
         functions.update_function_configuration(FunctionName=NAME, Environment={"Variables": good})
         functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=broken)
-        self.make("broken", self.door, "PAUSE=0", target="canary", role="canary")
+        self.make("broken", self.door, "PATIENCE=1", target="canary", role="canary")
 
     def pruned(self) -> None:
         """More versions, made by hand for speed, with the alias on old ones."""
@@ -247,7 +251,7 @@ class _Steps:
                 self.set_alarm("ALARM")
 
         canary = Canary(0.1, 600, sleep=sleep, clock=lambda: now[0])
-        self.journey.said[step] = _said(lambda: release(self.alias, self.alarms, canary, []))
+        self.journey.said[step] = _said(lambda: release(self.alias, self.alarms, canary, list, Patience(0)))
         self.journey.served[step] = self.serving()
 
     @property

@@ -95,15 +95,15 @@ class Deployed:
                 "make package": lambda _: None,
                 "make plan": lambda _: None,
                 "make apply": lambda _: self.apply(),
-                "make rollback": lambda words: self.move_alias(*words[2:]),
+                "make release": lambda _: self.move_alias(self.newest()),
                 "make reimport": lambda _: reimport(self.stack),
                 "terraform -chdir=terraform apply": lambda words: self.apply(*words[3:]),
             },
         )
 
     def move_alias(self, version: str) -> None:
-        """``make rollback VERSION=n``."""
-        rollback(LiveAlias.of(self.stack), int(version.removeprefix("VERSION=")))
+        """As ``make release`` leaves it."""
+        rollback(LiveAlias.of(self.stack), int(version))
 
     def apply(self, *options: str) -> None:
         self._stack = None

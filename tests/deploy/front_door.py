@@ -54,9 +54,10 @@ class FrontDoor:
         except LookupError:
             return problem_answer(404, "There is no such route.")
         raw = self._alias().invoke(event)
+        given = [("x-amzn-RequestId", event["requestContext"]["requestId"]), *raw["headers"].items()]
         repeated = [(name, value) for name, values in raw["multiValueHeaders"].items() for value in values]
         body = base64.b64decode(raw["body"]) if raw.get("isBase64Encoded") else raw["body"].encode()
-        return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
+        return Answer(raw["statusCode"], [*given, *repeated], body)
 
     def _alias(self) -> RuntimeApi:
         """The function as the alias has it by now; another process when that changed."""

@@ -95,10 +95,9 @@ def test_verify_names_the_alias_left_behind_and_the_printed_line_mends_it(journe
 
     assert ran.status == Status.DIFFERS
     assert "WRONG alias live: version 1, wanted version 2\n" in ran.out
-    assert {*re.findall("fix: (.*)", ran.out)} == {"make rollback VERSION=2"}
-    assert journey.said["forth"].out == (
-        f"alias live: from version 1 to version 2 ({journey.packages[1].build}), the newest.\n"
-    )
+    assert {*re.findall("fix: (.*)", ran.out)} == {"make release"}
+    assert "alias live: every request to version 2\n" in journey.said["forth"].out
+    assert _well(journey.said["forth"]), journey.said["forth"].said
     assert journey.served["forth"] == _at("2")
     assert _well(journey.said["mended"]), journey.said["mended"].said
 
@@ -120,8 +119,19 @@ def test_rollback_goes_to_the_version_before_and_tells_it(journey: Journey) -> N
 
 
 def test_after_a_way_back_the_next_apply_moves_callers_forward_again(journey: Journey) -> None:
-    assert _well(journey.said["forward"]), journey.said["forward"].said
-    assert journey.served["forward"] == _at("2")
+    assert _well(journey.said["seen"]), journey.said["seen"].said
+    assert journey.served["seen"] == _at("2")
+
+
+@pytest.mark.parametrize(("step", "serving"), [("forward", "2"), ("canary blind", "3")], ids=["apply", "canary"])
+def test_a_release_that_cannot_be_asked_from_here_goes_on_serving(journey: Journey, step: str, serving: str) -> None:
+    ran = journey.said[step]
+
+    assert ran.status == Status.FAILED
+    assert "UNSEEN GET /health: ConnectError" in ran.out
+    assert "WRONG" not in ran.out
+    assert not {"make apply", "make release", "make package"} & {*re.findall("make [a-z]+", ran.out)}
+    assert journey.served[step] == _at(serving)
 
 
 @pytest.mark.parametrize(
@@ -186,12 +196,12 @@ def test_the_canary_finds_nothing_wrong_with_a_good_release(journey: Journey) ->
     assert journey.served["canary"] == _at("3")
 
 
-def test_what_fails_the_canary_twice_is_taken_back_by_its_own_role(journey: Journey) -> None:
+def test_what_the_canary_sees_to_be_wrong_is_taken_back_by_its_own_role(journey: Journey) -> None:
     ran = journey.said["broken"]
 
     assert ran.status == Status.TAKEN_BACK
-    assert len(re.findall("WRONG POST /v1/jobs without a token: 500", ran.out)) == 2
-    assert "canary: failed twice. alias live: from version 4 to version 3 (" in ran.out
+    assert "WRONG POST /v1/jobs without a token: 500" in ran.out
+    assert "canary: wrong for 1 s. alias live: from version 4 to version 3 (" in ran.out
     assert journey.served["broken"] == _at("3")
 
 

@@ -143,7 +143,7 @@ def test_an_alias_left_behind_is_found_with_the_newest_version(
     finding = by_thing(deployed.wrong())["alias live"]
 
     assert (finding.found, finding.wanted) == ("version 1", f"version {deployed.newest()}")
-    assert finding.fix == f"make rollback VERSION={deployed.newest()}"
+    assert finding.fix == "make release"
     mend(deployed, [finding])
     assert deployed.aws("ssm").get_parameter(Name=told)["Parameter"]["Value"] == deployed.newest()
 

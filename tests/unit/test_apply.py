@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
 from tools.apply import apply
 from tools.deployed_stack import DeployedStack
@@ -55,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _applied(terraform: Terraform, function: FakeFunction, **options: Any) -> Status:
     found = Finding("code", ok=True)
-    return apply(terraform, lambda _: [found], alias_of=lambda _: function.live(), **options)
+    return apply(terraform, lambda _: [found], Clock().patience(), alias_of=lambda _: function.live(), **options)
 
 
 def test_a_terraform_that_stops_after_it_moved_the_alias_is_taken_back(

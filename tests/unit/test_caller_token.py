@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.unit import peers
 from tools.caller_token import NoToken, caller_token
 
 SECRET = "the-secret-of-the-client"
@@ -56,8 +57,24 @@ def test_a_refused_client_is_named_and_its_secret_is_not(cognito: dict[str, str]
 
 
 def test_an_endpoint_that_does_not_answer_is_named(cognito: dict[str, str]) -> None:
-    with pytest.raises(NoToken, match=r"^http://127.0.0.1:1/oauth2/token did not answer: ConnectError$"):
+    with pytest.raises(NoToken, match=r"^http://127.0.0.1:1/oauth2/token did not answer: ConnectError:"):
         caller_token(cognito | {"COGNITO_TOKEN_URL": "http://127.0.0.1:1/oauth2/token"})
+
+
+@pytest.mark.parametrize("body", ["<h1>Log in to this network</h1>", "[]", "{}"])
+def test_a_stranger_in_place_of_the_endpoint_gives_no_token(cognito: dict[str, str], body: str) -> None:
+    with (
+        peers.api(lambda _: peers.Said(200, "text/html", body)) as url,
+        pytest.raises(NoToken, match="without a token"),
+    ):
+        caller_token(cognito | {"COGNITO_TOKEN_URL": url})
+
+
+def test_a_given_token_that_has_expired_is_not_sent() -> None:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": 1_700_000_000}).encode()).decode().rstrip("=")
+
+    with pytest.raises(NoToken, match=r"^TOKEN expired \d+ s ago"):
+        caller_token({"TOKEN": f"e30.{payload}.signature"})
 
 
 def test_what_is_missing_is_listed() -> None:

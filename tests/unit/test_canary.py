@@ -5,15 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.unit.fake_function import FakeFunction
 from tools.canary import Alarms, Canary, WentOff
 from tools.findings import Finding, Status
+from tools.patience import Patience
 from tools.release import release
 from tools.release_refusal import Refused
 from tools.stop_signals import Stopped, stoppable
 
 THROUGH = ["version 1, 10% to version 2", "version 2"]
+PATIENCE = Patience(0)
 RETURNED = ["version 1, 10% to version 2", "version 1"]
 
 
@@ -99,6 +102,38 @@ def test_a_failing_look_takes_it_back() -> None:
     assert function.sent == RETURNED
 
 
+class HiddenAlarms(FakeAlarms):
+    """AWS throttles so many looks; then they are as they were."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__("OK")
+        self._left = hidden
+
+    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:  # noqa: N803
+        if self.looks and self._left:
+            self._left -= 1
+            raise ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DescribeAlarms")
+        return super().describe_alarms(AlarmNames)
+
+
+def test_alarms_that_cannot_be_looked_at_for_a_moment_are_looked_at_again() -> None:
+    function = FakeFunction("1")
+
+    Clock().canary(60).release(function.live(), "2", HiddenAlarms(3).of())
+
+    assert function.sent == THROUGH
+
+
+def test_while_nobody_can_watch_nothing_is_released() -> None:
+    function, clock = FakeFunction("1"), Clock()
+
+    status = release(function.live(), HiddenAlarms(1000).of(), clock.canary(600), list, PATIENCE)
+
+    assert status is Status.FAILED
+    assert function.sent == RETURNED
+    assert clock.now == 60
+
+
 def test_an_alarm_that_is_not_there_watches_nothing() -> None:
     function = FakeFunction("1")
 
@@ -130,7 +165,7 @@ def test_what_is_found_wrong_afterwards_takes_it_back(capsys: pytest.CaptureFixt
     function = FakeFunction("1")
     wrong = [Finding("code", False, "old", "new", "old code serves", "make apply")]
 
-    status = release(function.live(), FakeAlarms("OK").of(), Clock().canary(0), wrong)
+    status = release(function.live(), FakeAlarms("OK").of(), Clock().canary(0), lambda: wrong, PATIENCE)
 
     assert status is Status.TAKEN_BACK
     assert function.sent == [*THROUGH, "version 1"]
@@ -141,5 +176,5 @@ def test_the_newest_version_with_a_rest_of_weights_gets_them_all() -> None:
     function = FakeFunction("2")
     function.alias["RoutingConfig"] = {"AdditionalVersionWeights": {"1": 0.5}}
 
-    assert release(function.live(), FakeAlarms("ALARM").of(), Clock().canary(60), []) is Status.OK
+    assert release(function.live(), FakeAlarms("ALARM").of(), Clock().canary(60), list, PATIENCE) is Status.OK
     assert function.sent == ["version 2"]

@@ -1,61 +1,47 @@
-"""``tools/canary_probe.py``: when callers are taken back to the version before, and when they are not."""
-
-from collections.abc import Callable, Iterator
+"""``tools/canary_probe.py``: what it says, and that it leaves the newest version only."""
 
 import pytest
 
-from tools.canary_probe import canary
+from tests.unit import peers
+from tests.unit.clock import Clock
+from tests.unit.fake_function import FakeFunction
+from tools.canary_probe import canary, go_back, probe
 from tools.findings import Finding, Status
 
-GOOD = Finding("GET /health", ok=True, found="200")
 BAD = Finding("GET /health", False, "500", "200", "the function cannot start", "make rollback")
-SILENT = Finding("GET /health", ok=False, found="ConnectTimeout", seen=False)
 
 
-class Rollback:
-    """Counts how often it was asked for."""
-
-    def __init__(self, said: str | None) -> None:
-        self.said, self.asked = said, 0
-
-    def __call__(self) -> str | None:
-        self.asked += 1
-        return self.said
-
-
-def looks(*found: Finding) -> Callable[[], list[Finding]]:
-    """One finding a look, in this order."""
-    order: Iterator[Finding] = iter(found)
-    return lambda: [next(order)]
-
-
-@pytest.mark.parametrize(
-    ("found", "status", "asked"),
-    [
-        ((GOOD,), Status.OK, 0),
-        ((BAD, GOOD), Status.OK, 0),
-        ((BAD, BAD), Status.TAKEN_BACK, 1),
-        ((SILENT, BAD), Status.TAKEN_BACK, 1),
-        ((BAD, SILENT), Status.FAILED, 0),
-        ((SILENT, SILENT), Status.FAILED, 0),
-    ],
-)
-def test_callers_are_taken_back_when_the_last_two_looks_failed_and_an_answer_was_wrong(
-    found: tuple[Finding, ...], status: Status, asked: int
-) -> None:
-    back = Rollback("alias live: from version 8 to version 7.")
-
-    assert canary(looks(*found), back, pause_seconds=0) is status
-    assert back.asked == asked
+def _wrong(function: FakeFunction) -> Status:
+    return canary(lambda: [BAD], lambda: go_back(function.live()), Clock().patience())
 
 
 def test_it_says_what_it_saw_and_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
-    canary(looks(BAD, BAD), Rollback("alias live: from version 8 to version 7."), pause_seconds=0)
+    assert _wrong(FakeFunction("2")) is Status.TAKEN_BACK
 
     said = capsys.readouterr().out
-    assert said.count("WRONG GET /health: 500, wanted 200") == 2
-    assert said.endswith("canary: failed twice. alias live: from version 8 to version 7.\n")
+    assert said.startswith("WRONG GET /health: 500, wanted 200\n")
+    assert "canary: wrong for 60 s. alias live: from version 2 to version 1" in said
 
 
-def test_a_fault_that_the_version_before_has_too_is_not_rolled_back_again() -> None:
-    assert canary(looks(BAD, BAD), Rollback(None), pause_seconds=0) is Status.DIFFERS
+@pytest.mark.parametrize(("version", "published"), [("1", 2), ("1", 1)], ids=["older already", "the only one"])
+def test_a_fault_that_no_older_version_mends_is_wrong_and_left(version: str, published: int) -> None:
+    function = FakeFunction(version, published)
+
+    assert _wrong(function) is Status.DIFFERS
+    assert function.sent == []
+
+
+def test_a_token_that_cannot_be_had_hides_no_fault_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKEN", raising=False)
+    monkeypatch.setenv("COGNITO_CLIENT_ID", "client")
+    monkeypatch.setenv("COGNITO_CLIENT_SECRET", "a-secret")
+    monkeypatch.setenv("COGNITO_TOKEN_URL", f"{peers.NO_NAME}/oauth2/token")
+
+    with peers.api(lambda _: peers.BROKEN) as url:
+        found = list(probe(url, with_job=True))
+
+    assert [(each.thing, each.seen) for each in found] == [
+        ("GET /health", True),
+        ("POST /v1/jobs without a token", True),
+        ("a job", False),
+    ]

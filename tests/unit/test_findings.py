@@ -13,9 +13,15 @@ UNSEEN = Finding("alias live", ok=False, found="AccessDenied", seen=False)
 
 @pytest.mark.parametrize(
     ("findings", "status"),
-    [([], Status.OK), ([GOOD], Status.OK), ([GOOD, BAD], Status.DIFFERS), ([BAD, UNSEEN, GOOD], Status.FAILED)],
+    [
+        ([], Status.OK),
+        ([GOOD], Status.OK),
+        ([GOOD, BAD], Status.DIFFERS),
+        ([UNSEEN, GOOD], Status.FAILED),
+        ([BAD, UNSEEN, GOOD], Status.DIFFERS),
+    ],
 )
-def test_the_status_is_that_of_the_worst_finding(findings: list[Finding], status: Status) -> None:
+def test_what_was_seen_to_be_wrong_counts_most(findings: list[Finding], status: Status) -> None:
     assert status_of(findings) is status
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,36 @@ def test_versions_are_pinned() -> None:
         text = (HAND_WRITTEN / module / "terraform.tf").read_text()
         assert 'required_version = ">= 1.10"' in text
         assert 'version = ">= 5.100, < 7"' in text
+
+
+@pytest.mark.parametrize("folder", ["", "bootstrap"], ids=["stack", "bootstrap"])
+def test_every_platform_of_the_provider_is_locked(folder: str) -> None:
+    """14 platforms: an archive (``zh:``) each and their list of files; an unpacked folder (``h1:``) each."""
+    kinds = re.findall(r'"(zh|h1):', (HAND_WRITTEN / folder / ".terraform.lock.hcl").read_text())
+
+    assert Counter(kinds) == {"zh": 15, "h1": 14}
+
+
+@pytest.mark.parametrize("folder", ["", "bootstrap"], ids=["stack", "bootstrap"])
+def test_init_takes_the_locked_provider_and_has_nothing_to_add_to_the_lock(folder: str, tmp_path: Path) -> None:
+    cli_configuration(tmp_path)
+    alone = Terraform(tmp_path / "terraform", {"TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc")})
+    alone.folder.mkdir()
+    shutil.copy(HAND_WRITTEN / folder / "terraform.tf", alone.folder)
+    lock = alone.folder / ".terraform.lock.hcl"
+    shutil.copy(HAND_WRITTEN / folder / ".terraform.lock.hcl", lock)
+    locked = lock.read_text()
+
+    initialised(alone, "-backend=false", "-lockfile=readonly")
+    assert lock.read_text() == locked
+    initialised(alone, "-backend=false")
+    assert lock.read_text() == locked
+    # What a Mac met while the lock held the folder of one platform: Terraform takes no other.
+    lock.write_text(re.sub(r'    "(zh:|h1:(?!Ijt7)).*\n', "", locked))
+    shutil.rmtree(alone.folder / ".terraform")
+    refused = alone.run("init", "-input=false", "-no-color", "-backend=false", "-lockfile=readonly", fails=True)
+    assert refused.status == 1
+    assert "#checksum-verification" in refused.said
 
 
 def test_the_state_is_locked_in_s3() -> None:

@@ -1,9 +1,10 @@
 """``python -m tools.package``: the function as a zip and the API as Terraform, checked and reproducible."""
 
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tools.package_golden import as_text
 from tools.package_refusal import Refusal
 from tools.package_routes import refuse_routes
 from tools.package_sbom import sbom
+from tools.package_shell import refuse_shell
 from tools.package_source import ARCHITECTURES, copy_source
 from tools.package_table import contents_table
 from tools.package_variables import refuse_variables
@@ -38,13 +40,15 @@ ZIP, SUMS, SBOM, TERRAFORM = "deployment.zip", "deployment.zip.sha256", "deploym
 def main(stage: str, arch: str | None, out: Path) -> None:
     """Package the function and the API for Terraform."""
     try:
-        for line in package(stage, arch, out):
+        for line in package(stage, arch, out, os.environ):
             click.echo(line)
     except Refusal as refusal:
         sys.exit(f"package: {refusal}")
 
 
-def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) -> Iterator[str]:
+def package(
+    stage: str, architecture: str | None, out: Path, shell: Mapping[str, str], root: Path = ROOT
+) -> Iterator[str]:
     """Write zip, its sum, the list of what is in it, and the Terraform document; the lines that say what was made.
 
     Raises:
@@ -54,6 +58,7 @@ def package(stage: str, architecture: str | None, out: Path, root: Path = ROOT) 
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         copy_source(work / "source", stage, architecture, root)
+        yield from refuse_shell(work / "source", stage, shell)
         document = chalice_package(work / "source", stage, work / "chalice")
         refuse_variables(document, Stack(root, out.absolute()))
         refuse_routes(json.loads(part(document, "locals", BODY)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import OWN_PREFIXES
+from tools.chalice_said import shortened
 from tools.package_refusal import Refusal
 from tools.package_source import ARCHITECTURES, CONFIG
 from tools.package_wheelhouse import fetch_wheels
@@ -69,5 +70,4 @@ def refuse_output(status: int, said: str) -> None:
             " that has a manylinux wheel for it, then make lock"
         )
     if status != 0:
-        end = "\n".join(said.strip().splitlines()[-15:])
-        raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{end}")
+        raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{shortened(said)}")

@@ -1,12 +1,17 @@
 """What make deploy-dev refuses before anything is created, and its message."""
 
 import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from chalicelib.settings import SettingsError
 from tests.contract.repository import ROOT, page
+from tests.deploy.test_two_ways import checkout
+from tests.unit import peers
 from tools.dev_settings import PARAMETERS, fill_in
 from tools.dev_stack import run
 from tools.package_refusal import Refusal
@@ -86,6 +91,32 @@ def test_nothing_to_delete(tmp_path: Path) -> None:
         Refusal, match=r"^no \.chalice/deployed/dev\.json here: delete the stack from the checkout that"
     ):
         run(GOOD, root=tmp_path, delete=True)
+
+
+DENIED = """<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to perform: iam:GetRole</Message>
+</Error></ErrorResponse>"""
+
+
+@pytest.mark.parametrize(
+    ("aws", "error"),
+    [
+        (lambda: nullcontext(peers.CLOSED_PORT), "Could not connect to the endpoint URL"),
+        (lambda: peers.api(lambda _: peers.Said(403, "text/xml", DENIED)), "not authorized to perform: iam:GetRole"),
+    ],
+    ids=["unreachable", "denied"],
+)
+def test_the_call_that_aws_did_not_answer_is_named(
+    aws: Callable[[], AbstractContextManager[str]], error: str, tmp_path: Path
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_MAX_ATTEMPTS": "1"}
+
+    with aws() as url, pytest.raises(Refusal) as refused:
+        run(GOOD | keys | {"AWS_ENDPOINT_URL": url, "PATH": os.defpath}, root=checkout(tmp_path / "checkout"))
+
+    said = str(refused.value)
+    assert "client.get_role(RoleName=" in said
+    assert error in said.splitlines()[-1]
+    assert "/botocore/" not in said
 
 
 def test_the_role_may_read_what_the_stage_names() -> None:

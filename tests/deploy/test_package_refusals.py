@@ -1,16 +1,20 @@
 """Each thing that ``make package`` refuses, provoked once, and its message."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.repository import ROOT, page
 from tools.package_chalice import chalice_package, environment, refuse_output
 from tools.package_refusal import Refusal
 from tools.package_routes import refuse_routes
-from tools.package_source import copy_source
+from tools.package_shell import refuse_shell
+from tools.package_source import CONFIG, copy_source
 from tools.package_wheelhouse import refuse_download
 from tools.package_wheels import locked, refuse_wheels
 from tools.zip_bytecode import compile_all
@@ -142,6 +146,51 @@ def test_the_shell_does_not_decide_what_is_packaged() -> None:
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The configuration as it is."""
+    (tmp_path / CONFIG).parent.mkdir()
+    (tmp_path / CONFIG).write_text(page(CONFIG))
+    return tmp_path
+
+
+def test_an_exported_origin_is_refused_and_told_where_it_belongs(tmp_path: Path) -> None:
+    """As ``make package`` meets it."""
+    command = [sys.executable, "-m", "tools.package", "--out", str(tmp_path)]
+    shell = {**os.environ, "ROUTER_CORS_ORIGIN": "https://app.example.com"}  # noqa: TID251
+    ran = subprocess.run(command, cwd=ROOT, env=shell, check=False, capture_output=True, text=True)
+
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("package: ROUTER_CORS_ORIGIN is 'https://app.example.com' in the shell, but stage")
+    assert CONFIG in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def _spoken_of(source: Path, name: str) -> str:
+    """Of a setting that is exported with another value than the stage's: the refusal, or what is said."""
+    try:
+        return " ".join(refuse_shell(source, "terraform", {name: "another"}))
+    except Refusal as refusal:
+        return str(refusal)
+
+
+def test_no_exported_setting_is_passed_over_in_silence(source: Path) -> None:
+    stage = json.loads((source / CONFIG).read_text())["stages"]["terraform"]["environment_variables"]
+
+    for name, value in stage.items():
+        said = _spoken_of(source, name)
+        assert f"TF_VAR_{name.lower()}=" in said if "${var." in value else f"{name} is 'another' in the shell" in said
+
+
+@pytest.mark.parametrize("shell", [{}, {"ROUTER_CORS_ORIGIN": ""}, {"COGNITO_CLIENT_ID": "smoke's"}, {"PATH": "/bin"}])
+def test_a_shell_without_settings_is_not_spoken_of(source: Path, shell: dict[str, str]) -> None:
+    assert list(refuse_shell(source, "terraform", shell)) == []
+
+
+def test_a_value_that_the_stage_has_already_is_fine(source: Path) -> None:
+    assert list(refuse_shell(source, "dev", {"ROUTER_QUEUE": "tinyllama"})) == []
 
 
 def test_chalice_gets_a_region_where_the_shell_has_none() -> None:

@@ -1,0 +1,38 @@
+"""Settings that the shell exports while a package is made: none of them gets in, and that is said.
+
+A package is named for its commit, and ``make package`` of the same commit gives the same bytes: so what it holds comes
+from the repository, and what differs between accounts from Terraform's variables.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tools.package_refusal import Refusal
+from tools.package_source import CONFIG
+
+_EXPRESSION = "${"
+
+
+def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator[str]:
+    """Say which exported settings come from Terraform instead.
+
+    Raises:
+        Refusal: the stage has a value of its own for one, and another than the shell's.
+    """
+    variables: dict[str, str] = json.loads((source / CONFIG).read_text())["stages"][stage].get(
+        "environment_variables", {}
+    )
+    differing = {name: value for name, value in variables.items() if shell.get(name) and shell[name] != value}
+    for name, value in differing.items():
+        if _EXPRESSION not in value:
+            raise Refusal(
+                f"{name} is {shell[name]!r} in the shell, but stage {stage} of {CONFIG} has {value!r}, which is what a"
+                f" package of this commit holds: write your value there and commit it, or unset {name}"
+            )
+    if differing:
+        given = " ".join(f"TF_VAR_{name.lower()}=…" for name in differing)
+        yield (
+            f"not from the shell: {', '.join(differing)}. Terraform's variables have these: {given}, or a file"
+            " terraform/*.auto.tfvars, when you make plan"
+        )

@@ -22,7 +22,7 @@ FAULTS = {
     "concurrency-limits": ("canary", r"^concurrency:\n( .*\n)+", ""),
     "job-needs": ("deploy", r"needs: build", "needs: built"),
     "runner-label": ("canary", r"ubuntu-latest", "ubuntu-newest"),
-    "expression": ("deploy", r"steps\.smoke\.", "steps.smok."),
+    "expression": ("deploy", r"env\.CANARY != ", "envs.CANARY != "),
     "syntax-check": ("deploy", r"branches: \[main\]", "branch: main"),
 }
 #: The rules that are actionlint's.

@@ -46,7 +46,7 @@ def test_nothing_is_found_wrong_with_a_stack_as_it_was_applied(stack: Stack, tar
 
 
 def test_a_canary_sees_a_job_come_out(stack: Stack) -> None:
-    stack.make("canary", f"URL={stack.url}", "SMOKE=1", "PAUSE=0", TOKEN=stack.pool.token())
+    stack.make("canary", f"URL={stack.url}", "SMOKE=1", "PATIENCE=0", TOKEN=stack.pool.token())
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.contract import repository
 from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
 from tools import docs, docs_settings
 
-README_LINES = 150
+README_LINES = 120
 DECISION_LINES = 40
 SUFFIXES = (".py", ".lua", ".md", ".json", ".toml", ".txt", ".in", ".sh", ".yml", ".example")
 

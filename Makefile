@@ -36,6 +36,10 @@ install: ## .venv with Python 3.13 and the locked packages; every target does th
 run: install ## the whole service on this machine (PORT=8000 BACKEND=… MODEL=…)
 	@exec $(PYTHON) -m tools.local_stack
 
+.PHONY: chalice-local
+chalice-local: install ## the app under `chalice local`, beside what make run runs or with services of its own (PORT=8001)
+	@exec $(PYTHON) -m tools.local_stack --chalice --port $(or $(PORT),8001)
+
 .PHONY: token
 token: install ## a token for the running service, alone on stdout (AS=demo PORT=8000)
 	@exec $(PYTHON) -m tools.token

@@ -2,10 +2,12 @@
 
 Chalice alone raises on events that are not those of a REST API, or answers 500 to them. Nothing but a REST API is wired
 to this function; a wrong trigger, a test event of the console or another gateway in front should be told so.
+``chalicelib/chalice_local.py`` completes the events of Chalice's own server and test client first.
 """
 
 import json
 import re
+import sys
 from typing import Annotated, Any
 
 from chalice.app import Chalice
@@ -63,6 +65,14 @@ class Router(Chalice):
     """The app; see the module."""
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        if "chalice.local" in sys.modules:  # never in Lambda: it is not in the package
+            from chalicelib import chalice_local
+
+            if chalice_local.is_chalices(event, context):
+                return chalice_local.answer(self._checked, event, context)
+        return self._checked(event, context)
+
+    def _checked(self, event: Any, context: Any) -> dict[str, Any]:
         try:
             _ProxyEvent.model_validate(event)
             return super().__call__(event, context)

@@ -182,6 +182,11 @@ class Misconfigured(Problem):
 
     status, title = 500, "Service misconfigured"
 
+    def __init__(self, detail: str = "", *, reason: str | None = None) -> None:
+        super().__init__(detail)
+        #: Which setting, for the log.
+        self.reason = reason
+
 
 class QueueFull(Problem):
     """Raised when the queue holds as many jobs as it may, or its memory is full; nothing was stored."""

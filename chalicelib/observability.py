@@ -33,7 +33,7 @@ class Notes:
     Attributes:
         principal: the caller's hash.
         problem: slug of the problem answered.
-        reason: why a token was refused; operators see it, callers never do.
+        reason: why a token was refused, or which setting is wrong; operators see it, callers never do.
     """
 
     principal: str | None = None

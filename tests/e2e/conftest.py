@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -19,9 +19,9 @@ def start_stack() -> Iterator[StartStack]:
     """Start a stack on a port and wait for it; whatever is left at the end is killed, and its folder removed."""
     started: list[RunningStack] = []
 
-    def start(port: int | None = None, **environ: str) -> RunningStack:
+    def start(port: int | None = None, options: Sequence[str] = (), **environ: str) -> RunningStack:
         port = port or free_ports(1)[0]
-        stack = RunningStack(port, begin_stack(port, **environ))
+        stack = RunningStack(port, begin_stack(port, options, **environ))
         started.append(stack)
         threading.Thread(target=stack.listen, daemon=True).start()
         stack.wait_until_ready()

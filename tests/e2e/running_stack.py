@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,10 +50,10 @@ def starting_stack(port: int) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-def begin_stack(port: int, **environ: str) -> "subprocess.Popen[str]":
+def begin_stack(port: int, options: Sequence[str] = (), **environ: str) -> "subprocess.Popen[str]":
     """What ``make run`` runs, with its output as one stream of lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tools.local_stack"],
+        [sys.executable, "-m", "tools.local_stack", *options],
         cwd=ROOT,
         env=clean_environ() | {"PORT": str(port)} | environ,
         stdout=subprocess.PIPE,

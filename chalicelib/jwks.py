@@ -31,9 +31,11 @@ MAX_KEYS = 64
 MIN_KEY_BITS = 2048
 #: A set this old is fetched again; if that fails the old one stays in use.
 REFRESH_AFTER_SECONDS = 3_600
-#: At most one fetch in this time, whatever asks for it. A rotation is so taken up within it, even during a
-#: flood of unknown key ids, and the flood causes at most three fetches a minute.
-COOLDOWN_SECONDS = 25
+#: The main address is asked once in this time at most, whatever asks for it: a rotation is taken up within it, even
+#: during a flood of unknown key ids.
+COOLDOWN_SECONDS = 30
+#: And one of the others once in this time. So the flood causes at most three fetches a minute.
+OTHERS_COOLDOWN_SECONDS = 60
 
 
 #: Members of a private or symmetric key (RFC 7518 sections 6.3.2 and 6.4).
@@ -70,7 +72,7 @@ class RemoteKeys:
 
     Several addresses are those of one pool's issuers. In the usual case the first one has every key, and the second
     one, of a pool whose type is ORIGINAL, answers 403 (https://github.com/awslabs/aws-jwt-verify/issues/279): so it is
-    asked only for a key that the first one lacks, and from then on whenever the first one is.
+    asked only for a key that the first one lacks, or once it has given keys. The main address is the first that has.
     """
 
     def __init__(
@@ -86,10 +88,10 @@ class RemoteKeys:
         self._sets: dict[str, Mapping[str, PyJWK]] = {}
         self._keys: Mapping[str, PyJWK] = {}
         self._fetched_at: float | None = None
-        self._tried_at: float | None = None
+        self._tried_at: dict[str, float] = {}
 
     def key(self, kid: str) -> PyJWK | None:
-        if kid not in self._keys or self._is_old():
+        if self._lacks(kid):
             self._refresh(kid)
         if not self._keys:
             raise SigningKeysUnavailable(
@@ -98,22 +100,15 @@ class RemoteKeys:
             )
         return self._keys.get(kid)
 
-    def _is_old(self) -> bool:
-        return self._fetched_at is None or self._clock() - self._fetched_at > REFRESH_AFTER_SECONDS
-
-    def _may_try(self) -> bool:
-        if self._tried_at is None:
+    def _lacks(self, kid: str) -> bool:
+        """Whether the key is unknown, or the keys are old."""
+        if kid not in self._keys or self._fetched_at is None:
             return True
-        # With no keys at all every request fails, so waiting out the cooldown would only prolong an outage.
-        pause = COOLDOWN_SECONDS if self._keys else UNAVAILABLE_RETRY_SECONDS
-        return self._clock() - self._tried_at >= pause
+        return self._clock() - self._fetched_at > REFRESH_AFTER_SECONDS
 
     def _refresh(self, kid: str) -> None:
         with self._lock:
-            if not self._may_try():
-                return
-            self._tried_at = self._clock()
-            if self._fetch_sets(kid):
+            if self._lacks(kid) and self._fetch_sets(kid):  # another thread may have fetched it meanwhile
                 self._fetched_at = self._clock()
                 sets = [self._sets.get(url, {}) for url in reversed(self._urls)]
                 self._keys = {kid: key for keys in sets for kid, key in keys.items()}
@@ -121,14 +116,35 @@ class RemoteKeys:
     def _fetch_sets(self, kid: str) -> bool:
         """Whether any address answered. One that did not keeps its last set: an outage must not refuse good tokens."""
         answered = has_key = False
-        for url in self._urls:
+        for url in self._due():
             if has_key and url not in self._sets:
                 continue
+            self._tried_at[url] = self._clock()
             with suppress(OSError, BadKeySet):
                 self._sets[url] = parse_jwks(self._fetch(url))
                 answered = True
                 has_key = has_key or not kid or kid in self._sets[url]
         return answered
+
+    def _due(self) -> list[str]:
+        """The addresses that may be asked now."""
+        if not self._sets:
+            # With no keys at all every request fails, so waiting out the cooldown would only prolong an outage.
+            return [url for url in self._urls if self._rested(url, UNAVAILABLE_RETRY_SECONDS)]
+        main = next(url for url in self._urls if url in self._sets)
+        return [main] * self._rested(main, COOLDOWN_SECONDS) + self._others_due(main)
+
+    def _others_due(self, main: str) -> list[str]:
+        """Those that were never asked; later one in turn, so that their number does not matter."""
+        others = [url for url in self._urls if url != main]
+        if new := [url for url in others if url not in self._tried_at]:
+            return new
+        if not all(self._rested(url, OTHERS_COOLDOWN_SECONDS) for url in others):
+            return []
+        return sorted(others, key=self._tried_at.__getitem__)[:1]
+
+    def _rested(self, url: str, seconds: float) -> bool:
+        return url not in self._tried_at or self._clock() - self._tried_at[url] >= seconds
 
 
 def signing_keys(source: str, *others: str) -> RemoteKeys | StaticKeys:

@@ -206,6 +206,29 @@ def test_a_flood_of_unknown_ids_costs_three_fetches_a_minute(issuer: Issuer, key
     assert all(sum(start <= at < start + 60 for at in times) <= 3 for start in times)
 
 
+@pytest.mark.parametrize("answer", [BROKEN["500"], None], ids=["refuses", "has keys"])
+def test_a_second_address_adds_nothing_to_what_a_flood_costs(
+    answer: Mode, issuer: Issuer, second: Issuer, both: RemoteKeys, clock: Clock
+):
+    """And a rotation at the first address is still taken up within 30 seconds."""
+    second.mode = answer
+    times: list[float] = []
+    rotated = taken_up = 0.0
+    for number in range(10_000):
+        clock.now += 120 / 10_000
+        before = len(issuer.fetches) + len(second.fetches)
+        assert both.key(f"unknown-{number}") is None
+        times += [clock.now] * (len(issuer.fetches) + len(second.fetches) - before)
+        if len(issuer.fetches) == 2 and not rotated:
+            issuer.rotate("new")
+            rotated = clock.now
+        if rotated and not taken_up and both.key("new"):
+            taken_up = clock.now
+    assert all(sum(start <= at < start + 60 for at in times) <= 3 for start in times)
+    assert len(second.fetches) > 1
+    assert 0 < taken_up - rotated <= 30.1  # steps of the clock
+
+
 def test_a_rotation_is_taken_up_within_30_seconds_of_a_flood(issuer: Issuer, keys: RemoteKeys, clock: Clock):
     """Even if it comes at the worst moment: just after a fetch that the flood has caused."""
     assert keys.key(KID)
@@ -290,16 +313,24 @@ def test_an_outage_of_one_address_refuses_no_good_token(
         assert both.key("second")
 
 
-def test_callers_that_come_together_share_one_fetch(issuer: Issuer, keys: RemoteKeys):
+def test_every_address_is_asked_once_before_a_key_is_unknown(issuer: Issuer, second: Issuer, clock: Clock):
+    urls = (f"{issuer.url}/jwks.json", f"{issuer.url}/other.json", f"{second.url}/jwks.json")
+    keys = RemoteKeys(*urls, clock=clock)
+    assert keys.key(KID)
+    clock.now += 60
+    assert keys.key("second")
+
+
+def test_callers_that_come_together_share_one_fetch(issuer: Issuer, second: Issuer, both: RemoteKeys):
     together = threading.Barrier(8)
 
     def ask(_: int) -> object:
         together.wait()
-        return keys.key(KID)
+        return both.key(KID)
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(8)))
-    assert len(issuer.fetches) == 1
+    assert (len(issuer.fetches), len(second.fetches)) == (1, 0)
 
 
 def test_a_fetch_can_be_handed_in():

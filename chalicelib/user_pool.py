@@ -32,7 +32,7 @@ def check_issuer(issuer: str, pool_id: str) -> None:
         ValueError: it is another pool's.
     """
     parts = urlsplit(issuer)
-    host = (parts.hostname or "").partition(".")[0]
+    host = (parts.hostname or "").partition(".")[0].removesuffix("-fips")
     if host in ISSUER_HOSTS.values() and parts.path != f"/{pool_id}":
         raise ValueError(
             f"COGNITO_ISSUER names {issuer!r}, which is not an issuer of COGNITO_USER_POOL_ID {pool_id!r}: an issuer of"

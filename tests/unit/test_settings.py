@@ -250,7 +250,7 @@ def test_the_issuer_of_a_replica_of_the_pool_is_taken():
     assert replica in read(COGNITO_ISSUER=replica).issuers
 
 
-@pytest.mark.parametrize("host", ["cognito-idp", "issuer-cognito-idp"])
+@pytest.mark.parametrize("host", ["cognito-idp", "issuer-cognito-idp", "cognito-idp-fips", "COGNITO-IDP"])
 @pytest.mark.parametrize("path", ["/eu-central-1_Other", "", "/eu-central-1_TestPool1/", "/eu-central-1_TestPool"])
 def test_the_issuer_of_another_pool_is_refused(host: str, path: str):
     issuer = f"https://{host}.eu-central-1.amazonaws.com{path}"

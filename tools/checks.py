@@ -17,12 +17,17 @@ type Check = Callable[[], Iterable[Finding]]
 #: ``User: arn:… is not authorized to perform: lambda:GetAlias on resource: …`` (IAM guide, troubleshoot_access-denied)
 _PERFORM = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden")
-#: As botocore's own retries know them, and what AWS says of itself.
-_LATER = re.compile("Throttl|TooManyRequests|LimitExceeded|SlowDown|ServiceUnavailable|InternalFailure|InternalError")
 _NOBODY = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|RequestExpired|SignatureDoesNotMatch")
+
+#: Also what a login of another account sees, so it is not taken for a deletion.
+_GONE = re.compile("NotFound|NoSuch")
 
 WAIT = "wait a minute, then look again: make verify"
 LOG_IN = "log in to the stack's account again (aws sts get-caller-identity), then look again: make verify"
+FIND = (
+    "see that this is the stack's account and region (aws sts get-caller-identity); if it is, somebody deleted it:"
+    " make plan && make apply"
+)
 REACH_AWS = "see that this machine is logged in and reaches AWS (aws sts get-caller-identity), then: make verify"
 
 
@@ -73,4 +78,6 @@ def _refused(thing: str, error: ClientError) -> Finding:
         return unseen(thing, said, f"allow {permission} to whoever asks; the roles in terraform/modules/iam may")
     if _NOBODY.search(code):
         return unseen(thing, said, LOG_IN)
-    return unseen(thing, said, WAIT if _LATER.search(code) else "")
+    if _GONE.search(code):
+        return unseen(thing, said, FIND)
+    return unseen(thing, said, WAIT)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tools.checks import LOG_IN, REACH_AWS, WAIT, each
+from tools.checks import FIND, LOG_IN, REACH_AWS, WAIT, each
 from tools.findings import Finding
 from tools.terraform_cli import TerraformFailed
 
@@ -48,8 +48,10 @@ def test_a_refusal_that_names_no_permission_names_the_call() -> None:
         (
             refused("ResourceNotFoundException", "no such alias"),
             "GetAlias: ResourceNotFoundException: no such alias",
-            "",
+            FIND,
         ),
+        (refused("NoSuchEntity", "no such role"), "GetAlias: NoSuchEntity: no such role", FIND),
+        (refused("InvalidParameterValue", "odd"), "GetAlias: InvalidParameterValue: odd", WAIT),
         (
             refused("TooManyRequestsException", "Rate exceeded"),
             "GetAlias: TooManyRequestsException: Rate exceeded",

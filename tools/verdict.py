@@ -35,7 +35,8 @@ class Verdict:
     def reach(self) -> Status:
         """The status once all is well, or was wrong, or out of reach, for as long as patience lasts.
 
-        Wrong and out of reach are counted apart: what could not be looked at for a while is not wrong for as long.
+        Each has a clock of its own, from its first sight on. So wrong is what was seen to be wrong at both ends of
+        that time and never seen to be well in between; time out of reach alone never adds up to it.
         """
         self._see()
         if self.status is not Status.OK and self._again_seconds:

@@ -57,6 +57,9 @@ resource "aws_api_gateway_rest_api" "rest_api" {
   name        = local.name
   description = "Front door of ${local.name}."
 
+  # An import of the body without this switches the default endpoint on again; the provider then switches it off again.
+  disable_execute_api_endpoint = !var.default_endpoint
+
   endpoint_configuration {
     types = ["REGIONAL"]
   }

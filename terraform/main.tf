@@ -29,7 +29,7 @@ module "ssm" {
   # These arise from the stage and the alias, so they are written after them and never name something else.
   writes = {
     api_id           = aws_api_gateway_rest_api.rest_api.id
-    api_url          = aws_api_gateway_stage.live.invoke_url
+    api_url          = local.api_url
     function_alias   = aws_lambda_alias.live.name
     function_arn     = aws_lambda_function.api_handler.arn
     function_version = aws_lambda_alias.live.function_version

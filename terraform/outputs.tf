@@ -26,13 +26,31 @@ output "api_stage_name" {
 }
 
 output "api_url" {
-  description = "Where the API answers, stage included."
-  value       = aws_api_gateway_stage.live.invoke_url
+  description = "Where callers find the API: the custom domain with its base path, or else the stage's own URL."
+  value       = local.api_url
 }
 
 output "code_sha256" {
   description = "SHA-256 of the zip that was last applied, as Lambda writes it."
   value       = aws_lambda_function.api_handler.source_code_hash
+}
+
+output "custom_domain" {
+  description = "Name and base path of the custom domain; empty without one."
+  value       = { for domain in var.custom_domain[*] : domain.name => domain.base_path }
+}
+
+output "default_endpoint" {
+  description = "Whether the API also answers at its own address."
+  value       = var.default_endpoint
+}
+
+output "domain_target" {
+  description = "By custom domain, where its DNS record must lead: an alias to name in zone_id, or a CNAME to name."
+  value = {
+    for name, domain in aws_api_gateway_domain_name.custom :
+    name => { name = domain.regional_domain_name, zone_id = domain.regional_zone_id }
+  }
 }
 
 output "function_alias" {

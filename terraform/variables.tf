@@ -71,6 +71,48 @@ variable "aws_region" {
   }
 }
 
+variable "custom_domain" {
+  description = "A domain of your own for the API: its name, the ACM certificate for it in the stack's region, one segment of path before the API's own paths (empty: none), and the Route 53 zone that gets the record. certificate_arn null: the domain is there already, and only the path is added. zone_id null: DNS stays yours, and output domain_target says where the record must lead."
+  type = object({
+    name            = string
+    certificate_arn = optional(string)
+    base_path       = optional(string, "")
+    zone_id         = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.custom_domain == null ? true : can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.custom_domain.name))
+    error_message = "custom_domain.name must be a whole domain name in lower case, such as api.example.com: no https://, no path, no wildcard."
+  }
+
+  validation {
+    condition     = try(var.custom_domain.certificate_arn, null) == null ? true : can(regex("^arn:aws[a-z-]*:acm:${var.aws_region}:[0-9]{12}:certificate/[0-9a-f-]+$", var.custom_domain.certificate_arn))
+    error_message = "custom_domain.certificate_arn must be the ARN of an ACM certificate in the stack's own region (aws_region), since the domain is regional; null where another stack made the domain."
+  }
+
+  validation {
+    condition     = var.custom_domain == null ? true : can(regex("^([A-Za-z0-9][A-Za-z0-9._-]*)?$", var.custom_domain.base_path)) && !contains(["ping", "sping"], lower(var.custom_domain.base_path))
+    error_message = "custom_domain.base_path must be empty or one segment of letters, digits, '.', '_' and '-' that begins with a letter or digit, without '/', and not ping or sping, which API Gateway keeps for itself."
+  }
+
+  validation {
+    condition     = try(var.custom_domain.zone_id, null) == null ? true : can(regex("^[A-Z0-9]{1,32}$", var.custom_domain.zone_id)) && var.custom_domain.certificate_arn != null
+    error_message = "custom_domain.zone_id must be the id of a Route 53 zone, such as Z0123456789ABCDEFGHIJ, and needs certificate_arn: who makes the domain makes its record."
+  }
+}
+
+variable "default_endpoint" {
+  description = "Whether the API also answers at the address that API Gateway gave it; false needs custom_domain."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.default_endpoint || var.custom_domain != null
+    error_message = "default_endpoint may be false only with custom_domain: the API would answer nowhere."
+  }
+}
+
 variable "kms_key_arn" {
   description = "ARN of the KMS key for log groups, variables of the function; AWS's own keys where null. Its policy must let CloudWatch Logs use it."
   type        = string

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key, as PEM files."""
+def write_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
+    """A self-signed certificate for these domain names, or else for 127.0.0.1, and its key, as PEM files."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, next(iter(names), "127.0.0.1"))])
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    wanted = [x509.DNSName(each) for each in names] or [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -29,7 +29,7 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
+        .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -63,12 +63,17 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, target: tuple[str,
 def _serve(plain: socket.socket, context: ssl.SSLContext, target: tuple[str, int]) -> None:
     try:
         with context.wrap_socket(plain, server_side=True) as near, socket.create_connection(target) as far:
-            answers = threading.Thread(target=_pump, args=(far, near), daemon=True)
-            answers.start()
-            _pump(near, far)
-            answers.join(5)
+            pass_on(near, far)
     except OSError:
         return  # a client that does not trust the certificate hangs up
+
+
+def pass_on(near: socket.socket, far: socket.socket) -> None:
+    """What comes from either side goes to the other, until both have ended."""
+    answers = threading.Thread(target=_pump, args=(far, near), daemon=True)
+    answers.start()
+    _pump(near, far)
+    answers.join(5)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """The deployed stack as Terraform's state knows it: where each part is, and what it was last applied with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
 from tools.aws import client, command
@@ -38,16 +38,20 @@ class DeployedStack:
     log_retention_days: int
     region: str
     ssm_parameters: Mapping[str, str]
+    # Later than the first release: a state from before it says nothing of these.
+    custom_domain: Mapping[str, str] = field(default_factory=dict)
+    default_endpoint: bool = True
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
         """Raises NoStack when nothing was applied yet, or by a checkout that did not tell as much."""
-        names = [field.name for field in fields(cls)]
+        names = [each.name for each in fields(cls)]
+        needed = [each.name for each in fields(cls) if each.default is each.default_factory is MISSING]
         if not outputs:
             raise NoStack(f"Terraform's state has no outputs, so nothing is deployed yet: {DEPLOY}")
-        if missing := [name for name in names if name not in outputs]:
+        if missing := [name for name in needed if name not in outputs]:
             raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
-        return cls(**{name: outputs[name] for name in names})
+        return cls(**{name: outputs[name] for name in names if name in outputs})
 
     def aws(self, service: str) -> Any:
         """A client of that service in the stack's region."""

@@ -11,7 +11,15 @@ from pathlib import Path
 import click
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from tools import doctor_account, doctor_backend, doctor_cognito, doctor_issuer, doctor_machine, doctor_variables
+from tools import (
+    doctor_account,
+    doctor_backend,
+    doctor_cognito,
+    doctor_domain,
+    doctor_issuer,
+    doctor_machine,
+    doctor_variables,
+)
 from tools.doctor_stack import Stack, Unknown
 from tools.findings import Finding, report
 from tools.terraform_cli import TerraformFailed
@@ -72,6 +80,11 @@ ONLINE = (
         ("lambda:GetAccountSettings", "lambda:GetFunctionConcurrency"),
     ),
     Check("API Gateway's log role", doctor_account.gateway_logs, ("apigateway:GET",)),
+    Check(
+        "custom domain",
+        doctor_domain.domain,
+        ("acm:DescribeCertificate", "apigateway:GET", "route53:GetHostedZone"),
+    ),
     Check("permissions boundary", doctor_account.boundary, ("iam:GetPolicy",)),
 )
 

@@ -78,8 +78,9 @@ def _met(statement: Statement, request: Request, *, unknown: bool) -> bool:
 
 
 def _holds(name: str, wanted: list[str], found: str | None, unknown: bool) -> bool:
-    """A key that the request lacks satisfies the operators that negate, and those that end with ``IfExists``."""
-    plain = name.removesuffix("IfExists")
+    """A key that the request lacks satisfies the operators that negate, those that end with ``IfExists``, and
+    ``ForAllValues``; what a request has here is one value."""
+    plain = name.removesuffix("IfExists").removeprefix("ForAllValues:")
     if plain not in _OPERATORS:
         return unknown
     if found is None:

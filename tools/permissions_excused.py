@@ -31,9 +31,20 @@ _KMS_LOGS = f"{_AWS}/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"
 _VPC = f"{_AWS}/lambda/latest/dg/configuration-vpc.html"
 
 EXCUSED = (
+    Excuse(
+        "acm:DescribeCertificate",
+        "`make doctor` looks whether a custom domain's certificate is issued and for that name",
+        f"{_AWS}/acm/latest/APIReference/API_DescribeCertificate.html",
+    ),
     Excuse("ec2:DescribeSecurityGroups", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
     Excuse("ec2:DescribeSubnets", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
     Excuse("ec2:DescribeVpcs", "a function in a VPC: Lambda asks in the deployer's name", _VPC),
+    Excuse(
+        "iam:CreateServiceLinkedRole",
+        "an account's first custom domain: API Gateway makes its own role in the deployer's name",
+        f"{_AWS}/apigateway/latest/developerguide/using-service-linked-roles.html",
+        roles=("deploy",),
+    ),
     Excuse(
         "iam:PutRolePermissionsBoundary",
         "a role that was made without the boundary is brought under it",

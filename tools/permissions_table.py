@@ -59,6 +59,10 @@ _QUALIFIED = f"{_FUNCTION}:{{qualifier}}"
 _API = "arn:{partition}:apigateway:{region}::/restapis"
 _API_TAGS = "arn:{partition}:apigateway:{region}::/tags/*"
 _STAGE = f"{_API}/{{rest_api_id}}/stages/{{stage_name}}"
+_DOMAINS = "arn:{partition}:apigateway:{region}::/domainnames"
+_DOMAIN = f"{_DOMAINS}/{{domain_name}}"
+_MAPPINGS = f"{_DOMAIN}/basepathmappings"
+_ZONE = "arn:{partition}:route53:::hostedzone/{zone_id}"
 _ROLE = "arn:{partition}:iam::{account}:role/{name}"
 _ROLE_OF_POLICY = "arn:{partition}:iam::{account}:role/{role}"
 _GROUP = f"arn:{{partition}}:logs:{_HERE}:log-group:{{name}}"
@@ -79,6 +83,22 @@ def _api_gateway_tags(resource: str) -> tuple[dict[str, Needs], dict[str, Needs]
 
 _API_GIVEN, _API_DROPPED = _api_gateway_tags(f"{_API}/{{id}}")
 _STAGE_GIVEN, _STAGE_DROPPED = _api_gateway_tags(_STAGE)
+_DOMAIN_GIVEN, _DOMAIN_DROPPED = _api_gateway_tags(_DOMAIN)
+_RECORD = (
+    on(
+        _ZONE,
+        "route53:ChangeResourceRecordSets",
+        route53_ChangeResourceRecordSetsNormalizedRecordNames="{name}",
+    )
+    + on(_ZONE, "route53:GetHostedZone")
+    + on("arn:{partition}:route53:::change/*", "route53:GetChange")
+)
+#: API Gateway makes a role of its own with an account's first custom domain, in the name of whoever makes the domain.
+_SERVICE_ROLE = on(
+    "arn:{partition}:iam::{account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
+    "iam:CreateServiceLinkedRole",
+    iam_AWSServiceName="ops.apigateway.amazonaws.com",
+)
 _KEY = on("{kms_key_arn}", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
 
 KINDS: Mapping[str, Kind] = {
@@ -90,10 +110,24 @@ KINDS: Mapping[str, Kind] = {
         + on("{cloudwatch_role_arn}", "iam:PassRole", iam_PassedToService="apigateway.amazonaws.com"),
         delete=(),
     ),
+    "aws_api_gateway_base_path_mapping": Kind(
+        read=on(f"{_MAPPINGS}/{{base_path}}", "apigateway:GET"),
+        create=on(_MAPPINGS, "apigateway:POST"),
+        update=on(f"{_MAPPINGS}/*", "apigateway:PATCH"),  # by the path that it had before
+        delete=on(f"{_MAPPINGS}/{{base_path}}", "apigateway:DELETE"),
+    ),
     "aws_api_gateway_deployment": Kind(
         read=on(f"{_API}/{{rest_api_id}}/deployments/{{id}}", "apigateway:GET"),
         create=on(f"{_API}/{{rest_api_id}}/deployments", "apigateway:POST"),
         delete=on(f"{_API}/{{rest_api_id}}/deployments/{{id}}", "apigateway:DELETE"),
+    ),
+    "aws_api_gateway_domain_name": Kind(
+        read=on(_DOMAIN, "apigateway:GET"),
+        create=on(_DOMAINS, "apigateway:POST") + _SERVICE_ROLE,
+        update=on(_DOMAIN, "apigateway:PATCH"),
+        delete=on(_DOMAIN, "apigateway:DELETE"),
+        given=_DOMAIN_GIVEN,
+        dropped=_DOMAIN_DROPPED,
     ),
     "aws_api_gateway_method_settings": Kind(
         read=on(_STAGE, "apigateway:GET"),
@@ -230,6 +264,12 @@ KINDS: Mapping[str, Kind] = {
         read=on(_QUALIFIED, "lambda:GetPolicy"),
         create=on(_QUALIFIED, "lambda:AddPermission"),
         delete=on(_QUALIFIED, "lambda:GetPolicy", "lambda:RemovePermission"),
+    ),
+    "aws_route53_record": Kind(
+        read=on(_ZONE, "route53:GetHostedZone", "route53:ListResourceRecordSets"),
+        create=_RECORD,
+        update=_RECORD,
+        delete=_RECORD + on(_ZONE, "route53:ListResourceRecordSets"),
     ),
     "aws_ssm_parameter": Kind(
         read=on(_PARAMETER, "ssm:GetParameter", "ssm:ListTagsForResource")

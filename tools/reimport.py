@@ -22,13 +22,16 @@ def main(folder: Path) -> None:
 
 
 def reimport(stack: DeployedStack) -> None:
-    """Overwrite routes, authorizers and gateway responses; name and description stay."""
+    """Overwrite routes, authorizers and gateway responses; name, description and default endpoint stay."""
     gateway = stack.aws("apigateway")
     api = gateway.get_rest_api(restApiId=stack.api_id)
     body = json.loads(stack.api_body)
     # An import renames the API after the document.
     body["info"] |= {"title": api["name"], "description": api.get("description", "")}
     gateway.put_rest_api(restApiId=stack.api_id, mode="overwrite", body=json.dumps(body).encode())
+    if api.get("disableExecuteApiEndpoint"):  # which an import switches on again
+        off = {"op": "replace", "path": "/disableExecuteApiEndpoint", "value": "true"}
+        gateway.update_rest_api(restApiId=stack.api_id, patchOperations=[off])
 
 
 if __name__ == "__main__":

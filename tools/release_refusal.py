@@ -21,7 +21,7 @@ stack_folder = click.option(
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of the stack, which terraform init was run in.",
 )
-stack_url = click.option("--url", help="Where to send requests: a private API's, or a domain of your own.")
+stack_url = click.option("--url", help="Where to send requests, if not to the stack's own URL: a private API's.")
 patience_seconds = click.option(
     "--patience",
     default=SECONDS,

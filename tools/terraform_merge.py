@@ -88,7 +88,8 @@ def without_stage_in_deployment(document: Json) -> Json:
 def redeployed_when_the_body_changes(document: Json) -> Json:
     """Without it a changed API is stored and never served."""
     place = ("resource", "aws_api_gateway_deployment", "rest_api")
-    triggers = {"redeployment": f"${{sha1(local.{BODY})}}"}
+    # terraform/domain.tf knows what else is served only after a deployment.
+    triggers = f"${{merge({{ redeployment = sha1(local.{BODY}) }}, local.redeployed_besides)}}"
     return replaced(document, part(document, *place) | {"triggers": triggers}, *place)
 
 

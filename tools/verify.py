@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tools import verify_api, verify_function, verify_live, verify_routes, verify_told
+from tools import verify_api, verify_domain, verify_function, verify_live, verify_routes, verify_told
 from tools.checks import each, unseen
 from tools.deployed_stack import DEPLOY, DeployedStack, NoStack, deployed_stack
 from tools.findings import Finding, compared, report
@@ -71,6 +71,8 @@ def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Findin
             "permission of API Gateway": lambda: verify_function.permission(function),
             "variables": lambda: verify_function.variables(function, wanted),
             "deployment": lambda: verify_api.deployment(stack),
+            "custom domain": lambda: verify_domain.mapping(stack),
+            "default endpoint": lambda: verify_domain.default_endpoint(stack),
             "routes": lambda: verify_routes.routes(stack, wanted.body, body_fix),
             "authorizers": lambda: verify_api.authorizers(stack, wanted.body, body_fix),
             "gateway responses": lambda: verify_api.responses(stack, wanted.body, body_fix),

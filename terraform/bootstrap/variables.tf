@@ -26,7 +26,7 @@ variable "aws_region" {
 }
 
 variable "github" {
-  description = "The repository, the branch that plans, the environment that deploys and the user pool that is looked at before a deploy; the ids come from `gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id'`."
+  description = "The repository, the branch that plans, the environment that deploys, the user pool that is looked at before a deploy, and the stack's custom_domain; the ids come from `gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id'`."
   type = object({
     owner             = string
     repository        = string
@@ -40,6 +40,11 @@ variable "github" {
     vpc               = optional(bool, false)
     oidc_provider_arn = optional(string)
     user_pool_arn     = optional(string)
+    custom_domain = optional(object({
+      name            = string
+      certificate_arn = optional(string)
+      zone_id         = optional(string)
+    }))
   })
 }
 

@@ -57,6 +57,120 @@ run "everything" {
   }
 }
 
+run "custom_domain" {
+  variables {
+    default_endpoint = false
+    custom_domain = {
+      name            = "api.example.com"
+      certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+      base_path       = "router"
+      zone_id         = "Z0123456789ABCDEFGHIJ"
+    }
+  }
+
+  assert {
+    condition     = output.api_url == "https://api.example.com/router"
+    error_message = "The URL is the domain's, with the base path."
+  }
+  assert {
+    condition     = module.ssm.write_names["api_url"] == output.ssm_parameters["api_url"] && local.api_url == output.api_url
+    error_message = "SSM says the same."
+  }
+  assert {
+    condition = alltrue([
+      aws_api_gateway_base_path_mapping.custom[0].api_id == aws_api_gateway_rest_api.rest_api.id,
+      aws_api_gateway_base_path_mapping.custom[0].stage_name == aws_api_gateway_stage.live.stage_name,
+      aws_api_gateway_base_path_mapping.custom[0].base_path == "router",
+    ])
+    error_message = "The base path leads to this stack's stage."
+  }
+  assert {
+    condition = alltrue([
+      aws_api_gateway_domain_name.custom["api.example.com"].security_policy == "TLS_1_2",
+      aws_api_gateway_domain_name.custom["api.example.com"].endpoint_configuration[0].types[0] == "REGIONAL",
+    ])
+    error_message = "The domain is regional and takes no older TLS."
+  }
+  assert {
+    condition     = one(aws_route53_record.custom["api.example.com"].alias).name == "d-abc.execute-api.eu-central-1.amazonaws.com"
+    error_message = "The record leads to the domain's target."
+  }
+  assert {
+    condition     = output.domain_target["api.example.com"] == { name = "d-abc.execute-api.eu-central-1.amazonaws.com", zone_id = "Z1U9ULNL0V5AJ3" }
+    error_message = "The target is told for whoever keeps the DNS."
+  }
+  assert {
+    condition     = aws_api_gateway_rest_api.rest_api.disable_execute_api_endpoint && !output.default_endpoint
+    error_message = "The default endpoint is off."
+  }
+  assert {
+    condition     = aws_api_gateway_deployment.rest_api.triggers["default_endpoint"] == "off"
+    error_message = "The API is deployed again, without which the stage would not go by that."
+  }
+}
+
+run "a_path_on_another_stacks_domain" {
+  variables {
+    custom_domain = { name = "api.example.com" }
+  }
+
+  assert {
+    condition     = output.api_url == "https://api.example.com"
+    error_message = "The URL is the domain's, without a path."
+  }
+  assert {
+    condition     = length(aws_api_gateway_domain_name.custom) + length(aws_route53_record.custom) == 0
+    error_message = "Domain and record are another stack's."
+  }
+  assert {
+    condition     = aws_api_gateway_base_path_mapping.custom[0].domain_name == "api.example.com" && output.domain_target == {}
+    error_message = "Only the path is added."
+  }
+}
+
+run "refuses_no_way_in" {
+  command = plan
+  variables {
+    default_endpoint = false
+  }
+  expect_failures = [var.default_endpoint]
+}
+
+run "refuses_a_url_for_a_domain" {
+  command = plan
+  variables {
+    custom_domain = { name = "https://api.example.com" }
+  }
+  expect_failures = [var.custom_domain]
+}
+
+run "refuses_another_regions_certificate" {
+  command = plan
+  variables {
+    custom_domain = {
+      name            = "api.example.com"
+      certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+    }
+  }
+  expect_failures = [var.custom_domain]
+}
+
+run "refuses_a_base_path_of_two_segments" {
+  command = plan
+  variables {
+    custom_domain = { name = "api.example.com", base_path = "router/v1" }
+  }
+  expect_failures = [var.custom_domain]
+}
+
+run "refuses_a_record_for_another_stacks_domain" {
+  command = plan
+  variables {
+    custom_domain = { name = "api.example.com", zone_id = "Z0123456789ABCDEFGHIJ" }
+  }
+  expect_failures = [var.custom_domain]
+}
+
 run "not_warmed" {
   variables {
     reserved_concurrency = -1

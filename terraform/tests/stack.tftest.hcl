@@ -289,6 +289,14 @@ run "defaults" {
     error_message = "The URL has the stage in it."
   }
   assert {
+    condition     = length(aws_api_gateway_domain_name.custom) + length(aws_api_gateway_base_path_mapping.custom) + length(aws_route53_record.custom) == 0
+    error_message = "Without custom_domain nothing is made for it."
+  }
+  assert {
+    condition     = !aws_api_gateway_rest_api.rest_api.disable_execute_api_endpoint && one(keys(aws_api_gateway_deployment.rest_api.triggers)) == "redeployment"
+    error_message = "The default endpoint is on, and says nothing to the deployment."
+  }
+  assert {
     condition     = output.ssm_parameters["api_url"] == "/lambda-router/prod/outputs/api_url"
     error_message = "The URL stands in SSM."
   }

@@ -111,8 +111,13 @@ class MotoAsAws:
 
 
 def _unescaped(patch: Json) -> Json:
-    """moto looks for the media type in ``value``; AWS takes it from the path: ``/binaryMediaTypes/image~1png``."""
+    """moto looks for the media type in ``value``; AWS takes it from the path: ``/binaryMediaTypes/image~1png``.
+
+    Besides, moto takes any text for true.
+    """
     for operation in patch.get("patchOperations", []):
+        if operation["path"] == "/disableExecuteApiEndpoint" and operation["value"].lower() == "false":
+            operation["value"] = ""
         prefix, _, media_type = operation["path"].partition("/binaryMediaTypes/")
         if not prefix and media_type:
             operation["value"] = media_type.replace("~1", "/").replace("~0", "~")

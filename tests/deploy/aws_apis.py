@@ -12,12 +12,12 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from tests.deploy.aws_import import complete_import
+from tests.deploy.aws_import import begin_import, complete_import
 
 Json = dict[str, Any]
 _IMPORT = re.compile(r"^/restapis(?:/(?P<api>[^/]+))?$")
 _EXPORT = re.compile(r"^/restapis/(?P<api>[^/]+)/stages/[^/]+/exports/[^/]+$")
-_DESCRIBED = re.compile(r"^/restapis/[^/]+(?:/stages/[^/]+)?$")
+_DESCRIBED = re.compile(r"^/(?:restapis/[^/]+(?:/stages/[^/]+)?|domainnames/[^/]+)$")
 _TAGS = re.compile(r"^/tags/arn:[^:]+:apigateway:[^:]*::(?P<place>.+)$")
 
 
@@ -26,7 +26,7 @@ class ApiGateway:
 
     Attributes:
         bodies: the document that each API was last made of, by the API's id.
-        tags: tags given after creation, by the path of an API or stage: moto has no address for the former's.
+        tags: tags given after creation, by the path of an API, stage or domain: moto has no address for the former's.
     """
 
     def __init__(self, moto: Callable[..., Iterable[bytes]]) -> None:
@@ -54,6 +54,8 @@ class ApiGateway:
 
     def _import(self, request: Request, api: str | None) -> Response:
         document = request.get_data()
+        if api is not None:
+            begin_import(api)
         replace_body(request, _as_openapi(json.loads(document)))
         response = Response.from_app(self._moto, request.environ)
         if response.status_code < 300:

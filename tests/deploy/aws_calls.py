@@ -62,12 +62,19 @@ def _of_path(service: str, recorded: Mapping[str, str]) -> tuple[str, dict[str, 
         if named not in {None, operation.name}:
             continue
         where = operation.http["requestUri"].partition("?")
-        found = _pattern(where[0]).fullmatch(recorded["path"])
+        asked, pattern = recorded["path"], _pattern(where[0])
+        found = pattern.fullmatch(asked) or pattern.fullmatch(f"{asked}/")  # Go's SDK leaves a slash at the end out
         if found and operation.http["method"] == recorded["method"] and set(_fixed(where[2])) <= set(query.items()):
             labels = {name: unquote(value) for name, value in found.groupdict().items()}
-            body = json.loads(recorded["body"]) if recorded["body"] else {}
-            return operation.name, body | _named(operation, labels | query)
+            return operation.name, _body(recorded["body"]) | _named(operation, labels | query)
     raise LookupError(f"{service} has no operation for {recorded['method']} {recorded['path']}?{recorded['query']}")
+
+
+def _body(text: str) -> dict[str, Any]:
+    """JSON whole; of Route 53's XML the names of records, which a policy looks at."""
+    if text.startswith("<"):
+        return {"Names": re.findall(r"<Name>(.*?)</Name>", text)}
+    return dict(json.loads(text)) if text else {}
 
 
 @cache

@@ -6,7 +6,7 @@ It is without wheels, which are installed beside it anyway: ``test_artefact.py``
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from tools.zip_writer import unpack
 
 NAME = "lambda-router-prod"
 BUCKET = "state"
+MORE_VARIABLES = "more.auto.tfvars"
 _KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 
 
@@ -111,13 +112,20 @@ class Deployed:
 
 
 @contextmanager
-def deployed_to_moto(folder: Path, redis_url: str, jwks: dict[str, Any]) -> Iterator[Deployed]:
-    """A new account with the stack in it."""
+def deployed_to_moto(
+    folder: Path, redis_url: str, jwks: dict[str, Any], tfvars: Callable[[str], str] = lambda _: ""
+) -> Iterator[Deployed]:
+    """A new account with the stack in it.
+
+    Args:
+        tfvars: further variables as Terraform writes them, for the AWS at that URL.
+    """
     chalice = chalice_json(folder)
     variables = VARIABLES | {"cognito_jwks": json.dumps(jwks)}
     with played_aws() as url:
         _prepare(url, variables["redis_url_parameter"], redis_url)
         terraform = copy_of_terraform(folder, chalice)
+        (terraform.folder / MORE_VARIABLES).write_text(tfvars(url))
         terraform.environ = _KEYS | {"AWS_ENDPOINT_URL": url}
         shutil.copy(folder / "out/deployment.zip", terraform.folder)
         unpack(folder / "out/deployment.zip", folder / "task")

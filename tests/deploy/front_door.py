@@ -4,6 +4,7 @@ import base64
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ class FrontDoor:
 
     Args:
         task_of: the folder of the unpacked package whose zip has this sha256, as Lambda writes it.
+
+    Attributes:
+        base_paths: by custom domain, what comes before the API's own paths there.
     """
 
     def __init__(self, task_of: Callable[[str], Path], aws_url: str, function_name: str, alias: str) -> None:
@@ -31,6 +35,7 @@ class FrontDoor:
         self._aws_url = aws_url
         self._named = {"FunctionName": function_name, "Qualifier": alias}
         self._routes = RouteMatcher(list(app_module.app.routes))
+        self.base_paths: dict[str, str] = {}
         self._server = LocalServer(0)
         self._server.gateway = self  # type: ignore[assignment]
         self._running = ExitStack()
@@ -49,10 +54,14 @@ class FrontDoor:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def answer(self, request: HttpRequest) -> Answer:
+        base = self.base_paths.get(dict(request.headers).get("Host", ""), "")
+        if not request.target.startswith(f"{base}/"):
+            return Answer(403, [("Content-Type", "application/json")], b'{"message":"Forbidden"}')  # API Gateway's own
         try:
-            event = lambda_event(self._routes, request)
+            event = lambda_event(self._routes, replace(request, target=request.target.removeprefix(base)))
         except LookupError:
             return problem_answer(404, "There is no such route.")
+        event["path"] = event["requestContext"]["path"] = base + event["path"]
         raw = self._alias().invoke(event)
         given = [("x-amzn-RequestId", event["requestContext"]["requestId"]), *raw["headers"].items()]
         repeated = [(name, value) for name, values in raw["multiValueHeaders"].items() for value in values]

@@ -43,6 +43,10 @@ def _requests(call: Call, boundaries: Mapping[str, str]) -> Iterator[Request]:
         yield from (Request(action, _parameter(name)) for name in call.given["Names"])
         return
     resource = _RESOURCES[call.service](call)
+    if call.operation == "ChangeResourceRecordSets":
+        key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+        yield from (Request(action, resource, {key: name.rstrip(".")}) for name in call.given["Names"])
+        return
     bounded = boundaries.get(call.given.get("RoleName", ""))
     yield Request(action, resource, {"iam:PermissionsBoundary": bounded} if bounded else {})
     yield from _besides(call, action, resource)
@@ -155,6 +159,12 @@ def _first(given: Mapping[str, Any], pattern: str) -> str:
     return next(str(value) for key, value in given.items() if re.fullmatch(pattern, key))
 
 
+def _route53(call: Call) -> str:
+    """A zone or a change, whose ids are of no region and no account."""
+    kind = "change" if call.operation == "GetChange" else "hostedzone"
+    return f"arn:aws:route53:::{kind}/{call.given.get('HostedZoneId') or call.given.get('Id')}"
+
+
 def _s3(call: Call) -> str:
     return "arn:aws:s3:::" + "/".join(call.given[part] for part in ("Bucket", "Key") if part in call.given)
 
@@ -166,6 +176,7 @@ _RESOURCES: Mapping[str, Callable[[Call], str]] = {
     "iam": _iam,
     "lambda": _lambda,
     "logs": _logs,
+    "route53": _route53,
     "s3": _s3,
     "ssm": _ssm,
 }

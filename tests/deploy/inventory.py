@@ -17,6 +17,7 @@ def client(service: str, url: str, region: str = REGION) -> Any:
 _LISTS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "functions": ("lambda", lambda aws: [each["FunctionName"] for each in aws.list_functions()["Functions"]]),
     "apis": ("apigateway", lambda aws: [each["name"] for each in aws.get_rest_apis()["items"]]),
+    "domains": ("apigateway", lambda aws: [each["domainName"] for each in aws.get_domain_names().get("items", [])]),
     "log groups": ("logs", lambda aws: [each["logGroupName"] for each in aws.describe_log_groups()["logGroups"]]),
     "roles": ("iam", lambda aws: [each["RoleName"] for each in aws.list_roles()["Roles"]]),
     "policies": ("iam", lambda aws: [each["PolicyName"] for each in aws.list_policies(Scope="Local")["Policies"]]),

@@ -37,9 +37,12 @@ ROLES: dict[str, Any] = {
     },
 }
 STACK = VARIABLES | {"permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-boundary"}
+DOMAIN = "api.example.com"
+CERTIFICATE = f"arn:aws:acm:eu-central-1:{ACCOUNT}:certificate/11111111-2222-3333-4444-555555555555"
 #: A variable for every resource that one can change, and two overrides for those that none can.
 CHANGED = STACK | {
     "alarm_thresholds": {"throttles": 7},
+    "default_endpoint": False,
     "log_retention_days": 30,
     "memory_size": 1024,
     "reserved_concurrency": -1,
@@ -89,6 +92,7 @@ class Life:
         plans: each plan that was saved and then applied, as ``terraform show -json`` gives it.
         recording: phases ``NAME`` of applies, ``plan NAME`` of plans.
         credentials: of each role, as variables of the environment.
+        zone: id of the Route 53 zone that the custom domain is in.
         pool: the user pool that the roles may look at; ``id``, ``arn`` and ``client``.
     """
 
@@ -100,7 +104,12 @@ class Life:
     held: dict[str, Any] = field(default_factory=dict)
     credentials: dict[str, dict[str, str]] = field(default_factory=dict)
     pool: dict[str, str] = field(default_factory=dict)
+    zone: str = ""
     state: str = ""
+
+    def domain(self, path: str) -> dict[str, Any]:
+        """The stack's custom domain with that base path."""
+        return {"name": DOMAIN, "certificate_arn": CERTIFICATE, "base_path": path, "zone_id": self.zone}
 
 
 def live(folder: Path, url: str, chalice: dict[str, Any], *, whole: bool) -> Life:
@@ -120,6 +129,8 @@ def live(folder: Path, url: str, chalice: dict[str, Any], *, whole: bool) -> Lif
     stack = copy_of_terraform(folder, chalice)
     life = Life(url, stack.folder, Recording(url))
     life.pool = make_pool(url, NAME)
+    zone = client("route53", url).create_hosted_zone(Name="example.com", CallerReference="life")["HostedZone"]
+    life.zone = zone["Id"].removeprefix("/hostedzone/")
     stack.environ = {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -165,10 +176,10 @@ class _Steps:
         write_zip(self.stack.folder, "def app(event, context): return {'statusCode': 200, 'body': '3'}\n")
         for name, text in _OVERRIDES.items():
             (self.stack.folder / name).write_text(text)
-        self._saved("everything", **CHANGED)
+        self._saved("everything", **CHANGED, custom_domain=self.life.domain("router"))
         for name in _OVERRIDES:
             (self.stack.folder / name).unlink()
-        self.variables = RETURNED
+        self.variables = RETURNED | {"custom_domain": self.life.domain("other")}
         self._saved("back", **self.variables)
 
     def end(self) -> None:
@@ -204,7 +215,7 @@ class _Steps:
 def _make_roles(life: Life, stack: Terraform) -> None:
     bootstrap = Terraform(stack.folder / "bootstrap", stack.environ)
     initialised(bootstrap, *backend("lambda-router/prod-bootstrap.tfstate"))
-    github = ROLES["github"] | {"user_pool_arn": life.pool["arn"]}
+    github = ROLES["github"] | {"user_pool_arn": life.pool["arn"], "custom_domain": life.domain("")}
     bootstrap.apply(**ROLES | {"github": github})
     for role in ("plan", "deploy", "canary"):
         given = client("sts", life.url).assume_role(

@@ -13,7 +13,7 @@ from tools.findings import Status
 pytestmark = [
     pytest.mark.release,
     pytest.mark.package,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 

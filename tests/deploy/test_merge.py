@@ -96,7 +96,7 @@ def test_the_deployment_has_no_stage_and_follows_the_body() -> None:
     assert merge(raw())["resource"]["aws_api_gateway_deployment"]["rest_api"] == {
         "rest_api_id": "${aws_api_gateway_rest_api.rest_api.id}",
         "lifecycle": {"create_before_destroy": True},
-        "triggers": {"redeployment": "${sha1(local.chalice_api_swagger)}"},
+        "triggers": "${merge({ redeployment = sha1(local.chalice_api_swagger) }, local.redeployed_besides)}",
     }
 
 

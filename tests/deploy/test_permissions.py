@@ -23,7 +23,7 @@ from tools.permissions_excused import EXCUSED
 from tools.permissions_plan import Asking, requests
 from tools.permissions_table import KINDS, STATE, Kind, Need
 
-pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.release, pytest.mark.timeout(900)]
 
 BACKEND = {"bucket": STATE_BUCKET, "key": STATE_KEY}
 #: Actions by role that no run used, and that have their reason.

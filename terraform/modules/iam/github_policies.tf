@@ -162,6 +162,7 @@ locals {
       ]
       Resource = [arn]
     }],
+    local.domain_read_statements,
   )])
 
   deploy_statements = flatten([for github in var.github[*] : concat(
@@ -267,5 +268,6 @@ locals {
       Action   = ["logs:AssociateKmsKey", "logs:DisassociateKmsKey"]
       Resource = local.log_groups
     } if length(arns) > 0],
+    local.domain_deploy_statements,
   )])
 }

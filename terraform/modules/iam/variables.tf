@@ -5,7 +5,7 @@ variable "gateway_logs" {
 }
 
 variable "github" {
-  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, and the user pool that is looked at before a deploy. Null: no such roles."
+  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, the user pool that is looked at before a deploy, and the stack's custom domain. Null: no such roles."
   type = object({
     owner             = string
     repository        = string
@@ -22,6 +22,11 @@ variable "github" {
     vpc               = optional(bool, false)
     oidc_provider_arn = optional(string)
     user_pool_arn     = optional(string)
+    custom_domain = optional(object({
+      name            = string
+      certificate_arn = optional(string)
+      zone_id         = optional(string)
+    }))
   })
   default = null
 

@@ -41,6 +41,13 @@ mock_resource "aws_api_gateway_stage" {
   }
 }
 
+mock_resource "aws_api_gateway_domain_name" {
+  defaults = {
+    regional_domain_name = "d-abc.execute-api.eu-central-1.amazonaws.com"
+    regional_zone_id     = "Z1U9ULNL0V5AJ3"
+  }
+}
+
 mock_resource "aws_cloudwatch_log_group" {
   defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:mocked" }
 }

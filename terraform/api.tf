@@ -15,10 +15,7 @@ resource "aws_api_gateway_stage" "live" {
     format          = jsonencode(local.access_log)
   }
 
-  depends_on = [
-    aws_api_gateway_account.logs,
-    aws_cloudwatch_log_group.execution,
-  ]
+  depends_on = [aws_cloudwatch_log_group.execution]
 }
 
 locals {
@@ -68,11 +65,4 @@ resource "aws_cloudwatch_log_group" "execution" {
   name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.rest_api.id}/${var.api_stage_name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
-}
-
-# One setting for the account and region: see variable api_account_role.
-resource "aws_api_gateway_account" "logs" {
-  count = var.api_account_role ? 1 : 0
-
-  cloudwatch_role_arn = module.iam.gateway_logs_role_arn
 }

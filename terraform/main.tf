@@ -9,7 +9,6 @@ module "iam" {
 
   name                     = local.name
   permissions_boundary_arn = var.permissions_boundary_arn
-  gateway_logs             = var.api_account_role
 
   runtime = {
     log_group_arn  = aws_cloudwatch_log_group.function.arn
@@ -63,4 +62,29 @@ resource "aws_lambda_function_event_invoke_config" "live" {
   qualifier                    = aws_lambda_alias.live.name
   maximum_event_age_in_seconds = 60
   maximum_retry_attempts       = 0
+}
+
+# Releases before this one made these where api_account_role was true. They are the account's: forgotten, not destroyed.
+removed {
+  from = aws_api_gateway_account.logs
+
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = module.iam.aws_iam_role.gateway_logs
+
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = module.iam.aws_iam_role_policy_attachment.gateway_logs
+
+  lifecycle {
+    destroy = false
+  }
 }

@@ -28,12 +28,6 @@ variable "alarm_thresholds" {
   }
 }
 
-variable "api_account_role" {
-  description = "Whether this stack gives API Gateway its role for writing logs. It is one setting for the account and region: terraform/bootstrap sets it, so false here; true in one stack where that was not used."
-  type        = bool
-  default     = false
-}
-
 variable "api_stage_name" {
   description = "Name of API Gateway's stage: the first part of the URL's path."
   type        = string

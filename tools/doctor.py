@@ -16,6 +16,7 @@ from tools import (
     doctor_backend,
     doctor_cognito,
     doctor_domain,
+    doctor_gateway,
     doctor_issuer,
     doctor_machine,
     doctor_variables,
@@ -79,7 +80,19 @@ ONLINE = (
         doctor_account.concurrency,
         ("lambda:GetAccountSettings", "lambda:GetFunctionConcurrency"),
     ),
-    Check("API Gateway's log role", doctor_account.gateway_logs, ("apigateway:GET",)),
+    Check(
+        "API Gateway's log role",
+        doctor_gateway.log_role,
+        (
+            "apigateway:GET",
+            "iam:GetRole",
+            "iam:ListRolePolicies",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+        ),
+    ),
     Check(
         "custom domain",
         doctor_domain.domain,

@@ -77,16 +77,6 @@ def _reserved(stack: Stack) -> int:
     return int(told.get("ReservedConcurrentExecutions", 0))
 
 
-def gateway_logs(stack: Stack) -> Iterator[Finding]:
-    """API Gateway may write logs: one setting for account and region."""
-    role = stack.aws("apigateway").get_account().get("cloudwatchRoleArn", "")
-    if role or stack.values.get("api_account_role"):
-        yield Finding("API Gateway's log role", ok=True, found=role or "this stack makes it")
-        return
-    why = "the stage has logs, and API Gateway refuses it: CloudWatch Logs role ARN must be set in account settings"
-    yield Finding("API Gateway's log role", False, "none", "one", why, stack.setting("api_account_role", True))
-
-
 def boundary(stack: Stack) -> Iterator[Finding]:
     arn, thing = stack.text("permissions_boundary_arn"), "permissions boundary"
     if not arn:

@@ -63,7 +63,16 @@ def _own_role(arn: str) -> str:
 def _read(iam: Any, name: str) -> Deployer:
     bounded = iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary")
     boundary = tuple(_managed(iam, bounded["PermissionsBoundaryArn"])) if bounded else None
-    return Deployer(name, (*_own(iam, name), *_attached(iam, name)), boundary)
+    return Deployer(name, policies_of(iam, name), boundary)
+
+
+def policies_of(iam: Any, name: str) -> tuple[Statement, ...]:
+    """Every statement of a role's policies, attached and its own.
+
+    Raises:
+        ClientError: there is no such role, or its policies may not be read.
+    """
+    return (*_own(iam, name), *_attached(iam, name))
 
 
 def _own(iam: Any, name: str) -> Iterator[Statement]:

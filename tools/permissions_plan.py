@@ -70,7 +70,7 @@ def resources_in(module: Json, mode: str) -> Iterator[Json]:
 def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
     """Each change of a resource: where, with which attributes, and what it needs."""
     for each in plan["resource_changes"]:
-        actions = set(each["change"]["actions"]) - {"no-op", "read"}
+        actions = set(each["change"]["actions"]) - {"no-op", "read", "forget"}
         if each["mode"] != "managed" or not actions:
             continue
         if each["type"] not in KINDS:

@@ -102,14 +102,6 @@ _SERVICE_ROLE = on(
 _KEY = on("{kms_key_arn}", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
 
 KINDS: Mapping[str, Kind] = {
-    "aws_api_gateway_account": Kind(
-        read=on("arn:{partition}:apigateway:{region}::/account", "apigateway:GET"),
-        create=on("arn:{partition}:apigateway:{region}::/account", "apigateway:PATCH")
-        + on("{cloudwatch_role_arn}", "iam:PassRole", iam_PassedToService="apigateway.amazonaws.com"),
-        update=on("arn:{partition}:apigateway:{region}::/account", "apigateway:PATCH")
-        + on("{cloudwatch_role_arn}", "iam:PassRole", iam_PassedToService="apigateway.amazonaws.com"),
-        delete=(),
-    ),
     "aws_api_gateway_base_path_mapping": Kind(
         read=on(f"{_MAPPINGS}/{{base_path}}", "apigateway:GET"),
         create=on(_MAPPINGS, "apigateway:POST"),
@@ -214,11 +206,6 @@ KINDS: Mapping[str, Kind] = {
         create=on(_ROLE_OF_POLICY, "iam:PutRolePolicy", **_BOUNDED),
         update=on(_ROLE_OF_POLICY, "iam:PutRolePolicy", **_BOUNDED),
         delete=on(_ROLE_OF_POLICY, "iam:DeleteRolePolicy"),
-    ),
-    "aws_iam_role_policy_attachment": Kind(
-        read=on(_ROLE_OF_POLICY, "iam:ListAttachedRolePolicies"),
-        create=on(_ROLE_OF_POLICY, "iam:AttachRolePolicy"),
-        delete=on(_ROLE_OF_POLICY, "iam:DetachRolePolicy"),
     ),
     "aws_lambda_alias": Kind(
         read=on(_FUNCTION, "lambda:GetAlias"),

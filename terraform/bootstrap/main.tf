@@ -1,11 +1,10 @@
-# What a person with an administrator's rights makes once for each stack: the roles that GitHub Actions takes on, the
-# boundary that they cannot leave, and API Gateway's right to write logs. docs/deploy.md says how.
+# What a person with an administrator's rights makes once for each stack: the roles that GitHub Actions takes on, and the
+# boundary that they cannot leave. What an account has one of is not made here: docs/deploy.md says how.
 
 module "iam" {
   source = "../modules/iam"
 
-  name         = "${var.app_name}-${var.stage_name}"
-  gateway_logs = var.api_account_role
+  name = "${var.app_name}-${var.stage_name}"
 
   github = merge(var.github, {
     state_bucket   = var.state_bucket
@@ -14,9 +13,35 @@ module "iam" {
   })
 }
 
-# One setting for the account and region.
-resource "aws_api_gateway_account" "logs" {
-  count = var.api_account_role ? 1 : 0
+# Releases before this one made these here. Other stacks of the account may use them, so they are forgotten, not destroyed.
+removed {
+  from = aws_api_gateway_account.logs
 
-  cloudwatch_role_arn = module.iam.gateway_logs_role_arn
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = module.iam.aws_iam_openid_connect_provider.github
+
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = module.iam.aws_iam_role.gateway_logs
+
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = module.iam.aws_iam_role_policy_attachment.gateway_logs
+
+  lifecycle {
+    destroy = false
+  }
 }

@@ -1,9 +1,3 @@
-variable "api_account_role" {
-  description = "Whether to give API Gateway its role for writing logs: true in the first stack of an account and region, false in the others."
-  type        = bool
-  default     = true
-}
-
 variable "app_name" {
   description = "As in the stack itself."
   type        = string

@@ -50,11 +50,11 @@ run "runtime" {
     error_message = "Lambda alone takes the role on."
   }
   assert {
-    condition     = length(aws_iam_role.github) + length(aws_iam_policy.github) + length(aws_iam_openid_connect_provider.github) + length(aws_iam_role.gateway_logs) == 0
+    condition     = length(aws_iam_role.github) + length(aws_iam_policy.github) == 0
     error_message = "Nothing else is made unless asked for."
   }
   assert {
-    condition     = output.plan_role_arn == null && output.deploy_role_arn == null && output.gateway_logs_role_arn == null
+    condition     = output.plan_role_arn == null && output.deploy_role_arn == null && output.oidc_provider_arn == null
     error_message = "What is not made has no ARN."
   }
 }
@@ -112,7 +112,6 @@ run "github" {
     source = "./modules/iam"
   }
   variables {
-    gateway_logs = true
     github = {
       owner          = "octo"
       owner_id       = 111
@@ -242,20 +241,16 @@ run "github" {
   assert {
     condition = toset(flatten([
       for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Resource if statement.Sid == "OwnPolicies"
-    ])) == toset(["arn:aws:iam::123456789012:policy/lambda-router-prod-*"])
-    error_message = "The roles read the policies of this stack's roles, and no others."
+    ])) == toset(["arn:aws:iam::123456789012:policy/lambda-router-prod-*", "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"])
+    error_message = "The roles read the policies of this stack's roles and of API Gateway's logs, and no others."
   }
   assert {
     condition     = !contains([for statement in jsondecode(aws_iam_policy.github["read"].policy).Statement : statement.Sid], "Pool")
     error_message = "Without its ARN, no pool may be looked at."
   }
   assert {
-    condition     = aws_iam_openid_connect_provider.github[0].client_id_list == toset(["sts.amazonaws.com"])
-    error_message = "GitHub's tokens are for AWS."
-  }
-  assert {
-    condition     = jsondecode(aws_iam_role.gateway_logs[0].assume_role_policy).Statement[0].Principal == { Service = "apigateway.amazonaws.com" }
-    error_message = "API Gateway alone takes on the role of its logs."
+    condition     = output.oidc_provider_arn == data.aws_iam_openid_connect_provider.made_by_step_2_of_deploy_md[0].arn
+    error_message = "The account's own provider is looked up."
   }
 }
 
@@ -286,7 +281,7 @@ run "github_by_names_with_the_accounts_own_provider" {
     error_message = "That one pool may be looked at."
   }
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && output.oidc_provider_arn == var.github.oidc_provider_arn
+    condition     = length(data.aws_iam_openid_connect_provider.made_by_step_2_of_deploy_md) == 0 && output.oidc_provider_arn == var.github.oidc_provider_arn
     error_message = "An account has one provider for GitHub; the one there is is taken."
   }
   assert {

@@ -16,7 +16,6 @@ variables {
 run "everything" {
   variables {
     alarm_actions      = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
-    api_account_role   = true
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     log_retention_days = 30
     snap_start         = true
@@ -46,10 +45,6 @@ run "everything" {
   assert {
     condition     = aws_lambda_function.api_handler.kms_key_arn == var.kms_key_arn
     error_message = "The function's variables are encrypted with the key."
-  }
-  assert {
-    condition     = aws_api_gateway_account.logs[0].cloudwatch_role_arn == module.iam.gateway_logs_role_arn
-    error_message = "API Gateway has its role."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.queue_refusals.alarm_actions == toset(var.alarm_actions)

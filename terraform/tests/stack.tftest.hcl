@@ -211,10 +211,6 @@ run "defaults" {
     condition     = aws_api_gateway_method_settings.all.settings[0].caching_enabled == false
     error_message = "Nothing is cached."
   }
-  assert {
-    condition     = length(aws_api_gateway_account.logs) == 0
-    error_message = "The account's own setting is left alone."
-  }
 
   # logs
 

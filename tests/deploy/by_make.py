@@ -15,7 +15,7 @@ from typing import Any
 from tests.deploy.clone import Clone
 from tests.deploy.front_door import FrontDoor
 from tests.deploy.inventory import client, inventory
-from tests.deploy.life import ACCOUNT, NAME, STACK, STATE_KEY, Life, backend
+from tests.deploy.life import NAME, STACK, STATE_KEY, Life, backend
 from tests.deploy.recorder import Recording
 from tests.deploy.terraform_cli import Ran, Terraform
 from tests.unit.peers import NO_NAME
@@ -85,15 +85,8 @@ def _prepare(life: Life, clone: Clone, redis_url: str) -> None:
     client("ssm", life.url).put_parameter(
         Name=STACK["redis_url_parameter"], Type="SecureString", Value=redis_url, Overwrite=True
     )
-    _let_gateway_log(life.url, f"arn:aws:iam::{ACCOUNT}:role/api-gateway-logs")
     shutil.copy(life.folder.parent / "terraform.rc", clone.root)
     clone.environ.update({"AWS_ENDPOINT_URL": life.url, "TF_CLI_CONFIG_FILE": str(clone.root / "terraform.rc")})
-
-
-def _let_gateway_log(url: str, role: str) -> None:
-    """One setting for account and region."""
-    change = {"op": "replace", "path": "/cloudwatchRoleArn", "value": role}
-    client("apigateway", url).update_account(patchOperations=[change])
 
 
 @dataclass
@@ -184,7 +177,6 @@ class _Steps:
         with self.recorded("destroy", "deploy"):
             self.terraform.run("destroy", "-auto-approve", "-input=false", "-no-color")
         self.journey.left = inventory(self.life.url)
-        _let_gateway_log(self.life.url, "")
 
     @property
     def folder(self) -> Path:

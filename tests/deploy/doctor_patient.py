@@ -52,7 +52,6 @@ def new_patient(root: Path, url: str, pool: dict[str, str]) -> Patient:
     patient = Patient(root, url, pool)
     patient.tfvars.touch()
     for name, value in {
-        "api_account_role": True,
         "aws_region": REGION,
         "cognito_aud": pool["client"],
         "cognito_user_pool_arn": pool["arn"],

@@ -1,6 +1,6 @@
 """What an account holds, as far as this stack makes such things."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -14,6 +14,12 @@ def client(service: str, url: str, region: str = REGION) -> Any:
     )
 
 
+def _every_parameter(aws: Any) -> Iterator[dict[str, Any]]:
+    """SSM tells ten at a time."""
+    for page in aws.get_paginator("describe_parameters").paginate():
+        yield from page["Parameters"]
+
+
 _LISTS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "functions": ("lambda", lambda aws: [each["FunctionName"] for each in aws.list_functions()["Functions"]]),
     "apis": ("apigateway", lambda aws: [each["name"] for each in aws.get_rest_apis()["items"]]),
@@ -22,7 +28,7 @@ _LISTS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
     "roles": ("iam", lambda aws: [each["RoleName"] for each in aws.list_roles()["Roles"]]),
     "policies": ("iam", lambda aws: [each["PolicyName"] for each in aws.list_policies(Scope="Local")["Policies"]]),
     "rules": ("events", lambda aws: [each["Name"] for each in aws.list_rules()["Rules"]]),
-    "parameters": ("ssm", lambda aws: [each["Name"] for each in aws.describe_parameters()["Parameters"]]),
+    "parameters": ("ssm", lambda aws: [each["Name"] for each in _every_parameter(aws)]),
     "alarms": ("cloudwatch", lambda aws: [each["AlarmName"] for each in aws.describe_alarms()["MetricAlarms"]]),
     "dashboards": (
         "cloudwatch",

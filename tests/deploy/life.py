@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.account_wide import let_gateway_log, let_github_in
 from tests.deploy.conftest import VARIABLES, initialised
 from tests.deploy.inventory import REGION, client, inventory
 from tests.deploy.recorder import Recording
@@ -22,9 +23,8 @@ STATE_BUCKET = "state"
 STATE_KEY = "lambda-router/prod.tfstate"
 SECRET = "rediss://user:this-is-the-secret@redis.example.com:6379/0"
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
-#: What bootstrap is given: all that widens a role. moto knows none of AWS's own policies, so API Gateway gets no role.
+#: What bootstrap is given: all that widens a role.
 ROLES: dict[str, Any] = {
-    "api_account_role": False,
     "aws_region": "eu-central-1",
     "stage_name": "prod",
     "state_bucket": STATE_BUCKET,
@@ -137,6 +137,8 @@ def live(folder: Path, url: str, chalice: dict[str, Any], *, whole: bool) -> Lif
         "AWS_SECRET_ACCESS_KEY": "testing",
         "TF_CLI_CONFIG_FILE": str(folder / "terraform.rc"),
     }
+    let_github_in(lambda service: client(service, url))
+    let_gateway_log(lambda service: client(service, url))
     _make_roles(life, stack)
     with life.recording.phase("init"):
         initialised(stack, *backend(STATE_KEY))

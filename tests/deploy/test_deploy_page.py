@@ -1,49 +1,35 @@
 """The commands of steps 1 and 3 of docs/deploy.md, pasted into a shell with the real AWS CLI, against moto."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from chalicelib.settings import Settings
-from tests.contract.repository import ROOT, fences, page
 from tests.deploy.conftest import played_aws
 from tests.deploy.doctor_patient import new_patient
 from tests.deploy.inventory import REGION, client
+from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
 from tools import doctor_cognito
 from tools.doctor import ONLINE
 
-AWS = ROOT / ".local/audit/bin/aws"
 REGIONS = ["eu-central-1", "us-east-1"]
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(not AWS.exists(), reason="the AWS CLI is not installed: make audit-tools"),
+    pytest.mark.skipif(not AWS.exists(), reason=WHY_SKIPPED),
 ]
 
 
 def _commands(step: str, region: str) -> str:
     """Every shell block of that step, as a person in that region would paste it."""
-    _, _, rest = page("docs/deploy.md").partition(f"\n## {step}\n")
-    blocks = fences(rest.partition("\n## ")[0], "sh")
-    assert blocks, step
-    return "\n".join(blocks).replace("eu-central-1", region)
+    return "\n".join(blocks("docs/deploy.md", step)).replace("eu-central-1", region)
 
 
 def _paste(text: str, url: str, home: Path) -> str:
-    environ = {
-        "PATH": f"{AWS.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_PAGER": "",
-        "REDIS_URL": "rediss://user:password@redis.example.com:6379/0",
-    }
-    return subprocess.run(
-        ["bash", "-eu", "-c", text], env=environ, cwd=home, check=True, capture_output=True, text=True
-    ).stdout
+    ran = paste(text, url, home)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 @pytest.mark.parametrize("region", REGIONS)

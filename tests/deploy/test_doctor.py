@@ -5,15 +5,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.user_pool import issuers_of
 from tests.contract.repository import ROOT
+from tests.deploy.account_wide import let_gateway_log, point_gateway_at
 from tests.deploy.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
 from tests.deploy.inventory import REGION
 from tests.deploy.user_pool import make_pool
 from tools.doctor import OFFLINE, ONLINE, examine
+from tools.doctor_gateway import POLICY, ROLE, TRUST
 from tools.findings import Status
 
 POOL_NAME = "doctor"
@@ -38,7 +41,10 @@ def account(aws_url: str) -> Iterator[None]:
     statement = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     policy = iam.create_policy(PolicyName=BOUNDARY, PolicyDocument=document)
+    let_gateway_log(lambda service: client(service, aws_url))
     yield
+    point_gateway_at(lambda service: client(service, aws_url), "")
+    _delete_role(iam, ROLE)
     iam.delete_policy(PolicyArn=policy["Policy"]["Arn"])
     ssm.delete_parameters(Names=[PARAMETER])
     for each in s3.list_object_versions(Bucket=BUCKET).get("Versions", []):
@@ -46,6 +52,12 @@ def account(aws_url: str) -> Iterator[None]:
     for each in s3.list_object_versions(Bucket=BUCKET).get("DeleteMarkers", []):
         s3.delete_object(Bucket=BUCKET, Key=each["Key"], VersionId=each["VersionId"])
     s3.delete_bucket(Bucket=BUCKET)
+
+
+def _delete_role(iam: Any, name: str) -> None:
+    for each in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=name, PolicyArn=each["PolicyArn"])
+    iam.delete_role(RoleName=name)
 
 
 @pytest.fixture
@@ -117,7 +129,22 @@ def _too_much(patient: Patient) -> None:
 
 
 def _no_log_role(patient: Patient) -> None:
-    patient.set("api_account_role", False)
+    _log_role_that_is_gone(patient)
+    point_gateway_at(lambda service: client(service, patient.url), "")
+
+
+def _log_role_that_is_gone(patient: Patient) -> None:
+    """Its owner destroyed it, and the account's setting stayed."""
+    _delete_role(client("iam", patient.url), ROLE)
+
+
+def _log_role_of_lambda(patient: Patient) -> None:
+    trust = json.dumps(TRUST).replace("apigateway", "lambda")
+    client("iam", patient.url).update_assume_role_policy(RoleName=ROLE, PolicyDocument=trust)
+
+
+def _log_role_without_policy(patient: Patient) -> None:
+    client("iam", patient.url).detach_role_policy(RoleName=ROLE, PolicyArn=f"arn:aws:iam::aws:policy/{POLICY}")
 
 
 def _not_versioned(patient: Patient) -> None:
@@ -136,6 +163,13 @@ AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "a key that the function may not use": (_another_key, "Redis parameter", "is encrypted with arn:aws:kms"),
     "too much concurrency": (_too_much, "reserved concurrency", "950 of 1000 executions"),
     "no log role": (_no_log_role, "API Gateway's log role", "none"),
+    "a log role that is gone": (_log_role_that_is_gone, "API Gateway's log role", "does not exist"),
+    "a log role of Lambda": (_log_role_of_lambda, "API Gateway's log role", "does not trust apigateway.amazonaws.com"),
+    "a log role without its policy": (
+        _log_role_without_policy,
+        "API Gateway's log role",
+        "may not logs:CreateLogGroup",
+    ),
     "a state without versions": (_not_versioned, "state's versions", "suspended"),
 }
 

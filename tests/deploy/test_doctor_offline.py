@@ -68,8 +68,8 @@ def _another_region(patient: Patient) -> None:
 
 
 OFFLINE_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
-    "a misspelt value": (_misspelt_value, "terraform/doctor.auto.tfvars:9", "did you mean router_queue_cap?"),
-    "an extra value": (_extra_value, "terraform/doctor.auto.tfvars:9", "colour is no variable"),
+    "a misspelt value": (_misspelt_value, "terraform/doctor.auto.tfvars:8", "did you mean router_queue_cap?"),
+    "an extra value": (_extra_value, "terraform/doctor.auto.tfvars:8", "colour is no variable"),
     "a missing value": (_missing_value, "variable cognito_aud", '"cognito_aud" is not set'),
     "an implausible value": (_implausible_value, "variable router_queue", "router_queue must match"),
     "a misspelt TF_VAR": (_misspelt_in_the_environment, "TF_VAR_cognito_regoin", "did you mean TF_VAR_cognito_region?"),

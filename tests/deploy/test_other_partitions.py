@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.partitions import partition_of
+from tests.deploy.account_wide import let_github_in
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
 from tests.deploy.inventory import client
 from tests.deploy.life import ACCOUNT, NAME, ROLES, STATE_BUCKET, STATE_KEY, backend
@@ -66,6 +67,7 @@ def _live(folder: Path, url: str, chalice: dict[str, Any], region: str) -> Abroa
         "cognito_user_pool_id": pool["id"],
         "permissions_boundary_arn": f"arn:{partition}:iam::{ACCOUNT}:policy/{NAME}-boundary",
     }
+    let_github_in(lambda service: client(service, url, region), f"sts.{partition_of(region).dns_suffix}")
     initialised(bootstrap, *backend("bootstrap.tfstate", region))
     bootstrap.apply(**roles)
     initialised(stack, *backend(STATE_KEY, region))

@@ -25,7 +25,6 @@ MODULES = ["", "bootstrap", "modules/iam", "modules/ssm"]
 #: What 6.0.0 of the AWS provider took from the resources used here: its CHANGELOG.md, "BREAKING CHANGES", and
 #: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/guides/version-6-upgrade.
 REMOVED_IN_6: dict[str, set[str]] = {
-    "aws_api_gateway_account": {"reset_on_delete"},
     "aws_api_gateway_base_path_mapping": set(),
     "aws_api_gateway_deployment": {"canary_settings", "execution_arn", "invoke_url", "stage_description", "stage_name"},
     "aws_api_gateway_domain_name": set(),
@@ -37,7 +36,6 @@ REMOVED_IN_6: dict[str, set[str]] = {
     "aws_cloudwatch_event_target": set(),
     "aws_cloudwatch_log_group": set(),
     "aws_cloudwatch_metric_alarm": set(),
-    "aws_iam_openid_connect_provider": set(),
     "aws_iam_policy": set(),
     "aws_iam_role": set(),
     "aws_iam_role_policy": set(),
@@ -129,7 +127,7 @@ def test_variables_are_in_order_typed_and_described(module: str) -> None:
 def test_every_variable_that_can_be_wrong_is_checked() -> None:
     unchecked = {name for name, body in _variables().items() if "validation {" not in body}
 
-    assert unchecked == {"api_account_role", "move_alias", "snap_start"}
+    assert unchecked == {"move_alias", "snap_start"}
 
 
 def test_every_expression_of_the_stage_has_its_variable() -> None:

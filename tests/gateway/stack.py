@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.account_wide import let_gateway_log
 from tests.deploy.clone import Clone
 from tests.deploy.terraform_cli import Ran, Terraform, cli_configuration
 from tests.gateway.account import REGION, Account
@@ -84,6 +85,7 @@ def _prepare(account: Account, redis_url: str) -> None:
     buckets = account.client("s3")
     buckets.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     buckets.put_bucket_versioning(Bucket=_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    let_gateway_log(account.client)
     account.client("ssm").put_parameter(Name=_PARAMETER, Type="SecureString", Value=redis_url)
 
 
@@ -98,7 +100,6 @@ def _allow_origin(clone: Clone) -> None:
 
 def _variables(pool: Pool) -> dict[str, Any]:
     return {
-        "api_account_role": True,
         "aws_region": REGION,
         "cognito_aud": pool.client_id,
         "cognito_jwks": pool.keys,  # the pool's own address is AWS's

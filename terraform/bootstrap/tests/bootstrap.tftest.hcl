@@ -16,8 +16,4 @@ run "roles" {
     condition     = output.plan_role_arn != null && output.deploy_role_arn != null && output.boundary_policy_arn != null
     error_message = "Both roles and the boundary are made."
   }
-  assert {
-    condition     = length(aws_api_gateway_account.logs) == 1
-    error_message = "API Gateway may write logs."
-  }
 }

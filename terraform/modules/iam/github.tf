@@ -4,7 +4,7 @@ locals {
   # For whom GitHub issues the token; the workflows ask for the same by the region (tools/settings_workflows.py).
   audience     = "sts.${data.aws_partition.current.dns_suffix}"
   issuer       = "token.actions.githubusercontent.com"
-  provider_arn = var.github == null ? null : try(aws_iam_openid_connect_provider.github[0].arn, var.github.oidc_provider_arn)
+  provider_arn = var.github == null ? null : coalesce(var.github.oidc_provider_arn, one(data.aws_iam_openid_connect_provider.made_by_step_2_of_deploy_md[*].arn))
 
   # A token's subject begins with owner and repository: by name, and since July 2026, for new repositories, by name and id.
   repositories = var.github == null ? [] : concat(
@@ -29,11 +29,12 @@ locals {
   }
 }
 
-resource "aws_iam_openid_connect_provider" "github" {
+# An account has one, which other stacks trust, too: it is looked up, never made or destroyed. Where there is none Terraform
+# names this data source, so its name says who makes it.
+data "aws_iam_openid_connect_provider" "made_by_step_2_of_deploy_md" {
   count = var.github == null ? 0 : var.github.oidc_provider_arn == null ? 1 : 0
 
-  url            = "https://${local.issuer}"
-  client_id_list = [local.audience]
+  url = "https://${local.issuer}"
 }
 
 resource "aws_iam_role" "github" {

@@ -4,19 +4,22 @@
 locals {
   # Names here follow the resources of the root module.
   arns = var.github == null ? {} : {
-    function           = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
-    github_roles       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-"
-    github_policies    = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-*"
-    runtime_role       = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
-    boundary           = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-boundary"
-    function_log_group = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
-    access_log_group   = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/apigateway/${var.name}/access"
-    execution_logs     = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:API-Gateway-Execution-Logs_*/${var.github.api_stage_name}"
-    rule               = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.name}-warm"
-    alarms             = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"
-    dashboard          = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${var.name}"
-    outputs            = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.outputs_prefix}/*"
-    own_parameters     = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${dirname(var.github.outputs_prefix)}/*"
+    function        = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
+    github_roles    = "arn:${local.partition}:iam::${local.account}:role/${var.name}-"
+    github_policies = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-*"
+    runtime_role    = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
+    boundary        = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-boundary"
+    # The account's role for API Gateway's logs, as docs/deploy.md makes it.
+    gateway_logs_role   = "arn:${local.partition}:iam::${local.account}:role/api-gateway-logs"
+    gateway_logs_policy = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    function_log_group  = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
+    access_log_group    = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/apigateway/${var.name}/access"
+    execution_logs      = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:API-Gateway-Execution-Logs_*/${var.github.api_stage_name}"
+    rule                = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.name}-warm"
+    alarms              = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"
+    dashboard           = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${var.name}"
+    outputs             = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.github.outputs_prefix}/*"
+    own_parameters      = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${dirname(var.github.outputs_prefix)}/*"
     # API Gateway's ARNs have ids in them, which do not exist before the API does.
     apis        = "arn:${local.partition}:apigateway:${local.region}::/restapis"
     api_account = "arn:${local.partition}:apigateway:${local.region}::/account"
@@ -100,14 +103,14 @@ locals {
       Action = [
         "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
       ]
-      Resource = [local.arns.runtime_role, "${local.arns.github_roles}plan", "${local.arns.github_roles}deploy"]
+      Resource = [local.arns.runtime_role, "${local.arns.github_roles}plan", "${local.arns.github_roles}deploy", local.arns.gateway_logs_role]
     },
     {
-      # `make plan` compares what a plan needs with what these roles have.
+      # `make plan` compares what a plan needs with what these roles have; `make doctor` looks whether API Gateway may log.
       Sid      = "OwnPolicies"
       Effect   = "Allow"
       Action   = ["iam:GetPolicy", "iam:GetPolicyVersion"]
-      Resource = [local.arns.github_policies]
+      Resource = [local.arns.github_policies, local.arns.gateway_logs_policy]
     },
     {
       Sid      = "Api"

@@ -1,4 +1,4 @@
-# The function's role, and the one of API Gateway's logs. Policies are jsonencode'd, so that tests can read them.
+# The function's role. Policies are jsonencode'd, so that tests can read them.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -98,28 +98,4 @@ resource "aws_iam_role_policy" "runtime" {
       } if wanted],
     )
   })
-}
-
-resource "aws_iam_role" "gateway_logs" {
-  count = var.gateway_logs ? 1 : 0
-
-  name        = "${var.name}-gateway-logs"
-  description = "With which API Gateway writes the logs of every API in this account and region."
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "ApiGateway"
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "apigateway.amazonaws.com" }
-    }]
-  })
-}
-
-resource "aws_iam_role_policy_attachment" "gateway_logs" {
-  count = length(aws_iam_role.gateway_logs)
-
-  role       = aws_iam_role.gateway_logs[0].name
-  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 }

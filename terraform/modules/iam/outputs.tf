@@ -13,12 +13,6 @@ output "deploy_role_arn" {
   value       = try(aws_iam_role.github["deploy"].arn, null)
 }
 
-output "gateway_logs_role_arn" {
-  description = "ARN of the role with which API Gateway writes logs, once it may; null without gateway_logs."
-  value       = one(aws_iam_role.gateway_logs[*].arn)
-  depends_on  = [aws_iam_role_policy_attachment.gateway_logs]
-}
-
 output "oidc_provider_arn" {
   description = "ARN of GitHub's OpenID Connect provider; null without github."
   value       = local.provider_arn

@@ -1,9 +1,3 @@
-variable "gateway_logs" {
-  description = "Whether to make the role with which API Gateway writes logs, one for the account and region."
-  type        = bool
-  default     = false
-}
-
 variable "github" {
   description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, the user pool that is looked at before a deploy, and the stack's custom domain. Null: no such roles."
   type = object({

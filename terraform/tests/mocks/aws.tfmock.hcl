@@ -64,6 +64,6 @@ mock_resource "aws_iam_policy" {
   defaults = { arn = "arn:aws:iam::123456789012:policy/mocked" }
 }
 
-mock_resource "aws_iam_openid_connect_provider" {
+mock_data "aws_iam_openid_connect_provider" {
   defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.iam_policy import Request
-from tools.permissions_table import KINDS, STATE, Kind, Needs
+from tools.permissions_table import KINDS, OWN_TAGS, STATE, Kind, Needs
 
 Json = Mapping[str, Any]
 
@@ -53,11 +53,16 @@ def _surroundings(plan: Json) -> dict[str, str]:
     known = resources_in(plan["prior_state"]["values"]["root_module"], "data")
     data = {each["type"]: each["values"] for each in known}
     boundary = plan["variables"].get("permissions_boundary_arn", {}).get("value")
-    return {
-        "partition": data["aws_partition"]["partition"],
-        "region": data["aws_region"]["id"],
-        "account": data["aws_caller_identity"]["account_id"],
-    } | ({"boundary": boundary} if boundary else {})
+    own = {f"tag_{name}": plan["variables"].get(variable, {}).get("value", "") for name, variable in OWN_TAGS.items()}
+    return (
+        own
+        | {
+            "partition": data["aws_partition"]["partition"],
+            "region": data["aws_region"]["id"],
+            "account": data["aws_caller_identity"]["account_id"],
+        }
+        | ({"boundary": boundary} if boundary else {})
+    )
 
 
 def resources_in(module: Json, mode: str) -> Iterator[Json]:
@@ -77,12 +82,19 @@ def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
             raise UnknownType(f"{each['address']}: tools/permissions_table.py has no {each['type']}; add it")
         before, after = each["change"]["before"] or {}, each["change"]["after"] or {}
         if "delete" in actions:
-            yield each["address"], before, KINDS[each["type"]].delete
+            yield each["address"], before | _tags(before), KINDS[each["type"]].delete
         if "create" in actions:
-            yield each["address"], after, _creation(KINDS[each["type"]], after)
+            yield each["address"], after | _tags(after), _creation(KINDS[each["type"]], after)
         if "update" in actions:
             unknown = each["change"]["after_unknown"]
-            yield each["address"], before | after, _update(KINDS[each["type"]], before, after, unknown)
+            yield each["address"], before | after | _tags(before), _update(KINDS[each["type"]], before, after, unknown)
+
+
+def _tags(values: Json) -> dict[str, str]:
+    """Its own tags; nothing for what has none, such as a deployment, which has those of its API."""
+    if not isinstance(tags := values.get("tags_all"), dict):
+        return {}
+    return {f"tag_{name}": tags.get(name, "") for name in OWN_TAGS}
 
 
 def _creation(kind: Kind, after: Json) -> Needs:

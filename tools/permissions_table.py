@@ -25,6 +25,9 @@ class Need:
 
 Needs = tuple[Need, ...]
 
+#: Tags of everything of a stack (terraform/providers.tf), by variable: a role knows its own APIs and logs by them.
+OWN_TAGS = {"Application": "app_name", "Stage": "stage_name"}
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -73,11 +76,14 @@ _PARAMETER = f"arn:{{partition}}:ssm:{_HERE}:parameter{{name}}"
 _ALARM = f"arn:{{partition}}:cloudwatch:{_HERE}:alarm:{{alarm_name}}"
 _DASHBOARD = "arn:{partition}:cloudwatch::{account}:dashboard/{dashboard_name}"
 _BOUNDED = {"iam_PermissionsBoundary": "{boundary}"}
+#: What the stack's own have, and what they are given when they are made.
+_OWN = {f"aws_ResourceTag/{name}": f"{{tag_{name}}}" for name in OWN_TAGS}
+_NEW = {f"aws_RequestTag/{name}": f"{{tag_{name}}}" for name in OWN_TAGS}
 
 
 def _api_gateway_tags(resource: str) -> tuple[dict[str, Needs], dict[str, Needs]]:
     """Tags have an address of their own, and AWS asks for PATCH of what is tagged as well."""
-    given = on(_API_TAGS, "apigateway:PUT") + on(resource, "apigateway:PATCH")
+    given = on(_API_TAGS, "apigateway:PUT") + on(resource, "apigateway:PATCH", **_OWN)
     return {"tags_all": given}, {"tags_all": on(_API_TAGS, "apigateway:DELETE")}
 
 
@@ -110,8 +116,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "aws_api_gateway_deployment": Kind(
         read=on(f"{_API}/{{rest_api_id}}/deployments/{{id}}", "apigateway:GET"),
-        create=on(f"{_API}/{{rest_api_id}}/deployments", "apigateway:POST"),
-        delete=on(f"{_API}/{{rest_api_id}}/deployments/{{id}}", "apigateway:DELETE"),
+        create=on(f"{_API}/{{rest_api_id}}/deployments", "apigateway:POST", **_OWN),
+        delete=on(f"{_API}/{{rest_api_id}}/deployments/{{id}}", "apigateway:DELETE", **_OWN),
     ),
     "aws_api_gateway_domain_name": Kind(
         read=on(_DOMAIN, "apigateway:GET"),
@@ -123,23 +129,23 @@ KINDS: Mapping[str, Kind] = {
     ),
     "aws_api_gateway_method_settings": Kind(
         read=on(_STAGE, "apigateway:GET"),
-        create=on(_STAGE, "apigateway:PATCH"),
-        update=on(_STAGE, "apigateway:PATCH"),
-        delete=on(_STAGE, "apigateway:PATCH"),
+        create=on(_STAGE, "apigateway:PATCH", **_OWN),
+        update=on(_STAGE, "apigateway:PATCH", **_OWN),
+        delete=on(_STAGE, "apigateway:PATCH", **_OWN),
     ),
     "aws_api_gateway_rest_api": Kind(
         read=on(f"{_API}/{{id}}", "apigateway:GET") + on(f"{_API}/{{id}}/resources", "apigateway:GET"),
-        create=on(_API, "apigateway:POST") + on(f"{_API}/{{id}}", "apigateway:PATCH", "apigateway:PUT"),
-        update=on(f"{_API}/{{id}}", "apigateway:PATCH", "apigateway:PUT"),
-        delete=on(f"{_API}/{{id}}", "apigateway:DELETE"),
+        create=on(_API, "apigateway:POST", **_NEW) + on(f"{_API}/{{id}}", "apigateway:PATCH", "apigateway:PUT", **_OWN),
+        update=on(f"{_API}/{{id}}", "apigateway:PATCH", "apigateway:PUT", **_OWN),
+        delete=on(f"{_API}/{{id}}", "apigateway:DELETE", **_OWN),
         given=_API_GIVEN,
         dropped=_API_DROPPED,
     ),
     "aws_api_gateway_stage": Kind(
         read=on(_STAGE, "apigateway:GET"),
-        create=on(f"{_API}/{{rest_api_id}}/stages", "apigateway:POST") + on(_STAGE, "apigateway:PATCH"),
-        update=on(_STAGE, "apigateway:PATCH"),
-        delete=on(_STAGE, "apigateway:DELETE"),
+        create=on(f"{_API}/{{rest_api_id}}/stages", "apigateway:POST", **_OWN) + on(_STAGE, "apigateway:PATCH", **_OWN),
+        update=on(_STAGE, "apigateway:PATCH", **_OWN),
+        delete=on(_STAGE, "apigateway:DELETE", **_OWN),
         given=_STAGE_GIVEN,
         dropped=_STAGE_DROPPED,
     ),
@@ -165,16 +171,16 @@ KINDS: Mapping[str, Kind] = {
     "aws_cloudwatch_log_group": Kind(
         read=on(f"arn:{{partition}}:logs:{_HERE}:log-group::log-stream:", "logs:DescribeLogGroups")
         + on(_GROUP, "logs:ListTagsForResource"),
-        create=on(_GROUP_AND_STREAMS, "logs:CreateLogGroup"),
-        delete=on(_GROUP_AND_STREAMS, "logs:DeleteLogGroup"),
+        create=on(_GROUP_AND_STREAMS, "logs:CreateLogGroup", **_NEW),
+        delete=on(_GROUP_AND_STREAMS, "logs:DeleteLogGroup", **_OWN),
         given={
-            "kms_key_id": on(_GROUP_AND_STREAMS, "logs:AssociateKmsKey"),
-            "retention_in_days": on(_GROUP_AND_STREAMS, "logs:PutRetentionPolicy"),
-            "tags_all": on(_GROUP, "logs:TagResource"),
+            "kms_key_id": on(_GROUP_AND_STREAMS, "logs:AssociateKmsKey", **_OWN),
+            "retention_in_days": on(_GROUP_AND_STREAMS, "logs:PutRetentionPolicy", **_OWN),
+            "tags_all": on(_GROUP, "logs:TagResource", **_NEW, **_OWN),
         },
         dropped={
-            "kms_key_id": on(_GROUP_AND_STREAMS, "logs:DisassociateKmsKey"),
-            "tags_all": on(_GROUP, "logs:UntagResource"),
+            "kms_key_id": on(_GROUP_AND_STREAMS, "logs:DisassociateKmsKey", **_OWN),
+            "tags_all": on(_GROUP, "logs:UntagResource", **_OWN),
         },
     ),
     "aws_cloudwatch_metric_alarm": Kind(

@@ -10,6 +10,7 @@ module "iam" {
     state_bucket   = var.state_bucket
     state_key      = "${var.app_name}/${var.stage_name}.tfstate"
     outputs_prefix = "/${var.app_name}/${var.stage_name}/outputs"
+    own_tags       = { Application = var.app_name, Stage = var.stage_name } # as the stack's provider tags everything
   })
 }
 

@@ -19,6 +19,7 @@ run "canary" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
     }
   }
 

@@ -121,6 +121,7 @@ run "github" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
     }
   }
 
@@ -266,6 +267,7 @@ run "github_by_names_with_the_accounts_own_provider" {
       state_bucket      = "octo-state"
       state_key         = "lambda-router/prod.tfstate"
       outputs_prefix    = "/lambda-router/prod/outputs"
+      own_tags          = { Application = "lambda-router", Stage = "prod" }
       oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
       user_pool_arn     = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
     }
@@ -304,6 +306,7 @@ run "refuses_wildcards" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
     }
   }
   expect_failures = [var.runtime, var.github]
@@ -323,6 +326,7 @@ run "refuses_half_the_ids" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
     }
   }
   expect_failures = [var.github]
@@ -341,6 +345,7 @@ run "refuses_a_pool_that_is_not_one" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
       user_pool_arn  = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/*"
     }
   }
@@ -369,6 +374,7 @@ run "boundary_holds_the_whole_runtime_role" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
       kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
       data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
       vpc            = true
@@ -389,5 +395,33 @@ run "boundary_holds_the_whole_runtime_role" {
       ] if wanted.Effect == "Allow"
     ]))
     error_message = "Everything that the runtime role may do is within the boundary."
+  }
+}
+
+run "policies_fit_for_the_longest_names" {
+  module {
+    source = "./modules/iam"
+  }
+  variables {
+    name = "abcdefghijklmnopqrstuvwxyz01234-abcdefghijklmnopqrs"
+    github = {
+      owner          = "octo"
+      repository     = "router"
+      environment    = "prod"
+      state_bucket   = "a-bucket-with-a-name-as-long-as-amazon-s3-lets-any-bucket-have-1"
+      state_key      = "abcdefghijklmnopqrstuvwxyz01234/abcdefghijklmnopqrs.tfstate"
+      outputs_prefix = "/abcdefghijklmnopqrstuvwxyz01234/abcdefghijklmnopqrs/outputs"
+      own_tags       = { Application = "abcdefghijklmnopqrstuvwxyz01234", Stage = "abcdefghijklmnopqrs" }
+      kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"]
+      data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555556"]
+      custom_domain  = { name = "a-host-name-that-is-as-long-as-one-label-of-the-dns-may-well-be.example.com", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555", zone_id = "Z0123456789ABCDEFGHIJ" }
+      user_pool_arn  = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
+      vpc            = true
+    }
+  }
+
+  assert {
+    condition     = alltrue([for policy in concat(values(aws_iam_policy.github), aws_iam_policy.boundary) : length(policy.policy) <= 6144])
+    error_message = "IAM takes policies of up to 6,144 characters."
   }
 }

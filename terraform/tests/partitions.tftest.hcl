@@ -35,6 +35,7 @@ run "roles_in_the_european_sovereign_cloud" {
       state_bucket   = "octo-state"
       state_key      = "lambda-router/prod.tfstate"
       outputs_prefix = "/lambda-router/prod/outputs"
+      own_tags       = { Application = "lambda-router", Stage = "prod" }
     }
   }
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.deploy.aws_calls import Call
+from tests.deploy.remembered_tags import RememberedTags, requested
 from tools.iam_policy import Request
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
@@ -21,19 +22,20 @@ _FREE = {"sts:GetCallerIdentity", "sts:AssumeRole"}
 
 
 def iam_requests(calls: Iterable[Call]) -> list[Request]:
-    """Every request to IAM, in order; a role's boundary is remembered from the call that set it."""
+    """Every request to IAM, in order. A role's boundary and a resource's tags are remembered from earlier calls."""
     boundaries: dict[str, str] = {}
+    tags = RememberedTags()
     found: list[Request] = []
     for call in calls:
         if call.given.get("PermissionsBoundary"):
             boundaries[call.given["RoleName"]] = call.given["PermissionsBoundary"]
-        found.extend(_requests(call, boundaries))
+        found.extend(_requests(call, boundaries, tags))
     return found
 
 
-def _requests(call: Call, boundaries: Mapping[str, str]) -> Iterator[Request]:
+def _requests(call: Call, boundaries: Mapping[str, str], tags: RememberedTags) -> Iterator[Request]:
     if call.service == "apigateway":
-        yield from _api_gateway(call)
+        yield from _api_gateway(call, tags)
         return
     action = f"{call.service}:{call.operation}"
     action = _ACTIONS.get(action, action)
@@ -43,6 +45,9 @@ def _requests(call: Call, boundaries: Mapping[str, str]) -> Iterator[Request]:
         yield from (Request(action, _parameter(name)) for name in call.given["Names"])
         return
     resource = _RESOURCES[call.service](call)
+    if call.service == "logs":
+        yield from _logs_requests(call, action, resource, tags)
+        return
     if call.operation == "ChangeResourceRecordSets":
         key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
         yield from (Request(action, resource, {key: name.rstrip(".")}) for name in call.given["Names"])
@@ -50,6 +55,21 @@ def _requests(call: Call, boundaries: Mapping[str, str]) -> Iterator[Request]:
     bounded = boundaries.get(call.given.get("RoleName", ""))
     yield Request(action, resource, {"iam:PermissionsBoundary": bounded} if bounded else {})
     yield from _besides(call, action, resource)
+
+
+def _logs_requests(call: Call, action: str, resource: str, tags: RememberedTags) -> Iterator[Request]:
+    """Groups are told apart by their tags where their names are not known before."""
+    given, group = call.given.get("tags") or {}, _untailed(resource)
+    context = tags.of(group) | requested(given)
+    yield Request(action, resource, context)
+    yield from (Request(each.action, each.resource, context) for each in _besides(call, action, resource))
+    match call.operation:
+        case "DeleteLogGroup":
+            tags.forget(group)
+        case "UntagResource":
+            tags.drop(group, call.given["tagKeys"])
+        case _:
+            tags.add(group, given)
 
 
 def _besides(call: Call, action: str, resource: str) -> Iterator[Request]:
@@ -71,17 +91,26 @@ _TAGGED = {
 }
 
 
-def _api_gateway(call: Call) -> Iterator[Request]:
+def _api_gateway(call: Call, tags: RememberedTags) -> Iterator[Request]:
     """Actions are HTTP's verbs, resources its paths; tags are put apart.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
     Tagging asks for PATCH of the resource as well, seen on AWS: https://github.com/iann0036/iam-dataset/pull/39
     """
-    yield Request(f"apigateway:{call.method}", _api_gateway_arn(call.path))
-    if call.method == "POST" and call.given.get("tags"):
-        yield Request("apigateway:PUT", _api_gateway_arn("/tags/new"))
-    if call.path.startswith("/tags/") and call.method == "PUT":
-        yield Request("apigateway:PATCH", unquote(call.path.removeprefix("/tags/")))
+    given, path = call.given.get("tags") or {}, call.path
+    context = requested(given)
+    yield Request(f"apigateway:{call.method}", _api_gateway_arn(path), context | tags.of_api(path))
+    if call.method == "POST" and given:
+        yield Request("apigateway:PUT", _api_gateway_arn("/tags/new"), context)
+        tags.made(path, str(call.given.get("stageName", "")), given)
+    if path.startswith("/tags/"):
+        tagged = unquote(path.removeprefix("/tags/"))
+        tagged_path = tagged.partition("::")[2]
+        if call.method == "PUT":
+            yield Request("apigateway:PATCH", tagged, tags.of_api(tagged_path))
+            tags.add(tagged_path, given)
+        elif call.method == "DELETE":
+            tags.drop(tagged_path, [call.given["tagKeys"]])
 
 
 def _api_gateway_arn(path: str) -> str:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, product
 
 import pytest
 
@@ -208,11 +208,39 @@ def test_the_roles_may_not_loosen_what_binds_them(roles: dict[str, Deployer]) ->
         Request("iam:PassRole", runtime, {"iam:PassedToService": "ec2.amazonaws.com"}),
         Request("lambda:InvokeFunction", function),
         Request("lambda:DeleteFunction", f"{function}-other"),
+        *_neighbours(),
         Request("ssm:GetParameter", "arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"),
     ]
 
     for role in roles.values():
         assert [request for request in refused if decide(role.policy, request).allowed] == []
+
+
+#: What a neighbour's has, as a call about it tells IAM: another stack's of this app, another app's, nothing at all.
+NEIGHBOURS: tuple[dict[str, str], ...] = (
+    {"aws:ResourceTag/Application": "lambda-router", "aws:ResourceTag/Stage": "staging"},
+    {"aws:ResourceTag/Application": "shop", "aws:ResourceTag/Stage": "prod"},
+    {"aws:ResourceTag/Stage": "prod"},
+    {},
+)
+
+
+def _neighbours() -> Iterator[Request]:
+    """Every change of an API or of API Gateway's log groups that are not the stack's own, or not made as its own."""
+    apis = "arn:aws:apigateway:eu-central-1::/restapis"
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:API-Gateway-Execution-Logs_other/api"
+    for tags in NEIGHBOURS:
+        for verb, path in product(
+            ("DELETE", "PATCH", "POST", "PUT"), ("", "/deployments", "/stages/api", "/resources/r")
+        ):
+            yield Request(f"apigateway:{verb}", f"{apis}/other{path}", tags)
+        for action in ("DeleteLogGroup", "PutRetentionPolicy", "UntagResource"):
+            yield Request(f"logs:{action}", f"{group}:log-stream:", tags)
+        given = {name.replace("Resource", "Request"): value for name, value in tags.items()}
+        yield Request("apigateway:POST", apis, given)
+        yield Request("logs:CreateLogGroup", f"{group}:log-stream:", given)
+    ours = {"aws:RequestTag/Application": "lambda-router", "aws:RequestTag/Stage": "prod"}
+    yield from (Request("logs:TagResource", group, ours | tags) for tags in NEIGHBOURS[:2])
 
 
 def _needs(life: Life, step: str) -> Asking:

@@ -52,7 +52,7 @@ def test_a_replacement_needs_both_halves() -> None:
     assert actions == {"lambda:CreateAlias", "lambda:DeleteAlias", "lambda:GetAlias"}
 
 
-@pytest.mark.parametrize("actions", [["no-op"], ["read"]])
+@pytest.mark.parametrize("actions", [["no-op"], ["read"], ["forget"]])
 def test_what_does_not_change_needs_nothing(actions: list[str]) -> None:
     assert needed(plan("aws_lambda_alias", *actions, before=ALIAS, after=ALIAS)) == set()
 

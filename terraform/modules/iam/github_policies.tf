@@ -28,9 +28,15 @@ locals {
     state       = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
   }
 
-  log_groups = var.github == null ? [] : flatten([
-    for arn in [local.arns.function_log_group, local.arns.access_log_group, local.arns.execution_logs] : [arn, "${arn}:*"]
+  # The same group is asked for with and without its streams.
+  named_log_groups = var.github == null ? [] : flatten([
+    for arn in [local.arns.function_log_group, local.arns.access_log_group] : [arn, "${arn}:*"]
   ])
+  execution_log_groups = var.github == null ? [] : [local.arns.execution_logs, "${local.arns.execution_logs}:*"]
+  log_groups           = concat(local.named_log_groups, local.execution_log_groups)
+
+  request_tags  = var.github == null ? {} : { for name, value in var.github.own_tags : "aws:RequestTag/${name}" => value }
+  resource_tags = var.github == null ? {} : { for name, value in var.github.own_tags : "aws:ResourceTag/${name}" => value }
 
   github_policies = merge([for github in var.github[*] : {
     read = {
@@ -57,6 +63,11 @@ locals {
       description = "Create, change and destroy ${var.name}."
       roles       = ["deploy"]
       statements  = local.deploy_statements
+    }
+    deploy-gateway = {
+      description = "Create, change and destroy the API and the log groups of ${var.name}, and use its keys."
+      roles       = ["deploy"]
+      statements  = local.deploy_gateway_statements
     }
     canary = {
       description = "Point the alias of ${var.name} at a version that is published."
@@ -218,21 +229,6 @@ locals {
         Resource = [local.arns.boundary]
       },
       {
-        Sid      = "Api"
-        Effect   = "Allow"
-        Action   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
-        Resource = [local.arns.apis, "${local.arns.apis}/*", local.arns.api_tags]
-      },
-      {
-        Sid    = "Logs"
-        Effect = "Allow"
-        Action = [
-          "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource",
-          "logs:UntagResource",
-        ]
-        Resource = local.log_groups
-      },
-      {
         Sid    = "Rule"
         Effect = "Allow"
         Action = [
@@ -259,18 +255,6 @@ locals {
         Resource = [local.arns.outputs]
       },
     ],
-    [for arns in [github.kms_key_arns] : {
-      Sid      = "Keys"
-      Effect   = "Allow"
-      Action   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
-      Resource = arns
-    } if length(arns) > 0],
-    [for arns in [github.kms_key_arns] : {
-      Sid      = "KeysOfLogs"
-      Effect   = "Allow"
-      Action   = ["logs:AssociateKmsKey", "logs:DisassociateKmsKey"]
-      Resource = local.log_groups
-    } if length(arns) > 0],
     local.domain_deploy_statements,
   )])
 }

@@ -1,5 +1,5 @@
 variable "github" {
-  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, the user pool that is looked at before a deploy, and the stack's custom domain. Null: no such roles."
+  description = "Makes the roles for GitHub Actions: the repository and the two ids that newer tokens carry, the branch that plans, the environment that deploys, where the state lies, the tags that everything of the stack has and nothing else, the user pool that is looked at before a deploy, and the stack's custom domain. Null: no such roles."
   type = object({
     owner             = string
     repository        = string
@@ -10,6 +10,7 @@ variable "github" {
     state_bucket      = string
     state_key         = string
     outputs_prefix    = string
+    own_tags          = map(string)
     api_stage_name    = optional(string, "api")
     kms_key_arns      = optional(list(string), [])
     data_key_arns     = optional(list(string), [])
@@ -42,6 +43,11 @@ variable "github" {
   validation {
     condition     = try(var.github.user_pool_arn, null) == null ? true : can(regex("^arn:[a-z-]+:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/[A-Za-z0-9_-]+$", var.github.user_pool_arn))
     error_message = "github.user_pool_arn must be the exact ARN of a user pool, such as arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123."
+  }
+
+  validation {
+    condition     = var.github == null ? true : length(var.github.own_tags) >= 1
+    error_message = "github.own_tags must have at least one tag: without any, the deploy role could change every API of the account."
   }
 
   validation {

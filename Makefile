@@ -46,10 +46,8 @@ token: install ## a token for the running service, alone on stdout (AS=demo PORT
 
 ##@ Deploy (TERRAFORM=tofu: OpenTofu instead of Terraform)
 .PHONY: init
-init: ## terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
-	@: "$${STATE_BUCKET:?is not set: the bucket that holds the state (docs/deploy.md)}" "$${AWS_REGION:?is not set: its region}"
-	@"$$TERRAFORM" -chdir=terraform init -input=false $${CI:+-lockfile=readonly} -backend-config="bucket=$$STATE_BUCKET" \
-		-backend-config="key=$${STATE_KEY:-lambda-router/prod.tfstate}" -backend-config="region=$$AWS_REGION"
+init: install ## terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
+	@$(PYTHON) -m tools.init
 
 .PHONY: summary
 summary: install ## the plan as Markdown, for whoever approves it; in GitHub Actions, on the run's page
@@ -64,11 +62,8 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
 
 .PHONY: plan
-plan: install ## what Terraform would change, and whether ROLE=… or you may (CANARY=1: callers stay where they are; docs/deploy.md)
-	@test -f terraform/deployment.zip || { echo "no terraform/deployment.zip: run make package first"; false; }
-	@"$$TERRAFORM" -chdir=terraform plan -input=false -lock-timeout=5m $(if $(CANARY),-var move_alias=false) -out=it.tfplan
-	@# Status 1: the deployer's rights could not be looked at, and the plan stands all the same.
-	@$(PYTHON) -m tools.permissions terraform/it.tfplan $(if $(ROLE),--role $(ROLE)) || test $$? -eq 1
+plan: install ## what Terraform would change, and whether ROLE=… or you may (DETAILS=1; CANARY=1: callers stay; REPLACE=resource)
+	@$(PYTHON) -m tools.plan $(if $(CANARY),--canary) $(if $(REPLACE),--replace $(REPLACE)) $(if $(ROLE),--role $(ROLE)) $(if $(DETAILS),--details)
 
 .PHONY: apply
 apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that finds something wrong (URL=… DIRTY=1 PATIENCE=60)
@@ -105,6 +100,14 @@ rollback: install ## callers back to the version before (VERSION=n: to that one)
 .PHONY: releases
 releases: install ## the published versions, and which of them serve (JSON=1; PRUNE=1: only the newest five are kept)
 	@$(PYTHON) -m tools.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
+
+.PHONY: outputs
+outputs: install ## where the stack is: all outputs as JSON, or one, bare (NAME=api_url)
+	@$(PYTHON) -m tools.outputs $(if $(NAME),--name $(NAME))
+
+.PHONY: destroy
+destroy: install ## terraform destroy, of the stack that the variables name; asks first
+	@$(PYTHON) -m tools.destroy
 
 .PHONY: deploy-dev
 deploy-dev: install ## one developer's stack, by chalice, from the values that your shell exports (docs/deploy.md)

@@ -55,7 +55,7 @@ def apply(
         plan.refuse_dirty()
     alias = _alias(terraform, alias_of)
     before = alias.traffic() if alias else None
-    if terraform.run("apply", "-input=false", "-lock-timeout=5m", PLAN) != 0:
+    if terraform.run_locked("apply", "-input=false", PLAN) != 0:
         return _failed(alias, before)
     (terraform.folder / PLAN).unlink()  # it can be applied once only
     stack = deployed_stack(terraform)

@@ -44,11 +44,9 @@ class DeployedStack:
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
-        """Raises NoStack when nothing was applied yet, or by a checkout that did not tell as much."""
+        """Raises NoStack when an older checkout applied it, which did not tell as much."""
         names = [each.name for each in fields(cls)]
         needed = [each.name for each in fields(cls) if each.default is each.default_factory is MISSING]
-        if not outputs:
-            raise NoStack(f"Terraform's state has no outputs, so nothing is deployed yet: {DEPLOY}")
         if missing := [name for name in needed if name not in outputs]:
             raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
         return cls(**{name: outputs[name] for name in names if name in outputs})
@@ -63,10 +61,26 @@ class DeployedStack:
 
 
 def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:
-    """The stack whose state ``terraform/`` was initialised with.
+    """The stack whose state ``terraform/`` was initialised with, or the environment names.
 
     Raises:
         NoStack: nothing was applied yet.
-        TerraformFailed: there is no Terraform, or it cannot read the state.
+        TerraformFailed: the state cannot be read.
     """
-    return DeployedStack.from_outputs((terraform or Terraform()).outputs())
+    return DeployedStack.from_outputs(outputs_of(terraform or Terraform()))
+
+
+def outputs_of(terraform: Terraform) -> Mapping[str, Any]:
+    """The outputs of the stack, by name.
+
+    Raises:
+        NoStack: nothing was applied yet.
+        TerraformFailed: the state cannot be read.
+    """
+    outputs = terraform.outputs()
+    if not outputs:
+        raise NoStack(
+            f"{terraform.backend} has no outputs: where that is the right state, nothing is deployed yet: {DEPLOY};"
+            " another one is named by STATE_BUCKET and STATE_KEY"
+        )
+    return outputs

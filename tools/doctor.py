@@ -23,6 +23,7 @@ from tools import (
 )
 from tools.doctor_stack import Stack, Unknown
 from tools.findings import Finding, report
+from tools.state_backend import StateUnread
 from tools.terraform_cli import TerraformFailed
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
@@ -129,7 +130,7 @@ def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:
         except (NoCredentialsError, ClientError) as error:
             nobody = isinstance(error, NoCredentialsError) or error.response["Error"]["Code"] in _NOBODY
             yield _not_allowed(check, error)
-        except (BotoCoreError, TerraformFailed, Unknown, OSError) as error:
+        except (BotoCoreError, TerraformFailed, StateUnread, Unknown, OSError) as error:
             yield _unseen(check, str(error), "")
 
 

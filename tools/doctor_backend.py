@@ -1,6 +1,5 @@
 """The bucket of the state: there, versioned, and with no lock that somebody left behind."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,8 @@ from botocore.exceptions import ClientError
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
+from tools.stack_ready import stack_in
+from tools.state_backend import Backend
 from tools.terraform_cli import program
 
 _NOT_THERE = {"404", "NoSuchBucket", "NotFound"}
@@ -32,7 +33,10 @@ def state(stack: Stack) -> Iterator[Finding]:
     said = "is there" if key in names else "will be made by the first apply"
     yield Finding("state", ok=True, found=f"s3://{bucket}/{key} {said}")
     yield from _versions(stack, s3, bucket)
-    yield from _lock(stack, s3, bucket, f"{key}.tflock", names)
+    backend = Backend(bucket, key, _region(stack), stack.aws)
+    yield from _lock(stack, backend)
+    if (found := stack_in(backend, stack)) is not None:
+        yield found
 
 
 def _versions(stack: Stack, s3: Any, bucket: str) -> Iterator[Finding]:
@@ -45,16 +49,14 @@ def _versions(stack: Stack, s3: Any, bucket: str) -> Iterator[Finding]:
     yield Finding("state's versions", False, found.lower(), "kept", why, f"{fix} --region {_region(stack)}")
 
 
-def _lock(stack: Stack, s3: Any, bucket: str, key: str, names: list[str]) -> Iterator[Finding]:
-    """Terraform's lock is an object beside the state, written only where there is none."""
-    if key not in names:
+def _lock(stack: Stack, backend: Backend) -> Iterator[Finding]:
+    held = backend.lock()
+    if held is None:
         yield Finding("state's lock", ok=True, found="free")
         return
-    held = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    found = f"held by {held.get('Who')} since {held.get('Created')}, for {held.get('Operation')}"
-    fix = f"{program()} -chdir={stack.path(stack.folder)} force-unlock -force {held.get('ID')}"
+    fix = f"{program()} -chdir={stack.path(stack.folder)} force-unlock -force {held.number}"
     why = "no plan or apply can begin; if nobody is at work, whoever was has been killed"
-    yield Finding("state's lock", False, found, "free", why, fix)
+    yield Finding("state's lock", False, str(held), "free", why, fix)
 
 
 def _create(stack: Stack) -> str:

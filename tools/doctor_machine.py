@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tools.doctor_stack import Stack
 from tools.findings import Finding
+from tools.package import TERRAFORM
+from tools.state_backend import Backend
 from tools.terraform_cli import Terraform, is_opentofu, program, registry
 
 _TERRAFORM = (1, 10)
@@ -91,13 +93,13 @@ def initialised(stack: Stack) -> Iterator[Finding]:
 
 def init(stack: Stack) -> str:
     """The command that initialises this stack; the bucket's name is known only after the first time."""
-    options = {
-        "bucket": stack.backend.get("bucket") or "YOUR_STATE_BUCKET",
-        "key": f"{stack.text('app_name')}/{stack.text('stage_name') or 'YOUR_STAGE'}.tfstate",
-        "region": stack.region or "YOUR_REGION",
-    }
-    given = " ".join(f"-backend-config={name}={value}" for name, value in options.items())
-    return f"{program()} -chdir={stack.path(stack.folder)} init {given}"
+    backend = Backend(
+        bucket=stack.backend.get("bucket") or "YOUR_STATE_BUCKET",
+        key=f"{stack.text('app_name')}/{stack.text('stage_name') or 'YOUR_STAGE'}.tfstate",
+        region=stack.region or "YOUR_REGION",
+    )
+    packaged = (stack.folder / TERRAFORM).is_file()
+    return backend.init() if packaged else f"make package && {backend.init()}"
 
 
 def _version(block: str) -> str:

@@ -52,7 +52,7 @@ def drift(terraform: Terraform, url: str | None = None, patience: float | None =
 def resources(terraform: Terraform) -> Iterator[Finding]:
     """Each resource is as Terraform left it."""
     if not (terraform.folder / TERRAFORM).is_file():
-        yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package")
+        yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package && make init")
         return
     plan = terraform.refreshed()
     given = policies_of_roles(plan)

@@ -1,6 +1,6 @@
 """``python -m tools.permissions PLAN``: what a saved plan will ask of IAM, against what its deployer may do.
 
-It changes nothing. ``make plan`` runs it after the plan, so that a right that lacks is named before anything is made.
+It changes nothing. ``make plan`` looks after the plan, so that a missing right is named before anything is made.
 """
 
 import json
@@ -16,34 +16,61 @@ from tools.aws import client
 from tools.findings import Finding, report
 from tools.iam_identity import CannotLook, Deployer, deployer
 from tools.iam_policy import Decision, Request
-from tools.permissions_plan import Asking, UnknownType, backend_of, requests
+from tools.permissions_plan import Asking, UnknownType, requests
 from tools.terraform_cli import Terraform, TerraformFailed, program
+
+_HINT = " that the plan needs; make plan DETAILS=1 lists them"
 
 
 @click.command()
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
-@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
-def main(plan: Path, role: str | None, as_json: bool) -> None:
+@click.option("--details", is_flag=True, help="A line for each action, also for those that are allowed.")
+@click.option("--json", "as_json", is_flag=True, help="One object for machines, with the details.")
+def main(plan: Path, role: str | None, details: bool, as_json: bool) -> None:
     """Compare what a saved plan needs with what its deployer has.
 
-    Exit status 0: all is there; 1: could not be looked at; 3: something lacks.
+    Exit status 0: all is there; 1: could not be looked at; 3: something is missing.
     """
+    terraform = Terraform(plan.resolve().parent)
     try:
-        shown = Terraform(plan.resolve().parent).shown(plan.resolve())
-        asking = requests(shown, backend_of(plan.resolve().parent))
+        findings = permissions(terraform, plan.resolve(), role, details=details or as_json)
     except (TerraformFailed, UnknownType) as why:
         raise click.ClickException(str(why)) from why
-    region = shown["variables"]["aws_region"]["value"]
-    sys.exit(report(_looked(asking, region, role), as_json=as_json))
+    sys.exit(report(findings, as_json=as_json))
 
 
-def _looked(asking: Asking, region: str, role: str | None) -> Iterator[Finding]:
+def permissions(terraform: Terraform, plan: Path, role: str | None, *, details: bool) -> Iterator[Finding]:
+    """What the deployer lacks for a saved plan; where it lacks nothing, one line that says so.
+
+    Args:
+        terraform: in the stack's folder.
+        plan: the file.
+        role: name of the deployer; None for the one these credentials are of.
+        details: also a line for each action.
+
+    Raises:
+        TerraformFailed: Terraform cannot read the plan.
+        UnknownType: the plan holds a type of resource that the table of permissions lacks.
+    """
+    shown = terraform.shown(plan)
+    backend = terraform.backend
+    asking = requests(shown, {"bucket": backend.bucket, "key": backend.key})
+    return _looked(asking, shown["variables"]["aws_region"]["value"], role, details)
+
+
+def _looked(asking: Asking, region: str, role: str | None, details: bool) -> Iterator[Finding]:
+    allowed: Iterable[Finding] = ()
     try:
-        yield from compared(asking, deployer(client("sts", region), client("iam", region), role))
+        found = list(compared(asking, who := deployer(client("sts", region), client("iam", region), role)))
+        allowed = [finding for finding in found if finding.ok]
+        yield from (finding for finding in found if not finding.ok)
+        if len(allowed) == len(found):
+            yield Finding("permissions", True, f"role {who.name} may do each of the {len(found)} actions{_HINT}")
     except CannotLook as why:
         yield unseen(why)
-        yield from (Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking))
+        allowed = [Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking)]
+    yield from allowed if details else ()
 
 
 def compared(asking: Asking, who: Deployer) -> Iterator[Finding]:
@@ -106,7 +133,7 @@ def unseen(why: CannotLook) -> Finding:
         thing="permissions of the deployer",
         ok=False,
         found=str(why),
-        why="what the plan needs is listed below, but a right that lacks would stop apply half-way",
+        why="a missing right would stop apply half-way; make plan DETAILS=1 lists what the plan needs",
         fix="log in as the role that deploys, or name it: make plan ROLE=…; it needs iam:GetRole, iam:GetRolePolicy,"
         " iam:ListRolePolicies, iam:ListAttachedRolePolicies, iam:GetPolicy and iam:GetPolicyVersion",
         seen=False,

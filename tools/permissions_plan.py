@@ -1,10 +1,8 @@
 """A saved plan as the requests that IAM will be asked when it is applied."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from tools.iam_policy import Request
@@ -39,13 +37,6 @@ def requests(plan: Json, backend: Json | None) -> Asking:
         for request in _filled(STATE, surroundings | dict(backend)):
             found[request].append("the state")
     return dict(found)
-
-
-def backend_of(folder: Path) -> Json | None:
-    """Where the state of an initialised folder is; None where that is not S3."""
-    kept = folder / ".terraform/terraform.tfstate"
-    backend = json.loads(kept.read_text())["backend"] if kept.exists() else {}
-    return dict(backend["config"]) if backend.get("type") == "s3" else None
 
 
 def _surroundings(plan: Json) -> dict[str, str]:

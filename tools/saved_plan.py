@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from tools.package import SUMS, ZIP
 from tools.release_refusal import Refused
-from tools.terraform_cli import Terraform, program
+from tools.terraform_cli import Terraform
 from tools.zip_writer import sums_of
 
 PLAN = "it.tfplan"
@@ -51,9 +51,7 @@ class SavedPlan:
         resources = plan["planned_values"]["root_module"].get("resources", [])
         found = [each["values"] for each in resources if each["address"] == _FUNCTION]
         if not found:
-            raise Refused(
-                f"the plan leaves no {_FUNCTION}, so it is one to destroy: {program()} -chdir=terraform destroy"
-            )
+            raise Refused(f"the plan leaves no {_FUNCTION}, so it is one to destroy: make destroy")
         planned = found[0]
         # Terraform keeps a variable as it was given: from a file true, from the command line "true".
         moves_alias = str(plan["variables"]["move_alias"]["value"]).lower() in {"true", "1"}

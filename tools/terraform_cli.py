@@ -9,13 +9,19 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tools.local_state import ROOT
+from tools.state_backend import Backend, StateUnread
 from tools.stop_signals import left_to
+
+_LOCK_MINUTES = 5
 
 
 def program() -> str:
@@ -34,7 +40,7 @@ def registry() -> str:
 
 
 class TerraformFailed(Exception):
-    """Terraform is missing or ended with an error; the message is its last lines, or what mends it."""
+    """Terraform is missing, ended with an error or left no state to read; the message is its last lines, or the fix."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,30 @@ class Terraform:
 
     folder: Path = ROOT / "terraform"
 
+    @property
+    def backend(self) -> Backend:
+        """Where the state is; before ``terraform init`` it is where the environment says.
+
+        Raises:
+            TerraformFailed: neither says it.
+        """
+        with _unread():
+            return Backend.of(self.folder, os.environ)
+
     def outputs(self) -> dict[str, Any]:
         """The values of the stack's outputs, from its state; empty before the first apply.
+
+        The state itself is read, so this needs neither ``make package`` nor ``make init``.
 
         Raises:
             TerraformFailed: the state cannot be read.
         """
-        return {name: output["value"] for name, output in json.loads(self._asked("output", "-json")).items()}
+        with _unread():
+            backend = self.backend
+            try:
+                return backend.outputs()
+            except (ClientError, BotoCoreError) as why:
+                raise StateUnread(f"{backend}: {why}") from why
 
     def read(self, plan: Path) -> str:
         """A saved plan as people read it, without the values of what is sensitive.
@@ -99,8 +122,21 @@ class Terraform:
         Raises:
             TerraformFailed: there is no Terraform.
         """
-        with subprocess.Popen([_path(), *arguments], cwd=self.folder) as child, left_to(child):
+        with subprocess.Popen([terraform_path(), *arguments], cwd=self.folder) as child, left_to(child):
             return child.wait()
+
+    def run_locked(self, command: str, *arguments: str) -> int:
+        """Run a command that takes the state's lock. Terraform waits for it in silence, so say first who holds it.
+
+        Raises:
+            TerraformFailed: there is no Terraform.
+        """
+        with suppress(TerraformFailed, ClientError, BotoCoreError):  # Terraform tells why it cannot reach the state
+            if (held := self.backend.lock()) is not None:
+                unlock = f"{program()} -chdir={self.folder.name} force-unlock {held.number}"
+                wait = f"waiting for it, {_LOCK_MINUTES} minutes at most"
+                print(f"the state's lock is {held}: {wait}; if nobody is at work: {unlock}", flush=True)
+        return self.run(command, f"-lock-timeout={_LOCK_MINUTES}m", *arguments)
 
     def said(self, *arguments: str, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Each line of a command with ``-json``, whatever its status; in that environment, or in one's own.
@@ -108,14 +144,14 @@ class Terraform:
         Raises:
             TerraformFailed: there is no Terraform.
         """
-        command = [_path(), *arguments, "-json"]
+        command = [terraform_path(), *arguments, "-json"]
         asked = subprocess.run(
             command, cwd=self.folder, env=environ, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
         return [json.loads(line) for line in asked.stdout.splitlines() if line.startswith("{")]
 
     def _asked(self, *arguments: str) -> str:
-        command = [_path(), *arguments]
+        command = [terraform_path(), *arguments]
         asked = subprocess.run(
             command, cwd=self.folder, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
@@ -125,7 +161,20 @@ class Terraform:
         return asked.stdout
 
 
-def _path() -> str:
+@contextmanager
+def _unread() -> Iterator[None]:
+    try:
+        yield
+    except StateUnread as why:
+        raise TerraformFailed(str(why)) from why
+
+
+def terraform_path() -> str:
+    """The program.
+
+    Raises:
+        TerraformFailed: it is not on PATH.
+    """
     path = shutil.which(program())
     if path is None:
         raise TerraformFailed(

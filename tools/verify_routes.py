@@ -7,11 +7,10 @@ from typing import Any
 from tools.deployed_stack import DeployedStack
 from tools.findings import Finding, compared, or_well
 from tools.package_routes import RESERVED
-from tools.terraform_cli import program
 from tools.terraform_merge_openapi import ANY_METHOD, INTEGRATION
 from tools.terraform_merge_shape import Json
 
-REDEPLOY = f"{program()} -chdir=terraform apply -replace=aws_api_gateway_deployment.rest_api"
+REDEPLOY = "make plan REPLACE=aws_api_gateway_deployment.rest_api && make apply"
 #: Terraform does not read what became of the body that it imported, so its plan has nothing to mend.
 REIMPORT = f"make reimport && {REDEPLOY}"
 

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 
 import click
 import pytest
@@ -19,8 +18,6 @@ from tools import settings_terraform, settings_workflows
 
 _MAKE = re.compile(r"make [a-z-]+( [A-Z_]+=[\w.-]+)*")
 _GUIDE = "docs/github-actions.md"
-#: As the Makefile writes the program that TERRAFORM names.
-TERRAFORM = "$TERRAFORM"
 
 
 def runs() -> list[Step]:
@@ -53,15 +50,13 @@ def would_run(step: Step) -> Iterator[list[str]]:
     ran = subprocess.run(dry, cwd=ROOT, env=inherited | given, check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for line in ran.stdout.replace("\\\n", " ").splitlines():
-        if found := re.search(r'(\S*python -m .*?|"\$TERRAFORM" -chdir.*?)(; }.*| \|\| .*)?$', line):
+        if found := re.search(r"(\S*python -m .*?)(; }.*| \|\| .*)?$", line):
             yield shlex.split(found[1])
 
 
 def understood(words: list[str]) -> None:
     """Fails unless the program is there and knows each option."""
-    if words[0] == TERRAFORM:
-        assert {word.split("=")[0] for word in words[3:] if word.startswith("-")} <= options_of_terraform(words[2])
-    elif words[2].startswith("tools."):
+    if words[2].startswith("tools."):
         program = importlib.import_module(words[2]).main
         program.make_parser(click.Context(program)).parse_args(words[3:])
         assert CliRunner().invoke(program, ["--help"]).exit_code == 0
@@ -69,19 +64,11 @@ def understood(words: list[str]) -> None:
         assert importlib.util.find_spec(words[2])
 
 
-@cache
-def options_of_terraform(command: str) -> frozenset[str]:
-    shown = subprocess.run(["terraform", command, "-help"], check=False, capture_output=True, text=True)
-    return frozenset(re.findall(r"^ +(-[a-z-]+)", shown.stdout, flags=re.MULTILINE))
-
-
 def test_a_step_with_an_unknown_option_or_program_is_noticed() -> None:
     with pytest.raises(click.NoSuchOption):
         understood([".venv/bin/python", "-m", "tools.plan_summary", "--colour"])
     with pytest.raises(ModuleNotFoundError):
         understood([".venv/bin/python", "-m", "tools.no_such_program"])
-    with pytest.raises(AssertionError):
-        understood([TERRAFORM, "-chdir=terraform", "init", "-colour"])
     with pytest.raises(AssertionError, match="No rule to make target 'no-such-target'"):
         list(would_run(Step("ci", "check", {"run": "make no-such-target"}, {})))
 

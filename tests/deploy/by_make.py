@@ -102,7 +102,7 @@ class _Steps:
         self.terraform.init(*backend(STATE_KEY))
         self.make("too early", target="apply")
         self.make("doctor", role="plan")
-        self.make("plan", f"ROLE={NAME}-deploy", role="plan")
+        self.make("plan", f"ROLE={NAME}-deploy", "DETAILS=1", role="plan")
         self.make("apply", self.door)
         self.make("verify", self.door, role="plan")
         self.make("drift", self.door, role="plan")

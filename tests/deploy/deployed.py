@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Deployed:
     door: FrontDoor
     variables: dict[str, Any]
     _stack: DeployedStack | None = None
+    _options: list[str] = field(default_factory=list)
 
     @property
     def stack(self) -> DeployedStack:
@@ -94,11 +95,10 @@ class Deployed:
             self.aws_url,
             {
                 "make package": lambda _: None,
-                "make plan": lambda _: None,
+                "make plan": lambda words: self.plan(*words[2:]),
                 "make apply": lambda _: self.apply(),
                 "make release": lambda _: self.move_alias(self.newest()),
                 "make reimport": lambda _: reimport(self.stack),
-                "terraform -chdir=terraform apply": lambda words: self.apply(*words[3:]),
             },
         )
 
@@ -106,9 +106,14 @@ class Deployed:
         """As ``make release`` leaves it."""
         rollback(LiveAlias.of(self.stack), int(version))
 
-    def apply(self, *options: str) -> None:
+    def plan(self, *words: str) -> None:
+        """``make plan``, perhaps with ``REPLACE=address``: it counts when that is applied."""
+        self._options = [f"-replace={word.removeprefix('REPLACE=')}" for word in words]
+
+    def apply(self) -> None:
         self._stack = None
-        self.terraform.run("apply", "-auto-approve", "-input=false", "-no-color", *options)
+        self.terraform.run("apply", "-auto-approve", "-input=false", "-no-color", *self._options)
+        self._options = []
 
 
 @contextmanager

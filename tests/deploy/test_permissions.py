@@ -1,6 +1,7 @@
 """What the roles may do: enough for everything that they were recorded to ask for, and nothing without a reason."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -61,13 +62,13 @@ def roles(life: Life) -> dict[str, Deployer]:
 def compared_by_command(life: Life) -> dict[str, "subprocess.CompletedProcess[str]"]:
     """``python -m tools.permissions`` on the plan of the first apply, by each role; it is recorded too."""
     with life.recording.phase("tools.permissions"):
-        return {role: _compare(life, life.credentials[role]) for role in ("plan", "deploy")}
+        return {role: _compare(life, life.credentials[role], "--details") for role in ("plan", "deploy")}
 
 
-def _compare(life: Life, credentials: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def _compare(life: Life, credentials: dict[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
     environ = {"AWS_ENDPOINT_URL": life.url, "TF_CLI_CONFIG_FILE": str(life.folder.parent / "terraform.rc")}
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tools.permissions", str(life.folder / "create.tfplan")],
+        [sys.executable, "-W", "ignore", "-m", "tools.permissions", str(life.folder / "create.tfplan"), *options],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | environ | credentials,  # noqa: TID251
         check=False,
@@ -336,6 +337,13 @@ def test_the_command_finds_nothing_lacking_for_the_deploy_role(
     assert "ok    s3:PutObject: needed by the state\n" in ran.stdout
 
 
+def test_without_details_one_line_says_that_nothing_is_missing(life: Life) -> None:
+    ran = _compare(life, life.credentials["deploy"])
+
+    (line,) = ran.stdout.splitlines()
+    assert re.fullmatch(rf"ok    permissions: role {NAME}-deploy may do each of the \d+ actions .* DETAILS=1 .*", line)
+
+
 def test_the_command_names_what_the_plan_role_lacks_with_the_fix(
     compared_by_command: dict[str, "subprocess.CompletedProcess[str]"],
 ) -> None:
@@ -348,7 +356,7 @@ def test_the_command_names_what_the_plan_role_lacks_with_the_fix(
 
 
 def test_who_is_no_role_is_told_so_and_sees_the_needs_all_the_same(life: Life) -> None:
-    ran = _compare(life, {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"})
+    ran = _compare(life, {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}, "--details")
 
     assert ran.returncode == Status.FAILED
     assert "UNSEEN permissions of the deployer: these credentials are of arn:aws:sts::" in ran.stdout

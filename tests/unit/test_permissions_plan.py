@@ -1,6 +1,5 @@
 """tools/permissions_plan.py and tools/permissions.py: a saved plan, and what lacks for it, in small."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from tools.findings import Status, status_of
 from tools.iam_identity import Deployer
 from tools.permissions import compared, statement
-from tools.permissions_plan import UnknownType, backend_of, requests
+from tools.permissions_plan import UnknownType, requests
 
 ALIAS = {"function_name": "router", "name": "live", "function_version": "1"}
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:router"
@@ -95,16 +94,6 @@ def test_a_type_that_the_table_lacks_is_named_with_the_file_to_mend() -> None:
         UnknownType, match=r"aws_sqs_queue\.it: tools/permissions_table\.py has no aws_sqs_queue; add it"
     ):
         requests(plan("aws_sqs_queue", "create", after={}), None)
-
-
-def test_the_backend_is_read_from_what_init_left(tmp_path: Path) -> None:
-    assert backend_of(tmp_path) is None
-    (tmp_path / ".terraform").mkdir()
-    (tmp_path / ".terraform/terraform.tfstate").write_text(
-        '{"backend": {"type": "s3", "config": {"bucket": "octo-state", "key": "x.tfstate"}}}'
-    )
-
-    assert backend_of(tmp_path) == {"bucket": "octo-state", "key": "x.tfstate"}
 
 
 def test_what_is_denied_in_words_is_not_mended_by_one_more_statement() -> None:

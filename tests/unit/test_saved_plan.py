@@ -75,7 +75,7 @@ def test_a_build_with_changes_that_are_in_no_commit_is_refused() -> None:
 
 
 def test_a_plan_to_destroy_is_refused() -> None:
-    with pytest.raises(Refused, match=r"so it is one to destroy: terraform -chdir=terraform destroy$"):
+    with pytest.raises(Refused, match=r"so it is one to destroy: make destroy$"):
         SavedPlan.shown(_shown())
 
 

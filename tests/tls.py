@@ -57,10 +57,11 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, target: tuple[str,
             plain, _ = listener.accept()
         except OSError:
             return  # closed: the test is over
-        threading.Thread(target=_serve, args=(plain, context, target), daemon=True).start()
+        threading.Thread(target=serve, args=(plain, context, target), daemon=True).start()
 
 
-def _serve(plain: socket.socket, context: ssl.SSLContext, target: tuple[str, int]) -> None:
+def serve(plain: socket.socket, context: ssl.SSLContext, target: tuple[str, int]) -> None:
+    """Speak TLS with whoever is connected, and pass it on to ``target`` in clear."""
     try:
         with context.wrap_socket(plain, server_side=True) as near, socket.create_connection(target) as far:
             pass_on(near, far)

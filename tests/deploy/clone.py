@@ -14,6 +14,8 @@ from tests.deploy.terraform_cli import GO, Ran
 
 #: What would reach the programs from whoever runs the tests, themselves perhaps under ``make``.
 _FOREIGN = ("AWS_", "TF_", "MAKE", "MFLAGS", *OWN_PREFIXES)
+#: Targets that fetch packages.
+INSTALLS = ("install", "audit-tools", "gateway-tools")
 _STATUS = re.compile(r"^make: \*\*\* .* Error (\d+)$", re.MULTILINE)
 
 
@@ -44,24 +46,38 @@ class Clone:
         clone.commit()
         return clone
 
+    def cloned(self, root: Path) -> "Clone":
+        """Its last commit in yet another folder, with the same variables."""
+        subprocess.run(["git", "clone", "-q", str(self.root), str(root)], check=True)
+        return Clone(root, dict(self.environ))
+
     def commit(self) -> None:
         for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=b@example.com", "commit", "-qm", "all"]):
             subprocess.run(["git", *command], cwd=self.root, check=True)
 
-    def make(self, *words: str, environ: dict[str, str] | None = None) -> Ran:
+    def make(self, *words: str, environ: dict[str, str] | None = None, answer: str = "") -> Ran:
         """``make WORDS``, installing nothing.
 
         The status is that of the command which make ran, since make's own is 2 whatever that was.
+
+        Args:
+            answer: what is typed.
         """
+        with self.start(*words, environ=environ) as started:
+            out, err = started.communicate(answer)
+        failed = _STATUS.search(err)
+        return Ran(int(failed[1]) if failed else started.returncode, out, err)
+
+    def start(self, *words: str, environ: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+        """The same, without waiting for it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}  # noqa: TID251
-        done = subprocess.run(
-            ["make", "-s", "-o", "install", *words],
+        return subprocess.Popen(
+            ["make", "-s", *(word for target in INSTALLS for word in ("-o", target)), *words],
             cwd=self.root,
             env=kept | {"LC_ALL": "C.UTF-8"} | GO | self.environ | (environ or {}),
             umask=0o077,
-            check=False,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        failed = _STATUS.search(done.stderr)
-        return Ran(int(failed[1]) if failed else done.returncode, done.stdout, done.stderr)

@@ -25,14 +25,18 @@ class FrontDoor:
 
     Args:
         task_of: the folder of the unpacked package whose zip has this sha256, as Lambda writes it.
+        stage: what API Gateway's own URL begins its paths with.
 
     Attributes:
         base_paths: by custom domain, what comes before the API's own paths there.
     """
 
-    def __init__(self, task_of: Callable[[str], Path], aws_url: str, function_name: str, alias: str) -> None:
+    def __init__(
+        self, task_of: Callable[[str], Path], aws_url: str, function_name: str, alias: str, stage: str = ""
+    ) -> None:
         self._task_of = task_of
         self._aws_url = aws_url
+        self._stage = stage
         self._named = {"FunctionName": function_name, "Qualifier": alias}
         self._routes = RouteMatcher(list(app_module.app.routes))
         self.base_paths: dict[str, str] = {}
@@ -58,7 +62,8 @@ class FrontDoor:
         if not request.target.startswith(f"{base}/"):
             return Answer(403, [("Content-Type", "application/json")], b'{"message":"Forbidden"}')  # API Gateway's own
         try:
-            event = lambda_event(self._routes, replace(request, target=request.target.removeprefix(base)))
+            inside = request.target.removeprefix(base).removeprefix(self._stage)
+            event = lambda_event(self._routes, replace(request, target=inside))
         except LookupError:
             return problem_answer(404, "There is no such route.")
         event["path"] = event["requestContext"]["path"] = base + event["path"]

@@ -44,10 +44,14 @@ def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
 
 
 def own_settings() -> dict[str, str]:
-    """The caller's own settings of the function, but for where its pool and its Redis are: these are the stack's."""
-    return {name: value for name, value in os.environ.items() if name.startswith("ROUTER_")} | {
-        name: "" for name in Settings.names() if name.startswith(("COGNITO_", "REDIS_URL"))
-    }
+    """The caller's own settings of the function, but for where its pool and its Redis are: these are the stack's.
+
+    So is the queue, since its worker takes no other; and nothing here opens what a KMS key has sealed. What is empty
+    is not looked for in ``.env`` either.
+    """
+    ours = [name for name in Settings.names() if name.startswith(("COGNITO_", "REDIS_URL"))]
+    given = {name: os.environ[name] for name in Settings.names() if name in os.environ}
+    return given | dict.fromkeys([*ours, "ROUTER_QUEUE", "ROUTER_KMS_KEY_ID"], "")
 
 
 def app(port: int) -> list[str]:

@@ -8,20 +8,22 @@ from contextlib import ExitStack
 import click
 
 HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
 
 
 class PortUnusable(Exception):
     """The port cannot be listened on; the message says why and what to do."""
 
 
-def _port(_: click.Context, __: click.Parameter, value: str) -> int:
+def checked_port(_: click.Context, __: click.Parameter, value: str) -> int:
+    """The port that ``--port`` or PORT names."""
     if not re.fullmatch(r"\d{1,5}", value, re.ASCII) or not 1 <= int(value) <= 65_535:
         raise click.ClickException(f"PORT is {value!r}; wants a whole number from 1 to 65535, such as PORT=8001")
     return int(value)
 
 
 #: ``--port``, or the variable that ``make run PORT=…`` sets.
-port_option = click.option("--port", envvar="PORT", default="8000", show_default=True, callback=_port)
+port_option = click.option("--port", envvar="PORT", default=str(DEFAULT_PORT), show_default=True, callback=checked_port)
 
 
 def require_free(port: int) -> None:
@@ -58,11 +60,11 @@ def _listen_briefly(port: int) -> None:
 
 
 def _other_port(port: int) -> str:
-    """The command with a port that is free."""
+    """How to name a port that is free."""
     for candidate in [*range(port + 1, 65_536), *range(8000, 9000)]:
         try:
             _listen_briefly(candidate)
         except OSError:
             continue
-        return f"`PORT={candidate} make run`"
+        return f"PORT={candidate}"
     return "another PORT"

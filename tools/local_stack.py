@@ -15,6 +15,8 @@ from typing import Any
 import click
 import redis
 
+from chalicelib import chalice_local
+from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError
 from tools import local_cognito, local_commands
 from tools.local_children import ChildDied, Children
 from tools.local_cognito import LocalCognito
@@ -44,13 +46,15 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
     if bool(backend) != bool(model):
         raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
     try:
+        if chalice:
+            _check_own_settings()
         require_free(port)
         with remembered() as stopped, LocalState(port).locked() as lock:
             stack = ChaliceStack(port, lock, stopped, services_port) if chalice else Stack(port, lock, stopped)
             stack.run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
         raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
-    except (PortUnusable, ChildDied) as error:
+    except (PortUnusable, ChildDied, SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -76,12 +80,16 @@ class Stack:
             self._start(model)
             _say(self._welcome(model))
             while True:
-                self._children.check()
+                self._check()
                 time.sleep(0.2)
         except Stopped:
             pass
         finally:
             self._stop()
+
+    def _check(self) -> None:
+        """Raises ChildDied unless everything runs, and Stopped when it is to end."""
+        self._children.check()
 
     def _start(self, model: Model | None) -> None:
         self._start_valkey()
@@ -149,15 +157,21 @@ class ChaliceStack(Stack):
     def __init__(self, port: int, lock: int, stopped: Callable[[], bool], services_port: int) -> None:
         super().__init__(port, lock, stopped)
         self._services_port = services_port
+        self._services: dict[str, Any] | None = None
 
     def _start(self, model: Model | None) -> None:
-        services = self._services_of_make_run()
+        services = self._services = self._services_of_make_run()
         if services is None:
             super()._start(model)
             return
         _say(f"beside the services of `make run` on port {self._services_port} …")
         cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
         self._start_app(cognito, services["redis_url"])
+
+    def _check(self) -> None:
+        super()._check()
+        if self._services is not None and LocalState(self._services_port).published() != self._services:
+            raise ChildDied(f"the stack on port {self._services_port} ended, whose services this one used")
 
     def _services_of_make_run(self) -> dict[str, Any] | None:
         """Where its parts are, if it runs in this folder."""
@@ -171,6 +185,13 @@ class ChaliceStack(Stack):
 
     def _settings(self) -> dict[str, str]:
         return local_commands.own_settings()
+
+
+def _check_own_settings() -> None:
+    """Raises SettingsError for what the caller's shell or ``.env`` sets wrongly, before anything is started."""
+    nobody = LocalCognito(f"http://{HOST}:1", "us-east-1_x", "x")
+    settings = local_commands.own_settings() | local_commands.app_settings(nobody, f"redis://{HOST}:1/0")
+    Settings.from_environ(chalice_local.with_env_file(settings | {LOCAL_ENV_FILE: ".env"}))
 
 
 def _answers(url: str) -> bool:

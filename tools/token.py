@@ -36,7 +36,8 @@ def _token(port: int, user: str) -> str:
 
 
 def _run(port: int) -> str:
-    return "`make run`" if port == 8000 else f"`PORT={port} make run`"
+    option = "" if port == 8000 else f"PORT={port} "
+    return f"`{option}make run` or `PORT={port} make chalice-local`"
 
 
 if __name__ == "__main__":

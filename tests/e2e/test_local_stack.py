@@ -130,14 +130,14 @@ def test_a_token_for_a_stack_that_does_not_run_names_the_way_to_start_it() -> No
     port = free_ports(1)[0]
     finished = run_tool("token", "--port", str(port))
     assert (finished.returncode, finished.stdout) == (1, "")
-    assert f"nothing runs on port {port}: start it with `PORT={port} make run`" in finished.stderr
+    assert f"nothing runs on port {port}: start it with `PORT={port} make run` or" in finished.stderr
 
 
 def test_a_taken_port_is_named_with_the_way_out(stack: RunningStack) -> None:
     finished = run_tool("local_stack", PORT=str(stack.port))
     assert (finished.returncode, finished.stdout) == (1, "")
     assert f"port {stack.port} is taken" in finished.stderr
-    assert "make run`" in finished.stderr
+    assert "PORT=" in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
 
 

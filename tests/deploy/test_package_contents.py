@@ -176,6 +176,13 @@ def test_what_never_runs_is_not_in_it() -> None:
         assert [name for name in _names() if name.startswith(never.replace(".", "/"))] == []
 
 
+def test_what_a_developers_machine_needs_is_not_in_the_zip() -> None:
+    """``chalicelib/entry.py`` knows by it that no request in Lambda comes from Chalice's own server."""
+    roots = {name for name in _names() if name.startswith(("chalice/", "dotenv", ".env"))}
+
+    assert {_source_of(name) for name in roots} == {"chalice/__init__.py", "chalice/app.py"}
+
+
 def test_the_zip_depends_on_nothing_but_names_and_contents() -> None:
     with zipfile.ZipFile(built().zip) as archive:
         entries = archive.infolist()

@@ -212,6 +212,66 @@ def test_ping_is_no_route(send: Send) -> None:
     assert send("GET", "/ping").status in {403, 404}
 
 
+def test_every_route_and_method_answers(send: Send, ann: dict[str, str]) -> None:
+    """Those of the app itself, so that a new one is not forgotten."""
+    job = send("POST", "/v1/jobs", JOB, **ann).json["id"]
+    bodies = {"/v1/jobs": JOB, "/v1/jobs/batch": f'{{"jobs": [{JOB}]}}'}
+    for path, methods in app_module.app.routes.items():
+        for method in methods:
+            body = bodies[path] if method == "POST" else b""
+            assert send(method, path.format(job_id=job), body, **ann).status in {200, 202}, (method, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "body", "status"),
+    [
+        ("PUT", "application/json", "{}", 405),
+        ("POST", "text/plain", "x", 415),
+        ("POST", "application/octet-stream", b"\xff\x00", 415),
+        ("POST", "application/json", " " * 70_000, 413),
+    ],
+)
+def test_methods_and_content_types_are_refused_by_us(
+    send: Send, ann: dict[str, str], method: str, content_type: str, body: str | bytes, status: int
+) -> None:
+    """In small letters, by which Chalice knows a body that it takes for binary and encodes itself."""
+    headers = {"authorization": ann["Authorization"], "content-type": content_type}
+    answer = send(method, "/v1/jobs", body, **headers)
+
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def test_a_query_that_is_repeated_is_refused_and_an_escaped_id_is_found(send: Send, ann: dict[str, str]) -> None:
+    job = send("POST", "/v1/jobs", JOB, **ann).json["id"]
+
+    assert send("GET", "/v1/jobs?limit=2&limit=3", **ann).status == 400
+    assert send("GET", f"/v1/jobs/%6A{job[1:]}", **ann).json["id"] == job
+
+
+def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(send: Send) -> None:
+    for _ in range(2):
+        answer = send("HEAD", "/health")
+        assert (answer.status, answer.headers["allow"], answer.body) == (405, "GET", "")
+        assert send("GET", "/health").json["status"] == "ok"
+
+
+def test_cors_from_the_file_is_for_preflights_answers_and_errors(tmp_path: Path) -> None:
+    copy = _copy_of_the_app(tmp_path)
+    (copy / ".env").write_text("ROUTER_CORS_ORIGIN=https://app.example.com\n")
+    settings = {
+        "COGNITO_USER_POOL_ID": "us-east-1_x",
+        "COGNITO_AUD": "x",
+        "COGNITO_JWKS": "http://127.0.0.1:1/",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    with _chalice_local(_shell(**settings), copy) as (url, _), httpx.Client(base_url=url, trust_env=False) as http:
+        answers = [http.options("/v1/jobs"), http.get("/health"), http.get("/v1/jobs")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 401]
+    assert {answer.headers["Access-Control-Allow-Origin"] for answer in answers} == {"https://app.example.com"}
+    assert set(answers[0].headers["Access-Control-Allow-Methods"].split(",")) == {"GET", "POST", "OPTIONS"}
+
+
 def test_the_shells_settings_win_over_the_stages_and_the_files(stack: RunningStack, tmp_path: Path) -> None:
     """A copy of the app with a ``.env`` that names a dead Redis, and a burst of its own."""
     copy = _copy_of_the_app(tmp_path)

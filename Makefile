@@ -152,6 +152,10 @@ test-deploy: install audit-tools ## the package and the stack: Terraform's own t
 test-release: install ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift
 	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m release tests/deploy
 
+.PHONY: test-workflows
+test-workflows: install audit-tools ## every step of every workflow, in order, in fresh clones, against moto
+	@$(PYTHON) -m pytest --no-cov -m workflows tests/deploy
+
 .PHONY: test-gateway
 test-gateway: install gateway-tools ## the packaged stack in an AWS that runs it (ministack): HTTP from token to result; no account
 	@$(PYTHON) -m pytest --no-cov -m gateway tests/gateway

@@ -22,6 +22,9 @@ from chalicelib.settings import LOCAL_ENV_FILE, OWN_PREFIXES, SettingsError
 type Event = dict[str, Any]
 type Answer = dict[str, Any]
 
+#: Here a developer can mend it; in Lambda it is the owner's fault, 500.
+NOT_SET_UP = 503
+
 _WHERE_REDIS_IS = ("REDIS_URL", "REDIS_URL_PARAMETER")
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +48,8 @@ def answer(handler: Callable[[Event, Any], Answer], event: Event, context: Any) 
     answered = handler(rest_event(event), context)
     if answered["statusCode"] == Misconfigured.status and Misconfigured.uri() in answered["body"]:
         explanation = f"{notes().reason}\n{ADVICE}"
-        answered["body"] = json.dumps(json.loads(answered["body"]) | {"detail": explanation})
+        answered["statusCode"] = NOT_SET_UP
+        answered["body"] = json.dumps(json.loads(answered["body"]) | {"status": NOT_SET_UP, "detail": explanation})
         say(explanation)
     if event["requestContext"]["httpMethod"] == "HEAD":
         answered["body"] = ""  # Chalice's server would send it, and the next answer would begin in the middle of it

@@ -39,6 +39,7 @@ STACK = ("deploy", "deploy")
 REDUCED = {
     "make test": {"PYTEST_ADDOPTS": "--no-cov tests/contract/test_locks.py"},
     "make test-gateway": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-workflows": {"PYTEST_ADDOPTS": "--collect-only"},
 }
 
 

@@ -20,7 +20,7 @@ from tests.deploy.terraform_cli import Ran
 from tools.advisories import PIP_AUDIT
 from tools.findings import Status
 
-pytestmark = [pytest.mark.release, pytest.mark.package, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.workflows, pytest.mark.package, pytest.mark.timeout(1200)]
 
 #: Left out where nobody asked for a gradual release.
 LEFT_OUT = {("deploy", "deploy"): {"make release MINUTES=5"}}
@@ -108,6 +108,7 @@ ELSEWHERE = {
     "test-deploy": "this folder's tests",
     "test-release": "this folder's tests",
     "test-gateway": "a test itself",
+    "test-workflows": "a test itself",
 }
 
 

@@ -302,7 +302,7 @@ def test_a_missing_setting_is_named_with_its_fix(tmp_path: Path) -> None:
     terminal = "\n".join(line for line in said.splitlines() if not line.startswith("{"))
     lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"level"')]
     request = next(line for line in lines if line["message"] == "request" and line["route"] == "/ready")
-    assert answer.status_code == 500
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
     for text in (answer.json()["detail"], request["reason"], terminal):
         assert "COGNITO_USER_POOL_ID" in text
         assert "REDIS_URL" in text
@@ -339,7 +339,7 @@ def test_the_client_without_a_stage_says_what_to_do() -> None:
     )
 
     status, detail = json.loads(ran.stdout.splitlines()[-1])
-    assert status == 500
+    assert status == 503
     assert 'stage_name="local"' in detail
     assert "COGNITO_USER_POOL_ID" in detail
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.contract.repository import ROOT, fences, page
+from tests.deploy.clone import INSTALLS
 
 AWS = ROOT / ".local/audit/bin/aws"
 WHY_SKIPPED = "the AWS CLI is not installed: make audit-tools"
@@ -25,8 +26,10 @@ def blocks(name: str, section: str) -> list[str]:
 
 
 def paste(text: str, url: str, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """Run it there until a command fails."""
+    """Run it there until a command fails; ``make`` installs nothing."""
     path = os.environ["PATH"]  # noqa: TID251
+    kept = " ".join(f"-o {target}" for target in INSTALLS)
+    make = f'make() {{ command make -s {kept} "$@"; }}\n'
     known = {
         "PATH": f"{AWS.parent}:{path}",
         "HOME": str(folder),
@@ -37,7 +40,7 @@ def paste(text: str, url: str, folder: Path, **environ: str) -> "subprocess.Comp
         "REDIS_URL": "rediss://user:password@redis.example.com:6379/0",
     }
     return subprocess.run(
-        ["bash", "-eu", "-c", text],
+        ["bash", "-eu", "-c", make + text],
         env=known | _TERRAFORM | environ,
         cwd=folder,
         check=False,

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from tests.contract.repository import ROOT
+from tests.deploy.clone import Clone
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
 from tests.deploy.inventory import REGION, client, inventory
 from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
-from tests.deploy.terraform_cli import Terraform, copy_of_terraform
+from tests.deploy.terraform_cli import Terraform, cli_configuration, write_chalice, write_zip
 from tools import doctor_gateway
 from tools.doctor_stack import Stack
 
@@ -56,8 +57,12 @@ class Account:
         return paste(text.replace("prod", stage), self.url, folder, **environ)
 
     def checkout(self, stage: str) -> None:
-        (self.folder / stage).mkdir()
-        self.checkouts[stage] = copy_of_terraform(self.folder / stage, self.chalice)
+        """The repository, with a small package that need not be built."""
+        Clone.into(self.folder / stage)
+        self.checkouts[stage] = Terraform(self.folder / stage / "terraform")
+        write_chalice(self.checkouts[stage].folder, self.chalice)
+        write_zip(self.checkouts[stage].folder, "def app(event, context): return {'statusCode': 200, 'body': '1'}\n")
+        cli_configuration(self.folder / stage)
         keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
         self.checkouts[stage].environ = keys | {"AWS_ENDPOINT_URL": self.url}
 

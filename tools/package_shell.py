@@ -12,6 +12,7 @@ from tools.package_refusal import Refusal
 from tools.package_source import CONFIG
 
 _EXPRESSION = "${"
+_VARIABLE = "${var."
 
 
 def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator[str]:
@@ -30,9 +31,13 @@ def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator
                 f"{name} is {shell[name]!r} in the shell, but stage {stage} of {CONFIG} has {value!r}, which is what a"
                 f" package of this commit holds: write your value there and commit it, or unset {name}"
             )
-    if differing:
-        given = " ".join(f"TF_VAR_{name.lower()}=…" for name in differing)
+    given = [f"TF_VAR_{name.lower()}=…" for name, value in differing.items() if value.startswith(_VARIABLE)]
+    if given:
         yield (
-            f"not from the shell: {', '.join(differing)}. Terraform's variables have these: {given}, or a file"
+            f"not from the shell: {', '.join(name for name in differing if differing[name].startswith(_VARIABLE))}."
+            f" Terraform's variables have these: {' '.join(given)}, or a file"
             " terraform/*.auto.tfvars, when you make plan"
         )
+    for name, value in differing.items():
+        if not value.startswith(_VARIABLE):
+            yield f"{name} is {shell[name]!r} in the shell, but Terraform makes it: {value}"

@@ -90,7 +90,7 @@ canary: install ## probe the API; what is seen to be wrong for a minute is rolle
 	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
 
 .PHONY: release
-release: install ## the newest version to callers by and by, while the alarms are watched (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
+release: install ## the newest version to callers gradually, while the alarms are watched (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
 	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL)) $(PATIENTLY)
 
 .PHONY: rollback

@@ -5,7 +5,7 @@ need not build it. Only ``chalice.tf.json`` has to be there, of any commit, beca
 """
 
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from tools.checks import each, unseen
 from tools.deployed_stack import DEPLOY, NoStack, deployed_stack
 from tools.findings import Finding, or_well, report
 from tools.package import TERRAFORM
-from tools.permissions_plan import resources_in
 from tools.release_refusal import stack_folder, stack_url
 from tools.terraform_cli import Terraform, TerraformFailed
 from tools.verify import compare
@@ -54,8 +53,6 @@ def resources(terraform: Terraform) -> Iterator[Finding]:
     if not (terraform.folder / TERRAFORM).is_file():
         yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package && make init")
         return
-    plan = terraform.refreshed()
-    given = policies_of_roles(plan)
     yield from or_well(
         (
             Finding(
@@ -66,44 +63,27 @@ def resources(terraform: Terraform) -> Iterator[Finding]:
                 why="somebody changed it by hand: the next apply takes that back, or stumbles over it",
                 fix=DEPLOY,
             )
-            for change in plan.get("resource_drift", [])
-            if (names := changed(change, given)) or change["change"]["after"] is None
+            for change in terraform.drifted()
+            if (names := changed(change)) or change["change"]["after"] is None
         ),
         "resources",
         "all as Terraform left them",
     )
 
 
-def policies_of_roles(plan: dict[str, Any]) -> set[tuple[str, str]]:
-    """Role and policy of each attachment that is a resource of the state's own."""
-    known = plan.get("prior_state", {}).get("values", {}).get("root_module", {})
-    attachments = (each for each in resources_in(known, "managed") if each["type"] == "aws_iam_role_policy_attachment")
-    return {(each["values"]["role"], each["values"]["policy_arn"]) for each in attachments}
-
-
-def changed(drift: dict[str, Any], given: Set[tuple[str, str]] = frozenset()) -> list[str]:
+def changed(drift: dict[str, Any]) -> list[str]:
     """Names of the attributes that differ, without values: some are secret.
 
-    The first look after a resource was made finds empty lists for nothing, and in a role its policies, which are
-    resources of their own. The first look of provider 6 at a resource that provider 5 made finds its region. None of
+    The first look after a resource was made finds empty lists for nothing, and a role's policy, which is a resource of
+    its own, in the role. The first look of provider 6 at a resource that provider 5 made finds its region. None of
     these is anybody's doing.
-
-    Args:
-        given: role and policy of each attachment that is such a resource.
     """
-    before, after = (_without(drift["change"][side] or {}, given) for side in ("before", "after"))
+    before, after = drift["change"]["before"] or {}, drift["change"]["after"] or {}
     names = [name for name in sorted(after) if _solid(before.get(name)) != _solid(after[name])]
     return [name for name in names if name not in _FOUND_LATER or before.get(name)]
 
 
 _FOUND_LATER = {"inline_policy", "region"}
-
-
-def _without(resource: dict[str, Any], given: Set[tuple[str, str]]) -> dict[str, Any]:
-    attached = resource.get("managed_policy_arns")
-    if attached is None:
-        return resource
-    return resource | {"managed_policy_arns": [each for each in attached if (resource.get("name"), each) not in given]}
 
 
 def _solid(value: Any) -> Any:

@@ -41,8 +41,7 @@ def requests(plan: Json, backend: Json | None) -> Asking:
 
 def _surroundings(plan: Json) -> dict[str, str]:
     """Partition, region and account, from what Terraform asked AWS for when it planned."""
-    known = resources_in(plan["prior_state"]["values"]["root_module"], "data")
-    data = {each["type"]: each["values"] for each in known}
+    data = {each["type"]: each["values"] for each in _resources(plan["prior_state"]["values"]["root_module"])}
     boundary = plan["variables"].get("permissions_boundary_arn", {}).get("value")
     own = {f"tag_{name}": plan["variables"].get(variable, {}).get("value", "") for name, variable in OWN_TAGS.items()}
     return (
@@ -56,11 +55,10 @@ def _surroundings(plan: Json) -> dict[str, str]:
     )
 
 
-def resources_in(module: Json, mode: str) -> Iterator[Json]:
-    """Those of a module and the modules in it: ``managed``, or ``data`` that is only read."""
-    yield from (each for each in module.get("resources", []) if each["mode"] == mode)
+def _resources(module: Json) -> Iterator[Json]:
+    yield from (each for each in module.get("resources", []) if each["mode"] == "data")
     for child in module.get("child_modules", []):
-        yield from resources_in(child, mode)
+        yield from _resources(child)
 
 
 def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:

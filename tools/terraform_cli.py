@@ -91,8 +91,8 @@ class Terraform:
         shown: dict[str, Any] = json.loads(self._asked("show", "-json", str(plan)))
         return shown
 
-    def refreshed(self) -> dict[str, Any]:
-        """A plan that only looks, as JSON: ``resource_drift`` is what is not as the state has it, if there is any.
+    def drifted(self) -> list[dict[str, Any]]:
+        """``resource_drift`` of a plan: resources that are not as the state has them, with ``before`` and ``after``.
 
         The state alone is compared with what there is, so neither the zip nor a variable has to be that of the last
         apply; nothing is locked.
@@ -103,7 +103,8 @@ class Terraform:
         with tempfile.TemporaryDirectory() as folder:
             plan = Path(folder) / "plan"
             self._asked("plan", "-refresh-only", "-lock=false", "-input=false", f"-out={plan}")
-            return self.shown(plan)
+            drift: list[dict[str, Any]] = self.shown(plan).get("resource_drift", [])
+        return drift
 
     def version(self) -> tuple[int, ...]:
         """Such as ``(1, 11, 4)``.

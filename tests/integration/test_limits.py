@@ -9,7 +9,7 @@ import redis
 
 from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
-from tests.conftest import MakeToken, Router
+from tests.conftest import CLIENT_ID, MakeToken, Router
 from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, assert_held_back
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import KEYS, QUEUE, everything, stored_jobs
@@ -204,7 +204,8 @@ def test_limits_are_each_callers_own(
 
 
 def test_a_machine_is_limited_by_its_client_id(metered: Router, make_token: MakeToken, generate: dict[str, Any]):
-    machine = metered.as_caller(make_token(None, username=None))
+    """Which Cognito writes into a machine's ``sub``."""
+    machine = metered.as_caller(make_token(CLIENT_ID, username=None))
     assert [machine.post("/v1/jobs", generate).status for _ in range(6)] == [202] * 5 + [429]
     assert metered.post("/v1/jobs", generate).status == 202
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.conftest import MakeToken
 from tests.contract.workflows import jobs
+from tests.deploy.account_wide import let_gateway_log, let_github_in
 from tests.deploy.clone import Clone
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
 from tests.deploy.front_door import FrontDoor
@@ -119,7 +120,9 @@ def repository(folder: Path, redis_url: str, jwks: dict[str, Any], make_token: M
 
 
 def _prepare(url: str, redis_url: str) -> tuple[dict[str, str], str]:
-    """Steps 1 and 3 of docs/deploy.md; the pool, and the secret of its client."""
+    """Steps 1 to 3 of docs/deploy.md, without the roles; the pool, and the secret of its client."""
+    let_github_in(lambda service: client(service, url))
+    let_gateway_log(lambda service: client(service, url))
     client("s3", url).create_bucket(Bucket=STATE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     client("ssm", url).put_parameter(Name=VARIABLES["redis_url_parameter"], Type="SecureString", Value=redis_url)
     pool = make_pool(url, NAME)
@@ -128,7 +131,7 @@ def _prepare(url: str, redis_url: str) -> tuple[dict[str, str], str]:
 
 
 def _roles(clone: Clone, pool_arn: str) -> dict[str, str]:
-    """Step 2; bootstrap's outputs."""
+    """The roles of step 2; bootstrap's outputs."""
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     bootstrap = Terraform(clone.root / "terraform/bootstrap", clone.environ | keys)
     initialised(bootstrap, *backend("lambda-router/prod-bootstrap.tfstate"))

@@ -18,7 +18,7 @@ from worker.encryption import Encryption
 from worker.handlers import Handler
 from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
-from worker.outcomes import JobFailed, TryAgain, Unsuccessful
+from worker.outcomes import JobFailed, TryAgain, Unsuccessful, UnsupportedType
 from worker.work_queue import Claim, Lease, WorkQueue
 from worker.worker_log import log
 
@@ -112,6 +112,8 @@ class JobRun:
             delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
             words = (outcome.code, outcome.message)
             return await self._insist(lambda: self._queue.retry(lease, delay_ms, job.retry.attempts, *words))
+        if isinstance(outcome, UnsupportedType):  # no attempts allowed: straight to the dead letters
+            return await self._insist(lambda: self._queue.retry(lease, 0, 0, outcome.code, outcome.message))
         error = json.dumps({"code": outcome.code, "message": outcome.message})
         written = await self._insist(lambda: self._queue.fail(lease, error))
         return "failed" if written == "done" else written

@@ -1,4 +1,4 @@
-"""How a handler says that a job failed: for good, or worth another try."""
+"""How a handler reports that a job failed: for good, worth another try, or of a type that it does not do."""
 
 import re
 
@@ -6,7 +6,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
 class Unsuccessful(Exception):
-    """Base of both.
+    """Base of all outcomes that are no result.
 
     Args:
         code: a word for programs, such as ``context_too_long``; lower case, digits and underscores.
@@ -36,3 +36,13 @@ class TryAgain(Unsuccessful):
     def __init__(self, code: str, message: str, after_seconds: float = 0) -> None:
         super().__init__(code, message)
         self.after_seconds = after_seconds
+
+
+class UnsupportedType(Unsuccessful):
+    """Raise it from a handler for a job whose type it does not do. No other attempt is made: the job goes to the dead
+    letters at once with the code ``unsupported_type``, so that an operator can send it round again once a worker that
+    does the type is there.
+    """
+
+    def __init__(self, message: str = "No worker of this queue does jobs of this type.") -> None:
+        super().__init__("unsupported_type", message)

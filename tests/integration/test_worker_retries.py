@@ -16,7 +16,7 @@ from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final, work_all
 from tests.patience import soon
 from worker.handlers import load_handler
-from worker.outcomes import JobFailed, TryAgain
+from worker.outcomes import JobFailed, TryAgain, UnsupportedType
 
 
 def outcomes(lines: list[dict[str, Any]]) -> list[tuple[str, int]]:
@@ -194,3 +194,20 @@ def test_a_job_in_time_is_not_disturbed_by_its_limit(redis_url: str, submit: Sub
     job_id = submit(type="quick")
     work_all(redis_url, handler, is_final(read, job_id))
     assert read(job_id)["result"] == "in time"
+
+
+def test_a_job_of_a_type_that_no_handler_does_is_a_dead_letter_at_once(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis, log_lines: Lines
+):
+    async def handler(job: Envelope) -> Any:
+        raise UnsupportedType("We do not generate.")
+
+    job_id = submit(type="thrice")
+    work_all(redis_url, handler, is_final(read, job_id))
+    job = read(job_id)
+    assert (job["status"], job["attempts"]) == ("failed", 1)
+    assert job["error"] == {"code": "unsupported_type", "message": "We do not generate."}
+    [letter] = dead_letters(db)
+    assert (letter["id"], letter["code"]) == (job_id, "unsupported_type")
+    assert json.loads(letter["job"])["id"] == job_id
+    assert outcomes(log_lines()) == [("dead", 1)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.outcomes import JobFailed, TryAgain, Unsuccessful
+from worker.outcomes import JobFailed, TryAgain, Unsuccessful, UnsupportedType
 
 BOTH = pytest.mark.parametrize("kind", [JobFailed, TryAgain])
 
@@ -34,6 +34,11 @@ def test_a_try_may_be_asked_to_wait(given: dict[str, float], kept: float):
     assert TryAgain("busy", "Busy.", **given).after_seconds == kept
 
 
-def test_the_two_are_told_apart():
-    assert not issubclass(JobFailed, TryAgain)
-    assert not issubclass(TryAgain, JobFailed)
+def test_an_unsupported_type_has_one_code():
+    assert UnsupportedType().code == UnsupportedType("We do not chat.").code == "unsupported_type"
+    assert UnsupportedType("We do not chat.").message == "We do not chat."
+
+
+@pytest.mark.parametrize("kind", [JobFailed, TryAgain, UnsupportedType])
+def test_the_outcomes_are_told_apart(kind: type[Unsuccessful]):
+    assert [other for other in (JobFailed, TryAgain, UnsupportedType) if issubclass(kind, other)] == [kind]

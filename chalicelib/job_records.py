@@ -37,6 +37,7 @@ def _job(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) ->
         estimated_start_at=start_at,
         result=result,
         error=error,
+        last_error=_last_error(record),
         metadata=json.loads(record["metadata"]),
         store=record.get("store") != "0",
         request_id=record["request_id"],
@@ -58,6 +59,13 @@ def _outcome(record: Mapping[str, Any], sealer: Sealer | None) -> tuple[Any, Job
         return None, NOT_DECRYPTED
     except ValueError:
         return None, BAD_OUTCOME
+
+
+def _last_error(record: Mapping[str, Any]) -> JobError | None:
+    try:
+        return JobError.model_validate_json(record["last_error"]) if "last_error" in record else None
+    except ValueError:
+        return BAD_OUTCOME
 
 
 def _result(record: Mapping[str, Any], sealer: Sealer | None) -> str:

@@ -121,6 +121,9 @@ class Job(Closed):
     )
     result: JsonValue = None
     error: JobError | None = None
+    last_error: JobError | None = Field(
+        default=None, description="Why the attempt before failed, while the job is being tried again."
+    )
     metadata: dict[str, str] = Field(default_factory=dict)
     store: bool = Field(default=True, description="False: `result` is null for all but the first who reads it.")
     request_id: str

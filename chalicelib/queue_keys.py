@@ -49,12 +49,15 @@ class QueueKeys:
 
     @cached_property
     def flow(self) -> str:
-        """Hash of counters: jobs ``added`` to and ``left`` each stream's line, service time, living workers' slots."""
+        """Hash of counters: jobs ``added`` to and ``left`` each line, final ones by status, service time, slots."""
         return self._key("flow")
 
     @cached_property
     def workers(self) -> str:
-        """Sorted set: ``<concurrency> <consumer>`` of each living worker by when it was last heard of."""
+        """Sorted set: ``<concurrency> <consumer>`` of each living worker by when it was last heard of.
+
+        Behind a tab stands why it claims nothing, if it does not.
+        """
         return self._key("workers")
 
     def job(self, job_id: str) -> str:

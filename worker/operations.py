@@ -11,7 +11,7 @@ from chalicelib.lua_scripts import load_script
 from chalicelib.models import Envelope, rfc3339
 from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 from worker.connection import Connection, run_script
-from worker.work_queue import LUA, SILENCE_MS
+from worker.work_queue import LUA, RELEASED, SILENCE_MS
 
 _REVIVE = load_script("revive", "lease", folder=LUA)
 
@@ -45,7 +45,16 @@ class PriorityStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """A queue at one moment. ``per_minute`` is the rate at which jobs have been finishing; None when none have."""
+    """A queue at one moment.
+
+    Attributes:
+        scheduled: jobs that are delayed or wait for another attempt.
+        slots: jobs that all living workers which claim any can do at a time.
+        closed: consumer name of each living worker that claims nothing, and why.
+        completed: jobs since the queue began; so is ``failed``.
+        per_minute: rate at which jobs have been finishing; None when none have.
+        service_seconds: how long a job takes on average; None when none was measured.
+    """
 
     queue: str
     priorities: dict[str, PriorityStats]
@@ -53,7 +62,9 @@ class Stats:
     dead: int
     workers: int
     slots: int
-    finished: int
+    closed: dict[str, str]
+    completed: int
+    failed: int
     per_minute: float | None
     service_seconds: float | None
 
@@ -71,14 +82,17 @@ class Operations:
         now_ms = await self._now_ms()
         fields = _fields(await self._redis.execute("HGETALL", keys.flow))
         flow = Flow.from_line(" ".join(fields.get(name, "0") for name in FIGURES), now_ms)
+        living = await self._redis.execute("ZRANGE", keys.workers, now_ms - SILENCE_MS, "+inf", "BYSCORE")
         return Stats(
             queue=keys.queue,
             priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},
             scheduled=await self._redis.execute("ZCARD", keys.scheduled),
             dead=await self._redis.execute("XLEN", keys.dead),
-            workers=await self._redis.execute("ZCOUNT", keys.workers, now_ms - SILENCE_MS, "+inf"),
+            workers=len(living),
             slots=flow.slots,
-            finished=int(fields.get("finished", 0)),
+            closed=dict(_closed(member) for member in living if "\t" in member),
+            completed=int(fields.get("completed", 0)),
+            failed=int(fields.get("failed", 0)),
             per_minute=_per_minute(fields, now_ms),
             service_seconds=round(flow.service_ms / 1000, 3) or None,
         )
@@ -138,13 +152,23 @@ class Operations:
         return PriorityStats(waiting, running, None if oldest is None else round((now_ms - oldest) / 1000, 1))
 
     async def _stream(self, stream: str) -> tuple[int, int, int | None]:
-        """Entries, of these claimed, and since when (ms) the first unclaimed one stands there."""
+        """Entries, of these claimed by workers, and since when (ms) the first that waits stands there."""
         length = await self._redis.execute("XLEN", stream)
         groups = map(_fields, await self._redis.execute("XINFO", "GROUPS", stream) if length else [])
         group = next((group for group in groups if group["name"] == GROUP), None)
         after = f"({group['last-delivered-id']}" if group else "-"
         first = await self._redis.execute("XRANGE", stream, after, "+", "COUNT", 1) if length else []
-        return length, group["pending"] if group else 0, int(first[0][0].split("-")[0]) if first else None
+        since = int(first[0][0].split("-")[0]) if first else None
+        if not group or not group["pending"]:
+            return length, 0, since
+        released, oldest = await self._released(stream)
+        return length, group["pending"] - released, min(filter(None, (since, oldest)), default=None)
+
+    async def _released(self, stream: str) -> tuple[int, int | None]:
+        """Entries that were given back, which wait, and since when (ms) the first of them stands there."""
+        holders = dict((await self._redis.execute("XPENDING", stream, GROUP))[3] or ())
+        first = await self._redis.execute("XPENDING", stream, GROUP, "-", "+", 1, RELEASED)
+        return (int(holders.get(RELEASED, 0)), int(first[0][0].split("-")[0])) if first else (0, None)
 
     async def _now_ms(self) -> int:
         """This machine's clock, which only decides what is shown and when a revived job expires."""
@@ -170,6 +194,12 @@ def _letter(entry_id: str, fields: dict[str, str]) -> DeadLetter:
         at=rfc3339(int(fields.get("at", 0))),
         envelope=envelope,
     )
+
+
+def _closed(member: str) -> tuple[str, str]:
+    """Consumer and reason of a member of the set of workers, as ``beat.lua`` writes it."""
+    who, _, reason = member.partition("\t")
+    return who.partition(" ")[2], reason
 
 
 def _per_minute(flow: dict[str, str], now_ms: int) -> float | None:

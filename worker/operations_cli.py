@@ -153,6 +153,8 @@ def _table(figures: Stats) -> str:
         f"scheduled  {figures.scheduled}",
         f"dead       {figures.dead}",
         f"workers    {figures.workers} ({figures.slots} jobs at a time)",
-        f"finished   {figures.finished} ({rate}, {service})",
+        f"completed  {figures.completed} ({rate}, {service})",
+        f"failed     {figures.failed}",
+        *(f"claims nothing: {consumer}: {reason}" for consumer, reason in figures.closed.items()),
     ]
     return "\n".join(rows)

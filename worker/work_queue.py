@@ -26,8 +26,8 @@ LUA = Path(__file__).parent / "lua"
 _CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
     load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy", "forget")
 )
-_START, _RENEW, _FINISH, _RETRY, _REJECT = (
-    load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "reject")
+_START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT = (
+    load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "give_back", "reject")
 )
 
 
@@ -113,9 +113,13 @@ class WorkQueue:
         keys = [self.keys.scheduled, self.keys.flow, *self.keys.streams, *(self.keys.job(job_id) for job_id in soonest)]
         return int(await self._run(_PROMOTE, keys, soonest))
 
-    async def beat(self, concurrency: int) -> None:
-        """Say that this worker is alive and how much it does at a time; 0: that it leaves."""
-        await self._run(_BEAT, [self.keys.workers, self.keys.flow], [self.consumer, concurrency, SILENCE_MS])
+    async def beat(self, concurrency: int, closed: str = "") -> None:
+        """Say that this worker is alive and how much it does at a time; 0: that it leaves.
+
+        Args:
+            closed: why it claims nothing for now, in one line; empty: it claims.
+        """
+        await self._run(_BEAT, [self.keys.workers, self.keys.flow], [self.consumer, concurrency, SILENCE_MS, closed])
 
     async def tidy(self, idle_ms: int, keep_dead_ms: int = 0) -> int:
         """Forget consumers silent for so long that hold nothing; how many, over all streams.
@@ -168,6 +172,14 @@ class WorkQueue:
     async def retry(self, lease: Lease, delay_ms: int, attempts: int, code: str, message: str) -> str:
         """Put the job back for another try: ``scheduled``; ``dead`` after the last of ``attempts``; or why not."""
         return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
+
+    async def give_back(self, lease: Lease, *, crashed: bool) -> str:
+        """Undo the start, because the trouble is this worker's: ``given back``, or ``dead`` after too many crashes.
+
+        Args:
+            crashed: the job was at the model server when that broke.
+        """
+        return await self._about(_GIVE_BACK, lease, int(crashed), self.max_deaths)
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Send an entry that cannot be read to the dead letters."""

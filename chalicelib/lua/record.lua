@@ -26,7 +26,7 @@ end
 -- What every change of state has to know of a record.
 local function read_open(job_key)
   return read(job_key, 'status', 'owner', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until',
-    'attempts', 'attempt_at', 'lease_token', 'lease_until', 'nonce', 'retried_token', 'store')
+    'attempts', 'attempt_at', 'started_at', 'lease_token', 'lease_until', 'nonce', 'retried_token', 'store')
 end
 
 -- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.
@@ -88,7 +88,8 @@ end
 local function close(keys, record, id, status, finished_at, ...)
   take_away(keys, record, id)
   redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
-  redis.call('HDEL', keys.job, 'envelope', 'due')
+  redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
+  redis.call('HINCRBY', keys.flow, status, 1)
   redis.call('PEXPIREAT', keys.job, digits(math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))))
   redis.call('ZREM', keys.open, id)
 end

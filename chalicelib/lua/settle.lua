@@ -59,7 +59,7 @@ local function settle(job_key, id)
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], stream = KEYS[4 + tonumber(record.stream)]}
   local waiting = record.status == 'queued'
-  if waiting and not record.attempts and now >= tonumber(record.deadline_at) then
+  if waiting and not record.started_at and now >= tonumber(record.deadline_at) then
     close(keys, record, id, 'expired', tonumber(record.deadline_at))
   elseif action == 'cancel' and (waiting or record.status == 'in_progress') then
     close(keys, record, id, 'cancelled', now)

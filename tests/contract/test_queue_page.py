@@ -51,11 +51,11 @@ def test_the_worker_on_the_page_works_a_job(
 
 
 async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) -> set[str]:
-    """Every field that a delayed job's record has on its way: abandoned once, tried again once, failed at last."""
+    """Every field of a delayed job's record: abandoned, tried again and given back once each, failed at last."""
     client = connection.connect(url)
     queue = WorkQueue(client, QUEUE, "page-2", lease_ms=0)
     seen = set(read())
-    for step in ("abandon", "retry", "fail"):
+    for step in ("abandon", "retry", "give back", "fail"):
         await client.execute("ZADD", queue.keys.scheduled, "XX", 1, job_id)
         await queue.promote()
         (claim,) = await queue.claim(1) or await queue.reclaim(1)
@@ -64,6 +64,8 @@ async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) 
         seen |= set(read())
         if step == "retry":
             assert await queue.retry(lease, 0, 9, "busy", "Busy.") == "scheduled"
+        elif step == "give back":
+            assert await queue.give_back(lease, crashed=True) == "given back"
         elif step == "fail":
             assert await queue.fail(lease, '{"code": "no", "message": "No."}') == "done"
         seen |= set(read())

@@ -110,8 +110,8 @@ class Hand:
     def job(self, claim: Claim) -> Envelope:
         return Envelope.model_validate_json(claim.envelope)
 
-    def call(self, name: str, *args: Any) -> Any:
-        return self.run(getattr(self.queue, name)(*args))
+    def call(self, name: str, *args: Any, **named: Any) -> Any:
+        return self.run(getattr(self.queue, name)(*args, **named))
 
 
 @pytest.fixture

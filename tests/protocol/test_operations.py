@@ -54,7 +54,44 @@ def test_stats_count_what_waits_runs_is_delayed_and_dead(command: Any, queue: Ca
     assert figures["priorities"]["high"]["running"] == 1
     assert figures["priorities"]["high"]["oldest_seconds"] >= 0
     assert (figures["scheduled"], figures["dead"]) == (1, 1)
-    assert (figures["workers"], figures["slots"], figures["finished"]) == (1, 4, 1)
+    assert (figures["workers"], figures["slots"], figures["completed"]) == (1, 4, 1)
+
+
+def test_stats_count_completed_and_failed_jobs_apart(command: Any, queue: Callers, hand: Hand) -> None:
+    bury(queue, hand)
+    queue.send(count=2)
+    hand.call("complete", hand.begin(), "1")
+    hand.call("fail", hand.begin(), '{"code": "no", "message": "No."}')
+
+    figures = json.loads(command("stats", "--json").output)
+
+    assert (figures["completed"], figures["failed"]) == (1, 2)
+
+
+def test_stats_count_what_was_given_back_as_waiting(command: Any, queue: Callers, hand: Hand) -> None:
+    queue.send(count=2)
+    hand.begin()
+    assert hand.call("give_back", hand.begin(), crashed=False) == "given back"
+
+    normal = json.loads(command("stats", "--json").output)["priorities"]["normal"]
+
+    assert (normal["waiting"], normal["running"]) == (1, 1)
+    assert normal["oldest_seconds"] >= 0
+
+
+def test_stats_show_a_worker_that_claims_nothing_and_why(command: Any, queue: Callers, hand: Hand) -> None:
+    hand.call("beat", 4, "status 401")
+
+    figures = json.loads(command("stats", "--json").output)
+
+    assert (figures["workers"], figures["slots"]) == (1, 0)
+    assert list(figures["closed"].values()) == ["status 401"]
+    assert "status 401" in command("stats").output
+
+    hand.call("beat", 4)
+
+    figures = json.loads(command("stats", "--json").output)
+    assert (figures["workers"], figures["slots"], figures["closed"]) == (1, 4, {})
 
 
 def test_stats_for_people_name_every_figure(command: Any, queue: Callers, hand: Hand) -> None:

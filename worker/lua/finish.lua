@@ -22,5 +22,4 @@ end
 if ARGV[3] == 'completed' then average('service_ms', now - tonumber(record.attempt_at)) end
 average('gap_ms', math.min(now - tonumber(redis.call('HGET', keys.flow, 'finished_at') or now), 600000))
 redis.call('HSET', keys.flow, 'finished_at', digits(now))
-redis.call('HINCRBY', keys.flow, 'finished', 1)
 return 'done'

@@ -33,11 +33,16 @@ local function entry_envelope(entry_id)
   return false
 end
 
+-- An error as its caller reads it.
+local function error_json(code, message)
+  return cjson.encode({code = code, message = message})
+end
+
 -- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
   redis.call('XADD', keys.dead, '*', 'id', id, 'job', record.store ~= '0' and envelope or '', 'code', code, 'message', message,
     'attempts', record.attempts or '0', 'at', digits(now))
-  close(keys, record, id, 'failed', now, 'error', cjson.encode({code = code, message = message}))
+  close(keys, record, id, 'failed', now, 'error', error_json(code, message))
 end
 
 -- Why this token may not change the job any more, or nil.

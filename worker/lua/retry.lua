@@ -23,7 +23,8 @@ end
 
 local due = now + tonumber(ARGV[3])
 take_away(keys, record, id)
-redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due))
+redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due),
+  'last_error', error_json(ARGV[5], ARGV[6]))
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
 redis.call('ZADD', keys.scheduled, digits(due), id)
 keep_open(keys, record, id, due + tonumber(record.deadline_at) - tonumber(record.created_at))

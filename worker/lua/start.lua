@@ -31,7 +31,7 @@ if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then
   return {'run', tonumber(record.lease_token), tonumber(record.attempts)}
 end
 if record.status == 'queued' then
-  if not record.attempts and now >= tonumber(record.deadline_at) then
+  if not record.started_at and now >= tonumber(record.deadline_at) then
     close(keys, record, id, 'expired', tonumber(record.deadline_at))
     return {'expired'}
   end

@@ -124,6 +124,17 @@ class JobQueue:
         """Prove that Redis answers."""
         self._redis.ping()
 
+    def eviction_policy(self) -> str | None:
+        """Redis's ``maxmemory-policy``, in one round trip that also proves that Redis answers.
+
+        In a cluster it is that of the first queue whose node evicts. Empty where the server does not tell, None where
+        this user may not ask.
+        """
+        from chalicelib import eviction  # a cold start does without it
+
+        policies = [eviction.policy(self._redis, queue) for queue in self._queues.values()]
+        return next((policy for policy in policies if policy and eviction.evicting(policy)), policies[0])
+
     def close(self) -> None:
         """Hang up; the next request opens a connection anew."""
         self._redis.close()

@@ -44,7 +44,11 @@ HEALTH: Schema = {
 DEPENDENCY: Schema = {
     "type": "object",
     "required": ["ok", "latency_ms"],
-    "properties": {"ok": {"type": "boolean"}, "latency_ms": {"type": "number", "minimum": 0}},
+    "properties": {
+        "ok": {"type": "boolean"},
+        "latency_ms": {"type": "number", "minimum": 0},
+        "reason": STRING | {"description": "What an operator should mend."},
+    },
 }
 READINESS: Schema = {
     "type": "object",

@@ -15,7 +15,7 @@ from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
 from chalicelib.errors import MalformedRequest, NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.job_pages import Cursor
-from chalicelib.job_queue import new_job_id
+from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
 from chalicelib.observability import notes
@@ -43,7 +43,7 @@ def ready() -> Response:
     """Whether Redis and the signing keys can be had."""
     _request()
     parts = wiring.services()
-    report = {"redis": _probe(parts.queue.ping), "jwks": _probe(lambda: parts.keys.key(""))}
+    report = {"redis": _redis_probe(parts.queue), "jwks": _probe(lambda: parts.keys.key(""))}
     return _json(report, 200 if all(part["ok"] for part in report.values()) else 503)
 
 
@@ -188,6 +188,19 @@ def _found(job: Job | None) -> Job:
     if job is None:
         raise NotFound("You have no job with that id.")
     return job
+
+
+def _redis_probe(queue: JobQueue) -> dict[str, Any]:
+    """Redis answers, and does not delete jobs when its memory is full."""
+    from chalicelib import eviction  # a cold start does without it
+
+    policies: list[str | None] = []
+    report = _probe(lambda: policies.append(queue.eviction_policy()))
+    reasons = [reason for policy in policies if (reason := eviction.shortcoming(policy))]
+    if not reasons:
+        return report
+    notes().reason = reasons[0]
+    return report | {"ok": policies == [None], "reason": reasons[0]}  # what is unknown is not known to be wrong
 
 
 def _probe(check: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """``python -m tools.doctor``: what would make a deploy fail, before it; each line with the command that mends it.
 
-First what needs no network, then what AWS says. Nothing is changed, no lock is taken, no secret is read.
+First what needs no AWS, then what AWS says. Nothing is changed, no lock is taken, no secret is read from AWS.
 """
 
 import sys
@@ -19,6 +19,7 @@ from tools import (
     doctor_gateway,
     doctor_issuer,
     doctor_machine,
+    doctor_redis,
     doctor_variables,
 )
 from tools.doctor_stack import Stack, Unknown
@@ -59,6 +60,7 @@ OFFLINE = (
     Check("shell and .env", doctor_variables.shell),
     Check("region", doctor_variables.region),
     Check("provider and region", doctor_machine.provider_region),
+    Check("Redis", doctor_redis.redis),
 )
 ONLINE = (
     Check("identity", doctor_account.identity, ("sts:GetCallerIdentity",)),

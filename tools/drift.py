@@ -17,7 +17,7 @@ from tools.findings import Finding, or_well, report
 from tools.package import TERRAFORM
 from tools.release_refusal import stack_folder, stack_url
 from tools.terraform_cli import Terraform, TerraformFailed
-from tools.verify import compare
+from tools.verify import compare, ready
 from tools.verify_live import Site
 from tools.verify_wanted import Wanted
 
@@ -32,7 +32,7 @@ def main(folder: Path, url: str | None, as_json: bool) -> None:
 
 
 def drift(terraform: Terraform, url: str | None = None, patience: float | None = None) -> Iterator[Finding]:
-    """Every check of ``tools.verify``, and every resource that Terraform finds changed. Changes nothing, locks nothing.
+    """Every check of ``make verify``, and every resource that Terraform finds changed. Changes nothing, locks nothing.
 
     Args:
         terraform: in the stack's folder.
@@ -45,6 +45,7 @@ def drift(terraform: Terraform, url: str | None = None, patience: float | None =
         yield unseen("stack", str(error))
         return
     yield from compare(stack, Wanted.applied(stack), Site.of(url or stack.api_url, patience))
+    yield from ready(stack, url, patience)
     yield from each({"resources": lambda: resources(terraform)})
 
 

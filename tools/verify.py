@@ -34,6 +34,12 @@ def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
         yield unseen("stack", str(error))
         return
     yield from verify(stack, url, folder=terraform.folder)
+    yield from ready(stack, url)
+
+
+def ready(stack: DeployedStack, url: str | None = None, patience: float | None = None) -> Iterator[Finding]:
+    """Whether the function reaches what it needs; apart from ``verify``, by which an apply is taken back."""
+    yield from each({"GET /ready": lambda: verify_live.readiness(Site.of(url or stack.api_url, patience))})
 
 
 def verify(

@@ -7,6 +7,7 @@ from typing import Any, Self
 import httpx
 
 from chalicelib.errors import PROBLEM_CONTENT_TYPE
+from tools import redis_findings
 from tools.findings import Finding, compared
 from tools.foreign_answer import excuse, media_type
 from tools.patience import Patience
@@ -69,6 +70,50 @@ def health(site: Site, build: str | None, version: str | None, fix: str) -> Iter
         said = _said(answer, wanted).get(name, "nothing")
         why = "what answers callers is not what was built"
         yield judged(answer, compared(f"{name} in GET /health", said, value, why=why, fix=fix))
+
+
+#: What ``/ready`` looks at, and what is wrong while that is not well.
+_NEEDS = {
+    "redis": ("the function cannot store or read a job: 503", "look at the Redis that the function's URL names"),
+    "jwks": ("the function cannot check a token: 503", "set cognito_jwks, or give the function a way to the issuer"),
+}
+
+
+def readiness(site: Site) -> Iterator[Finding]:
+    """``/ready`` is well. No release is taken back for it: what it looks at is not part of one."""
+    answer = site.asked("GET", "/ready", lambda answer: answer.status_code == 200 or _says_why(answer))
+    parts = _parts(answer)
+    if parts is None:
+        why, fix = "nobody knows whether the function can reach what it needs", "see the function's log"
+        found, wanted = f"{answer.status_code} {answer.text[:200]}", "200 and one entry for each dependency"
+        yield judged(answer, Finding("GET /ready", False, found, wanted, why, fix))
+        return
+    for name, part in parts.items():
+        yield _part(f"{name} in GET /ready", name, part)
+
+
+def _says_why(answer: httpx.Response) -> bool:
+    """Then it does not pass by itself."""
+    return any("reason" in part for part in (_parts(answer) or {}).values())
+
+
+def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]] | None:
+    """What ``/ready`` says of each; None where that is not how it speaks."""
+    try:
+        body = answer.json()
+        return {name: dict(body[name]) for name in _NEEDS}
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _part(thing: str, name: str, part: dict[str, Any]) -> Finding:
+    reason = str(part.get("reason", ""))
+    if part.get("ok"):
+        return redis_findings.unknown(thing, reason) if reason else Finding(thing, ok=True, found="ok")
+    if reason:
+        return redis_findings.evicts(thing, reason)
+    why, fix = _NEEDS[name]
+    return Finding(thing, False, "does not answer", "ok", why, f"{fix}; the function's log has the reason")
 
 
 def refusal(site: Site, fix: str) -> Iterator[Finding]:

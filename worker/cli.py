@@ -16,7 +16,7 @@ import click
 
 from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.redis_url import BadRedisURL
-from worker import health_probe, operations_cli, queue_metrics
+from worker import eviction, health_probe, operations_cli, queue_metrics
 from worker.cli_options import option, queue_options
 from worker.connection import connect
 from worker.consumer import Consumer
@@ -123,6 +123,7 @@ async def _work(options: dict[str, Any]) -> None:
         if options["health_port"] is not None:
             probe = await health_probe.serve(consumer, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)
+        await stack.enter_async_context(eviction.watched(redis, options["queue"]))
         await consumer.run(_stop_on_signal())
 
 

@@ -120,6 +120,8 @@ def _lines_with(pattern: re.Pattern[str]) -> list[str]:
 _SCRIPTS = [path for path in files(".lua") if path.name not in SHARED]
 #: They put jobs in. Every other script ends, moves or reads them, and has to run when the memory is full.
 _REFUSED_WHEN_FULL = {"chalicelib/lua/admit.lua", "worker/lua/revive.lua"}
+#: Not writing allows it to run with a full memory too, and on a replica.
+_WRITES_NOTHING = {"chalicelib/lua/eviction.lua"}
 #: With flags that allow writes a replica would refuse it whole, and a look needs none.
 _READS_WHERE_NOBODY_WRITES = {"chalicelib/lua/settle.lua"}
 
@@ -137,6 +139,7 @@ def test_a_shared_part_has_no_flags_and_no_arguments(name: str) -> None:
 @each_script
 def test_a_script_begins_with_its_flags(path: Path) -> None:
     flags = "#!lua" if name_of(path) in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
+    flags = "#!lua flags=no-writes" if name_of(path) in _WRITES_NOTHING else flags
     first = path.read_text().splitlines()[0]
 
     assert first.startswith("--") if name_of(path) in _READS_WHERE_NOBODY_WRITES else first == flags

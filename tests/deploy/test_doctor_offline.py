@@ -1,13 +1,15 @@
 """``make doctor`` without AWS: what is wrong on this machine is named, and mended by the printed command."""
 
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
+from redis import Redis
 
 from tests.deploy.doctor_patient import KEY, Patient, new_patient
 from tests.deploy.inventory import REGION
@@ -264,3 +266,42 @@ def test_make_package_leaves_to_doctor_what_terraform_cannot_say(
     patient.set("timeout", "soon")
     refuse_variables(chalice, patient.stack)
     refuse_variables(chalice, Stack(patient.root, tmp_path))
+
+
+@pytest.fixture
+def redis_here(patient: Patient, redis_url: str) -> Iterator[Redis]:
+    """The one that the shell's REDIS_URL names."""
+    patient.environ["REDIS_URL"] = redis_url
+    with Redis.from_url(redis_url) as client:
+        yield client
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_redis_that_deletes_jobs_is_named_and_mended_by_the_printed_command(
+    patient: Patient, redis_here: Redis
+) -> None:
+    assert patient.faults() == []
+    redis_here.config_set("maxmemory-policy", "volatile-lru")
+
+    (fault,) = patient.faults()
+
+    assert (fault.thing, fault.seen) == ("Redis", True)
+    assert "volatile-lru" in fault.found
+    program, _, url, *words = shlex.split(fault.fix, comments=True)
+    assert (program, url) == ("valkey-cli", "$REDIS_URL")
+    redis_here.execute_command(*words)
+    assert patient.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [("redis://:hunter2@127.0.0.1:1/0", False), ("http://:hunter2@127.0.0.1:1", True)],
+    ids=["nothing listens", "no Redis URL"],
+)
+def test_a_redis_url_that_leads_nowhere_is_named_without_being_shown(patient: Patient, url: str, seen: bool) -> None:
+    patient.environ["REDIS_URL"] = url
+
+    (fault,) = patient.faults()
+
+    assert (fault.thing, fault.seen) == ("Redis", seen)
+    assert "hunter2" not in str(fault)

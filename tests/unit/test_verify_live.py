@@ -1,7 +1,9 @@
 """``tools/verify_live.py``: what answers on the URL, and for how long it may answer otherwise."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ from tests.unit import peers
 from tests.unit.clock import Clock
 from tests.unit.peers import Said, healthy
 from tools.patience import Patience
-from tools.verify_live import Site, health, refusal
+from tools.verify_live import Site, health, readiness, refusal
 
 
 @dataclass
@@ -103,3 +105,46 @@ def test_silence_is_an_error_and_no_answer_once_patience_is_over(url: str) -> No
         with pytest.raises(httpx.ConnectError):
             list(health(site, None, None, ""))
     assert clock.now == 30
+
+
+def readied(api: Api, redis: dict[str, Any], status: int) -> dict[str, tuple[bool, bool]]:
+    well = {"ok": True, "latency_ms": 1}
+    api.answers = [Said(status, body=json.dumps({"redis": well | redis, "jwks": well}))]
+    return {finding.thing: (finding.ok, finding.seen) for finding in readiness(Site(api.url, Clock().patience(30)))}
+
+
+@pytest.mark.parametrize(
+    ("redis", "status", "found"),
+    [
+        ({}, 200, (True, True)),
+        ({"ok": False}, 503, (False, True)),
+        ({"ok": False, "reason": "maxmemory-policy is allkeys-lru"}, 503, (False, True)),
+        ({"ok": True, "reason": "maxmemory-policy is unknown"}, 200, (False, False)),
+    ],
+    ids=["well", "away", "evicts", "may not ask"],
+)
+def test_readiness_tells_of_each_dependency(
+    api: Api, redis: dict[str, Any], status: int, found: tuple[bool, bool]
+) -> None:
+    assert readied(api, redis, status) == {"redis in GET /ready": found, "jwks in GET /ready": (True, True)}
+
+
+def test_a_policy_that_deletes_jobs_is_not_waited_out(api: Api) -> None:
+    clock = Clock()
+    evicts = {"ok": False, "latency_ms": 1, "reason": "maxmemory-policy is allkeys-lru"}
+    api.answers = [Said(503, body=json.dumps({"redis": evicts, "jwks": {"ok": True, "latency_ms": 1}}))]
+
+    found = next(readiness(Site(api.url, clock.patience(30))))
+
+    assert (found.found, clock.now) == (evicts["reason"], 0)
+    assert "CONFIG SET maxmemory-policy noeviction" in found.fix
+
+
+@pytest.mark.parametrize("answer", [peers.BROKEN, Said(200, body="[]"), Said(200, body='{"redis": 1, "jwks": 2}')])
+def test_what_is_no_readiness_is_shown(api: Api, answer: Said) -> None:
+    api.answers = [answer]
+
+    (found,) = readiness(Site(api.url, Patience(0)))
+
+    assert (found.thing, found.ok) == ("GET /ready", False)
+    assert found.found.startswith(str(answer.status))

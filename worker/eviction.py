@@ -1,0 +1,57 @@
+"""Whether Redis may throw jobs away, as the worker watches it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from chalicelib.eviction import LOOK, SAFE, evicting, is_forbidden
+from chalicelib.queue_keys import QueueKeys
+from chalicelib.redis_wire import Refused
+from worker.connection import REDIS_TROUBLE, Connection, run_script
+from worker.worker_log import log
+
+LOOK_EVERY_SECONDS = 60.0
+
+_EVICTS = f"Redis deletes jobs when its memory is full; set its maxmemory-policy to {SAFE}."
+_UNKNOWN = "Redis does not let this user read its maxmemory-policy; allow the user +info."
+
+
+class MayNotLook(Exception):
+    """Redis does not let this user call INFO."""
+
+
+async def evicts(redis: Connection, queue: str) -> str | None:
+    """The server's ``maxmemory-policy`` if it deletes keys when memory is full, such as ``allkeys-lru``; else None.
+
+    Raises:
+        MayNotLook: the user lacks ``+info``.
+        RedisTrouble, OSError: Redis does not answer.
+    """
+    try:
+        return evicting(str(await run_script(redis, LOOK, [QueueKeys(queue).flow], [])))
+    except Refused as error:
+        if not is_forbidden(error):
+            raise
+        raise MayNotLook from error
+
+
+@asynccontextmanager
+async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[None]:
+    """Warn for as long as Redis may throw jobs away, every minute, while the block runs."""
+    task = asyncio.create_task(_watch(redis, queue, every_seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watch(redis: Connection, queue: str, every_seconds: float) -> None:
+    try:
+        while True:
+            with suppress(*REDIS_TROUBLE):  # the claiming loop reports that
+                if policy := await evicts(redis, queue):
+                    log.warning("eviction", extra={"policy": policy, "explanation": _EVICTS})
+            await asyncio.sleep(every_seconds)
+    except MayNotLook:  # once: nothing is known to be wrong
+        log.warning("eviction", extra={"policy": "unknown", "explanation": _UNKNOWN})

@@ -16,7 +16,7 @@ import click
 
 from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.redis_url import BadRedisURL
-from worker import eviction, health_probe, operations_cli, queue_metrics
+from worker import event_loop, eviction, health_probe, operations_cli, queue_metrics
 from worker.cli_options import option, queue_options
 from worker.connection import connect
 from worker.consumer import Consumer
@@ -99,7 +99,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     if options["backend"] and not options["model"]:
         raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
     try:
-        asyncio.run(_work(options))
+        event_loop.run(_work(options))
     except BadRedisURL as error:
         raise click.UsageError(f"REDIS_URL {error}.") from None
     except BadHandler as error:

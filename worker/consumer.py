@@ -84,7 +84,8 @@ class Consumer:
             async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
             log.info("draining", extra={"running": self.running})
-            await asyncio.gather(*self._running)
+            if self._running:
+                await asyncio.wait(self._running)
         await self._leave()
 
     async def _claim_until(self, stop: asyncio.Event) -> None:

@@ -47,12 +47,12 @@ def load_handler(path: str) -> Handler:
 
 
 def _import(path: str, module_name: str) -> ModuleType:
-    """A module is a stranger's code: whatever it raises while it is imported is the reason given."""
+    """A module is a stranger's code: whatever it raises while it is imported, ``sys.exit`` too, is the reason given."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
+    except BaseException as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadHandler(f"--handler {path!r}: the module cannot be imported: {reason}") from None
 
@@ -64,7 +64,17 @@ _threads = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
 def _in_thread(function: Callable[[Envelope], JsonValue]) -> Handler:
     """A plain function beside the event loop, so that leases are renewed while it works."""
 
+    def outcome(job: Envelope) -> tuple[JsonValue, BaseException | None]:
+        """A future would make another exception of some, and lose where they came from."""
+        try:
+            return function(job), None
+        except BaseException as error:
+            return None, error
+
     async def handle(job: Envelope) -> JsonValue:
-        return await asyncio.get_running_loop().run_in_executor(_threads, function, job)
+        result, error = await asyncio.get_running_loop().run_in_executor(_threads, outcome, job)
+        if error is not None:
+            raise error
+        return result
 
     return handle

@@ -1,32 +1,25 @@
 """One job, from claim to final state: started, worked under a lease, and its outcome written once."""
 
-import asyncio
 import json
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pydantic import JsonValue, ValidationError
-from pydantic_core import from_json
+from pydantic import ValidationError
 
 from chalicelib.models import PROTOCOL_VERSION, Envelope
+from worker import traces
+from worker.attempt import attempt
 from worker.backoff import pause, retry_delay_ms
 from worker.connection import REDIS_SILENCE, REDIS_TROUBLE
 from worker.encryption import Encryption
 from worker.handlers import Handler
 from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
-from worker.outcomes import JobFailed, TryAgain, Unsuccessful, UnsupportedType
+from worker.outcomes import GivenUp, TryAgain, Unsuccessful
 from worker.work_queue import Claim, Lease, WorkQueue
 from worker.worker_log import log
-
-#: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
-MAX_RESULT_BYTES = 4 * 1024 * 1024
-MAX_ESCAPED_BYTES = 5_900_000
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 type Trouble = tuple[type[Exception], ...]
 
@@ -63,6 +56,8 @@ class JobRun:
         except REDIS_TROUBLE as error:
             # The lease lapses and another attempt is made; the fencing token keeps this one out.
             log.error("gave up", extra=facts | {"error": type(error).__name__})
+        except Exception as error:  # a fault of ours must not cost the neighbours anything either
+            log.error("gave up", extra=facts | traces.facts(error))
         finally:
             worked()
 
@@ -74,35 +69,13 @@ class JobRun:
             return
         started = time.monotonic()
         try:
-            result = await LeaseKeeper(self._queue, lease).during(self._worked(job))
+            result = await LeaseKeeper(self._queue, lease).during(attempt(self._handler, self._encryption, job))
             worked()
             outcome = await self._write(lease, job, result)
         except LeaseLost as lost:
             outcome = lost.reason
         took = round((time.monotonic() - started) * 1000)
         log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
-
-    async def _worked(self, job: Envelope) -> str | Unsuccessful:
-        """The result as JSON, encrypted where the input was, or why there is none.
-
-        What a handler raises unforeseen stays in the log.
-        """
-        limit = asyncio.timeout(job.timeout_ms / 1000)
-        try:
-            async with limit:
-                readable = await self._encryption.decrypted(job)
-                return readable.encrypted(_json(await self._handler(readable.job)))
-        except Unsuccessful as failure:
-            return failure
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                raise
-            if limit.expired():
-                return TryAgain("timeout", f"The job took longer than {job.timeout_ms / 1000:g} seconds.")
-            # Where it happened, not what it said: an exception's text may quote the prompt.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("handler", extra={"job_id": job.id, "error": type(error).__name__, "exception": where})
-            return TryAgain("worker_error", "The worker failed on this job.")
 
     async def _write(self, lease: Lease, job: Envelope, outcome: str | Unsuccessful) -> str:
         if isinstance(outcome, str):
@@ -112,7 +85,7 @@ class JobRun:
             delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
             words = (outcome.code, outcome.message)
             return await self._insist(lambda: self._queue.retry(lease, delay_ms, job.retry.attempts, *words))
-        if isinstance(outcome, UnsupportedType):  # no attempts allowed: straight to the dead letters
+        if isinstance(outcome, GivenUp):  # no attempts allowed: straight to the dead letters
             return await self._insist(lambda: self._queue.retry(lease, 0, 0, outcome.code, outcome.message))
         error = json.dumps({"code": outcome.code, "message": outcome.message})
         written = await self._insist(lambda: self._queue.fail(lease, error))
@@ -132,12 +105,6 @@ class JobRun:
                 await pause(failures)
 
 
-def _is_cancelled() -> bool:
-    """Whether we ourselves cancelled the task; a handler may raise CancelledError of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def _envelope(claim: Claim) -> Envelope | None:
     """The job, or None when it is not one of this protocol's version."""
     try:
@@ -154,21 +121,3 @@ def _owner(claim: Claim) -> str:
         return str(document["owner"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return "unknown"
-
-
-def _json(result: JsonValue) -> str:
-    try:
-        value = _ENCODER.encode(result)
-        size = len(value.encode())
-        from_json(value, allow_inf_nan=False)  # what the router could not read back is not stored
-    except (TypeError, ValueError, RecursionError):
-        raise JobFailed("result_not_json", "The worker's result cannot be written as JSON.") from None
-    if size > MAX_RESULT_BYTES or _escaped_size(value, size) > MAX_ESCAPED_BYTES:
-        raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
-    return value
-
-
-def _escaped_size(value: str, size: int) -> int:
-    """Bytes that this JSON has as a JSON string, or more than that where it is within bounds anyway."""
-    most = 2 * size + 2  # JSON holds no control characters, so no character becomes more than two
-    return most if most <= MAX_ESCAPED_BYTES else len(json.dumps(value, ensure_ascii=False).encode())

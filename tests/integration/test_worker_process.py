@@ -4,11 +4,9 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ import pytest
 import redis
 
 from tests.emf import assert_well_formed
+from tests.integration import worker_program
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, QUEUE, dead_letters
-from tests.integration.processes import clean_environment
+from tests.integration.worker_program import log_of
 from tests.integration.worker_side import is_final
 from tests.patience import eventually
 from tests.servers import free_port
@@ -38,31 +37,9 @@ def held(job):
 """
 
 
-@contextmanager
-def worker_process(folder: Path, redis_url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def worker_process(folder: Path, redis_url: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """``python -m worker`` with the handlers above, in that folder."""
-    (folder / "my_handlers.py").write_text(HANDLERS)
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "worker", *arguments],
-            cwd=folder,
-            env=clean_environment(REDIS_URL=redis_url),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(timeout=10)
-
-
-def log_of(folder: Path) -> list[dict[str, Any]]:
-    """What it logged, without its lines of metrics."""
-    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
-    return [line for line in lines if "_aws" not in line]
+    return worker_program.worker_process(folder, redis_url, *arguments, handlers=HANDLERS)
 
 
 def metrics_of(folder: Path) -> list[dict[str, Any]]:

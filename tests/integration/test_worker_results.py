@@ -1,16 +1,17 @@
 """What a handler returns or says: whether it can be stored, and reaches the caller through Lambda."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.models import Envelope
 from tests.conftest import Router
-from tests.integration.conftest import ReadJob, Submit
+from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.worker_side import eventually_final, is_final, work_all
-from worker.job_run import MAX_RESULT_BYTES
 from worker.outcomes import JobFailed
+from worker.results import MAX_RESULT_BYTES
 
 #: What Lambda passes back at most, by the words of its own error message.
 LAMBDA_ANSWER_BYTES = 6_291_556
@@ -23,24 +24,38 @@ def nested(depth: int) -> Any:
     return value
 
 
-NOT_JSON = {
-    "set": {1, 2},
-    "bytes": b"x",
-    "object": object(),
-    "NaN": float("nan"),
-    "NaN inside": {"a": [float("nan")]},
-    "infinity": float("inf"),
-    "lone surrogate": "\ud800",
-    "lone surrogate in a name": {"\udc00": 1},
-    "endless": nested(100_000),
-    "too deep to be read": nested(600),
-    "tuple as a name": {(1, 2): 3},
-    "number of 5000 digits": 10**5_000,
+def loop() -> Any:
+    value: list[Any] = []
+    value.append({"again": value})
+    return value
+
+
+SECRET = "a word of the prompt"
+#: What a handler returned, and what its caller and its author read of it.
+NOT_JSON: dict[str, tuple[Any, str]] = {
+    "set": ({1, 2}, "result is a set"),
+    "bytes": (b"x", "result is a bytes"),
+    "object": (object(), "result is an object"),
+    "datetime inside": ({"items": [0, 1, 2, {"when": datetime.now(UTC)}]}, "result.items[3].when is a datetime"),
+    "set in a member of any name": ({SECRET: {1}}, "result.… is a set"),
+    "NaN": (float("nan"), "result is NaN or infinite"),
+    "NaN inside": ({"a": [0, float("nan")]}, "result.a[1] is NaN or infinite"),
+    "infinity": (float("inf"), "result is NaN or infinite"),
+    "lone surrogate": (SECRET + "\ud800", "result has half a surrogate pair"),
+    "lone surrogate in a name": ({"\udc00": 1}, "result has a key that has half a surrogate pair"),
+    "endless": (nested(100_000), "…"),
+    "holds itself": (loop(), "result[0].again[0].again"),
+    "too deep to be read": (nested(600), "result[0][0]"),
+    "tuple as a name": ({"a": ({(1, 2): 3},)}, "result.a[0] has a key of type tuple"),
+    "number of 5000 digits": (10**5_000, "result is a number of too many digits"),
+    "one beside what is deep": ({"deep": nested(150), "bad": {1}}, "result.bad is a set"),
 }
 
 
-@pytest.mark.parametrize("result", NOT_JSON.values(), ids=NOT_JSON.keys())
-def test_a_result_that_is_not_json_fails_the_job(redis_url: str, submit: Submit, read: ReadJob, result: Any):
+@pytest.mark.parametrize(("result", "words"), NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_a_result_that_is_not_json_fails_the_job_and_is_told_where(
+    redis_url: str, submit: Submit, read: ReadJob, log_lines: Lines, result: Any, words: str
+):
     async def handler(job: Envelope) -> Any:
         return result
 
@@ -49,6 +64,11 @@ def test_a_result_that_is_not_json_fails_the_job(redis_url: str, submit: Submit,
     job = read(job_id)
     assert job["status"] == "failed"
     assert job["error"]["code"] == "result_not_json"
+    assert words in job["error"]["message"]
+    assert len(job["error"]["message"]) < 300
+    [line] = [line for line in log_lines() if line["message"] == "result"]
+    assert (line["job_id"], line["reason"]) == (job_id, job["error"]["message"])
+    assert SECRET not in json.dumps(log_lines()) + job["error"]["message"]
 
 
 READABLE = {

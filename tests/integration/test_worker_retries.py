@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +212,21 @@ def test_a_job_of_a_type_that_no_handler_does_is_a_dead_letter_at_once(
     assert (letter["id"], letter["code"]) == (job_id, "unsupported_type")
     assert json.loads(letter["job"])["id"] == job_id
     assert outcomes(log_lines()) == [("dead", 1)]
+
+
+def test_a_mistake_in_what_a_handler_raises_is_a_dead_letter_and_no_loop_of_attempts(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis, log_lines: Lines
+):
+    wrong: Any = "20"
+
+    async def handler(job: Envelope) -> Any:
+        raise TryAgain("busy", "The model is busy.", after_seconds=wrong)
+
+    job_id = submit(type="thrice")
+    work_all(redis_url, handler, is_final(read, job_id))
+    job = read(job_id)
+    assert (job["status"], job["attempts"], job["error"]["code"]) == ("failed", 1, "worker_error")
+    assert [letter["id"] for letter in dead_letters(db)] == [job_id]
+    [line] = [line for line in log_lines() if line["message"] == "handler"]
+    assert (line["error"], line["reason"].split()[0]) == ("BadOutcome", "after_seconds")
+    assert Path(__file__).name in line["exception"]

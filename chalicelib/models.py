@@ -90,6 +90,12 @@ class Envelope(BaseModel):
         return self
 
 
+#: What an error's message may have in UTF-8, so that a page of them fits through Lambda; longer ones are cut, wherever
+#: they come from: ``worker/outcomes.py``, ``chalicelib/lua/record.lua`` (a test compares).
+MAX_ERROR_MESSAGE_BYTES = 4096
+MAX_ERROR_CODE_BYTES = 64
+
+
 class JobError(Closed):
     """Why a job failed, in words meant for its caller."""
 

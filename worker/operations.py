@@ -17,8 +17,8 @@ _REVIVE = load_script("revive", "lease", folder=LUA)
 
 #: A letter sent round again is kept as long as a job is by default (``ROUTER_STORE_RESULT_SECONDS``).
 REVIVED_STORE_MS = 86_400_000
-#: Letters read in one go.
-PAGE = 100
+#: Letters read in one go, with their envelopes.
+PAGE = 20
 
 
 @dataclass(frozen=True)

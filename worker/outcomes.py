@@ -7,7 +7,9 @@ The arguments are checked here, where they are raised, so that a mistake is foun
 import math
 import re
 
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+from chalicelib.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
+
+_CODE = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_ERROR_CODE_BYTES - 1}}}", re.ASCII)
 
 
 class BadOutcome(TypeError, ValueError):
@@ -31,7 +33,8 @@ class Unsuccessful(Exception):
 
     Args:
         code: a word for programs, such as ``context_too_long``; lower case, digits and underscores.
-        message: a sentence for the job's caller. It leaves the house: no host names, no secrets.
+        message: a sentence for the job's caller. It leaves the house: no host names, no secrets. It is cut to
+            MAX_ERROR_MESSAGE_BYTES of UTF-8.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -44,7 +47,7 @@ class Unsuccessful(Exception):
             raise BadOutcome(f"message is of type {_type(message)}; give a sentence for the job's caller, a str")
         super().__init__(message)
         self.code = code
-        self.message = message.encode(errors="replace").decode()  # half a surrogate pair is no JSON
+        self.message = _cut(message)
 
 
 class JobFailed(Unsuccessful):
@@ -81,6 +84,14 @@ class UnsupportedType(GivenUp):
 
     def __init__(self, message: str = "No worker of this queue does jobs of this type.") -> None:
         super().__init__("unsupported_type", message)
+
+
+def _cut(message: str) -> str:
+    whole = message.encode(errors="replace")  # half a surrogate pair is no JSON
+    if len(whole) <= MAX_ERROR_MESSAGE_BYTES:
+        return whole.decode()
+    mark = "…"
+    return whole[: MAX_ERROR_MESSAGE_BYTES - len(mark.encode())].decode(errors="ignore") + mark
 
 
 def _type(value: object) -> str:

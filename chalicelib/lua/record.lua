@@ -23,6 +23,43 @@ local function read(job_key, ...)
   return record
 end
 
+-- Bytes that an error's message and code may have: MAX_ERROR_MESSAGE_BYTES and MAX_ERROR_CODE_BYTES of
+-- chalicelib/models.py. Workers in other languages send what they like.
+local MESSAGE_BYTES = 4096
+local CODE_BYTES = 64
+local CUT_MARK = '\226\128\166'
+
+-- The first so many bytes of a text in UTF-8, without half a character at the end.
+local function first_bytes(text, bytes)
+  local last = bytes
+  while last > bytes - 4 and string.find(text, '^[\128-\191]', last + 1) do last = last - 1 end
+  return string.sub(text, 1, last)
+end
+
+local function short_message(message)
+  if #message <= MESSAGE_BYTES then return message end
+  return first_bytes(message, MESSAGE_BYTES - #CUT_MARK) .. CUT_MARK
+end
+
+local function short_code(code)
+  return first_bytes(code, CODE_BYTES)
+end
+
+-- An error as its caller reads it.
+local function error_json(code, message)
+  return cjson.encode({code = short_code(code), message = short_message(message)})
+end
+
+-- The same of an error that is JSON already. What is long and no error is cut anywhere: nobody can read it anyway.
+local function short_error(json)
+  if #json <= MESSAGE_BYTES then return json end
+  local is_json, found = pcall(cjson.decode, json)
+  if is_json and type(found) == 'table' and type(found.code) == 'string' and type(found.message) == 'string' then
+    return error_json(found.code, found.message)
+  end
+  return string.sub(json, 1, MESSAGE_BYTES)
+end
+
 -- What every change of state has to know of a record.
 local function read_open(job_key)
   return read(job_key, 'status', 'owner', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until',

@@ -30,6 +30,14 @@ local function hand_over(job_key)
   if handed and string.sub(handed, 1, #nonce) == nonce then return string.sub(handed, #nonce + 1) end
 end
 
+-- Of records that were written before errors were cut.
+local function with_short_errors(fields)
+  for place = 1, #fields, 2 do
+    if fields[place] == 'error' or fields[place] == 'last_error' then fields[place + 1] = short_error(fields[place + 1]) end
+  end
+  return fields
+end
+
 local function without_result(fields)
   local brief = {}
   for place = 1, #fields, 2 do
@@ -42,7 +50,7 @@ local function without_result(fields)
 end
 
 local function shown(job_key, record)
-  local fields = redis.call('HGETALL', job_key)
+  local fields = with_short_errors(redis.call('HGETALL', job_key))
   local kept = record.store ~= '0' or action == 'peek'
   if kept and action ~= 'brief' then return fields end
   local brief = without_result(fields)
@@ -69,7 +77,8 @@ local function settle(job_key, id)
   return shown(job_key, record)
 end
 
--- Lambda passes 6 MB back: records whose results would not fit are left for another call. The first always comes.
+-- Lambda passes 6 MB back: records whose results would not fit are left for another call. The first always comes. A
+-- page of the longest errors has 3 MB, with all escapes that they may need.
 local ROOM = 524288
 local taken = 0
 local records = {}

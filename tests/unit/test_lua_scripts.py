@@ -1,5 +1,7 @@
 """chalicelib.lua_scripts: a script is its own file behind record.lua, known by the SHA-1 that the server gives it."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import redis
 
 from chalicelib import lua_scripts
 from chalicelib.lua_scripts import load_script
+from chalicelib.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
+from worker.outcomes import JobFailed
 
 FOLDER = Path(lua_scripts.__file__).parent / "lua"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.lua") if file.stem != "record")
@@ -54,3 +58,24 @@ def test_a_script_of_another_folder_can_be_loaded(tmp_path: Path, db: redis.Redi
 def test_a_script_that_does_not_exist_is_named():
     with pytest.raises(FileNotFoundError, match=r"nothing\.lua"):
         load_script("nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_in_python"), [("MESSAGE_BYTES", MAX_ERROR_MESSAGE_BYTES), ("CODE_BYTES", MAX_ERROR_CODE_BYTES)]
+)
+def test_scripts_and_python_cut_errors_alike(name: str, bytes_in_python: int):
+    [in_lua] = re.findall(rf"^local {name} = (\d+)$", (FOLDER / "record.lua").read_text(), re.MULTILINE)
+    assert int(in_lua) == bytes_in_python
+
+
+@pytest.mark.parametrize("character", ["x", "é", "東", "🗼"])
+@pytest.mark.parametrize("before", range(4))
+def test_a_message_is_cut_between_characters(tmp_path: Path, db: redis.Redis, character: str, before: int):
+    (tmp_path / "cut.lua").write_text("#!lua\nreturn {short_message(ARGV[1]), short_error(ARGV[2])}")
+    message = "x" * before + character * MAX_ERROR_MESSAGE_BYTES
+    script = load_script("cut", folder=tmp_path)
+    error = json.dumps({"code": "odd", "message": message})
+    short, short_error = db.eval(script.text, 0, message, error)
+    assert short == JobFailed("odd", message).message
+    assert json.loads(short_error) == {"code": "odd", "message": short}
+    assert MAX_ERROR_MESSAGE_BYTES - 4 < len(short.encode()) <= MAX_ERROR_MESSAGE_BYTES

@@ -2,7 +2,8 @@
 -- Writes the final state of a running job, once, if the worker still holds it. Safe to send twice.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
--- ARGV  1 id  2 token  3 completed or failed  4 field: result or error  5 its JSON
+-- ARGV  1 id  2 token  3 completed or failed  4 field: result or error  5 its JSON; an error's message has 4 KiB at
+--       most, its code 64 bytes, and more is cut off
 -- Answers 'done', 'lost', 'gone', or the status that the job has meanwhile
 
 local record = read_open(keys.job)
@@ -12,7 +13,7 @@ if record.status == ARGV[3] then return 'done' end -- the reply to the first sen
 if record.status ~= 'in_progress' then return record.status end
 
 local now = now_ms()
-close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], ARGV[5])
+close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5])
 
 -- Moving averages: how long a job takes, and how far apart jobs finish.
 local function average(field, value)

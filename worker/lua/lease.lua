@@ -33,15 +33,15 @@ local function entry_envelope(entry_id)
   return false
 end
 
--- An error as its caller reads it.
-local function error_json(code, message)
-  return cjson.encode({code = code, message = message})
+-- A letter of the stream of dead letters.
+local function add_letter(id, envelope, code, message, attempts, now)
+  redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
+    'attempts', attempts, 'at', digits(now))
 end
 
 -- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
-  redis.call('XADD', keys.dead, '*', 'id', id, 'job', record.store ~= '0' and envelope or '', 'code', code, 'message', message,
-    'attempts', record.attempts or '0', 'at', digits(now))
+  add_letter(id, record.store ~= '0' and envelope or '', code, message, record.attempts or '0', now)
   close(keys, record, id, 'failed', now, 'error', error_json(code, message))
 end
 

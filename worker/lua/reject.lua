@@ -2,7 +2,7 @@
 -- Gives up a claimed entry that this worker cannot read, without starting it.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
--- ARGV  1 id  2 entry id  3 code  4 message
+-- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
 -- Answers 'dead', 'leased' while a worker that can read it holds it, or 'gone' when the job is not open
 
 local record = read_open(keys.job)
@@ -16,8 +16,7 @@ if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status =
   return 'dead'
 end
 if not record.status and envelope then -- no router of ours put it there; it is kept all the same
-  redis.call('XADD', keys.dead, '*', 'id', ARGV[1], 'job', envelope, 'code', ARGV[3], 'message', ARGV[4],
-    'attempts', '0', 'at', digits(now))
+  add_letter(ARGV[1], envelope, ARGV[3], ARGV[4], '0', now)
 end
 remove_entry(keys.stream, ARGV[2])
 return 'gone'

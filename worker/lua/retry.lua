@@ -3,7 +3,8 @@
 -- Safe to send twice.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
--- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code  6 message
+-- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, 64 bytes at most  6 message, 4 KiB at most; more
+--       is cut off
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 local id = ARGV[1]

@@ -42,6 +42,8 @@ class Metric(StrEnum):
     JOBS_WAITING = "JobsWaiting", "Count", "queue"
     OLDEST_WAITING = "OldestWaiting", "Seconds", "queue"
     WORKERS_ALIVE = "WorkersAlive", "Count", "queue"
+    MODEL_SERVER_UP = "ModelServerUp", "Count", "queue"
+    JOBS_FAILED = "JobsFailed", "Count", "code"
 
 
 type Measured = Mapping[tuple[Metric, str], float]

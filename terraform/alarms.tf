@@ -1,4 +1,4 @@
-# Every alarm looks at five minutes. No data means no traffic, which is no fault.
+# Every alarm looks at five minutes, one that wants a minimum at two such stretches in a row. No data means no traffic, which is no fault.
 
 locals {
   # chalicelib/metrics.py: NAMESPACE, SERVICE and Metric. The function gets the stack's name as ROUTER_STACK, and whoever
@@ -9,6 +9,13 @@ locals {
 
   # Problems of chalicelib/errors.py that mean: the queue takes no more.
   queue_problems = ["queue-full", "queue-unavailable"]
+
+  # Codes of docs/contract.md that are the workers' fault or their model server's, not the caller's. CloudWatch adds up ten
+  # metrics at most.
+  worker_faults = [
+    "backend_busy", "backend_crashed", "backend_invalid_response", "backend_unreachable", "key_unavailable", "timeout",
+    "unsupported_type", "worker_died", "worker_error",
+  ]
 
   alarms = {
     server-errors = {
@@ -43,6 +50,14 @@ locals {
       statistic   = "Maximum"
       threshold   = var.alarm_thresholds.dead_letters
     }
+    model-server = {
+      description = "A worker claims nothing, as its model server is in trouble: `python -m worker stats`. The number comes from the workers' machine: docs/deploy.md."
+      namespace   = local.own_namespace
+      metric      = "ModelServerUp"
+      dimensions  = merge(local.own_dimensions, { queue = var.router_queue })
+      statistic   = "Minimum"
+      threshold   = 1
+    }
   }
 }
 
@@ -56,47 +71,76 @@ resource "aws_cloudwatch_metric_alarm" "each" {
   dimensions          = each.value.dimensions
   statistic           = each.value.statistic == "p95" ? null : each.value.statistic
   extended_statistic  = each.value.statistic == "p95" ? "p95" : null
-  comparison_operator = "GreaterThanOrEqualToThreshold"
+  comparison_operator = each.value.statistic == "Minimum" ? "LessThanThreshold" : "GreaterThanOrEqualToThreshold"
   threshold           = each.value.threshold
   period              = 300
-  evaluation_periods  = 1
+  evaluation_periods  = each.value.statistic == "Minimum" ? 2 : 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
 }
 
-resource "aws_cloudwatch_metric_alarm" "queue_refusals" {
-  alarm_name          = "${local.name}-queue-refusals"
-  alarm_description   = "Jobs are refused because of the queue: workers do not keep up, none runs, or Redis is away. docs/runbook.md#queue-refusals"
+locals {
+  # Sums over some values of a dimension.
+  sums = {
+    queue-refusals = {
+      description = "Jobs are refused because of the queue: workers do not keep up, none runs, or Redis is away."
+      label       = "Refused because of the queue"
+      metric      = "RequestsRefused"
+      dimension   = "reason"
+      values      = local.queue_problems
+      threshold   = var.alarm_thresholds.queue_refusals
+    }
+    jobs-failed = {
+      description = "Jobs fail, and not by their callers' fault. The number comes from the workers' machine: docs/deploy.md."
+      label       = "Failed by the workers' fault"
+      metric      = "JobsFailed"
+      dimension   = "code"
+      values      = local.worker_faults
+      threshold   = var.alarm_thresholds.jobs_failed
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "sum" {
+  for_each = local.sums
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = "${each.value.description} docs/runbook.md#${each.key}"
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  threshold           = var.alarm_thresholds.queue_refusals
+  threshold           = each.value.threshold
   evaluation_periods  = 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
 
   metric_query {
-    id          = "refused"
-    label       = "Refused because of the queue"
-    expression  = join(" + ", [for number in range(length(local.queue_problems)) : "FILL(m${number}, 0)"])
+    id          = "total"
+    label       = each.value.label
+    expression  = join(" + ", [for number in range(length(each.value.values)) : "FILL(m${number}, 0)"])
     return_data = true
   }
 
   dynamic "metric_query" {
-    for_each = local.queue_problems
+    for_each = each.value.values
 
     content {
       id = "m${metric_query.key}"
 
       metric {
         namespace   = local.own_namespace
-        metric_name = "RequestsRefused"
-        dimensions  = merge(local.own_dimensions, { reason = metric_query.value })
+        metric_name = each.value.metric
+        dimensions  = merge(local.own_dimensions, { (each.value.dimension) = metric_query.value })
         period      = 300
         stat        = "Sum"
       }
     }
   }
+}
+
+moved {
+  from = aws_cloudwatch_metric_alarm.queue_refusals
+  to   = aws_cloudwatch_metric_alarm.sum["queue-refusals"]
 }
 
 locals {
@@ -122,6 +166,10 @@ locals {
       [{ expression = "SEARCH('{${local.own_namespace},service,stack,type} MetricName=\"JobsAccepted\" stack=\"${local.name}\"', 'Sum')", label = "" }],
       concat([local.own_namespace, "JobsReplayed"], local.own_chart, [{ stat = "Sum" }]),
       concat([local.own_namespace, "DeadLetters"], local.own_chart, ["queue", var.router_queue, { stat = "Maximum" }]),
+      concat([local.own_namespace, "ModelServerUp"], local.own_chart, ["queue", var.router_queue, { stat = "Minimum" }]),
+    ]
+    "Failed jobs" = [
+      [{ expression = "SEARCH('{${local.own_namespace},service,stack,code} MetricName=\"JobsFailed\" stack=\"${local.name}\"', 'Sum')", label = "" }],
     ]
     "Refused because of the queue" = [
       for problem in local.queue_problems :

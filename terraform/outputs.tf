@@ -1,6 +1,6 @@
 output "alarms" {
-  description = "Names of the alarms."
-  value       = concat([for alarm in aws_cloudwatch_metric_alarm.each : alarm.alarm_name], [aws_cloudwatch_metric_alarm.queue_refusals.alarm_name])
+  description = "Names of the alarms that a release can set off."
+  value       = [for name, alarm in merge(aws_cloudwatch_metric_alarm.each, aws_cloudwatch_metric_alarm.sum) : alarm.alarm_name if !contains(["model-server", "jobs-failed"], name)]
 }
 
 # Not secret: marked so that a plan does not print all of it.

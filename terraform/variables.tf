@@ -12,13 +12,14 @@ variable "alarm_actions" {
 }
 
 variable "alarm_thresholds" {
-  description = "What an alarm takes for too much within five minutes: answers 5xx, the 95th percentile of `POST /v1/jobs` in ms, throttled invocations, refusals because of the queue, jobs given up on."
+  description = "What an alarm takes for too much within five minutes: answers 5xx, the 95th percentile of `POST /v1/jobs` in ms, throttled invocations, refusals because of the queue, jobs given up on, jobs that failed by the workers' fault."
   type = object({
     server_errors  = optional(number, 5)
     latency_p95_ms = optional(number, 2000)
     throttles      = optional(number, 1)
     queue_refusals = optional(number, 10)
     dead_letters   = optional(number, 1)
+    jobs_failed    = optional(number, 5)
   })
   default = {}
 

@@ -33,10 +33,12 @@ METRICS: Mapping[Metric, str] = {
     Metric.JOBS_REPLAYED: "An `Idempotency-Key` was seen before and the first job given back.",
     Metric.REQUESTS_REFUSED: "A request ended in a problem; `reason` is its slug.",
     Metric.LATENCY: "Time in our own code; `route` is method and pattern.",
-    Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are the next three.",
+    Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are all that follow.",
     Metric.JOBS_WAITING: "Jobs that wait, without delayed ones and those to be tried again.",
     Metric.OLDEST_WAITING: "How long the first waiting job has stood in its line; 0 if none does.",
     Metric.WORKERS_ALIVE: "Workers heard of in the last 15 s.",
+    Metric.MODEL_SERVER_UP: "1 while this worker claims jobs, 0 while its model server is in trouble.",
+    Metric.JOBS_FAILED: "Jobs that this worker saw end as `failed` since its last line; `code` is their `error.code`.",
 }
 
 

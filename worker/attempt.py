@@ -10,10 +10,14 @@ from worker import results, traces
 from worker.encryption import Encryption
 from worker.handlers import Handler
 from worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful, UnsupportedType
+from worker.server_trouble import Kind, ServerTrouble
 from worker.worker_log import log
 
+#: The result as JSON, or why there is none.
+type Outcome = str | Unsuccessful | ServerTrouble
 
-async def attempt(handler: Handler, encryption: Encryption, job: Envelope) -> str | Unsuccessful:
+
+async def attempt(handler: Handler, encryption: Encryption, job: Envelope) -> Outcome:
     """The result as JSON, encrypted where the input was, or why there is none.
 
     Nothing that a handler raises gets any further. It has a task of its own, so that a handler that cancels its task
@@ -31,9 +35,7 @@ async def attempt(handler: Handler, encryption: Encryption, job: Envelope) -> st
         return _broken(error, job)
 
 
-async def _work(
-    handler: Handler, encryption: Encryption, job: Envelope, caller: asyncio.Task[Any]
-) -> str | Unsuccessful:
+async def _work(handler: Handler, encryption: Encryption, job: Envelope, caller: asyncio.Task[Any]) -> Outcome:
     """Catches SystemExit, KeyboardInterrupt and panics of extensions, too: the event loop would end the process."""
     limit = asyncio.timeout(job.timeout_ms / 1000)
     try:
@@ -43,10 +45,13 @@ async def _work(
     except BaseException as error:
         if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
             return outcome
+        if isinstance(error, ServerTrouble):
+            return error
         if caller.cancelling():  # whatever the handler made of it; its own task's count may be a task group's doing
             raise asyncio.CancelledError from error
         if limit.expired():
-            return TryAgain("timeout", f"The job took longer than {job.timeout_ms / 1000:g} seconds.")
+            late = TryAgain("timeout", f"The job took longer than {job.timeout_ms / 1000:g} seconds.")
+            return ServerTrouble("no answer in time", Kind.BROKEN, late, was_there=True)
         return _broken(error, job)
 
 

@@ -6,6 +6,8 @@ import random
 from chalicelib.models import RetryPolicy
 
 MAX_PAUSE_SECONDS = 5.0
+#: A model server that is back is found out within this time.
+MAX_PROBE_DELAY_SECONDS = 30.0
 #: However long a server asks to be left alone, a job is tried again within this.
 MAX_RETRY_AFTER_SECONDS = 3_600
 
@@ -18,6 +20,11 @@ def retry_delay_ms(policy: RetryPolicy, attempts: int, at_least_seconds: float =
     ceiling = min(policy.longest_delay_ms, policy.first_delay_ms * 2 ** min(attempts - 1, 30))
     drawn = random.uniform(0, ceiling)  # noqa: S311 (no secret)
     return round(max(drawn, min(at_least_seconds, MAX_RETRY_AFTER_SECONDS) * 1000))
+
+
+def probe_delay_seconds(failures: int) -> float:
+    """Wait before a model server is probed again: from about 1 s, doubled with each failure, to about 30 s."""
+    return min(MAX_PROBE_DELAY_SECONDS, 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
 
 
 async def pause(failures: int, stop: asyncio.Event | None = None) -> None:

@@ -21,6 +21,7 @@ from worker.cli_options import option, queue_options
 from worker.connection import connect
 from worker.consumer import Consumer
 from worker.encryption import Encryption
+from worker.gate import Gate
 from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
 from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
@@ -68,7 +69,7 @@ _RUN_OPTIONS = [
         type=_StackName(),
         help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
     ),
-    option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health on this port."),
+    option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health and GET /ready on this port."),
     option("--health-host", default="127.0.0.1", help="Address for it."),
 ]
 
@@ -117,13 +118,15 @@ async def _work(options: dict[str, Any]) -> None:
         stack.push_async_callback(redis.aclose)
         lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
-        report = partial(queue_metrics.publish, Operations(redis, options["queue"]), options["stack"])
-        run = JobRun(queue, handler, Encryption(options["kms_key_id"]))
+        gate = Gate()
+        run = JobRun(queue, handler, Encryption(options["kms_key_id"]), gate)
+        figures = Operations(redis, options["queue"])
+        report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)
         consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)
+        memory = await stack.enter_async_context(eviction.watched(redis, options["queue"]))
         if options["health_port"] is not None:
-            probe = await health_probe.serve(consumer, options["health_port"], options["health_host"])
+            probe = await health_probe.serve(consumer, memory, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)
-        await stack.enter_async_context(eviction.watched(redis, options["queue"]))
         await consumer.run(_stop_on_signal())
 
 

@@ -40,12 +40,16 @@ class Consumer:
     Args:
         report: what to do about once a minute, such as writing the queue's figures.
         keep_dead_ms: how long dead letters are kept; 0: for ever.
+
+    Attributes:
+        gate: nothing is claimed while it is closed.
     """
 
     def __init__(
         self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, keep_dead_ms: int = 0
     ) -> None:
         self._queue = queue
+        self.gate = run.gate
         self._report = report
         self._keep_dead_ms = keep_dead_ms
         self._run_job = run
@@ -95,13 +99,20 @@ class Consumer:
             try:
                 if not prepared:
                     await self._queue.prepare()
-                await self._claim_some(stop)
+                if self.gate.is_open:
+                    await self._claim_some(stop)
+                else:
+                    await self._wait_for_server(stop)
                 prepared, failures = True, 0
             except REDIS_TROUBLE as error:
                 # A restarted or emptied Redis has no consumer group: make it again.
                 prepared, failures = False, failures + 1
                 log.warning("redis", extra={"error": type(error).__name__, "failures": failures})
                 await pause(failures, stop)
+
+    async def _wait_for_server(self, stop: asyncio.Event) -> None:
+        await self.gate.wait_until_open(stop)
+        self._sweep_at = time.monotonic()  # what was given back comes first
 
     async def _claim_some(self, stop: asyncio.Event) -> None:
         free = self._free
@@ -115,7 +126,7 @@ class Consumer:
             or await self._queue.wait(IDLE_WAIT_MS)
         )
         self._heard_at = time.monotonic()
-        if stop.is_set():
+        if stop.is_set() or not self.gate.is_open:
             await self._give_back(claims)
         else:
             await self._begin(claims)
@@ -166,7 +177,7 @@ class Consumer:
         return claims
 
     async def _beat(self) -> None:
-        await self._queue.beat(self._concurrency)
+        await self._queue.beat(self._concurrency, self.gate.reason)
         self._heard_at = time.monotonic()
 
     async def _leave(self) -> None:

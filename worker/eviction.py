@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from chalicelib.eviction import LOOK, SAFE, evicting, is_forbidden
 from chalicelib.queue_keys import QueueKeys
@@ -35,22 +36,32 @@ async def evicts(redis: Connection, queue: str) -> str | None:
         raise MayNotLook from error
 
 
+@dataclass
+class Seen:
+    """What the newest look found wrong, in one line; empty for nothing."""
+
+    reason: str = ""
+
+
 @asynccontextmanager
-async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[None]:
+async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[Seen]:
     """Warn for as long as Redis may throw jobs away, every minute, while the block runs."""
-    task = asyncio.create_task(_watch(redis, queue, every_seconds))
+    seen = Seen()
+    task = asyncio.create_task(_watch(redis, queue, every_seconds, seen))
     try:
-        yield
+        yield seen
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(redis: Connection, queue: str, every_seconds: float) -> None:
+async def _watch(redis: Connection, queue: str, every_seconds: float, seen: Seen) -> None:
     try:
         while True:
             with suppress(*REDIS_TROUBLE):  # the claiming loop reports that
-                if policy := await evicts(redis, queue):
+                policy = await evicts(redis, queue)
+                seen.reason = f"maxmemory-policy is {policy}: {_EVICTS}" if policy else ""
+                if policy:
                     log.warning("eviction", extra={"policy": policy, "explanation": _EVICTS})
             await asyncio.sleep(every_seconds)
     except MayNotLook:  # once: nothing is known to be wrong

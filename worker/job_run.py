@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,14 +11,16 @@ from pydantic import ValidationError
 
 from chalicelib.models import PROTOCOL_VERSION, Envelope
 from worker import traces
-from worker.attempt import attempt
+from worker.attempt import Outcome, attempt
 from worker.backoff import pause, retry_delay_ms
 from worker.connection import REDIS_SILENCE, REDIS_TROUBLE
 from worker.encryption import Encryption
+from worker.gate import Gate
 from worker.handlers import Handler
 from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
-from worker.outcomes import GivenUp, TryAgain, Unsuccessful
+from worker.outcomes import GivenUp, TryAgain
+from worker.server_trouble import ServerTrouble
 from worker.work_queue import Claim, Lease, WorkQueue
 from worker.worker_log import log
 
@@ -32,11 +35,17 @@ class JobRun:
     """Runs claimed jobs. Never raises: a broken job must not stop the others.
 
     Attributes:
+        gate: told of every job that the model server did, or was in trouble over.
         job_lists: told of every job's caller; whoever has time to has it trim their lists.
+        failed: jobs that ended as failed, by code; whoever reports them sets it to nothing.
     """
 
-    def __init__(self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None) -> None:
+    def __init__(
+        self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None, gate: Gate | None = None
+    ) -> None:
         self.job_lists = JobLists(queue)
+        self.failed: Counter[str] = Counter()
+        self.gate = gate or Gate()
         self._queue = queue
         self._handler = handler
         self._encryption = encryption or Encryption()
@@ -48,6 +57,8 @@ class JobRun:
             job = _envelope(claim)
             if job is None:
                 verdict = await self._queue.reject(claim, _owner(claim), "unreadable", "No worker could read this job.")
+                if verdict == "dead":
+                    self.failed["unreadable"] += 1
                 log.error("unreadable", extra=facts | {"verdict": verdict})
                 return
             facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
@@ -65,19 +76,37 @@ class JobRun:
         nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
+            if lease == "dead":
+                self.failed["worker_died"] += 1
             log.info("not started", extra=facts | {"reason": lease})
             return
         started = time.monotonic()
+        code = None
         try:
-            result = await LeaseKeeper(self._queue, lease).during(attempt(self._handler, self._encryption, job))
+            result = await LeaseKeeper(self._queue, lease).during(self._judged(job))
             worked()
+            code = _code(result)
             outcome = await self._write(lease, job, result)
+            if outcome in {"failed", "dead"}:
+                self.failed["backend_crashed" if isinstance(result, ServerTrouble) else str(code)] += 1
         except LeaseLost as lost:
             outcome = lost.reason
         took = round((time.monotonic() - started) * 1000)
-        log.info("worked", extra=facts | {"outcome": outcome, "attempts": lease.attempts, "took_ms": took})
+        ended: dict[str, Any] = {"outcome": outcome, "code": code, "attempt": lease.attempts, "took_ms": took}
+        log.info("worked", extra=facts | ended)
 
-    async def _write(self, lease: Lease, job: Envelope, outcome: str | Unsuccessful) -> str:
+    async def _judged(self, job: Envelope) -> Outcome:
+        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
+        outcome = await attempt(self._handler, self._encryption, job)
+        if isinstance(outcome, ServerTrouble):
+            return outcome if await self.gate.judge(outcome) else outcome.otherwise
+        self.gate.job_was_answered()
+        return outcome
+
+    async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
+        if isinstance(outcome, ServerTrouble):
+            crashed = outcome.was_there
+            return await self._insist(lambda: self._queue.give_back(lease, crashed=crashed))
         if isinstance(outcome, str):
             written = await self._insist(lambda: self._queue.complete(lease, outcome))
             return "completed" if written == "done" else written
@@ -103,6 +132,13 @@ class JobRun:
                 if time.monotonic() > deadline:
                     raise
                 await pause(failures)
+
+
+def _code(outcome: Outcome) -> str | None:
+    """Why there is no result; None if there is one."""
+    if isinstance(outcome, ServerTrouble):
+        return outcome.otherwise.code
+    return None if isinstance(outcome, str) else outcome.code
 
 
 def _envelope(claim: Claim) -> Envelope | None:

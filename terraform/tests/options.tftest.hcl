@@ -47,7 +47,7 @@ run "everything" {
     error_message = "The function's variables are encrypted with the key."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.queue_refusals.alarm_actions == toset(var.alarm_actions)
+    condition     = aws_cloudwatch_metric_alarm.sum["queue-refusals"].alarm_actions == toset(var.alarm_actions)
     error_message = "Alarms are sent on."
   }
 }

@@ -229,12 +229,12 @@ run "defaults" {
   # alarms
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset(["server-errors", "latency-p95", "throttles", "dead-letters"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "model-server"])
     error_message = "There is an alarm for each of these."
   }
   assert {
     condition     = toset([for name in output.alarms : trimprefix(name, "lambda-router-prod-")]) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "queue-refusals"])
-    error_message = "A gradual release is told of every alarm."
+    error_message = "A gradual release is told of every alarm that a release can set off."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.each["server-errors"].metric_name == "5XXError" && aws_cloudwatch_metric_alarm.each["server-errors"].dimensions["ApiName"] == aws_api_gateway_rest_api.rest_api.name
@@ -249,17 +249,25 @@ run "defaults" {
     error_message = "Throttles of the alias."
   }
   assert {
-    condition = toset(flatten([for query in aws_cloudwatch_metric_alarm.queue_refusals.metric_query : [for metric in query.metric : metric.dimensions["reason"]]])) == toset([
+    condition = toset(flatten([for query in aws_cloudwatch_metric_alarm.sum["queue-refusals"].metric_query : [for metric in query.metric : metric.dimensions["reason"]]])) == toset([
       "queue-full", "queue-unavailable",
     ])
     error_message = "Refusals because of the queue are added up."
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.sum : length(alarm.metric_query) <= 11])
+    error_message = "CloudWatch adds up ten metrics at most."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.each["model-server"].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.each["model-server"].statistic == "Minimum"
+    error_message = "One worker of many whose model server is in trouble sets it off."
   }
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.each : alarm.treat_missing_data == "notBreaching"])
     error_message = "No traffic is no fault."
   }
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.overview.dashboard_body).widgets) == 6
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.overview.dashboard_body).widgets) == 7
     error_message = "The dashboard has its charts."
   }
 

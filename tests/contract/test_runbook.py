@@ -43,7 +43,6 @@ def test_what_an_alarm_says_leads_to_its_entry() -> None:
 
     assert set(alarms()) <= anchors(PAGE)
     assert "docs/runbook.md#${each.key}" in text
-    assert "docs/runbook.md#queue-refusals" in text
     assert text.count('resource "aws_cloudwatch_metric_alarm"') == text.count("docs/runbook.md#")
 
 

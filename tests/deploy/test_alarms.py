@@ -1,6 +1,8 @@
 """Whose numbers an alarm watches: the metric lines of two stacks in one account and region, and the alarms of one."""
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,16 +11,21 @@ import pytest
 from chalicelib import wiring
 from chalicelib.metrics import NAMESPACE
 from tests.conftest import MakeToken, Router
+from tests.contract.repository import page, table_column
 from tests.deploy.life import NAME, Life
 from tests.emf import metric_lines, metrics_of
 from worker import queue_metrics
 from worker.connection import connect
+from worker.gate import Gate
 from worker.operations import Operations
 
 pytestmark = pytest.mark.timeout(600)
 
 #: Namespace, name and dimensions: a metric of CloudWatch. Whoever names another set of dimensions sees another metric.
 type Seen = tuple[str, str, frozenset[tuple[str, str]]]
+
+#: What the alarm jobs-failed adds up.
+WORKER_FAULTS = re.findall(r'"(\w+)"', page("terraform/alarms.tf").partition("worker_faults = [")[2].partition("]")[0])
 
 GENERATE = {"type": "generate", "input": {"prompt": "hi"}}
 
@@ -63,10 +70,18 @@ def written(
     return write
 
 
+class _NeverAsked:
+    """A model server that is in trouble or not, as the gate has it."""
+
+    async def probe(self, *, thorough: bool) -> None:
+        raise AssertionError
+
+
 async def _figures(url: str, stack: str) -> None:
     redis = connect(url)
     try:
-        await queue_metrics.publish(Operations(redis, "tinyllama"), stack)
+        gate = Gate(_NeverAsked())
+        await queue_metrics.publish(Operations(redis, "tinyllama"), stack, gate, Counter(WORKER_FAULTS))
     finally:
         await redis.aclose()
 
@@ -74,9 +89,13 @@ async def _figures(url: str, stack: str) -> None:
 def test_alarms_see_the_metrics_of_their_own_stack_and_of_no_other(life: Life, written: Any) -> None:
     watched = _watched(life)
 
-    assert len(watched) == 4
+    assert len(watched) == 5 + len(WORKER_FAULTS)
     assert watched <= written(NAME)
     assert watched & written("lambda-router-staging") == set()
+
+
+def test_an_alarm_adds_up_failures_by_codes_that_there_are() -> None:
+    assert set(WORKER_FAULTS) <= set(table_column(page("docs/contract.md"), "## The job"))
 
 
 def test_the_function_is_told_the_name_that_its_alarms_watch(life: Life) -> None:

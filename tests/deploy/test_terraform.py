@@ -158,14 +158,14 @@ def test_nothing_can_name_another_processor_than_the_packages() -> None:
 def test_alarms_and_charts_name_metrics_that_exist() -> None:
     alarms = (HAND_WRITTEN / "alarms.tf").read_text()
     charts = re.findall(r"\[local\.own_namespace, \"(\w+)\"", alarms)
-    watched = re.findall(r"own_namespace\n +metric(?:_name)? += \"(\w+)\"", alarms)
+    watched = re.findall(r"(?:own_namespace|label +=.*)\n +metric += \"(\w+)\"", alarms)
     slugs = {problem.slug() for problem in _problems(Problem)}
     queue_problems = re.search(r"queue_problems = (\[.*\])", alarms)
 
     assert f'own_namespace  = "{NAMESPACE}"' in alarms
     assert f'own_dimensions = {{ service = "{SERVICE}", stack = local.name }}' in alarms
     assert {*watched, *charts} <= set(Metric)
-    assert {"Latency", "RequestsRefused"} <= set(watched)
+    assert {"Latency", "RequestsRefused", "JobsFailed"} <= set(watched)
     assert queue_problems is not None
     assert set(json.loads(queue_problems[1])) <= slugs
 

@@ -185,7 +185,7 @@ def test_a_job_is_logged_by_its_id_and_trace_and_nothing_of_its_content(
     work_all(redis_url, upper, is_final(read, job_id))
     [line] = [line for line in log_lines() if line["message"] == "worked"]
     assert (line["job_id"], line["trace_id"], line["type"]) == (job_id, trace_id, "generate")
-    assert (line["outcome"], line["attempts"]) == ("completed", 1)
+    assert (line["outcome"], line["attempt"]) == ("completed", 1)
     assert line["took_ms"] >= 0
     text = json.dumps(log_lines())
     for secret in (prompt, prompt.upper(), "metadatum", redis_url):

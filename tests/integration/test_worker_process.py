@@ -47,10 +47,10 @@ def metrics_of(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "_aws" in line]
 
 
-def probe(port: int) -> tuple[int, dict[str, Any]]:
-    """Status and body of GET /health; (0, {}) while nobody answers."""
+def ask(port: int, path: str = "/health") -> tuple[int, dict[str, Any]]:
+    """Status and body of that probe; (0, {}) while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -65,10 +65,10 @@ def test_a_worker_process_works_and_answers_its_health_probe(
     job_id, port = submit("hi"), free_port()
     options = ("--handler", "my_handlers:answer", "--health-port", str(port), "--concurrency", "3")
     with worker_process(tmp_path, redis_url, *options) as process:
-        assert eventually(lambda: probe(port)[0] == 200, seconds=20)
-        assert probe(port)[1]["status"] == "ok"
+        assert eventually(lambda: ask(port)[0] == 200, seconds=20)
+        assert ask(port)[1]["status"] == "ok"
         assert eventually(is_final(read, job_id))
-        assert eventually(lambda: probe(port)[1] == {"status": "ok", "running": 0})
+        assert eventually(lambda: ask(port)[1] == {"status": "ok", "running": 0})
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
     assert read(job_id)["result"] == {"said": "hi"}

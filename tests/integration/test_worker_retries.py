@@ -22,7 +22,7 @@ from worker.outcomes import JobFailed, TryAgain, UnsupportedType
 
 def outcomes(lines: list[dict[str, Any]]) -> list[tuple[str, int]]:
     """Outcome and attempts of each try, from the log."""
-    return [(line["outcome"], line["attempts"]) for line in lines if line["message"] == "worked"]
+    return [(line["outcome"], line["attempt"]) for line in lines if line["message"] == "worked"]
 
 
 def test_a_job_that_is_to_be_tried_again_is_and_its_next_try_counts(

@@ -1,14 +1,24 @@
-"""worker.health_probe: 200 while Redis answers the worker, 503 when it has been silent."""
+"""worker.health_probe: alive while it answers; ready while Redis answers the worker and its gate is open."""
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from worker import health_probe
+from worker.eviction import Seen
 from worker.health_probe import SILENCE_SECONDS
+
+READY = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass
+class Closed:
+    """A gate, as the probe sees it."""
+
+    reason: str = ""
 
 
 @dataclass
@@ -17,11 +27,13 @@ class Worker:
 
     silent_seconds: float = 0.0
     running: int = 0
+    gate: Closed = field(default_factory=Closed)
+    memory: Seen = field(default_factory=Seen)
 
 
 async def exchange(worker: Worker, question: bytes) -> bytes:
     """What a client that says that is answered."""
-    server: Any = await health_probe.serve(worker, 0, "127.0.0.1")  # type: ignore[arg-type]
+    server: Any = await health_probe.serve(worker, worker.memory, 0, "127.0.0.1")  # type: ignore[arg-type]
     async with server:
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -45,19 +57,38 @@ def asked(
 
 
 @pytest.mark.parametrize("silent", [0.0, 1.0, SILENCE_SECONDS - 0.001])
-def test_a_worker_that_hears_from_redis_is_well(silent: float):
-    status, headers, body = asked(Worker(silent, running=3))
+def test_a_worker_that_hears_from_redis_is_ready(silent: float):
+    status, headers, body = asked(Worker(silent, running=3), READY)
     assert status == "HTTP/1.1 200 OK"
     assert headers["Content-Type"] == "application/json"
     assert headers["Connection"] == "close"
-    assert body == {"status": "ok", "running": 3}
+    assert body == {"status": "ready", "running": 3}
 
 
 @pytest.mark.parametrize("silent", [SILENCE_SECONDS, SILENCE_SECONDS + 1, 1e9])
-def test_a_worker_whose_redis_is_silent_is_not(silent: float):
-    status, _, body = asked(Worker(silent, running=1))
+def test_a_worker_whose_redis_is_silent_is_not_ready(silent: float):
+    status, _, body = asked(Worker(silent, running=1), READY)
     assert status == "HTTP/1.1 503 Service Unavailable"
-    assert body == {"status": "redis is silent", "running": 1}
+    assert (body["status"], body["running"]) == ("not ready", 1)
+    assert "Redis" in body["reason"]
+
+
+def test_a_worker_whose_gate_is_closed_is_not_ready_and_says_why():
+    status, _, body = asked(Worker(gate=Closed("status 401")), READY)
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert body["reason"] == "status 401"
+
+
+def test_a_worker_whose_redis_may_lose_jobs_is_not_ready():
+    status, _, body = asked(Worker(memory=Seen("maxmemory-policy is allkeys-lru")), READY)
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert "allkeys-lru" in body["reason"]
+
+
+def test_a_worker_is_alive_whatever_its_peers_do():
+    """So that nobody restarts it for their fault."""
+    status, _, body = asked(Worker(1e9, running=2, gate=Closed("status 401")))
+    assert (status, body) == ("HTTP/1.1 200 OK", {"status": "ok", "running": 2})
 
 
 @pytest.mark.parametrize(

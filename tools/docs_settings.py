@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, table
 from worker.cli import main as worker_command
+from worker.cli_options import EnvironmentOnly
 
 #: What a value has to be, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
@@ -196,7 +197,7 @@ def worker_options() -> list[click.Option]:
 def _worker_table() -> str:
     rows = [
         (
-            code(option.opts[0]),
+            "" if isinstance(option, EnvironmentOnly) else code(option.opts[0]),
             code(str(option.envvar)),
             _worker_default(option),
             _worker_bounds(option),

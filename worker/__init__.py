@@ -7,7 +7,10 @@ Read from the bottom up; imports point downwards only (import-linter proves it):
     consumer   operations         the loop: claim, sweep, promote, stop · what an operator asks of a queue
     job_run                       one job: start, work, keep the lease, write the outcome
     work_queue                    the worker side of the queue (lua/ beside it)
-    openai_backend   handlers     what does the work
+    openai_backend   handlers     what does the work: a model server, or a function
     encryption                    inputs decrypted, results encrypted
+    model_probe                   whether a model server can do any job
+    model_server   completion_stream    requests to a model server · its answers, as they come
+    server_errors   server_trouble      whose fault an error is · what may be the server's
     outcomes   backoff            how a handler says that a job failed · how long to wait
 """

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
 from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.redis_url import BadRedisURL
 from worker import event_loop, eviction, health_probe, operations_cli, queue_metrics
-from worker.cli_options import option, queue_options
+from worker.backend_options import BadBackend, api_key
+from worker.cli_options import option, queue_options, variable
 from worker.connection import connect
 from worker.consumer import Consumer
 from worker.encryption import Encryption
@@ -42,6 +42,9 @@ _RUN_OPTIONS = [
     option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
     option("--backend", metavar="URL", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     option("--model", help="Model's name on that server."),
+    variable("BACKEND_API_KEY", help="The model server's API key, sent as Bearer."),
+    option("--api-key-file", metavar="FILE", help="File that holds it instead."),
+    option("--obey-proxies", is_flag=True, help="Reach the model server through HTTP_PROXY and the like."),
     option("--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), default=1, help="Jobs at a time."),
     option(
         "--lease-seconds",
@@ -95,15 +98,13 @@ def main(context: click.Context, /, **options: Any) -> None:
         raise click.UsageError("set REDIS_URL, such as redis://127.0.0.1:6379/0.")
     if bool(options["handler"]) == bool(options["backend"]):
         raise click.UsageError("give either --handler module:function or --backend URL --model NAME.")
-    if options["backend"] and not _is_http_url(options["backend"]):
-        raise click.UsageError(f"--backend is {options['backend']!r}; wants http://host:port/v1.")
     if options["backend"] and not options["model"]:
         raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
     try:
         event_loop.run(_work(options))
     except BadRedisURL as error:
         raise click.UsageError(f"REDIS_URL {error}.") from None
-    except BadHandler as error:
+    except (BadHandler, BadBackend) as error:
         raise click.UsageError(str(error)) from None
 
 
@@ -133,15 +134,9 @@ async def _work(options: dict[str, Any]) -> None:
 async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
     if options["handler"]:
         return load_handler(options["handler"])
-    return await stack.enter_async_context(OpenAIBackend(options["backend"], options["model"]))
-
-
-def _is_http_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+    key = api_key(options["backend_api_key"], options["api_key_file"])
+    backend = OpenAIBackend(options["backend"], options["model"], key, options["concurrency"], options["obey_proxies"])
+    return await stack.enter_async_context(backend)
 
 
 def _consumer_name() -> str:

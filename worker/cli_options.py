@@ -15,6 +15,21 @@ def option(name: str, **settings: Any) -> Decorator:
     return click.option(name, **(shown | settings))
 
 
+class EnvironmentOnly(click.Option):
+    """Set by its variable alone: process lists show options."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Nothing that the command line could say."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002 (click calls it so)
+        return f"{self.envvar} (variable)", self.help or ""
+
+
+def variable(name: str, **settings: Any) -> Decorator:
+    """A secret that only that environment variable sets."""
+    return click.option("--" + name.lower().replace("_", "-"), cls=EnvironmentOnly, envvar=name, **settings)
+
+
 def queue_options(required: bool = True) -> Decorator:
     """``--redis-url`` and ``--queue``, as every command takes them."""
 

@@ -1,25 +1,27 @@
 """Work for any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import asyncio
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 from pydantic import JsonValue
 
 from chalicelib.models import Envelope
-from worker.outcomes import JobFailed, TryAgain
+from worker.backend_options import checked_url
+from worker.completion_stream import error_document, read_completion
+from worker.http_client import clients
+from worker.model_probe import listed_models, refused_probe
+from worker.model_server import PATIENCE, ModelServer, Patience
+from worker.outcomes import JobFailed, TryAgain, UnsupportedType
+from worker.server_errors import failure, unreachable
+from worker.server_trouble import Kind, ServerTrouble
+from worker.worker_log import log
 
-CONNECT_TIMEOUT_SECONDS = 5.0
-#: A long answer from a small GPU takes minutes, and nothing arrives before its end.
-READ_TIMEOUT_SECONDS = 600.0
-
-#: Statuses that say "not now" rather than "no".
-_BUSY = frozenset({408, 425, 429})
-
+#: What a probe may take; a model that is being loaded or serves long jobs answers a single token late.
+PROBE_SECONDS = 30.0
 #: What of a job's input the server takes under the same name.
 _SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "seed")
+_ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
 
 
 class OpenAIBackend:
@@ -27,16 +29,37 @@ class OpenAIBackend:
 
     Args:
         base_url: ends in ``/v1`` on every server named above.
-        model: the model's name as that server knows it.
+        model: the model's name as that server knows it; what a caller names only chooses the queue.
+        api_key: sent as ``Authorization: Bearer``.
+        concurrency: jobs at a time, and connections that are kept.
+        obey_proxies: whether ``HTTP_PROXY`` and the like of the environment count.
+
+    Raises:
+        BadBackend: the URL is none, or a proxy of the environment cannot be used.
     """
 
-    def __init__(self, base_url: str, model: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._model = model
-        self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/",
-            timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-            transport=transport,
-        )
+    def __init__(  # noqa: PLR0913 (one per thing that an operator may set)
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        concurrency: int = 1,
+        obey_proxies: bool = False,
+        *,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        url = checked_url(base_url)
+        self.name = str(url).rstrip("/")
+        self.model = model
+        self._api_key = api_key
+        self._usage_asked: bool | None = None
+        self._told = False
+        headers = {
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "lambda-router-worker",
+        } | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        self._server = ModelServer(clients(url, headers, concurrency, obey_proxies), patience)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,62 +67,91 @@ class OpenAIBackend:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._server.aclose()
 
     async def __call__(self, job: Envelope) -> JsonValue:
-        """The server's answer: ``text``, ``finish_reason``, ``model``, ``usage``.
+        """The server's answer: ``text``, ``finish_reason``, ``model``, ``usage``; ``tool_calls`` where there are any.
 
         Raises:
-            TryAgain: the server cannot be reached, is busy (408, 425, 429) or broken (5xx); ``Retry-After`` is kept.
-            JobFailed: the server refuses the job, or answers with something that is no chat completion.
+            ServerTrouble: no answer, 5xx, 400, or a status that no other job would change.
+            TryAgain: the server is busy (408, 409, 425, 429); ``Retry-After`` is kept.
+            JobFailed: the server refuses this job, or answers with something that is no chat completion.
+            UnsupportedType: the job holds nothing that could be sent.
+        """
+        sampling = {name: job.input[name] for name in _SAMPLING if name in job.input}
+        return await self._complete({"messages": _messages(job)} | sampling, {"traceparent": job.traceparent})
+
+    async def probe(self, *, thorough: bool) -> None:
+        """Return if the server can do this worker's jobs, as far as it can be told without one.
+
+        Args:
+            thorough: have it complete a token. Otherwise that is done only where it does not list the model.
+
+        Raises:
+            ServerTrouble: it cannot; the reason may quote the server, which was asked nothing of a caller's.
         """
         try:
-            response = await self._client.post(
-                "chat/completions", json=self._request(job), headers={"traceparent": job.traceparent}
-            )
-        except httpx.DecodingError as error:
-            raise JobFailed("backend_nonsense", "The model server's answer is not a chat completion.") from error
-        except httpx.TransportError as error:
-            raise TryAgain("backend_unreachable", "The model server could not be reached.") from error
-        if response.is_success:
-            return _result(response)
-        status = response.status_code
-        if status in _BUSY or response.is_server_error:
-            raise TryAgain("backend_busy", f"The model server answered with status {status}.", _retry_after(response))
-        raise JobFailed("backend_refused", f"The model server refused the job with status {status}.")
+            async with asyncio.timeout(PROBE_SECONDS):
+                if not await self._lists_model() or thorough:
+                    await self._complete_one_token()
+        except TimeoutError as error:
+            raise unreachable(f"no answer for {PROBE_SECONDS:g} s", Kind.BROKEN) from error
 
-    def _request(self, job: Envelope) -> dict[str, Any]:
-        sampling = {name: job.input[name] for name in _SAMPLING if name in job.input}
-        return {"model": self._model, "messages": _messages(job), "stream": False} | sampling
+    async def _lists_model(self) -> bool:
+        names = await listed_models(self._server, self._api_key)
+        if names is None or self.model in names:
+            return names is not None
+        if not self._told:
+            self._told = True
+            log.warning("model not listed", extra={"backend": self.name, "model": self.model, "listed": names[:8]})
+        return False
 
+    async def _complete_one_token(self) -> None:
+        try:
+            await self._complete(_ONE_TOKEN)
+        except TryAgain:
+            return  # busy: it is there
+        except (ServerTrouble, JobFailed) as error:
+            raise refused_probe(error) from error
 
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds that the server asks to be left alone: a number or an HTTP date (RFC 9110 section 10.2.3); else 0."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> JsonValue:
+        """Ask for a stream, so that the server stops computing when we hang up, and for the usage at its end.
+
+        Some servers refuse the latter. It is left out for good once such a request was taken without it.
+        """
+        body = {"model": self.model, "stream": True} | job
+        if self._usage_asked is False:
+            return await self._ask(body, headers)
+        try:
+            result = await self._ask(body | {"stream_options": {"include_usage": True}}, headers)
+        except (ServerTrouble, JobFailed) as refusal:
+            if self._usage_asked or not _may_be_about_options(refusal):
+                raise
+            result = await self._ask(body, headers)
+            self._usage_asked = False
+        else:
+            self._usage_asked = True
+        return result
+
+    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None) -> JsonValue:
+        async with self._server.asked("POST", "chat/completions", body, headers) as (response, heard):
+            if not response.is_success:
+                raise failure(response.status_code, await error_document(response), response.headers, self._api_key)
+            return await read_completion(response, heard, self._api_key)
 
 
 def _messages(job: Envelope) -> Any:
-    if "messages" in job.input:
+    """Raises UnsupportedType where the input has nothing for a model that chats: an empty prompt gets an answer."""
+    if job.input.get("messages"):
         return job.input["messages"]
+    if not job.input.get("prompt"):
+        raise UnsupportedType
     system = [{"role": "system", "content": job.input["system"]}] if "system" in job.input else []
-    return [*system, {"role": "user", "content": job.input.get("prompt", "")}]
+    return [*system, {"role": "user", "content": job.input["prompt"]}]
 
 
-def _result(response: httpx.Response) -> JsonValue:
-    try:
-        answer = response.json()
-        choice = answer["choices"][0]
-        return {
-            "text": choice["message"]["content"],
-            "finish_reason": choice.get("finish_reason"),
-            "model": answer.get("model"),
-            "usage": answer.get("usage"),
-        }
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise JobFailed("backend_nonsense", "The model server's answer is not a chat completion.") from error
+def _may_be_about_options(refusal: ServerTrouble | JobFailed) -> bool:
+    """400, or 422 of servers that refuse members they do not know."""
+    if isinstance(refusal, ServerTrouble):
+        return refusal.kind is Kind.DOUBTFUL
+    return refusal.code == "backend_rejected"

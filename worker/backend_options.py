@@ -1,0 +1,76 @@
+"""What a worker is told about its model server: base URL and API key, checked before anything is claimed."""
+
+import re
+from pathlib import Path
+
+import httpx
+
+_MAX_KEY_BYTES = 8_192
+_KEY = re.compile(r"[!-~]+", re.ASCII)
+
+_WANTED = "wants http://host:port/v1"
+
+
+class BadBackend(ValueError):
+    """What cannot be a model server; the message names the option and what is wrong."""
+
+
+def checked_url(text: str) -> httpx.URL:
+    """The URL, ending in a slash.
+
+    Raises:
+        BadBackend: it is none, or holds more than a base URL should.
+    """
+    if "@" in text:  # not shown, whatever else may be wrong with it
+        raise BadBackend(
+            "--backend holds a user name or password, which process lists show; "
+            "put the server's key into BACKEND_API_KEY or --api-key-file"
+        )
+    try:
+        url = httpx.URL(text.rstrip("/") + "/")
+    except httpx.InvalidURL:
+        raise BadBackend(f"--backend is {text!r}; {_WANTED}") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+        raise BadBackend(f"--backend is {text!r}; {_WANTED}")
+    if url.query or url.fragment or "?" in text or "#" in text:
+        raise BadBackend(f"--backend is {text!r}; {_WANTED}, without ? and #")
+    return url
+
+
+def api_key(variable: str | None, file: str | None) -> str | None:
+    """The key to send as Bearer, or None.
+
+    Args:
+        variable: what ``BACKEND_API_KEY`` holds.
+        file: where it is instead.
+
+    Raises:
+        BadBackend: both, or something that cannot be a key; the message does not show it.
+    """
+    if variable and file:
+        raise BadBackend("BACKEND_API_KEY and --api-key-file are both set; give one of them")
+    if file:
+        return _checked(_read(file), f"--api-key-file {file!r}")
+    return _checked(variable, "BACKEND_API_KEY") if variable else None
+
+
+def _read(file: str) -> str:
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(_MAX_KEY_BYTES + 1).decode("latin-1")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadBackend(f"--api-key-file {file!r} cannot be read: {reason}") from None
+
+
+def _checked(text: str, where: str) -> str:
+    key = text.strip()
+    if not key:
+        raise BadBackend(f"{where} is empty; wants the model server's API key")
+    if len(key) > _MAX_KEY_BYTES:
+        raise BadBackend(f"{where} holds more than {_MAX_KEY_BYTES} bytes; wants the model server's API key alone")
+    if not _KEY.fullmatch(key):
+        raise BadBackend(
+            f"{where} holds white space, control characters or non-ASCII; wants the model server's API key alone"
+        )
+    return key

@@ -200,6 +200,13 @@ class QueueUnavailable(Problem):
 
     status, title = 503, "Queue unavailable"
 
+    def __init__(
+        self, detail: str = "", *, headers: Mapping[str, str] | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(detail, headers=headers)
+        #: What is wrong with Redis and what mends it, for the log.
+        self.reason = reason
+
 
 class EncryptionUnavailable(Problem):
     """Raised when the service's encryption key cannot be used at present; nothing was stored, and no result is lost."""

@@ -80,7 +80,7 @@ class RedisClient:
         except (Broken, Refused) as error:
             if _course(error) is Course.BUG:
                 raise
-            raise (_full() if _course(error) is Course.FULL else _unavailable()) from error
+            raise (_full() if _course(error) is Course.FULL else _unavailable(error)) from error
         finally:
             self._idle.append(connection)
 
@@ -105,8 +105,11 @@ def _full() -> QueueFull:
     return QueueFull(detail, headers=retry_after(QUEUE_FULL_RETRY_MS))
 
 
-def _unavailable() -> QueueUnavailable:
+def _unavailable(error: Broken | Refused) -> QueueUnavailable:
+    from chalicelib.redis_troubles import explain  # a cold start does without it
+
     return QueueUnavailable(
         "The queue cannot be reached; repeat the request, with the same Idempotency-Key if it had one.",
         headers=retry_after(UNAVAILABLE_RETRY_SECONDS * 1000),
+        reason=explain(error),
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import NOT_WHOLE, Argument, Broken, Refused, Replies, command
+from chalicelib.redis_wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Argument, Broken, Refused, Replies, command
 
 _BUFFER_BYTES = 64 * 1024
 #: Setting a socket's timeout is a system call of its own, so one that is wrong by no more than this stays.
@@ -89,6 +89,9 @@ class Connection:
         try:
             sock.settimeout(self._left())
             return address.tls.context().wrap_socket(sock, server_hostname=address.host)
+        except (TimeoutError, ConnectionError) as error:
+            sock.close()
+            raise Broken(HANDSHAKE) from error
         except BaseException:
             sock.close()
             raise
@@ -98,13 +101,20 @@ class Connection:
         line.sock.sendall(command(*parts))
         while (said := line.replies.take()) is NOT_WHOLE:
             self._limit(line.sock)
-            received = line.sock.recv(_BUFFER_BYTES)
-            if not received:
-                raise Broken("the reply is not whole")
-            line.replies.feed(received)
+            line.replies.feed(self._received(line))
         if isinstance(said, Refused):
             raise said
         return said
+
+    def _received(self, line: _Line) -> bytes:
+        is_first = line.replies.are_none and self._address.tls is None
+        try:
+            received = line.sock.recv(_BUFFER_BYTES)
+        except ConnectionError as error:
+            raise Broken(SILENT_END if is_first else type(error).__name__) from error
+        if not received:
+            raise Broken(SILENT_END if is_first else "the reply is not whole")
+        return received
 
     def _limit(self, sock: socket.socket) -> None:
         """Let nothing that is now done with the socket take longer than there is time left."""

@@ -16,6 +16,9 @@ SCHEMES = frozenset({"redis", "rediss", f"redis{CLUSTER_SUFFIX}", f"rediss{CLUST
 #: Options that a URL may carry; redis-py takes any of its arguments, and would quote a wrong one's value.
 OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"})
 
+#: Values of ``ssl_cert_reqs``, as redis-py names them.
+CERTIFICATE_CHECKS = frozenset({"none", "optional", "required"})
+
 #: What redis-py takes for no, so that one URL means the same to a cluster and to a server.
 _NO = frozenset({"0", "F", "FALSE", "N", "NO"})
 DEFAULT_PORT = 6379
@@ -26,11 +29,19 @@ WANTED = (
 )
 
 
+#: Without a password nobody logs in, so everything would be done as the default user.
+_HALF_A_LOGIN = (
+    "has a user and no password; wants redis://user:password@host:6379/0, with any password for a user that needs none"
+)
+_WANTS_NO_DATABASE = "names a database, and a cluster has none but 0; wants redis+cluster://host:6379, without a number"
+_WANTS_CHECK = f"has another ssl_cert_reqs than {', '.join(sorted(CERTIFICATE_CHECKS))}"
+
+
 class BadRedisURL(ValueError):
     """The text is no such URL. The message says what is wanted and holds nothing of what was found."""
 
-    def __init__(self) -> None:
-        super().__init__(WANTED)
+    def __init__(self, wanted: str = WANTED) -> None:
+        super().__init__(wanted)
 
 
 def check_redis_url(url: str) -> str:
@@ -41,8 +52,14 @@ def check_redis_url(url: str) -> str:
         options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise BadRedisURL from None
-    if not usable or parts.fragment or not re.fullmatch(r"(/\d*)?", parts.path) or not options.keys() <= OPTIONS:
+    if not usable or parts.fragment or not re.fullmatch(r"(/[0-9]{0,5})?", parts.path) or not options.keys() <= OPTIONS:
         raise BadRedisURL
+    if parts.username and not parts.password:
+        raise BadRedisURL(_HALF_A_LOGIN)
+    if parts.scheme.endswith(CLUSTER_SUFFIX) and int(parts.path.removeprefix("/") or 0):
+        raise BadRedisURL(_WANTS_NO_DATABASE)
+    if not CERTIFICATE_CHECKS.issuperset(options.get("ssl_cert_reqs", ())):
+        raise BadRedisURL(_WANTS_CHECK)
     return url
 
 

@@ -20,6 +20,17 @@ _MAX_LINE_BYTES = 64 * 1024
 #: How short strings begin, ready made: writing the same few numbers took a third of a command's time.
 _SIZES = tuple(f"${size}" for size in range(256))
 
+#: Reasons of ``Broken`` that tell what stands at the other end.
+HANDSHAKE: Final = "no TLS handshake"
+HTTP: Final = "the reply is HTTP"
+TLS_ALERT: Final = "the reply is TLS"
+NO_REDIS: Final = "the reply is not RESP2"
+SILENT_END: Final = "the server hung up without a word"
+
+#: How strangers begin: a web server, also one that answers what is no HTTP with a bare page; and an alert of TLS
+#: (RFC 8446, section 5.1: content type 21, then the version).
+_STRANGERS = {b"HTTP/": HTTP, b"<": HTTP, b"\x15\x03": TLS_ALERT}
+
 type Argument = str | int | float
 
 
@@ -73,6 +84,11 @@ class Replies:
         self._unread: list[bytes] = []
         self._missing = 0
 
+    @property
+    def are_none(self) -> bool:
+        """Nothing has come yet."""
+        return not self._raw and not self._unread
+
     def feed(self, raw: bytes) -> None:
         """What came next."""
         self._unread.append(raw)
@@ -115,12 +131,12 @@ class Replies:
             return line.decode()
         if kind == _ERROR:
             return Refused(line.decode(errors="replace"))
-        raise Broken("the reply is not RESP2")
+        raise Broken(_stranger(raw[begun:]))
 
     def _line_without_end(self) -> Exception:
         line = self._raw[self._at :]
         if line and (line[0] not in _KINDS or len(line) > _MAX_LINE_BYTES):
-            return Broken("the reply is not RESP2")
+            return Broken(_stranger(line))
         return _NotWhole(1)
 
     def _string(self, size: int) -> str | None:
@@ -147,4 +163,9 @@ def _number(line: bytes) -> int:
     try:
         return int(line)
     except ValueError:
-        raise Broken("the reply is not RESP2") from None
+        raise Broken(NO_REDIS) from None
+
+
+def _stranger(said: bytes) -> str:
+    """What it is that does not speak as Redis does."""
+    return next((name for start, name in _STRANGERS.items() if said.startswith(start)), NO_REDIS)

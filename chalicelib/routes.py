@@ -208,8 +208,9 @@ def _probe(check: Any) -> dict[str, Any]:
     try:
         check()
         reachable = True
-    except (QueueUnavailable, SigningKeysUnavailable):
+    except (QueueUnavailable, SigningKeysUnavailable) as problem:
         reachable = False
+        notes().reason = getattr(problem, "reason", None)
     return {"ok": reachable, "latency_ms": round((time.perf_counter() - started) * 1000, 3)}
 
 

@@ -21,7 +21,15 @@ from pydantic import (
 
 from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.partitions import REGION_PATTERN
-from chalicelib.setting_values import has_user_pools, is_https, is_key_source, is_origin, is_redis_url, split_commas
+from chalicelib.setting_values import (
+    QUEUE_PATTERN,
+    has_user_pools,
+    is_https,
+    is_key_source,
+    is_origin,
+    is_redis_url,
+    split_commas,
+)
 from chalicelib.user_pool import check_issuer, issuers_of, key_address
 
 #: Variables with these prefixes are ours: one that Settings does not know is a typing error.
@@ -106,7 +114,7 @@ class Settings(BaseModel):
     )
     router_queue: str = Field(
         default="tinyllama",
-        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        pattern=QUEUE_PATTERN,
         description="Queue of the job types that name none.",
         examples=["tinyllama"],
     )

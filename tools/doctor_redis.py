@@ -26,8 +26,8 @@ def redis(stack: Stack) -> Iterator[Finding]:
     except BadRedisURL as error:
         why = "router and worker would refuse to start with it"
         yield Finding(_THING, False, f"REDIS_URL {error}", "", why, "export REDIS_URL=redis://127.0.0.1:6379/0")
-    except QueueUnavailable:
+    except QueueUnavailable as problem:
         why, fix = "what nobody has looked at may be wrong", 'valkey-cli -u "$REDIS_URL" PING'
-        yield Finding(_THING, False, "REDIS_URL names one that does not answer here", "", why, fix, seen=False)
+        yield Finding(_THING, False, problem.reason or "no answer", "", why, fix, seen=False)
     else:
         yield policy_finding(_THING, policy)

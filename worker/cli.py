@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import secrets
 import signal
 import socket
@@ -17,7 +16,7 @@ from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.redis_url import BadRedisURL
 from worker import event_loop, eviction, health_probe, operations_cli, queue_metrics
 from worker.backend_options import BadBackend, api_key
-from worker.cli_options import option, queue_options, variable
+from worker.cli_options import Matching, option, queue_options, variable
 from worker.connection import connect
 from worker.consumer import Consumer
 from worker.encryption import Encryption
@@ -27,16 +26,6 @@ from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
 from worker.operations import Operations
 from worker.work_queue import MAX_DEATHS, WorkQueue
-
-
-class _StackName(click.ParamType[str]):
-    name = "name"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(STACK_PATTERN, value):
-            self.fail(f"{value!r} does not match {STACK_PATTERN}, such as lambda-router-prod.", param, ctx)
-        return value
-
 
 _RUN_OPTIONS = [
     option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
@@ -69,7 +58,7 @@ _RUN_OPTIONS = [
         "--stack",
         envvar="ROUTER_STACK",
         default=DEFAULT_STACK,
-        type=_StackName(),
+        type=Matching(STACK_PATTERN, "lambda-router-prod"),
         help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
     ),
     option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health and GET /ready on this port."),
@@ -126,9 +115,17 @@ async def _work(options: dict[str, Any]) -> None:
         consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)
         memory = await stack.enter_async_context(eviction.watched(redis, options["queue"]))
         if options["health_port"] is not None:
-            probe = await health_probe.serve(consumer, memory, options["health_port"], options["health_host"])
+            probe = await _probe(consumer, memory, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)
         await consumer.run(_stop_on_signal())
+
+
+async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str) -> asyncio.Server:
+    try:
+        return await health_probe.serve(consumer, memory, port, host)
+    except OSError as error:
+        reason = str(error.strerror).rpartition(": ")[2]
+        raise click.ClickException(f"cannot listen at {host}:{port} ({reason}); give another --health-port.") from None
 
 
 async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:

@@ -1,9 +1,12 @@
 """Options that commands share; each can be set by a variable too."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from chalicelib.setting_values import QUEUE_PATTERN
 
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -30,11 +33,30 @@ def variable(name: str, **settings: Any) -> Decorator:
     return click.option("--" + name.lower().replace("_", "-"), cls=EnvironmentOnly, envvar=name, **settings)
 
 
+class Matching(click.ParamType[str]):
+    """Text that a pattern describes.
+
+    Args:
+        example: what to write, for the error.
+    """
+
+    def __init__(self, pattern: str, example: str) -> None:
+        self.name = "name"
+        self._pattern = pattern
+        self._example = example
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(self._pattern, value):
+            self.fail(f"{value!r} does not match {self._pattern}, such as {self._example}.", param, ctx)
+        return value
+
+
 def queue_options(required: bool = True) -> Decorator:
     """``--redis-url`` and ``--queue``, as every command takes them."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        queue = option("--queue", default="tinyllama", help="The queue's name.")
+        name = Matching(QUEUE_PATTERN, "tinyllama")
+        queue = option("--queue", default="tinyllama", type=name, help="The queue's name.")
         hint = "Set the variable rather than this: process lists show options."
         url = option("--redis-url", envvar="REDIS_URL", required=required, help=hint)
         return url(queue(command))

@@ -1,6 +1,6 @@
 """The worker's connection to Redis: one server, or a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from chalicelib.lua_scripts import LuaScript
@@ -27,6 +27,9 @@ class Connection(Protocol):
 
     async def wait(self, *parts: Argument) -> Any:
         """The same, for a command that makes the server wait; for one at a time."""
+
+    def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        """Every key that matches, with SCAN: some of them perhaps twice."""
 
     async def aclose(self) -> None:
         """Hang up."""

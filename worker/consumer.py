@@ -11,6 +11,7 @@ from typing import Any
 from worker.backoff import pause
 from worker.connection import REDIS_TROUBLE
 from worker.job_run import JobRun
+from worker.outage import Outage
 from worker.work_queue import Claim, WorkQueue
 from worker.worker_log import log
 
@@ -93,7 +94,7 @@ class Consumer:
         await self._leave()
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
-        failures = 0
+        outage = Outage()
         prepared = False
         while not stop.is_set():
             try:
@@ -103,12 +104,13 @@ class Consumer:
                     await self._claim_some(stop)
                 else:
                     await self._wait_for_server(stop)
-                prepared, failures = True, 0
+                prepared = True
+                outage.over()
             except REDIS_TROUBLE as error:
                 # A restarted or emptied Redis has no consumer group: make it again.
-                prepared, failures = False, failures + 1
-                log.warning("redis", extra={"error": type(error).__name__, "failures": failures})
-                await pause(failures, stop)
+                prepared = False
+                outage.failed(error)
+                await pause(outage.failures, stop)
 
     async def _wait_for_server(self, stop: asyncio.Event) -> None:
         await self.gate.wait_until_open(stop)

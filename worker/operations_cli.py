@@ -9,21 +9,24 @@ from typing import Any
 
 import click
 
+from chalicelib.redis_troubles import explain
 from chalicelib.redis_url import BadRedisURL
 from worker.cli_options import queue_options
 from worker.connection import REDIS_TROUBLE, connect
 from worker.operations import DeadLetter, Operations, Stats
+from worker.queue_names import UnusedQueue, refuse_unused
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 _all_option = click.option("--all", "every", is_flag=True, help="Every dead letter.")
 
 
 def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Awaitable[Answer]]) -> Answer:
-    """Ask one thing. Ends with a sentence when Redis does not answer; it never repeats the URL."""
+    """Ask one thing. Ends with a sentence when Redis does not answer or has no such queue; it never repeats the URL."""
 
     async def ask() -> Answer:
         redis = connect(redis_url)
         try:
+            await refuse_unused(redis, queue)
             return await question(Operations(redis, queue))
         finally:
             await redis.aclose()
@@ -32,8 +35,10 @@ def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Aw
         return asyncio.run(ask())
     except BadRedisURL as error:
         raise click.UsageError(f"REDIS_URL {error}.") from None
+    except UnusedQueue as error:
+        raise click.ClickException(str(error)) from None
     except REDIS_TROUBLE as error:
-        raise click.ClickException(f"Redis does not answer ({type(error).__name__}); check REDIS_URL.") from None
+        raise click.ClickException(explain(error)) from None
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from redis import exceptions
@@ -46,6 +47,16 @@ class Cluster:
     async def wait(self, *parts: Argument) -> Any:
         """The same: redis-py opens as many connections as there are questions at a time."""
         return await self.execute(*parts)
+
+    async def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        """Every key that matches, with SCAN on each primary: some of them perhaps twice."""
+        try:
+            async for key in self._client.scan_iter(match=pattern, count=1_000):
+                yield str(key)
+        except (exceptions.RedisClusterException, OSError) as error:
+            raise Broken(type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise _trouble(error) from error
 
     async def aclose(self) -> None:
         """Hang up."""

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 
 from chalicelib.redis_errors import Course, course
 from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import NOT_WHOLE, Argument, Broken, Refused, Replies, command
+from chalicelib.redis_wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Argument, Broken, Refused, Replies, command
+
+#: Of the time for a connection, what the server has for its part of TLS: a port without TLS may wait for more.
+_HANDSHAKE_SHARE = 0.8
 
 
 class _Question(NamedTuple):
@@ -73,7 +76,11 @@ class Line(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.close(type(error).__name__ if error else "the server hung up")
+        is_plain = self._transport is not None and self._transport.get_extra_info("ssl_object") is None
+        if self._replies.are_none and is_plain:
+            self.close(SILENT_END)
+        else:
+            self.close(type(error).__name__ if error else "the server hung up")
 
     def data_received(self, data: bytes) -> None:
         self._replies.feed(data)
@@ -124,8 +131,11 @@ async def open_line(address: RedisAddress, seconds: float) -> Line:
         async with asyncio.timeout(seconds):
             if address.tls is not None:
                 tls = {"ssl": address.tls.context(), "server_hostname": address.host}
+                tls["ssl_handshake_timeout"] = _HANDSHAKE_SHARE * seconds
             _, line = await loop.create_connection(lambda: Line(seconds), address.host, address.port, **tls)
             await _greet(line, address)
+    except (ConnectionAbortedError, ConnectionResetError) as error:
+        raise Broken(HANDSHAKE if tls else type(error).__name__) from error
     except OSError as error:
         raise Broken(type(error).__name__) from error
     return line

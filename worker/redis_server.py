@@ -1,11 +1,15 @@
 """One Redis server, as the whole worker process asks it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from chalicelib.redis_url import RedisAddress
 from chalicelib.redis_wire import Argument
 from worker.redis_line import Line, open_line
+
+#: Keys that Redis looks at before it lets others in between.
+_SCANNED_AT_ONCE = 1_000
 
 
 class Server:
@@ -26,6 +30,16 @@ class Server:
     async def wait(self, *parts: Argument) -> Any:
         """The same, for a command that makes the server wait; for one at a time."""
         return await self._waits.ask(*parts)
+
+    async def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        """Every key that matches, with SCAN: some of them perhaps twice."""
+        cursor = "0"
+        while True:
+            cursor, keys = await self.execute("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE)
+            for key in keys:
+                yield key
+            if cursor == "0":
+                return
 
     async def aclose(self) -> None:
         """Hang up; the next question opens a connection anew."""

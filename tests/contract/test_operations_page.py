@@ -101,6 +101,15 @@ async def give_up_one(url: str) -> str:
         await client.aclose()
 
 
+async def prepare(url: str) -> None:
+    """Make the queue, as a worker's start does."""
+    client = connection.connect(url)
+    try:
+        await WorkQueue(client, QUEUE.queue, "worker-1").prepare()
+    finally:
+        await client.aclose()
+
+
 def test_worker_commands_that_are_named_exist() -> None:
     known = set(_command_paths(main))
     named = {
@@ -124,6 +133,7 @@ def _command_paths(group: click.Group, before: str = "") -> Iterator[str]:
 def test_every_figure_of_stats_is_shown() -> None:
     """The page's example is what the command prints, number by number replaced."""
     with servers.engine("valkey") as url:
+        asyncio.run(prepare(url))
         printed = CliRunner().invoke(main, ["stats"], env={"REDIS_URL": url}).output
     shown = next(fence for fence in fences(PAGE) if fence.startswith("$ python -m worker stats\n"))
 

@@ -11,7 +11,7 @@ import redis
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.in_redis import QUEUE
-from tests.integration.test_worker_process import log_of, worker_process
+from tests.integration.worker_program import log_of, worker_process
 from tests.patience import eventually, soon
 from worker import eviction
 from worker.connection import connect
@@ -96,6 +96,6 @@ def test_a_worker_process_warns_with_the_fix(tmp_path: Path, own_redis_url: str,
     def said() -> list[str]:
         return [line["explanation"] for line in log_of(tmp_path) if line["message"] == "eviction"]
 
-    with worker_process(tmp_path, own_redis_url, "--handler", "my_handlers:answer"):
+    with worker_process(tmp_path, own_redis_url, "--handler", "worker.demo:answer"):
         assert eventually(said, seconds=20)
     assert "noeviction" in said()[0]

@@ -23,8 +23,14 @@ SENTENCES = {
     "MISCONF": "-MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.",
     "BUSY": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     "NOAUTH": "-NOAUTH Authentication required.",
+    "Protocol error: unauthenticated": "-ERR Protocol error: unauthenticated multibulk length",
     "WRONGPASS": "-WRONGPASS invalid username-password pair or user is disabled.",
     "invalid password": "-ERR invalid password",
+    "AUTH": "-ERR AUTH <password> called without any password configured for the default user.",
+    "DB index is out of range": "-ERR DB index is out of range",
+    "SELECT is not allowed in cluster mode": "-ERR SELECT is not allowed in cluster mode",
+    "MOVED": "-MOVED 3999 127.0.0.1:6381",
+    "DENIED": "-DENIED Redis is running in protected mode because protected mode is enabled",
     "NOPERM": "-NOPERM User default has no permissions to run the 'evalsha' command",
     "ACL failure": "-ERR ACL failure in script: No permissions to access a key script: x, on @user_script:1.",
     "NOSCRIPT": "-NOSCRIPT No matching script. Please use EVAL.",
@@ -35,7 +41,6 @@ SENTENCES = {
 UNLISTED = {
     "script error": "-ERR user_script:1: attempt to call a nil value",
     "BUSYGROUP": "-BUSYGROUP Consumer Group name already exists",
-    "MOVED": "-MOVED 3999 127.0.0.1:6381",
 }
 
 

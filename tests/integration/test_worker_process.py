@@ -92,7 +92,7 @@ def test_sigterm_drains_and_exits_with_0(tmp_path: Path, redis_url: str, submit:
 def test_sigterm_ends_a_worker_whose_redis_is_away(tmp_path: Path):
     redis_url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
     with worker_process(tmp_path, redis_url, "--handler", "my_handlers:answer") as process:
-        assert eventually(lambda: (tmp_path / "log").read_text().count('"redis"') >= 2, seconds=20)
+        assert eventually(lambda: (tmp_path / "log").read_text().count('"redis"') == 1, seconds=20)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     assert "hunter2" not in (tmp_path / "log").read_text()
@@ -119,10 +119,13 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, redis_url: str):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        options = ("--handler", "my_handlers:answer", "--health-port", str(taken.getsockname()[1]))
+        port = str(taken.getsockname()[1])
+        options = ("--handler", "my_handlers:answer", "--health-port", port)
         with worker_process(tmp_path, redis_url, *options) as process:
-            assert process.wait(timeout=20) != 0
-    assert "address already in use" in (tmp_path / "log").read_text()
+            assert process.wait(timeout=20) == 1
+    [line] = (tmp_path / "log").read_text().splitlines()
+    assert "--health-port" in line
+    assert port in line
 
 
 def test_a_worker_writes_the_figures_that_alarms_watch(tmp_path: Path, redis_url: str, submit: Submit, db: redis.Redis):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from chalicelib.redis_troubles import Trouble
 from tests.protocol.conftest import QUEUE, Callers, Hand
 from worker.cli import main
 
@@ -33,7 +34,7 @@ def bury(queue: Callers, hand: Hand, owner: str = "alice", **body: Any) -> str:
     return job_id
 
 
-def test_stats_of_an_empty_queue_are_all_zero(command: Any, queue: Callers) -> None:
+def test_stats_of_an_empty_queue_are_all_zero(command: Any, queue: Callers, hand: Hand) -> None:
     figures = json.loads(command("stats", "--json").output)
 
     assert figures["priorities"]["normal"] == {"waiting": 0, "running": 0, "oldest_seconds": None}
@@ -231,7 +232,7 @@ def test_dead_letters_are_thrown_away_by_age(hand: Hand, db: Any, keep_days: int
     ids=["unknown job", "neither", "both"],
 )
 def test_a_wrong_request_is_refused_with_the_way_out(
-    command: Any, queue: Callers, words: tuple[str, ...], text: str
+    command: Any, hand: Hand, words: tuple[str, ...], text: str
 ) -> None:
     result = command(*words)
 
@@ -244,5 +245,52 @@ def test_a_redis_that_does_not_answer_is_a_sentence_without_the_url(command: Any
     result = command(*words, url="redis://user:password@127.0.0.1:1/0")
 
     assert result.exit_code == 1
-    assert "Redis does not answer" in result.output
+    assert result.output == f"Error: {Trouble.NOTHING_LISTENS}\n"
     assert "password" not in result.output
+
+
+USED_BY: dict[str, Callable[[Callers, Hand], object]] = {
+    "a caller": lambda queue, hand: queue.send_one(),
+    "a caller of a delayed job": lambda queue, hand: queue.send_one(delay_seconds=60),
+    "a worker": lambda queue, hand: hand.call("prepare"),
+}
+
+
+@pytest.mark.parametrize("words", [("stats",), ("stats", "--json"), ("dead", "list"), ("dead", "discard", "--all")])
+def test_a_queue_that_nobody_has_used_is_refused_with_those_there_are(
+    command: Any, queue: Callers, words: tuple[str, ...]
+) -> None:
+    queue.send_one()
+
+    refused = command(*words, "--queue", "typo")
+
+    assert (refused.exit_code, type(refused.exception)) == (1, SystemExit)
+    assert refused.output.count("\n") == 1
+    assert "'typo'" in refused.output
+    assert QUEUE.queue in refused.output
+
+
+def test_a_redis_without_queues_has_none_to_tell(command: Any, db: Any) -> None:
+    refused = command("stats")
+
+    assert (refused.exit_code, "found no queue" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize("use", USED_BY.values(), ids=USED_BY.keys())
+def test_a_queue_is_known_once_anybody_has_used_it(
+    command: Any, db: Any, queue: Callers, hands: Callable[..., Hand], use: Callable[[Callers, Hand], object]
+) -> None:
+    hand = hands()
+    db.flushall()
+    use(queue, hand)
+
+    assert command("stats").exit_code == 0
+
+
+def test_an_operator_who_may_not_scan_is_refused_all_the_same(command: Any, db: Any, engine_url: str) -> None:
+    everywhere = {"target_nodes": "all"} if "+cluster" in engine_url else {}
+    db.execute_command("ACL SETUSER", "narrow", "reset", "on", ">secret", "~lr:*", "+@all", "-scan", **everywhere)
+
+    refused = command("stats", "--queue", "typo", url=engine_url.replace("://", "://narrow:secret@"))
+
+    assert (refused.exit_code, "'typo'" in refused.output) == (1, True)

@@ -1,6 +1,8 @@
 """One attempt at a job: its input is decrypted, a handler works it within its time, and what came of it is encoded."""
 
 import asyncio
+import time
+from collections.abc import Awaitable
 from typing import Any
 
 from pydantic import JsonValue
@@ -8,7 +10,7 @@ from pydantic import JsonValue
 from chalicelib.models import Envelope
 from worker import results, traces
 from worker.encryption import Encryption
-from worker.handlers import Handler
+from worker.handlers import Handler, ThreadWork
 from worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful, UnsupportedType
 from worker.server_trouble import Kind, ServerTrouble
 from worker.worker_log import log
@@ -17,42 +19,70 @@ from worker.worker_log import log
 type Outcome = str | Unsuccessful | ServerTrouble
 
 
-async def attempt(handler: Handler, encryption: Encryption, job: Envelope) -> Outcome:
-    """The result as JSON, encrypted where the input was, or why there is none.
+class Attempt:
+    """What a handler makes of a job. Nothing that it raises gets any further."""
 
-    Nothing that a handler raises gets any further. It has a task of its own, so that a handler that cancels its task
-    cancels nothing else. Raises CancelledError when the caller's task is cancelled.
-    """
-    caller = asyncio.current_task()
-    assert caller is not None  # noqa: S101 (tells the types)
-    work = _work(handler, encryption, job, caller)
-    task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=job.id, eager_start=True)
-    try:
-        return await task
-    except asyncio.CancelledError as error:
-        if caller.cancelling():
-            raise
-        return _broken(error, job)
+    def __init__(self, handler: Handler, encryption: Encryption, job: Envelope) -> None:
+        self._handler = handler
+        self._encryption = encryption
+        self._job = job
+        self._thread: ThreadWork | None = None
 
+    async def outcome(self) -> Outcome:
+        """The result as JSON, encrypted where the input was, or why there is none.
 
-async def _work(handler: Handler, encryption: Encryption, job: Envelope, caller: asyncio.Task[Any]) -> Outcome:
-    """Catches SystemExit, KeyboardInterrupt and panics of extensions, too: the event loop would end the process."""
-    limit = asyncio.timeout(job.timeout_ms / 1000)
-    try:
-        async with limit:
-            readable = await encryption.decrypted(job)
-            return readable.encrypted(_encoded(await handler(readable.job), job))
-    except BaseException as error:
-        if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
-            return outcome
-        if isinstance(error, ServerTrouble):
-            return error
-        if caller.cancelling():  # whatever the handler made of it; its own task's count may be a task group's doing
-            raise asyncio.CancelledError from error
-        if limit.expired():
-            late = TryAgain("timeout", f"The job took longer than {job.timeout_ms / 1000:g} seconds.")
-            return ServerTrouble("no answer in time", Kind.BROKEN, late, was_there=True)
-        return _broken(error, job)
+        The handler has a task of its own, so that one that cancels its task cancels nothing else. Raises CancelledError
+        when the caller's task is cancelled.
+        """
+        caller = asyncio.current_task()
+        assert caller is not None  # noqa: S101 (tells the types)
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._worked(caller), loop=loop, name=self._job.id, eager_start=True)
+        try:
+            return await task
+        except asyncio.CancelledError as error:
+            if caller.cancelling():
+                raise
+            return _broken(error, self._job)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a handler that is a plain function has ended; its thread may outlive the job."""
+        return self._thread is None or self._thread.is_over
+
+    async def until_over(self) -> None:
+        """Wait for a thread that outlives its job: its place is not free before. The log is told."""
+        if self._thread is None or self._thread.is_over:
+            return
+        began = time.monotonic()
+        log.warning("thread goes on", extra={"job_id": self._job.id})
+        await self._thread.until_over()
+        log.info("thread ended", extra={"job_id": self._job.id, "after_ms": round((time.monotonic() - began) * 1000)})
+
+    async def _worked(self, caller: asyncio.Task[Any]) -> Outcome:
+        """Catches SystemExit, KeyboardInterrupt and panics of extensions, too: the event loop would end the process."""
+        limit = asyncio.timeout(self._job.timeout_ms / 1000)
+        try:
+            async with limit:
+                readable = await self._encryption.decrypted(self._job)
+                return readable.encrypted(_encoded(await self._begun(readable.job), self._job))
+        except BaseException as error:
+            if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
+                return outcome
+            if isinstance(error, ServerTrouble):
+                return error
+            if caller.cancelling():  # whatever the handler made of it; its own task's count may be a task group's doing
+                raise asyncio.CancelledError from error
+            if limit.expired():
+                late = TryAgain("timeout", f"The job took longer than {self._job.timeout_ms / 1000:g} seconds.")
+                return ServerTrouble("no answer in time", Kind.BROKEN, late, was_there=True)
+            return _broken(error, self._job)
+
+    def _begun(self, job: Envelope) -> Awaitable[JsonValue]:
+        work = self._handler(job)
+        if isinstance(work, ThreadWork):
+            self._thread = work
+        return work
 
 
 def _encoded(result: JsonValue, job: Envelope) -> str:

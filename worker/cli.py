@@ -1,9 +1,7 @@
 """``python -m worker``: options, signals, and the parts put together. Without a command it works the queue."""
 
-import asyncio
 import os
 import secrets
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -25,6 +23,7 @@ from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
 from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
 from worker.operations import Operations
+from worker.stopping import StopSignals, work_until_stopped
 from worker.work_queue import MAX_DEATHS, WorkQueue
 
 _RUN_OPTIONS = [
@@ -90,7 +89,8 @@ def main(context: click.Context, /, **options: Any) -> None:
     if options["backend"] and not options["model"]:
         raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
     try:
-        event_loop.run(_work(options))
+        with StopSignals() as signals:
+            event_loop.run(_work(options, signals))
     except BadRedisURL as error:
         raise click.UsageError(f"REDIS_URL {error}.") from None
     except (BadHandler, BadBackend) as error:
@@ -101,7 +101,7 @@ main.add_command(operations_cli.dead)
 main.add_command(operations_cli.stats)
 
 
-async def _work(options: dict[str, Any]) -> None:
+async def _work(options: dict[str, Any], signals: StopSignals) -> None:
     async with AsyncExitStack() as stack:
         handler = await _handler(options, stack)
         redis = connect(options["redis_url"])
@@ -117,7 +117,7 @@ async def _work(options: dict[str, Any]) -> None:
         if options["health_port"] is not None:
             probe = await _probe(consumer, memory, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)
-        await consumer.run(_stop_on_signal())
+        await work_until_stopped(consumer, run, signals)
 
 
 async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str) -> asyncio.Server:
@@ -138,11 +138,3 @@ async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
 
 def _consumer_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _stop_on_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    return stop

@@ -24,6 +24,9 @@ TRIM_EVERY_SECONDS = 1.0
 #: Names of workers that died are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
 FORGET_AFTER_MS = 3_600_000
+#: How often a worker that drains says what it waits for, and how many jobs it names.
+DRAINING_EVERY_SECONDS = 10.0
+MOST_JOBS_NAMED = 20
 #: A line a minute or less.
 REPORT_EVERY_SECONDS = 75.0
 
@@ -88,10 +91,24 @@ class Consumer:
         async with _meanwhile(beat), _meanwhile(report):
             async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
-            log.info("draining", extra={"running": self.running})
-            if self._running:
-                await asyncio.wait(self._running)
-        await self._leave()
+            await self._drain()
+        with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Say goodbye. Raises one of REDIS_TROUBLE."""
+        await self._queue.leave()
+
+    async def _drain(self) -> None:
+        """Wait for what was begun, and tell the log from time to time what that is."""
+        unfinished = set(self._running)
+        while True:
+            jobs = sorted(task.get_name() for task in unfinished)
+            log.info("draining", extra={"running": len(jobs), "jobs": jobs[:MOST_JOBS_NAMED]})
+            if unfinished:
+                _, unfinished = await asyncio.wait(unfinished, timeout=DRAINING_EVERY_SECONDS)
+            if not unfinished:
+                return
 
     async def _claim_until(self, stop: asyncio.Event) -> None:
         outage = Outage()
@@ -139,7 +156,8 @@ class Consumer:
         for claim in claims[:free]:
             place = object()
             self._at_work.add(place)
-            task = asyncio.create_task(self._run_job(claim, partial(self._make_room, place)))
+            run = self._run_job(claim, partial(self._make_room, place))
+            task = asyncio.create_task(run, name=claim.job_id)
             self._running.add(task)
             task.add_done_callback(self._ended)
         await self._give_back(claims[free:])
@@ -181,10 +199,6 @@ class Consumer:
     async def _beat(self) -> None:
         await self._queue.beat(self._concurrency, self.gate.reason)
         self._heard_at = time.monotonic()
-
-    async def _leave(self) -> None:
-        with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
-            await self._queue.leave()
 
     async def _every(self, seconds: float, chore: Chore) -> None:
         """Do a chore at once and then every so often, a little apart from other workers."""

@@ -4,10 +4,12 @@ import asyncio
 import importlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -43,7 +45,7 @@ def load_handler(path: str) -> Handler:
     except (TypeError, ValueError):
         raise BadHandler(f"--handler {path!r}: wants a callable that takes one argument, the job") from None
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-    return function if is_async else _in_thread(function)
+    return function if is_async else partial(ThreadWork, function)
 
 
 def _import(path: str, module_name: str) -> ModuleType:
@@ -61,20 +63,33 @@ def _import(path: str, module_name: str) -> ModuleType:
 _threads = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
 
 
-def _in_thread(function: Callable[[Envelope], JsonValue]) -> Handler:
-    """A plain function beside the event loop, so that leases are renewed while it works."""
+class ThreadWork:
+    """A plain function at work on a job beside the event loop, so that leases are renewed meanwhile. Await its result.
 
-    def outcome(job: Envelope) -> tuple[JsonValue, BaseException | None]:
-        """A future would make another exception of some, and lose where they came from."""
-        try:
-            return function(job), None
-        except BaseException as error:
-            return None, error
+    A thread cannot be stopped: whoever is cancelled while it waits for the result leaves the function at work.
+    """
 
-    async def handle(job: Envelope) -> JsonValue:
-        result, error = await asyncio.get_running_loop().run_in_executor(_threads, outcome, job)
+    def __init__(self, function: Callable[[Envelope], JsonValue], job: Envelope) -> None:
+        self._future = _threads.submit(_outcome, function, job)
+
+    def __await__(self) -> Generator[Any, None, JsonValue]:
+        result, error = yield from asyncio.wrap_future(self._future)
         if error is not None:
             raise error
         return result
 
-    return handle
+    @property
+    def is_over(self) -> bool:
+        return self._future.done()
+
+    async def until_over(self) -> None:
+        """Wait until the function has ended, one way or the other."""
+        await asyncio.wait([asyncio.wrap_future(self._future)])
+
+
+def _outcome(function: Callable[[Envelope], JsonValue], job: Envelope) -> tuple[JsonValue, BaseException | None]:
+    """A future would make another exception of some, and lose where they came from."""
+    try:
+        return function(job), None
+    except BaseException as error:
+        return None, error

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from chalicelib.models import PROTOCOL_VERSION, Envelope
 from worker import traces
-from worker.attempt import Outcome, attempt
+from worker.attempt import Attempt, Outcome
 from worker.backoff import pause, retry_delay_ms
 from worker.connection import REDIS_SILENCE, REDIS_TROUBLE
 from worker.encryption import Encryption
@@ -49,6 +49,7 @@ class JobRun:
         self._queue = queue
         self._handler = handler
         self._encryption = encryption or Encryption()
+        self._held: set[Lease] = set()
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
         """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
@@ -80,11 +81,23 @@ class JobRun:
                 self.failed["worker_died"] += 1
             log.info("not started", extra=facts | {"reason": lease})
             return
+        self._held.add(lease)
+        attempt = Attempt(self._handler, self._encryption, job)
+        try:
+            await self._work(lease, job, attempt, facts, worked)
+        finally:
+            self._held.discard(lease)
+            await attempt.until_over()
+
+    async def _work(
+        self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
+    ) -> None:
         started = time.monotonic()
         code = None
         try:
-            result = await LeaseKeeper(self._queue, lease).during(self._judged(job))
-            worked()
+            result = await LeaseKeeper(self._queue, lease).during(self._judged(attempt))
+            if attempt.is_over:
+                worked()
             code = _code(result)
             outcome = await self._write(lease, job, result)
             if outcome in {"failed", "dead"}:
@@ -95,9 +108,16 @@ class JobRun:
         ended: dict[str, Any] = {"outcome": outcome, "code": code, "attempt": lease.attempts, "took_ms": took}
         log.info("worked", extra=facts | ended)
 
-    async def _judged(self, job: Envelope) -> Outcome:
+    async def give_back_all(self, given_back: list[str]) -> None:
+        """Give back every job at hand without counting an attempt, and append its id: the worker ends at once."""
+        while self._held:
+            lease = self._held.pop()
+            if await self._queue.give_back(lease, crashed=False) == "given back":
+                given_back.append(lease.claim.job_id)
+
+    async def _judged(self, attempt: Attempt) -> Outcome:
         """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
-        outcome = await attempt(self._handler, self._encryption, job)
+        outcome = await attempt.outcome()
         if isinstance(outcome, ServerTrouble):
             return outcome if await self.gate.judge(outcome) else outcome.otherwise
         self.gate.job_was_answered()

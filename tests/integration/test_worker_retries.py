@@ -177,12 +177,18 @@ class Stuck:
 stuck = Stuck()
 
 
-def test_a_plain_function_that_hangs_does_not_hold_the_worker_up(redis_url: str, submit: Submit, read: ReadJob):
+def test_a_plain_function_that_hangs_costs_its_own_place_and_no_other(redis_url: str, submit: Submit, read: ReadJob):
     hanging, next_one = submit(type="quick"), submit("next")
-    try:
-        work_all(redis_url, load_handler(f"{__name__}:stuck"), is_final(read, hanging, next_one), seconds=5)
-    finally:
-        stuck.released.set()
+
+    async def scenario() -> None:
+        async with working(redis_url, load_handler(f"{__name__}:stuck"), concurrency=2) as worker:
+            try:
+                assert await soon(is_final(read, hanging, next_one), seconds=5)
+                assert worker.consumer.running == 1
+            finally:
+                stuck.released.set()
+
+    asyncio.run(scenario())
     assert read(hanging)["error"]["code"] == "timeout"
     assert read(next_one)["result"] == "fine"
 

@@ -2,19 +2,21 @@
 
 from chalicelib import cold_start, wiring
 from chalicelib.entry import Router
-from chalicelib.middleware import known_routes, problem_details, request_log
+from chalicelib.middleware import known_routes, problem_details, readable_by_pages, request_log
 from chalicelib.observability import log
-from chalicelib.routes import routes
+from chalicelib.routes import answer_preflights, routes
 
 app = Router(app_name="lambda-router", configure_logs=False)
 app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
 
 # The first registered is the outermost: it sees what all the others have made of the answer.
 app.register_middleware(request_log, "http")
+app.register_middleware(readable_by_pages(wiring.surface()), "http")
 app.register_middleware(problem_details, "http")
 app.register_middleware(known_routes(app.routes), "http")
 
 app.register_blueprint(routes)
+answer_preflights(app, wiring.surface())
 
 cold_start.begun()
 wiring.prepare()

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from chalicelib.flow import Flow
 from chalicelib.job_types import JobType
 from chalicelib.limits import RatePolicy, RateState
-from chalicelib.models import PROTOCOL_VERSION, Job, JobRequest, rfc3339
+from chalicelib.models import DEFAULT_TTL_SECONDS, PROTOCOL_VERSION, Job, JobRequest, rfc3339
 from chalicelib.queue_keys import PRIORITIES, QueueKeys
 from chalicelib.sealing import Place, Sealer
 
@@ -39,9 +39,16 @@ class NewJob(NamedTuple):
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order."""
-        later = {"store"} if self.request.store else set()  # keys remembered before it existed still match
-        return hashlib.sha256(_compact(self.request.model_dump(mode="json", exclude=later)).encode()).hexdigest()
+        """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order.
+
+        A key that is remembered stays good when the deployment changes: what did not exist then is left out, and a
+        waiting time that the caller left to the setting counts as the one that was fixed before there was a setting.
+        """
+        later = {"store"} if self.request.store else set()
+        body = self.request.model_dump(mode="json", exclude=later)
+        if "ttl_seconds" not in self.request.model_fields_set:
+            body["ttl_seconds"] = DEFAULT_TTL_SECONDS
+        return hashlib.sha256(_compact(body).encode()).hexdigest()
 
 
 class Caller(NamedTuple):

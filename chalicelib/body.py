@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from chalicelib.errors import FieldError, InvalidJob, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.job_settings import BodyLimits
 from chalicelib.job_types import JobType
 from chalicelib.models import JobRequest
 from chalicelib.strict_json import NotStrictJSON, strict_json
 
-MAX_BODY_BYTES = 64 * 1024
-#: A batch of full-sized jobs would not fit through Lambda (6 MB); of ordinary ones, a hundred fit in this.
-MAX_BATCH_BYTES = 1024 * 1024
 MAX_BATCH_JOBS = 100
 #: More faults than these are counted, not listed.
 MAX_ERRORS = 32
 #: A refused value is shown back to its caller when it is no longer than this.
 MAX_ECHO_CHARACTERS = 64
+
+_USUAL = BodyLimits()
 
 type JobTypes = Mapping[str, JobType]
 
@@ -30,22 +30,24 @@ class ParsedJob(NamedTuple):
     job_type: JobType
 
 
-def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes) -> ParsedJob:
-    """The job that a request's body describes.
+def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.job) -> ParsedJob:
+    """The job that a request's body of at most ``max_bytes`` describes.
 
     Raises:
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is refused.
     """
-    return validate_job(_document(raw, content_type, MAX_BODY_BYTES), job_types)
+    return validate_job(_document(raw, content_type, max_bytes), job_types)
 
 
-def parse_batch(raw: bytes, content_type: str | None, job_types: JobTypes) -> list[ParsedJob | InvalidJob]:
-    """The jobs of a batch, each parsed or refused on its own.
+def parse_batch(
+    raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.batch
+) -> list[ParsedJob | InvalidJob]:
+    """The jobs of a batch in at most ``max_bytes``, each parsed or refused on its own.
 
     Raises:
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is refused.
     """
-    document = _document(raw, content_type, MAX_BATCH_BYTES)
+    document = _document(raw, content_type, max_bytes)
     jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
     if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_BATCH_JOBS:
         detail = f"must list 1 to {MAX_BATCH_JOBS} jobs and be the only member"

@@ -135,7 +135,7 @@ class NotAcceptable(Problem):
 
 
 class PayloadTooLarge(Problem):
-    """Raised when the body is over 64 KiB, or a batch over 1 MiB."""
+    """Raised when the body is over `ROUTER_MAX_BODY_BYTES`, or a batch over `ROUTER_MAX_BATCH_BYTES`."""
 
     status, title = 413, "Payload too large"
 

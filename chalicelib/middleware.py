@@ -11,6 +11,7 @@ from chalice.app import Request, Response
 from chalicelib import errors, gateway, wiring
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.observability import RequestRecord, begin_notes, log, log_request, notes
+from chalicelib.settings import Surface
 
 type NextHandler = Callable[[Request], Response]
 
@@ -35,6 +36,19 @@ def request_log(request: Request, next_handler: NextHandler) -> Response:
     )
     log_request(record, learnt, wiring.stack())
     return response
+
+
+def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Response]:
+    """Let pages of the origins of ``ROUTER_CORS_ORIGIN`` read every answer, errors included: Chalice itself adds its
+    headers to the answers of routes only, and one fixed origin."""
+
+    def add_headers(request: Request, next_handler: NextHandler) -> Response:
+        response = next_handler(request)
+        for name, value in gateway.answer_headers(surface, request.headers.get("origin")).items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return add_headers
 
 
 def problem_details(request: Request, next_handler: NextHandler) -> Response:
@@ -75,10 +89,6 @@ def _answer(problem: Problem, request: Request) -> Response:
     learnt.problem = problem.slug()
     learnt.reason = getattr(problem, "reason", None)
     headers: dict[str, Any] = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
-    # Chalice adds these to answers of routes only, and a page that may not read an error cannot show it.
-    cors = gateway.cors(wiring.surface())
-    if cors is not None:
-        headers |= cors.get_access_control_headers()
     return Response(problem.to_dict(request_id(request)), headers | problem.headers, problem.status)
 
 

@@ -13,6 +13,13 @@ FINAL_STATUSES: frozenset[Status] = frozenset({"completed", "failed", "cancelled
 #: Version of the envelope and of every key; a worker refuses a version it does not know.
 PROTOCOL_VERSION = 1
 
+#: How long a job may wait to be started, where its caller says nothing and no setting does; and what callers may say.
+DEFAULT_TTL_SECONDS, MIN_TTL_SECONDS, MAX_TTL_SECONDS = 300, 10, 86_400
+#: How long an attempt may take where neither its job type nor a setting says otherwise.
+DEFAULT_TIMEOUT_SECONDS = 300
+#: However long a model server asks to be left alone, a job is tried again within this.
+MAX_REST_SECONDS = 3_600
+
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
@@ -36,7 +43,10 @@ class JobRequest(Closed):
         description="Seconds before the job joins the queue; it may wait `ttl_seconds` from then.",
     )
     ttl_seconds: int = Field(
-        default=300, ge=10, le=86_400, description="Seconds the job may wait to be started before it expires."
+        default=DEFAULT_TTL_SECONDS,
+        ge=MIN_TTL_SECONDS,
+        le=MAX_TTL_SECONDS,
+        description="Seconds the job may wait to be started before it expires.",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict,
@@ -80,7 +90,7 @@ class Envelope(BaseModel):
     metadata: dict[str, str]
     request_id: str
     traceparent: str
-    timeout_ms: int = Field(default=300_000, ge=1)
+    timeout_ms: int = Field(default=DEFAULT_TIMEOUT_SECONDS * 1000, ge=1)
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
 
     @model_validator(mode="after")

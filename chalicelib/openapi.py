@@ -10,9 +10,12 @@ from chalicelib import errors
 from chalicelib import openapi_parts as parts
 from chalicelib.body import MAX_BATCH_JOBS
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
+from chalicelib.job_settings import BodyLimits
 from chalicelib.job_types import JobType
 from chalicelib.models import BatchVerdicts, Job, JobPage
 from chalicelib.openapi_schema import REF_TEMPLATE, Schema, to_openapi_30
+
+_USUAL = BodyLimits()
 
 #: Every operation may meet these.
 _ALWAYS: tuple[type[Problem], ...] = (errors.NotAcceptable, errors.InternalError, errors.Misconfigured)
@@ -34,10 +37,11 @@ _BODY_PROBLEMS = (
 )
 
 
-def document(job_types: Mapping[str, JobType], scope: str, base: str = "/") -> Schema:
-    """The whole document.
+def document(job_types: Mapping[str, JobType], scope: str, base: str = "/", body_limits: BodyLimits = _USUAL) -> Schema:
+    """The whole document of a deployment.
 
     Args:
+        job_types: as the deployment's settings have them.
         base: what comes before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
     """
     return {
@@ -49,7 +53,7 @@ def document(job_types: Mapping[str, JobType], scope: str, base: str = "/") -> S
             "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
         "servers": [{"url": base}],
-        "paths": _paths(job_types),
+        "paths": _paths(job_types, body_limits),
         "components": {
             "schemas": _schemas(job_types),
             "headers": parts.HEADERS,
@@ -65,7 +69,7 @@ def document(job_types: Mapping[str, JobType], scope: str, base: str = "/") -> S
     }
 
 
-def _paths(job_types: Mapping[str, JobType]) -> Schema:
+def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
     submit = _operation(
         "createJob",
         "Queue a job",
@@ -86,7 +90,7 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
         ),
         parameters=[parts.IDEMPOTENCY_KEY, parts.TRACEPARENT],
     )
-    submit["requestBody"] = {"required": True, "content": _json(_request_schema(job_types))}
+    submit["requestBody"] = _body(_request_schema(job_types), body_limits.job)
     page = _operation(
         "listJobs",
         "Your jobs, newest first",
@@ -117,7 +121,7 @@ def _paths(job_types: Mapping[str, JobType]) -> Schema:
         (*_SIGNED_IN, *_BODY_PROBLEMS),
         parameters=[parts.IDEMPOTENCY_KEY, parts.TRACEPARENT],
     )
-    batch["requestBody"] = {"required": True, "content": _json(_ref("Batch"))}
+    batch["requestBody"] = _body(_ref("Batch"), body_limits.batch)
     secured: Schema = {"security": [{"cognito": []}]}
     return {
         "/health": {
@@ -177,6 +181,10 @@ def _problem(titles: list[str]) -> Schema:
 
 def _header_refs(names: list[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _body(schema: Schema, most: int) -> Schema:
+    return {"required": True, "description": f"At most {most:,} bytes.", "content": _json(schema)}
 
 
 def _json(schema: Schema) -> Schema:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from chalice.app import Blueprint, Request, Response
+from chalice.app import Blueprint, Chalice, Request, Response
 
 import chalicelib
 from chalicelib import batches, gateway, openapi, openapi_parts, request_headers, verdicts, wiring
@@ -19,6 +19,7 @@ from chalicelib.job_queue import JobQueue, new_job_id
 from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
 from chalicelib.observability import notes
+from chalicelib.settings import Surface
 from chalicelib.wiring import Services
 
 routes = Blueprint(__name__)
@@ -54,7 +55,7 @@ def openapi_document() -> Response:
     parts = wiring.services()
     # Where this document is, less its own name.
     base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
-    return _json(openapi.document(parts.job_types, parts.settings.router_scope, base))
+    return _json(openapi.document(parts.job_types, parts.settings.router_scope, base, parts.settings.body_limits))
 
 
 @routes.route("/v1/jobs", methods=["POST"], **_guarded)
@@ -62,7 +63,8 @@ def create_job() -> Response:
     """Queue a job."""
     parts, principal = _guard()
     request = _request()
-    job = parse_job(_bytes(request), request_headers.one_header(request, "content-type"), parts.job_types)
+    content_type = request_headers.one_header(request, "content-type")
+    job = parse_job(_bytes(request), content_type, parts.job_types, parts.settings.router_max_body_bytes)
     principal.require(job.job_type.scope)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
     new = NewJob(new_job_id(), job.request, job.job_type, key)
@@ -81,7 +83,8 @@ def create_batch() -> Response:
     """Queue up to 100 jobs; one verdict each, in order."""
     parts, principal = _guard()
     request = _request()
-    jobs = parse_batch(_bytes(request), request_headers.one_header(request, "content-type"), parts.job_types)
+    content_type = request_headers.one_header(request, "content-type")
+    jobs = parse_batch(_bytes(request), content_type, parts.job_types, parts.settings.router_max_batch_bytes)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
     return _json(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
 
@@ -125,6 +128,21 @@ def cancel_job(job_id: str) -> Response:
     parts, principal = _guard()
     _request()
     return _json(_found(parts.queue.cancel(principal.owner, job_id)).model_dump_json())
+
+
+def answer_preflights(app: Chalice, surface: Surface) -> None:
+    """Give every path an OPTIONS method where each answer has to name the origin that asks, which API Gateway's own
+    preflights, made by Chalice where there is one origin, cannot."""
+    if gateway.names_the_asking(surface):
+        for path in list(app.routes):
+            app.route(path, methods=["OPTIONS"], **gateway.open_route(surface))(preflight)
+
+
+def preflight(**_: str) -> Response:
+    """Which methods a page may send to this path; the rest is added to every answer."""
+    request = routes.current_request
+    methods = ",".join(sorted(routes.current_app.routes[request.path]))
+    return Response("", {"Access-Control-Allow-Methods": methods}, 204)
 
 
 def _request() -> Request:

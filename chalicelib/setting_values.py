@@ -1,6 +1,7 @@
 """Checks of single settings: each takes a value and returns it, or says what it must be."""
 
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -14,7 +15,8 @@ QUEUE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def split_commas(value: object) -> object:
+def split_commas(value: Any) -> Any:
+    """The parts of a text; what is no text stays as it is."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -60,5 +62,11 @@ def is_key_source(value: str) -> str:
 def is_origin(value: str) -> str:
     parts = urlsplit(value)
     if value != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
-        raise ValueError("must be '*' or one origin such as https://app.example.com, without a path")
+        raise ValueError("must be '*' or origins such as https://app.example.com, without a path")
     return value
+
+
+def are_origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    if "*" in values and len(values) > 1:
+        raise ValueError("must be '*' alone or origins without it: '*' is every origin")
+    return values

@@ -1,7 +1,7 @@
-"""Every environment variable of the Lambda function: name, type, default, meaning.
+"""Every environment variable of the Lambda function, read and checked.
 
-``Settings`` is the one truth: ``make settings`` writes from it the stages of ``.chalice/config.json``, Terraform's
-variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
+``Settings``, with what it has of ``JobSettings``, is the one truth: ``make settings`` writes from it the stages of
+``.chalice/config.json``, Terraform's variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
 """
 
 import difflib
@@ -19,10 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from chalicelib.job_settings import JobSettings
 from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.partitions import REGION_PATTERN
 from chalicelib.setting_values import (
     QUEUE_PATTERN,
+    are_origins,
     has_user_pools,
     is_https,
     is_key_source,
@@ -36,7 +38,6 @@ from chalicelib.user_pool import check_issuer, issuers_of, key_address
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
 #: No setting: stage ``local`` names in it the file that settings are read from where the shell has none.
 LOCAL_ENV_FILE = "LAMBDA_ROUTER_ENV_FILE"
-
 
 _HttpsURL = Annotated[str, AfterValidator(is_https)]
 
@@ -55,11 +56,15 @@ class Surface(NamedTuple):
     scope: str
     cors_origin: str
 
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        return tuple(split_commas(self.cors_origin))
 
-class Settings(BaseModel):
-    """The settings, frozen. Build it with :meth:`from_environ`; an empty variable counts as unset."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
+class ServiceSettings(BaseModel):
+    """All settings but those of jobs."""
+
+    model_config = ConfigDict(defer_build=True)
 
     cognito_user_pool_id: Annotated[str, AfterValidator(has_user_pools)] = Field(
         pattern=rf"^{REGION_PATTERN}_[0-9A-Za-z]{{1,55}}$",
@@ -157,10 +162,14 @@ class Settings(BaseModel):
         le=60,
         description="Seconds that clocks may differ when a token's times are checked.",
     )
-    router_cors_origin: Annotated[str, AfterValidator(is_origin)] | None = Field(
-        default=None,
-        description="Origin whose browser pages may call the API, or `*`; unset: no CORS. Read when Chalice packages"
-        " the app.",
+    router_cors_origin: Annotated[
+        tuple[Annotated[str, AfterValidator(is_origin)], ...],
+        BeforeValidator(split_commas),
+        AfterValidator(are_origins),
+    ] = Field(
+        default=(),
+        description="Origins whose browser pages may call the API, comma-separated, or `*` alone; unset: no CORS. Read"
+        " when Chalice packages the app.",
         examples=["https://app.example.com"],
     )
     router_stack: str = Field(
@@ -175,7 +184,7 @@ class Settings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _name_one_pool(self) -> Self:
         pool_region = self.cognito_user_pool_id.split("_")[0]
         if self.cognito_region and self.cognito_region != pool_region:
             raise ValueError(
@@ -196,6 +205,15 @@ class Settings(BaseModel):
     def key_sources(self) -> tuple[str, ...]:
         """Where the signing keys are, in the order in which they are asked."""
         return (self.cognito_jwks,) if self.cognito_jwks else tuple(map(key_address, self.issuers))
+
+
+class Settings(JobSettings, ServiceSettings):
+    """The settings, frozen. Build it with :meth:`from_environ`; an empty variable counts as unset.
+
+    The fields of the last base come first.
+    """
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -252,7 +270,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _explain(fault: Any, given: Mapping[str, str]) -> str:
     """One line for one refused variable. Secrets are shown as asterisks."""
-    name = str(fault["loc"][0]) if fault["loc"] else ""
+    name, *within = fault["loc"] or ("",)
     wanted = fault["msg"].removeprefix("Value error, ")
     if not name:
         return f"  {wanted}"
@@ -261,4 +279,5 @@ def _explain(fault: Any, given: Mapping[str, str]) -> str:
     if fault["type"] == "missing":
         return f"  {name}: found nothing; wants a value{example} ({field.description})"
     found = "'****'" if name == "REDIS_URL" else repr(given.get(name, ""))
-    return f"  {name}: found {found}; {wanted[:1].lower()}{wanted[1:]}{example}"
+    at = ".".join(part for part in within if isinstance(part, str))
+    return f"  {name}: found {found}; {at and f'{at}: '}{wanted[:1].lower()}{wanted[1:]}{example}"

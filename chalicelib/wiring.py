@@ -14,7 +14,7 @@ from chalicelib.auth import TokenVerifier
 from chalicelib.data_keys import DataKeys
 from chalicelib.errors import Misconfigured, Problem
 from chalicelib.job_queue import JobQueue
-from chalicelib.job_types import JOB_TYPES, JobType
+from chalicelib.job_types import JOB_TYPES, JobType, under
 from chalicelib.jwks import BadKeySet, SigningKeys, signing_keys
 from chalicelib.limits import RatePolicy
 from chalicelib.metrics import DEFAULT_STACK
@@ -130,7 +130,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         ),
         queue=JobQueue(RedisClient(lambda: connect(url)), policy, queues, sealer),
         rate=rate,
-        job_types=job_types,
+        job_types=under(settings, job_types),
     )
 
 

@@ -115,6 +115,49 @@ variable "router_idempotency_seconds" {
   }
 }
 
+variable "router_job_attempts" {
+  description = "ROUTER_JOB_ATTEMPTS: How often a job is tried before it fails."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = var.router_job_attempts >= 1 && var.router_job_attempts <= 20 && floor(var.router_job_attempts) == var.router_job_attempts
+    error_message = "router_job_attempts must be a whole number from 1 to 20."
+  }
+
+  validation {
+    condition     = var.router_job_attempts * (var.router_job_timeout_seconds + 3600) <= 86400
+    error_message = "router_job_attempts times (router_job_timeout_seconds + 3600) must be at most 86400: a job may be at work for a day."
+  }
+}
+
+variable "router_job_timeout_seconds" {
+  description = "ROUTER_JOB_TIMEOUT_SECONDS: Seconds that one attempt at a job may take. With its rests, a job may be at work for a day: attempts times (this + 3,600) is at most 86,400."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.router_job_timeout_seconds >= 1 && var.router_job_timeout_seconds <= 43200 && floor(var.router_job_timeout_seconds) == var.router_job_timeout_seconds
+    error_message = "router_job_timeout_seconds must be a whole number from 1 to 43200."
+  }
+}
+
+variable "router_job_types" {
+  description = "ROUTER_JOB_TYPES: What is otherwise for single job types, as JSON: of each `timeout_seconds`, `attempts`, `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.router_job_types == "" || can(merge(values(jsondecode(var.router_job_types))...))
+    error_message = "router_job_types must be empty or JSON such as {\"generate\": {\"timeout_seconds\": 900, \"attempts\": 2}}."
+  }
+
+  validation {
+    condition     = var.router_job_types == "" || length(setsubtract(flatten([for terms in try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]), ["timeout_seconds", "attempts", "retry_first_seconds", "retry_longest_seconds", "ttl_seconds"])) == 0
+    error_message = "router_job_types may say of a job type timeout_seconds, attempts, retry_first_seconds, retry_longest_seconds, ttl_seconds, and nothing else."
+  }
+}
+
 variable "router_kms_key_id" {
   description = "ROUTER_KMS_KEY_ID: KMS key that encrypts inputs and results in Redis: ARN of a key or alias, or `alias/<name>`."
   type        = string
@@ -139,6 +182,76 @@ variable "router_log_level" {
   validation {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.router_log_level)
     error_message = "router_log_level must be one of DEBUG, INFO, WARNING, ERROR."
+  }
+}
+
+variable "router_max_batch_bytes" {
+  description = "ROUTER_MAX_BATCH_BYTES: Bytes that the body of a batch may have, not below `ROUTER_MAX_BODY_BYTES`; above: 413."
+  type        = number
+  default     = 1048576
+
+  validation {
+    condition     = var.router_max_batch_bytes >= 1024 && var.router_max_batch_bytes <= 2097152 && floor(var.router_max_batch_bytes) == var.router_max_batch_bytes
+    error_message = "router_max_batch_bytes must be a whole number from 1024 to 2097152."
+  }
+
+  validation {
+    condition     = var.router_max_batch_bytes >= var.router_max_body_bytes
+    error_message = "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job."
+  }
+}
+
+variable "router_max_body_bytes" {
+  description = "ROUTER_MAX_BODY_BYTES: Bytes that the body of one job may have; above: 413. Lambda takes 6 MB of event, in which the body is a JSON string that may need two bytes for one."
+  type        = number
+  default     = 65536
+
+  validation {
+    condition     = var.router_max_body_bytes >= 1024 && var.router_max_body_bytes <= 2097152 && floor(var.router_max_body_bytes) == var.router_max_body_bytes
+    error_message = "router_max_body_bytes must be a whole number from 1024 to 2097152."
+  }
+}
+
+variable "router_max_chat_bytes" {
+  description = "ROUTER_MAX_CHAT_BYTES: Bytes of UTF-8 that the messages of a chat may have together, not above `ROUTER_MAX_BODY_BYTES`."
+  type        = number
+  default     = 32768
+
+  validation {
+    condition     = var.router_max_chat_bytes >= 1 && var.router_max_chat_bytes <= 2097152 && floor(var.router_max_chat_bytes) == var.router_max_chat_bytes
+    error_message = "router_max_chat_bytes must be a whole number from 1 to 2097152."
+  }
+
+  validation {
+    condition     = var.router_max_chat_bytes <= var.router_max_body_bytes
+    error_message = "router_max_chat_bytes must not be above router_max_body_bytes: no such input would fit."
+  }
+}
+
+variable "router_max_prompt_bytes" {
+  description = "ROUTER_MAX_PROMPT_BYTES: Bytes of UTF-8 that `prompt`, and that `system`, may have, not above `ROUTER_MAX_BODY_BYTES`."
+  type        = number
+  default     = 6144
+
+  validation {
+    condition     = var.router_max_prompt_bytes >= 1 && var.router_max_prompt_bytes <= 2097152 && floor(var.router_max_prompt_bytes) == var.router_max_prompt_bytes
+    error_message = "router_max_prompt_bytes must be a whole number from 1 to 2097152."
+  }
+
+  validation {
+    condition     = var.router_max_prompt_bytes <= var.router_max_body_bytes
+    error_message = "router_max_prompt_bytes must not be above router_max_body_bytes: no such input would fit."
+  }
+}
+
+variable "router_max_tokens" {
+  description = "ROUTER_MAX_TOKENS: Most that a job may ask for as `max_tokens`; 256 where it asks for none. They have to be made within `ROUTER_JOB_TIMEOUT_SECONDS`."
+  type        = number
+  default     = 4096
+
+  validation {
+    condition     = var.router_max_tokens >= 256 && var.router_max_tokens <= 1000000 && floor(var.router_max_tokens) == var.router_max_tokens
+    error_message = "router_max_tokens must be a whole number from 256 to 1000000."
   }
 }
 
@@ -197,6 +310,33 @@ variable "router_rate_per_minute" {
   }
 }
 
+variable "router_retry_first_seconds" {
+  description = "ROUTER_RETRY_FIRST_SECONDS: Longest pause before the second attempt; it doubles with each further one."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.router_retry_first_seconds >= 0 && var.router_retry_first_seconds <= 3600 && floor(var.router_retry_first_seconds) == var.router_retry_first_seconds
+    error_message = "router_retry_first_seconds must be a whole number from 0 to 3600."
+  }
+}
+
+variable "router_retry_longest_seconds" {
+  description = "ROUTER_RETRY_LONGEST_SECONDS: Longest pause before any attempt, unless the model server asks for more."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.router_retry_longest_seconds >= 0 && var.router_retry_longest_seconds <= 3600 && floor(var.router_retry_longest_seconds) == var.router_retry_longest_seconds
+    error_message = "router_retry_longest_seconds must be a whole number from 0 to 3600."
+  }
+
+  validation {
+    condition     = var.router_retry_longest_seconds >= var.router_retry_first_seconds
+    error_message = "router_retry_longest_seconds must not be below router_retry_first_seconds."
+  }
+}
+
 variable "router_scope" {
   description = "ROUTER_SCOPE: Scope that a token must carry. Read when Chalice packages the app, too."
   type        = string
@@ -227,5 +367,16 @@ variable "router_token_leeway_seconds" {
   validation {
     condition     = var.router_token_leeway_seconds >= 0 && var.router_token_leeway_seconds <= 60 && floor(var.router_token_leeway_seconds) == var.router_token_leeway_seconds
     error_message = "router_token_leeway_seconds must be a whole number from 0 to 60."
+  }
+}
+
+variable "router_ttl_seconds" {
+  description = "ROUTER_TTL_SECONDS: Seconds a job may wait to be started where its caller sends no `ttl_seconds`."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.router_ttl_seconds >= 10 && var.router_ttl_seconds <= 86400 && floor(var.router_ttl_seconds) == var.router_ttl_seconds
+    error_message = "router_ttl_seconds must be a whole number from 10 to 86400."
   }
 }

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from chalicelib.settings import Settings
 from tools.markdown import NOTICE, code, table
+from tools.settings_terraform import EMPTY
 from worker.cli import main as worker_command
 from worker.cli_options import EnvironmentOnly
 
@@ -21,15 +22,19 @@ _CHECKED_BY: Mapping[str, str] = {
     "has_user_pools": "text",
     "is_https": "https URL",
     "is_key_source": "https URL, path of a file, or JSON",
-    "is_origin": "origin, or `*`",
+    "is_origin": "origin",
 }
+
+#: Checks of a list beside the check of each of its parts.
+_OF_WHOLE_LISTS = frozenset({"are_origins"})
 
 _PAGE = """# Settings
 
 {notice}
 
-What the Lambda function reads from its environment. `chalicelib/settings.py` is the one place where they are defined;
-`.env.example` holds the same list, and the stages in `.chalice/config.json` give a value to each.
+What the Lambda function reads from its environment. `chalicelib/settings.py` is the one place where they
+are defined, with `chalicelib/job_settings.py` for those of jobs; `.env.example` holds the same list, and the stages in
+`.chalice/config.json` give a value to each.
 
 An empty variable counts as unset. A value that is refused, or a variable that begins like ours but does not exist
 (`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`), makes the function answer
@@ -126,13 +131,16 @@ def _kind(field: FieldInfo) -> str:
     """
     annotation = _without_none(field.annotation)
     checks = [*field.metadata, *_metadata_of(field.annotation)]
-    named = [_CHECKED_BY[getattr(check.func, "__name__", "")] for check in checks if isinstance(check, AfterValidator)]
+    names = [getattr(check.func, "__name__", "") for check in checks if isinstance(check, AfterValidator)]
+    named = [_CHECKED_BY[name] for name in names if name not in _OF_WHOLE_LISTS]
     if named:
         return named[0] + ("s, comma-separated" if typing.get_origin(annotation) is tuple else "")
     if typing.get_origin(annotation) is Literal:
         return "one of " + ", ".join(code(value) for value in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
         return "list, comma-separated"
+    if typing.get_origin(annotation) is dict:
+        return "JSON object"
     return {int: "whole number", str: "text", SecretStr: "text, secret"}[annotation]
 
 
@@ -152,7 +160,7 @@ def _default(name: str, field: FieldInfo) -> str:
         return "**required**"
     if name in {"redis_url", "redis_url_parameter"}:
         return "**one of the two**"
-    return code(str(field.default)) if field.default not in (None, "", ()) else "unset"
+    return code(str(field.default)) if field.default not in EMPTY else "unset"
 
 
 def _bounds(field: FieldInfo) -> str:
@@ -173,7 +181,7 @@ def _example(field: FieldInfo) -> Any:
 
 def _env_entry(name: str, field: FieldInfo) -> str:
     required = field.is_required() or name == "redis_url"
-    default = field.default if not required and field.default not in (None, "", ()) else None
+    default = field.default if not required and field.default not in EMPTY else None
     value = default if default is not None else _example(field)
     meaning = textwrap.wrap(f"{field.description} {_env_note(field)}".strip(), width=100)
     lines = [f"# {line}" for line in meaning]

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
+from chalicelib.job_settings import MAX_WORK_SECONDS, TypeTerms
+from chalicelib.models import MAX_REST_SECONDS
 from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, WITHOUT_USER_POOLS
 from chalicelib.settings import Settings
 
@@ -28,6 +30,9 @@ NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack"})
 
 #: Settings that follow from what Terraform calls the stack, so that nobody can set them otherwise.
 LOCALS = {"router_stack": "local.name"}
+
+#: Defaults that say that nothing is set.
+EMPTY: tuple[Any, ...] = (None, "", (), {})
 
 #: What the function can do without, and the stack cannot.
 _REQUIRED = frozenset({"cognito_user_pool_arn", "redis_url_parameter"})
@@ -44,6 +49,13 @@ class Rule:
 def example(name: str) -> str:
     """What a setting may look like."""
     return str((Settings.model_fields[name].examples or [""])[0])
+
+
+def _fits_into_the_body(name: str) -> Rule:
+    return Rule(
+        f"var.{name} <= var.router_max_body_bytes",
+        f"{name} must not be above router_max_body_bytes: no such input would fit.",
+    )
 
 
 _RULES: dict[str, tuple[Rule, ...]] = {
@@ -100,11 +112,44 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             f"cognito_user_pool_id {WITHOUT_USER_POOLS}.",
         ),
     ),
+    "router_job_attempts": (
+        Rule(
+            f"var.router_job_attempts * (var.router_job_timeout_seconds + {MAX_REST_SECONDS}) <= {MAX_WORK_SECONDS}",
+            f"router_job_attempts times (router_job_timeout_seconds + {MAX_REST_SECONDS}) must be at most"
+            f" {MAX_WORK_SECONDS}: a job may be at work for a day.",
+        ),
+    ),
+    "router_job_types": (
+        Rule(
+            'var.router_job_types == "" || can(merge(values(jsondecode(var.router_job_types))...))',
+            f"router_job_types must be empty or JSON such as {example('router_job_types')}.",
+        ),
+        Rule(
+            'var.router_job_types == "" || length(setsubtract(flatten([for terms in'
+            " try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]),"
+            f" {json.dumps(list(TypeTerms.model_fields))})) == 0",
+            f"router_job_types may say of a job type {', '.join(TypeTerms.model_fields)}, and nothing else.",
+        ),
+    ),
     "router_kms_key_id": (
         Rule(
             'var.router_kms_key_id == "" || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/",'
             " var.router_kms_key_id))",
             "router_kms_key_id must be empty or the ARN of a key (not of an alias): the role's permission names it.",
+        ),
+    ),
+    "router_max_batch_bytes": (
+        Rule(
+            "var.router_max_batch_bytes >= var.router_max_body_bytes",
+            "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job.",
+        ),
+    ),
+    "router_max_chat_bytes": (_fits_into_the_body("router_max_chat_bytes"),),
+    "router_max_prompt_bytes": (_fits_into_the_body("router_max_prompt_bytes"),),
+    "router_retry_longest_seconds": (
+        Rule(
+            "var.router_retry_longest_seconds >= var.router_retry_first_seconds",
+            "router_retry_longest_seconds must not be below router_retry_first_seconds.",
         ),
     ),
     "redis_url_parameter": (
@@ -129,7 +174,7 @@ def settings_tf() -> str:
 
 def default_text(field: FieldInfo) -> str:
     """A setting's default as an environment variable has it; empty where there is none."""
-    return "" if field.is_required() or field.default in (None, ()) else str(field.default)
+    return "" if field.is_required() or field.default in EMPTY else str(field.default)
 
 
 def _variable(name: str, field: FieldInfo) -> str:

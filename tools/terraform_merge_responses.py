@@ -31,8 +31,7 @@ def gateway_responses(body: Json, cors_origin: str) -> Json:
     """
     if "'" in cors_origin:
         raise Refusal(f"ROUTER_CORS_ORIGIN is {cors_origin!r}: an origin holds no apostrophe")
-    cors = gateway.cors(Surface("", "", cors_origin))
-    headers = {} if cors is None else {name: str(value) for name, value in cors.get_access_control_headers().items()}
+    headers = gateway.fixed_headers(Surface("", "", cors_origin))
     answers = {
         kind: {"statusCode": str(answer.status)} | _written(answer.members, headers | dict(answer.headers))
         for kind, answer in _answers(scopes_of(body)).items()

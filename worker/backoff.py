@@ -3,13 +3,11 @@
 import asyncio
 import random
 
-from chalicelib.models import RetryPolicy
+from chalicelib.models import MAX_REST_SECONDS, RetryPolicy
 
 MAX_PAUSE_SECONDS = 5.0
 #: A model server that is back is found out within this time.
 MAX_PROBE_DELAY_SECONDS = 30.0
-#: However long a server asks to be left alone, a job is tried again within this.
-MAX_RETRY_AFTER_SECONDS = 3_600
 
 
 def retry_delay_ms(policy: RetryPolicy, attempts: int, at_least_seconds: float = 0) -> int:
@@ -19,7 +17,7 @@ def retry_delay_ms(policy: RetryPolicy, attempts: int, at_least_seconds: float =
     """
     ceiling = min(policy.longest_delay_ms, policy.first_delay_ms * 2 ** min(attempts - 1, 30))
     drawn = random.uniform(0, ceiling)  # noqa: S311 (no secret)
-    return round(max(drawn, min(at_least_seconds, MAX_RETRY_AFTER_SECONDS) * 1000))
+    return round(max(drawn, min(at_least_seconds, MAX_REST_SECONDS) * 1000))
 
 
 def probe_delay_seconds(failures: int) -> float:

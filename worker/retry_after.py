@@ -6,7 +6,7 @@ from calendar import timegm
 from collections.abc import Mapping
 from email.utils import parsedate_tz
 
-from worker.backoff import MAX_RETRY_AFTER_SECONDS
+from chalicelib.models import MAX_REST_SECONDS
 
 _DAY_SECONDS = 86_400
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", re.ASCII)
@@ -20,12 +20,12 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float:
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
-        return min(milliseconds / 1000, MAX_RETRY_AFTER_SECONDS)
+        return min(milliseconds / 1000, MAX_REST_SECONDS)
     value = headers.get("retry-after", "")
     seconds = _number(value)
     if seconds is None:
         seconds = _until(value)
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
+    return min(max(0.0, seconds), MAX_REST_SECONDS)
 
 
 def _number(text: str) -> float | None:

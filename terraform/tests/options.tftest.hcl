@@ -209,6 +209,15 @@ run "refuses" {
     router_store_result_seconds = 604801
     router_token_leeway_seconds = 61
 
+    router_job_attempts          = 21
+    router_job_types             = "{\"chat\": {\"timeout\": 9}}"
+    router_retry_longest_seconds = 3601
+    router_ttl_seconds           = 9
+    router_max_batch_bytes       = 1024.5
+    router_max_chat_bytes        = 0
+    router_max_prompt_bytes      = 0
+    router_max_tokens            = 255
+
     # what AWS would refuse, if later
     alarm_actions            = ["me@example.com"]
     alarm_thresholds         = { throttles = 0 }
@@ -234,6 +243,8 @@ run "refuses" {
     var.router_log_level, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
     var.router_rate_per_minute, var.router_kms_key_id, var.router_idempotency_seconds, var.router_store_result_seconds,
     var.router_token_leeway_seconds,
+    var.router_job_attempts, var.router_job_types, var.router_retry_longest_seconds, var.router_ttl_seconds,
+    var.router_max_batch_bytes, var.router_max_chat_bytes, var.router_max_prompt_bytes, var.router_max_tokens,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
@@ -248,6 +259,52 @@ run "refuses_an_issuer_without_tls" {
     cognito_issuer = "http://issuer.example.com"
   }
   expect_failures = [var.cognito_issuer]
+}
+
+# Apart, because nothing that is compared with one of these is checked while it is wrong itself.
+run "refuses_bounds_that_others_are_compared_with" {
+  command = plan
+  variables {
+    router_job_timeout_seconds = 0.5
+    router_max_body_bytes      = 1023
+    router_retry_first_seconds = 3601
+  }
+  expect_failures = [var.router_job_timeout_seconds, var.router_max_body_bytes, var.router_retry_first_seconds]
+}
+
+run "refuses_jobs_that_would_not_fit" {
+  command = plan
+  variables {
+    router_job_attempts          = 20
+    router_job_timeout_seconds   = 721
+    router_job_types             = "generate: 900"
+    router_max_batch_bytes       = 65535
+    router_max_chat_bytes        = 65537
+    router_max_prompt_bytes      = 65537
+    router_retry_longest_seconds = 1
+  }
+  expect_failures = [
+    var.router_job_attempts, var.router_job_types, var.router_max_batch_bytes, var.router_max_chat_bytes,
+    var.router_max_prompt_bytes, var.router_retry_longest_seconds,
+  ]
+}
+
+run "takes_jobs_that_just_fit" {
+  command = plan
+  variables {
+    router_job_attempts          = 20
+    router_job_timeout_seconds   = 720
+    router_job_types             = "{\"generate\": {\"timeout_seconds\": 600, \"attempts\": 2}, \"chat\": {}}"
+    router_max_batch_bytes       = 65536
+    router_max_chat_bytes        = 65536
+    router_max_prompt_bytes      = 65536
+    router_retry_longest_seconds = 2
+  }
+
+  assert {
+    condition     = aws_lambda_function.api_handler.environment[0].variables["ROUTER_JOB_TIMEOUT_SECONDS"] == "720"
+    error_message = "The function is told another timeout than Terraform."
+  }
 }
 
 run "keeps_the_alias_where_it_is" {

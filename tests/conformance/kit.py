@@ -17,7 +17,7 @@ import redis
 
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import GenerateInput, JobType
+from chalicelib.job_types import JobType, generate_input
 from chalicelib.models import Job, RetryPolicy
 from chalicelib.queue_keys import GROUP, QueueKeys
 from chalicelib.redis_client import RedisClient, connect
@@ -234,9 +234,11 @@ def edit(**members: Any) -> Callable[[str], str]:
 
 
 def _new_job(prompt: str, retry: RetryPolicy, timeout: int, wishes: dict[str, Any]) -> NewJob:
-    job_type = JobType("generate", GenerateInput, timeout_seconds=timeout, retry=retry)
+    job_type = JobType("generate", generate_input, timeout_seconds=timeout, retry=retry)
     # model_construct: tests ask for shorter times than callers may.
-    request = job_type.request_model.model_construct(type="generate", input=GenerateInput(prompt=prompt), **wishes)
+    request = job_type.request_model.model_construct(
+        type="generate", input=job_type.input_type(prompt=prompt), **wishes
+    )
     return NewJob(new_job_id(), request, job_type)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from chalicelib import limits
-from chalicelib.body import MAX_BATCH_BYTES, MAX_BATCH_JOBS, MAX_BODY_BYTES
+from chalicelib.body import MAX_BATCH_JOBS
 from chalicelib.errors import Problem
 from chalicelib.flow import TURNS
 from chalicelib.job_records import BAD_OUTCOME
+from chalicelib.job_settings import BodyLimits
 from chalicelib.job_types import JOB_TYPES
 from chalicelib.metrics import Metric
 from chalicelib.models import BatchItem, Envelope, Job, JobRequest
@@ -177,18 +178,18 @@ def test_every_member_of_a_job_is_documented() -> None:
 def test_every_member_that_callers_send_is_documented() -> None:
     sent = repository.table_column(page("docs/contract.md"), "### `POST /v1/jobs`")
     section = page("docs/contract.md").split("### `POST /v1/jobs`")[1].split("\n### ")[0]
-    inputs = {name for kind in JOB_TYPES.values() for name in kind.input_model.model_fields}
+    inputs = {name for kind in JOB_TYPES.values() for name in kind.input_type.model_fields}
 
     assert set(sent) == set(JobRequest.model_fields)
     assert {*inputs, *JOB_TYPES} <= set(code_spans(section))
-    assert f"{MAX_BODY_BYTES // 1024} KiB" in section
+    assert f"{BodyLimits().job // 1024} KiB" in section
 
 
 def test_a_batchs_bounds_are_documented() -> None:
     section = page("docs/contract.md").split("### `POST /v1/jobs/batch`")[1].split("\n### ")[0]
 
     assert f"1 to {MAX_BATCH_JOBS} jobs" in section
-    assert f"{MAX_BATCH_BYTES // 1024**2} MiB" in section
+    assert f"{BodyLimits().batch // 1024**2} MiB" in section
     assert set(BatchItem.model_fields) == set(repository.table_column(section, "", 0))
 
 

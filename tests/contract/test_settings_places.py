@@ -87,8 +87,8 @@ MISTAKES = {
     ),
     "extra at the end of a stage": (
         ".chalice/config.json",
-        r'^( +)"ROUTER_LOG_LEVEL": "INFO"\n',
-        r'\1"ROUTER_LOG_LEVEL": "INFO",\n\1"COLOUR": "blue"\n',
+        r'^( +)"ROUTER_MAX_TOKENS": "4096"\n',
+        r'\1"ROUTER_MAX_TOKENS": "4096",\n\1"COLOUR": "blue"\n',
         '"COLOUR"',
         "COLOUR is no setting",
     ),

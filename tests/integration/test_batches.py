@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.job_types import GenerateInput, JobType, registry
+from chalicelib.job_types import JobType, generate_input, registry
 from tests.conftest import MakeToken, Router
 from tests.integration.answers import QUEUE_FULL
 from tests.integration.in_redis import stored_jobs
@@ -78,7 +78,7 @@ def test_the_rate_holds_within_a_batch(
 def test_jobs_of_two_queues_go_each_to_its_own(
     environ: dict[str, str], make_token: MakeToken, generate: dict[str, Any], db: Any
 ) -> None:
-    types = registry(JobType("generate", GenerateInput), JobType("other", GenerateInput, queue="other"))
+    types = registry(JobType("generate", generate_input), JobType("other", generate_input, queue="other"))
     with wiring.use(wiring.build(environ, types)):
         router = Router(make_token())
         verdicts = batch(router, generate, generate | {"type": "other"}, generate)
@@ -91,7 +91,7 @@ def test_jobs_of_two_queues_go_each_to_its_own(
 def test_a_type_that_asks_for_another_scope_is_refused_alone(
     environ: dict[str, str], make_token: MakeToken, generate: dict[str, Any]
 ) -> None:
-    types = registry(JobType("generate", GenerateInput), JobType("big", GenerateInput, scope="lambda-router/big"))
+    types = registry(JobType("generate", generate_input), JobType("big", generate_input, scope="lambda-router/big"))
     with wiring.use(wiring.build(environ, types)):
         plain, scoped = Router(make_token()), Router(make_token(scope="lambda-router/jobs lambda-router/big"))
         big = generate | {"type": "big"}

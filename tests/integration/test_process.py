@@ -65,6 +65,36 @@ def test_browsers_may_read_answers_and_problems_of_the_configured_origin(
         assert "Idempotency-Key" in headers["access-control-allow-headers"]
 
 
+def test_of_several_origins_every_answer_names_the_one_that_asks(environ: dict[str, str], make_token: MakeToken):
+    token = {"Authorization": f"Bearer {make_token()}"}
+    near, far, stranger = "https://app.example.com", "https://admin.example.com", "https://evil.example.com"
+    asked = [
+        ("GET", "/health", {}, 200),
+        ("GET", "/v1/jobs", token, 200),
+        ("GET", "/v1/jobs", {}, 401),
+        ("PUT", "/v1/jobs", token, 405),
+        ("OPTIONS", "/v1/jobs", {"Access-Control-Request-Method": "POST"}, 204),
+        ("OPTIONS", f"/v1/jobs/{new_job_id()}", {"Access-Control-Request-Method": "DELETE"}, 204),
+    ]
+    requests = [
+        (method, path, headers | ({"Origin": origin} if origin else {}))
+        for origin in (near, far, stranger, "")
+        for method, path, headers, _ in asked
+    ]
+
+    replies = replies_of_a_process(environ | {"ROUTER_CORS_ORIGIN": f"{near},{far}"}, *requests)
+
+    assert [reply["statusCode"] for reply in replies] == [status for *_, status in asked] * 4
+    for (method, path, sent), reply in zip(requests, replies, strict=True):
+        headers = lower(reply)
+        origin = sent.get("Origin")
+        assert headers.get("access-control-allow-origin") == (origin if origin in {near, far} else None)
+        assert headers["vary"] == "Origin"
+        if method == "OPTIONS":
+            methods = {"DELETE", "GET", "OPTIONS"} if "job_" in path else {"GET", "OPTIONS", "POST"}
+            assert set(headers["access-control-allow-methods"].split(",")) == methods
+
+
 def test_without_an_origin_no_answer_has_cors_headers(router: Router, generate: dict[str, Any]):
     for kind, reply in every_answer(router, generate).items():
         assert not [name for name in reply.headers if name.startswith("access-control")], kind

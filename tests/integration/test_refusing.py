@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.body import MAX_BODY_BYTES
-from chalicelib.job_types import MAX_CHAT_BYTES, MAX_PROMPT_BYTES
+from chalicelib.job_settings import BodyLimits, InputLimits
 from tests.conftest import Router
 from tests.integration.answers import assert_problem
 from tests.integration.in_redis import entries, everything
+
+MAX_BODY_BYTES = BodyLimits().job
+MAX_PROMPT_BYTES, MAX_CHAT_BYTES, _ = InputLimits()
 
 NOT_JSON = {
     "nothing": b"",

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.job_types import JOB_TYPES, GenerateInput, JobType, registry
+from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
 from tests.conftest import SCOPE, MakeToken, Router
 from tests.integration.answers import assert_problem
 from tests.integration.conftest import BuildRouter, Lines
@@ -89,6 +89,7 @@ def test_every_member_of_a_fresh_job_is_as_the_contract_says(router: Router):
         "estimated_start_at": None,
         "result": None,
         "error": None,
+        "last_error": None,
         "metadata": {"order": "7"},
         "store": True,
         "request_id": reply.headers["x-request-id"],
@@ -225,7 +226,7 @@ def test_any_accept_that_takes_json_is_served(router: Router, generate: dict[str
 def test_a_job_type_may_have_a_queue_of_its_own(
     environ: dict[str, str], router: Router, generate: dict[str, Any], db: redis.Redis
 ):
-    special = JobType(name="special", input_model=GenerateInput, queue="big-gpu")
+    special = JobType(name="special", input_model=generate_input, queue="big-gpu")
     with wiring.use(wiring.build(environ, registry(special, *JOB_TYPES.values()))):
         job = router.post("/v1/jobs", generate | {"type": "special"}).json
         other = router.post("/v1/jobs", generate).json
@@ -240,7 +241,7 @@ def test_a_job_type_may_have_a_queue_of_its_own(
 def test_a_job_type_may_ask_for_a_scope_of_its_own(
     environ: dict[str, str], router: Router, make_token: MakeToken, generate: dict[str, Any], db: redis.Redis
 ):
-    special = JobType(name="special", input_model=GenerateInput, scope="lambda-router/special")
+    special = JobType(name="special", input_model=generate_input, scope="lambda-router/special")
     privileged = router.as_caller(make_token(scope=f"{SCOPE} lambda-router/special"))
     with wiring.use(wiring.build(environ, registry(special))):
         refused = router.post("/v1/jobs", generate | {"type": "special"})

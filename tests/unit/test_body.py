@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.body import MAX_BODY_BYTES, parse_job, validate_job
+from chalicelib.body import parse_job, validate_job
 from chalicelib.errors import InvalidJob, MalformedRequest, PayloadTooLarge, Problem, UnsupportedMediaType
+from chalicelib.job_settings import BodyLimits
 from chalicelib.job_types import JOB_TYPES
 
+MAX_BODY_BYTES = BodyLimits().job
 JSON = "application/json"
 SMALLEST: dict[str, Any] = {"type": "generate", "input": {"prompt": "x"}}
 

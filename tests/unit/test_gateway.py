@@ -16,6 +16,7 @@ ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_TestP
 CLOSED = Surface(user_pool_arn=ARN, scope="lambda-router/jobs", cors_origin="")
 LOCAL = Surface(user_pool_arn="", scope="lambda-router/jobs", cors_origin="")
 BROWSER = Surface(user_pool_arn=ARN, scope="s", cors_origin="https://app.example.com")
+BROWSERS = Surface(user_pool_arn=ARN, scope="s", cors_origin="https://app.example.com, https://admin.example.com")
 
 #: Packages nothing, but imports the app as Chalice does, and prints what its routes ask API Gateway for.
 DESCRIBE = """
@@ -94,6 +95,38 @@ def test_an_origin_may_send_what_the_api_reads_and_see_what_it_says():
         "X-Request-Id",
     }
     assert "Access-Control-Allow-Credentials" not in headers
+
+
+def test_of_several_origins_each_answer_names_the_one_that_asks():
+    for origin in ("https://app.example.com", "https://admin.example.com"):
+        headers = gateway.answer_headers(BROWSERS, origin)
+        assert (headers["Access-Control-Allow-Origin"], headers["Vary"]) == (origin, "Origin")
+        assert headers.keys() == gateway.answer_headers(BROWSER, origin).keys() | {"Vary"}
+
+
+@pytest.mark.parametrize("origin", [None, "", "*", "null", "https://evil.example.com", "https://APP.example.com"])
+def test_of_several_origins_no_other_is_named(origin: str | None):
+    assert gateway.answer_headers(BROWSERS, origin) == {"Vary": "Origin"}
+
+
+def test_one_origin_is_named_whoever_asks():
+    assert gateway.answer_headers(BROWSER, "https://evil.example.com") == gateway.fixed_headers(BROWSER)
+    assert gateway.answer_headers(CLOSED, "https://app.example.com") == {}
+
+
+def test_what_the_gateway_itself_answers_names_the_one_origin_or_all():
+    assert gateway.fixed_headers(BROWSER)["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert gateway.fixed_headers(BROWSERS)["Access-Control-Allow-Origin"] == "*"
+    assert gateway.fixed_headers(CLOSED) == {}
+
+
+def test_with_several_origins_the_function_answers_the_preflight_of_every_path_to_anyone():
+    described = routes(COGNITO_USER_POOL_ARN=ARN, ROUTER_CORS_ORIGIN="https://a.example, https://b.example")
+    preflights = {name: route for name, route in described.items() if name.startswith("OPTIONS ")}
+
+    assert {name.split()[1] for name in preflights} == {name.split()[1] for name in described}
+    assert {route["authorizer"] for route in preflights.values()} == {None}
+    assert {route["cors"] for route in described.values()} == {None}  # Chalice would name one
 
 
 @pytest.fixture(scope="module")

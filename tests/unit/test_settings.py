@@ -46,7 +46,9 @@ def test_defaults_are_those_of_the_contract():
     assert settings.router_scope == "lambda-router/jobs"
     assert (settings.router_rate_per_minute, settings.router_rate_burst) == (20, 5)
     assert settings.router_idempotency_seconds == 24 * 60 * 60
-    assert settings.router_cors_origin is None
+    assert settings.router_cors_origin == ()
+    assert (settings.router_job_timeout_seconds, settings.router_job_attempts) == (300, 3)
+    assert settings.router_ttl_seconds == 300
 
 
 @pytest.mark.parametrize("name", ["COGNITO_USER_POOL_ID", "COGNITO_AUD"])
@@ -89,7 +91,19 @@ MALFORMED = {
         "null",
         "ftp://example.com",
         "https://",
+        "https://a.example,https://b.example/",
+        "*,https://a.example",
     ],
+    "ROUTER_JOB_TIMEOUT_SECONDS": ["0", "43201", "x"],
+    "ROUTER_JOB_ATTEMPTS": ["0", "21", "x"],
+    "ROUTER_RETRY_FIRST_SECONDS": ["-1", "3601", "x"],
+    "ROUTER_RETRY_LONGEST_SECONDS": ["-1", "3601", "x"],
+    "ROUTER_TTL_SECONDS": ["9", "86401", "x"],
+    "ROUTER_MAX_BODY_BYTES": ["1023", "2097153", "x"],
+    "ROUTER_MAX_BATCH_BYTES": ["1023", "2097153", "x"],
+    "ROUTER_MAX_PROMPT_BYTES": ["0", "2097153", "x"],
+    "ROUTER_MAX_CHAT_BYTES": ["0", "2097153", "x"],
+    "ROUTER_MAX_TOKENS": ["255", "1000001", "x"],
     "ROUTER_LOG_LEVEL": ["info", "TRACE"],
 }
 
@@ -109,7 +123,7 @@ def test_a_malformed_variable_is_named_with_its_value(name: str, value: str):
     assert f"{name}: found {value!r}; " in message
 
 
-LISTS = {"COGNITO_AUD", "COGNITO_ISSUER"}
+LISTS = {"COGNITO_AUD", "COGNITO_ISSUER", "ROUTER_CORS_ORIGIN"}
 GOOD = {
     "COGNITO_USER_POOL_ID": ["us-gov-west-1_a", "eusc-de-east-1_a", "ap-southeast-2_" + "A1" * 27],
     "COGNITO_AUD": ["a,b", " a , b ,"],
@@ -128,8 +142,23 @@ GOOD = {
     "ROUTER_STORE_RESULT_SECONDS": ["60", "604800"],
     "ROUTER_IDEMPOTENCY_SECONDS": ["60", "604800"],
     "ROUTER_TOKEN_LEEWAY_SECONDS": ["0", "60"],
-    "ROUTER_CORS_ORIGIN": ["*", "https://app.example.com", "http://localhost:3000"],
+    "ROUTER_CORS_ORIGIN": [
+        "*",
+        "https://app.example.com",
+        "http://localhost:3000",
+        "https://a.example, https://b.example",
+    ],
     "ROUTER_LOG_LEVEL": ["DEBUG", "INFO", "WARNING", "ERROR"],
+    "ROUTER_JOB_TIMEOUT_SECONDS": ["1", "25200"],
+    "ROUTER_JOB_ATTEMPTS": ["1", "20"],
+    "ROUTER_RETRY_FIRST_SECONDS": ["0", "60"],
+    "ROUTER_RETRY_LONGEST_SECONDS": ["2", "3600"],
+    "ROUTER_TTL_SECONDS": ["10", "86400"],
+    "ROUTER_MAX_BODY_BYTES": ["32768", "1048576"],
+    "ROUTER_MAX_BATCH_BYTES": ["65536", "2097152"],
+    "ROUTER_MAX_PROMPT_BYTES": ["1", "65536"],
+    "ROUTER_MAX_CHAT_BYTES": ["1", "65536"],
+    "ROUTER_MAX_TOKENS": ["256", "1000000"],
 }
 
 

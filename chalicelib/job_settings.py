@@ -1,0 +1,210 @@
+"""The settings of jobs: how long and how often one is tried, how long it may wait, how large it may be."""
+
+import json
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from chalicelib.models import (
+    DEFAULT_TIMEOUT_SECONDS,
+    DEFAULT_TTL_SECONDS,
+    MAX_REST_SECONDS,
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
+    RetryPolicy,
+)
+
+#: What all attempts at one job may take together. ``admit.lua`` leaves a day for it in ``LONGEST_LIFE``, after which a
+#: caller's list forgets a job.
+MAX_WORK_SECONDS = 86_400
+
+TimeoutSeconds = Annotated[int, Field(ge=1, le=43_200)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+PauseSeconds = Annotated[int, Field(ge=0, le=MAX_REST_SECONDS)]
+TtlSeconds = Annotated[int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS)]
+
+
+class InputLimits(NamedTuple):
+    """How large an input may be; the defaults are those of the settings."""
+
+    prompt_bytes: int = 6_144
+    chat_bytes: int = 32 * 1024
+    max_tokens: int = 4_096
+
+
+class BodyLimits(NamedTuple):
+    """Bytes that the body of a request may have; the defaults are those of the settings."""
+
+    job: int = 64 * 1024
+    batch: int = 1024 * 1024
+
+
+class JobTerms(NamedTuple):
+    """How the jobs of one type are worked."""
+
+    timeout_seconds: int
+    retry: RetryPolicy
+    ttl_seconds: int
+
+    def but(
+        self, timeout_seconds: int | None = None, retry: RetryPolicy | None = None, ttl_seconds: int | None = None
+    ) -> "JobTerms":
+        """These terms, but for what is given."""
+        return JobTerms(
+            timeout_seconds=self.timeout_seconds if timeout_seconds is None else timeout_seconds,
+            retry=self.retry if retry is None else retry,
+            ttl_seconds=self.ttl_seconds if ttl_seconds is None else ttl_seconds,
+        )
+
+    def fault(self) -> str | None:
+        """What no job could be worked by, in words; None where there is nothing wrong."""
+        attempts, first, longest = self.retry.attempts, self.retry.first_delay_ms, self.retry.longest_delay_ms
+        work = attempts * (self.timeout_seconds + MAX_REST_SECONDS)
+        if work > MAX_WORK_SECONDS:
+            return (
+                f"{attempts} attempts of {self.timeout_seconds} s, each with the rest of {MAX_REST_SECONDS} s that a"
+                f" model server may ask for, take {work} s: lower the attempts or the timeout, the most is"
+                f" {MAX_WORK_SECONDS} s"
+            )
+        if first > longest:
+            return (
+                f"the first pause is {first / 1000:g} s and the longest {longest / 1000:g} s: raise the longest or"
+                " lower the first"
+            )
+        return None
+
+
+class TypeTerms(BaseModel):
+    """What ``ROUTER_JOB_TYPES`` may say of one job type; what it leaves out is as for all types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    timeout_seconds: TimeoutSeconds | None = None
+    attempts: Attempts | None = None
+    retry_first_seconds: PauseSeconds | None = None
+    retry_longest_seconds: PauseSeconds | None = None
+    ttl_seconds: TtlSeconds | None = None
+
+    def over(self, terms: JobTerms) -> JobTerms:
+        """Those terms, but for what is said here."""
+        pauses = {"first_delay_ms": self.retry_first_seconds, "longest_delay_ms": self.retry_longest_seconds}
+        said = {name: seconds * 1000 for name, seconds in pauses.items() if seconds is not None}
+        if self.attempts is not None:
+            said["attempts"] = self.attempts
+        return terms.but(self.timeout_seconds, terms.retry.model_copy(update=said), self.ttl_seconds)
+
+
+def types_from_json(value: object) -> Any:
+    """The value of ``ROUTER_JOB_TYPES`` as an object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON object: {error}") from None
+
+
+_INPUT, _BODY = InputLimits(), BodyLimits()
+
+
+class JobSettings(BaseModel):
+    """The last part of ``chalicelib.settings.Settings``."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    router_job_timeout_seconds: TimeoutSeconds = Field(
+        default=DEFAULT_TIMEOUT_SECONDS,
+        description="Seconds that one attempt at a job may take. With its rests, a job may be at work for a day:"
+        " attempts times (this + 3,600) is at most 86,400.",
+    )
+    router_job_attempts: Attempts = Field(default=3, description="How often a job is tried before it fails.")
+    router_retry_first_seconds: PauseSeconds = Field(
+        default=2, description="Longest pause before the second attempt; it doubles with each further one."
+    )
+    router_retry_longest_seconds: PauseSeconds = Field(
+        default=60, description="Longest pause before any attempt, unless the model server asks for more."
+    )
+    router_ttl_seconds: TtlSeconds = Field(
+        default=DEFAULT_TTL_SECONDS,
+        description="Seconds a job may wait to be started where its caller sends no `ttl_seconds`.",
+    )
+    router_job_types: Annotated[dict[str, TypeTerms], BeforeValidator(types_from_json)] = Field(
+        default={},
+        description="What is otherwise for single job types, as JSON: of each `timeout_seconds`, `attempts`,"
+        " `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds.",
+        examples=['{"generate": {"timeout_seconds": 900, "attempts": 2}}'],
+    )
+    router_max_body_bytes: int = Field(
+        default=_BODY.job,
+        ge=1_024,
+        le=2 * 1024 * 1024,
+        description="Bytes that the body of one job may have; above: 413. Lambda takes 6 MB of event, in which the body"
+        " is a JSON string that may need two bytes for one.",
+    )
+    router_max_batch_bytes: int = Field(
+        default=_BODY.batch,
+        ge=1_024,
+        le=2 * 1024 * 1024,
+        description="Bytes that the body of a batch may have, not below `ROUTER_MAX_BODY_BYTES`; above: 413.",
+    )
+    router_max_prompt_bytes: int = Field(
+        default=_INPUT.prompt_bytes,
+        ge=1,
+        le=2 * 1024 * 1024,
+        description="Bytes of UTF-8 that `prompt`, and that `system`, may have, not above `ROUTER_MAX_BODY_BYTES`.",
+    )
+    router_max_chat_bytes: int = Field(
+        default=_INPUT.chat_bytes,
+        ge=1,
+        le=2 * 1024 * 1024,
+        description="Bytes of UTF-8 that the messages of a chat may have together, not above `ROUTER_MAX_BODY_BYTES`.",
+    )
+    router_max_tokens: int = Field(
+        default=_INPUT.max_tokens,
+        ge=256,
+        le=1_000_000,
+        description="Most that a job may ask for as `max_tokens`; 256 where it asks for none. They have to be made"
+        " within `ROUTER_JOB_TIMEOUT_SECONDS`.",
+    )
+
+    @property
+    def job_terms(self) -> JobTerms:
+        """How jobs are worked whose type says nothing else."""
+        retry = RetryPolicy(
+            attempts=self.router_job_attempts,
+            first_delay_ms=self.router_retry_first_seconds * 1000,
+            longest_delay_ms=self.router_retry_longest_seconds * 1000,
+        )
+        return JobTerms(self.router_job_timeout_seconds, retry, self.router_ttl_seconds)
+
+    @property
+    def body_limits(self) -> BodyLimits:
+        return BodyLimits(self.router_max_body_bytes, self.router_max_batch_bytes)
+
+    @property
+    def input_limits(self) -> InputLimits:
+        return InputLimits(self.router_max_prompt_bytes, self.router_max_chat_bytes, self.router_max_tokens)
+
+    @model_validator(mode="after")
+    def _terms_can_be_kept(self) -> Self:
+        if fault := self.job_terms.fault():
+            raise ValueError(f"ROUTER_JOB_TIMEOUT_SECONDS, ROUTER_JOB_ATTEMPTS, ROUTER_RETRY_…_SECONDS: {fault}")
+        for name, said in self.router_job_types.items():
+            if fault := said.over(self.job_terms).fault():
+                raise ValueError(f"ROUTER_JOB_TYPES: {name}: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit_into_each_other(self) -> Self:
+        body = self.router_max_body_bytes
+        for name in ("router_max_prompt_bytes", "router_max_chat_bytes"):
+            if (size := getattr(self, name)) > body:
+                raise ValueError(
+                    f"{name.upper()} is {size} but ROUTER_MAX_BODY_BYTES is {body}: raise the body's or lower this one"
+                )
+        if self.router_max_batch_bytes < body:
+            raise ValueError(
+                f"ROUTER_MAX_BATCH_BYTES is {self.router_max_batch_bytes} but ROUTER_MAX_BODY_BYTES is {body}: raise"
+                " the batch's, or no batch takes such a job"
+            )
+        return self

@@ -1,5 +1,6 @@
 """``python -m worker``: options, signals, and the parts put together. Without a command it works the queue."""
 
+import asyncio
 import os
 import secrets
 import socket

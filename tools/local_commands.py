@@ -11,8 +11,10 @@ from chalicelib.settings import Settings
 from tools import local_cognito
 from tools.local_cognito import LocalCognito
 from tools.local_ports import HOST
+from tools.local_shell import is_set_here
 
-#: Variables of the caller's shell that would point a process at something that is not this stack.
+#: Variables of the caller's shell that could point a process at something that is not this stack; tools/local_shell.py
+#: says which of them reach it all the same.
 FOREIGN_PREFIXES = ("AWS_", "COGNITO_", "MOTO_", "REDIS_URL", "ROUTER_", "WORKER_")
 
 
@@ -44,14 +46,12 @@ def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
 
 
 def own_settings() -> dict[str, str]:
-    """The caller's own settings of the function, but for where its pool and its Redis are: these are the stack's.
+    """The caller's own settings of the function, but for what the stack sets itself.
 
-    So is the queue, since its worker takes no other; and nothing here opens what a KMS key has sealed. What is empty
-    is not looked for in ``.env`` either.
+    What is empty is not looked for in ``.env`` either.
     """
-    ours = [name for name in Settings.names() if name.startswith(("COGNITO_", "REDIS_URL"))]
     given = {name: os.environ[name] for name in Settings.names() if name in os.environ}
-    return given | dict.fromkeys([*ours, "ROUTER_QUEUE", "ROUTER_KMS_KEY_ID"], "")
+    return given | dict.fromkeys(filter(is_set_here, Settings.names()), "")
 
 
 def app(port: int) -> list[str]:
@@ -72,10 +72,15 @@ def chalice_local(port: int) -> list[str]:
 
 
 def worker(model: Model | None, health_port: int) -> list[str]:
-    """The worker; without a model it answers by itself."""
-    work = ["--backend", model.backend, "--model", model.name] if model else ["--handler", "worker.demo:answer"]
-    shape = ["--queue", "tinyllama", "--concurrency", "2", "--health-port", str(health_port)]
-    return [sys.executable, "-m", "worker", *work, *shape]
+    """The worker, on a model where there is one."""
+    work = ["--backend", model.backend, "--model", model.name] if model else []
+    return [sys.executable, "-m", "worker", *work, "--queue", "tinyllama", "--health-port", str(health_port)]
+
+
+def worker_settings(model: Model | None, redis_url: str) -> dict[str, str]:
+    """The worker's variables where the shell has none: without a model it answers by itself."""
+    handler = {} if model else {"WORKER_HANDLER": "worker.demo:answer"}
+    return handler | {"WORKER_CONCURRENCY": "2", "REDIS_URL": redis_url}
 
 
 def valkey(port: int) -> list[str]:

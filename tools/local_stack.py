@@ -5,9 +5,10 @@ A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, th
 they run.
 """
 
+import os
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -16,12 +17,15 @@ import click
 import redis
 
 from chalicelib import chalice_local
+from chalicelib.job_types import JOB_TYPES, under
 from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError
 from tools import local_cognito, local_commands
 from tools.local_children import ChildDied, Children
 from tools.local_cognito import LocalCognito
 from tools.local_commands import Model
 from tools.local_ports import HOST, PortUnusable, free_ports, port_option, require_free, taken
+from tools.local_shell import Shell
+from tools.local_shell import taken as taken_from_shell
 from tools.local_state import AlreadyRunning, LocalState
 from tools.local_welcome import welcome
 from tools.stop_signals import Stopped, remembered
@@ -35,8 +39,12 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @click.command()
 @port_option
-@click.option("--backend", envvar="BACKEND", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
-@click.option("--model", envvar="MODEL", help="The model's name on that server.")
+@click.option(
+    "--backend",
+    envvar=["BACKEND", "WORKER_BACKEND"],
+    help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
+)
+@click.option("--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server.")
 @click.option(
     "--chalice", is_flag=True, help="Serve the app by chalice local, beside the stack of make run if one runs."
 )
@@ -46,11 +54,12 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
     if bool(backend) != bool(model):
         raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
     try:
-        if chalice:
-            _check_own_settings()
+        shell = Shell(os.environ, has_model=bool(model))
+        _check_settings(local_commands.own_settings() if chalice else shell.app, ".env" if chalice else None)
         require_free(port)
         with remembered() as stopped, LocalState(port).locked() as lock:
-            stack = ChaliceStack(port, lock, stopped, services_port) if chalice else Stack(port, lock, stopped)
+            parts = (port, lock, stopped, shell)
+            stack = ChaliceStack(*parts, services_port) if chalice else Stack(*parts)
             stack.run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
         raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
@@ -61,8 +70,9 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
 class Stack:
     """The stack on one port."""
 
-    def __init__(self, port: int, lock: int, stopped: Callable[[], bool]) -> None:
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell) -> None:
         self._port = port
+        self._shell = shell
         self._url = f"http://{HOST}:{port}"
         self._state = LocalState(port)
         self._children = Children(self._state, lock, stopped)
@@ -77,6 +87,8 @@ class Stack:
             ChildDied: a process ended by itself; the others are ended too.
         """
         try:
+            for line in self._shell.left_out():
+                _say(line)
             self._start(model)
             _say(self._welcome(model))
             while True:
@@ -99,7 +111,7 @@ class Stack:
         self._wait_for(f"http://{HOST}:{self._worker_port}/health")
 
     def _start_app(self, cognito: LocalCognito, redis_url: str) -> None:
-        _say("starting the app …")
+        _say(f"starting the app{taken_from_shell(self._shell.app)} …")
         settings = local_commands.app_settings(cognito, redis_url)
         self._children.start("app", self._app(), self._environ | self._settings() | settings)
         for address in (f"{self._url}/health", f"{self._url}/ready"):
@@ -110,7 +122,7 @@ class Stack:
         return local_commands.app(self._port)
 
     def _settings(self) -> dict[str, str]:
-        return {}
+        return self._shell.app
 
     def _welcome(self, model: Model | None) -> str:
         return welcome(self._url, self._port, model)
@@ -132,9 +144,12 @@ class Stack:
         return cognito
 
     def _start_worker(self, model: Model | None) -> None:
-        _say(f"starting the worker ({f'{model.name} at {model.backend}' if model else 'demonstration'}) …")
+        given = self._shell.worker
+        works = f"{model.name} at {model.backend}" if model else given.get("WORKER_HANDLER", "demonstration")
+        _say(f"starting the worker: {works}{taken_from_shell(given)} …")
         command = local_commands.worker(model, self._worker_port)
-        self._children.start("worker", command, self._environ | {"REDIS_URL": self._redis_url})
+        settings = local_commands.worker_settings(model, self._redis_url) | given
+        self._children.start("worker", command, self._environ | settings)
 
     def _wait_for(self, address: str) -> None:
         self._children.wait_until(lambda: _answers(address), address)
@@ -154,8 +169,8 @@ class Stack:
 class ChaliceStack(Stack):
     """The app under ``chalice local``, with the pool, Redis and worker of ``make run`` where it runs, else its own."""
 
-    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], services_port: int) -> None:
-        super().__init__(port, lock, stopped)
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell, services_port: int) -> None:
+        super().__init__(port, lock, stopped, shell)
         self._services_port = services_port
         self._services: dict[str, Any] | None = None
 
@@ -187,11 +202,13 @@ class ChaliceStack(Stack):
         return local_commands.own_settings()
 
 
-def _check_own_settings() -> None:
-    """Raises SettingsError for what the caller's shell or ``.env`` sets wrongly, before anything is started."""
+def _check_settings(given: dict[str, str], env_file: str | None) -> None:
+    """Raises SettingsError for what the caller's shell, or that file, sets wrongly, before anything is started."""
     nobody = LocalCognito(f"http://{HOST}:1", "us-east-1_x", "x")
-    settings = local_commands.own_settings() | local_commands.app_settings(nobody, f"redis://{HOST}:1/0")
-    Settings.from_environ(chalice_local.with_env_file(settings | {LOCAL_ENV_FILE: ".env"}))
+    settings: Mapping[str, str] = given | local_commands.app_settings(nobody, f"redis://{HOST}:1/0")
+    if env_file:
+        settings = chalice_local.with_env_file({**settings, LOCAL_ENV_FILE: env_file})
+    under(Settings.from_environ(settings), JOB_TYPES)
 
 
 def _answers(url: str) -> bool:

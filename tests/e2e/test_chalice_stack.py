@@ -126,8 +126,9 @@ def test_ctrl_c_ends_everything_and_what_used_it_ends_and_says_why(alone: Made) 
     assert not any(map(is_alive, pids.values()))
 
 
-def test_a_setting_that_is_wrong_is_named_before_anything_starts() -> None:
-    finished = CliRunner().invoke(local_stack.main, ["--chalice"], env={"ROUTER_RATE_BURST": "many"})
+@pytest.mark.parametrize("options", [[], ["--chalice"]], ids=["make run", "make chalice-local"])
+def test_a_setting_that_is_wrong_is_named_before_anything_starts(options: list[str]) -> None:
+    finished = CliRunner().invoke(local_stack.main, options, env={"ROUTER_RATE_BURST": "many"})
 
     assert (finished.exit_code, finished.stdout) == (1, "")
     assert "ROUTER_RATE_BURST: found 'many'" in finished.stderr

@@ -1,0 +1,10 @@
+"""A handler for ``WORKER_HANDLER`` that needs two seconds for a job."""
+
+import asyncio
+
+from chalicelib.models import Envelope
+
+
+async def work(job: Envelope) -> dict[str, str]:
+    await asyncio.sleep(2)
+    return {"text": job.type}

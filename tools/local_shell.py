@@ -1,0 +1,52 @@
+"""What the local stack takes from the caller's shell: settings of the function, and the worker's options."""
+
+from collections.abc import Iterator, Mapping
+
+import click
+
+from chalicelib.settings import OWN_PREFIXES, Settings
+from worker.cli import main as worker_command
+
+#: Where the stack's own pool, Redis and health are.
+_PLACES = ("COGNITO_", "REDIS_URL", "WORKER_HEALTH_")
+#: What its parts share. Nothing here opens what a KMS key has sealed.
+_SHARED = frozenset({"ROUTER_KMS_KEY_ID", "ROUTER_QUEUE", "ROUTER_SCOPE", "WORKER_KMS_KEY_ID", "WORKER_QUEUE"})
+
+
+def is_set_here(name: str) -> bool:
+    """Whether the stack sets this variable itself, whatever the shell says."""
+    return name.startswith(_PLACES) or name in _SHARED
+
+
+class Shell:
+    """The variables of the caller's shell, as far as they are this service's.
+
+    Args:
+        has_model: whether a model works the jobs, so that no handler does.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, has_model: bool) -> None:
+        ours = {name: value for name, value in environ.items() if name.startswith((*OWN_PREFIXES, "WORKER_")) and value}
+        self._set_here = {name for name in ours if is_set_here(name) or (has_model and name == "WORKER_HANDLER")}
+        free = {name: value for name, value in ours.items() if name not in self._set_here}
+        self.app = {name: value for name, value in free.items() if name in Settings.names()}
+        self.worker = {name: value for name, value in free.items() if name in worker_variables()}
+        self._unknown = free.keys() - self.app.keys() - self.worker.keys()
+
+    def left_out(self) -> Iterator[str]:
+        """A line for each reason why something is not taken; names, no values."""
+        if self._set_here:
+            yield f"not from your shell, since this stack sets it: {', '.join(sorted(self._set_here))}"
+        if self._unknown:
+            yield f"not from your shell, since there is no such setting: {', '.join(sorted(self._unknown))}"
+
+
+def worker_variables() -> set[str]:
+    """The variables that a worker reads its options from, but for the secrets' own."""
+    options = [option for option in worker_command.params if isinstance(option, click.Option)]
+    return {str(option.envvar) for option in options if str(option.envvar).startswith((*OWN_PREFIXES, "WORKER_"))}
+
+
+def taken(names: Mapping[str, str]) -> str:
+    """``(with ROUTER_X, ROUTER_Y of your shell)``, or nothing."""
+    return f" (with {', '.join(sorted(names))} of your shell)" if names else ""

@@ -92,14 +92,15 @@ class JobRun:
     async def _work(
         self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
     ) -> None:
+        keeper = LeaseKeeper(self._queue, lease)
         started = time.monotonic()
         code = None
         try:
-            result = await LeaseKeeper(self._queue, lease).during(self._judged(attempt))
+            result = await keeper.during(self._judged(attempt))
             if attempt.is_over:
                 worked()
             code = _code(result)
-            outcome = await self._write(lease, job, result)
+            outcome = await keeper.while_written(self._write(lease, job, result))
             if outcome in {"failed", "dead"}:
                 self.failed["backend_crashed" if isinstance(result, ServerTrouble) else str(code)] += 1
         except LeaseLost as lost:
@@ -141,14 +142,15 @@ class JobRun:
         return "failed" if written == "done" else written
 
     async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
-        """Ask again upon that trouble for as long as a lease lasts: the job, or the GPU's work on it, hangs on it."""
-        deadline = time.monotonic() + self._queue.lease_ms / 1000
+        """Ask again upon that trouble, for a lease's length from the first one on: the GPU's work hangs on it."""
         failures = 0
+        deadline = 0.0
         while True:
             try:
                 return await ask()
             except trouble:
                 failures += 1
+                deadline = deadline or time.monotonic() + self._queue.lease_ms / 1000
                 if time.monotonic() > deadline:
                     raise
                 await pause(failures)

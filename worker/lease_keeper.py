@@ -1,8 +1,8 @@
-"""Keeps the lease of one job while it is worked, and stops the work once the lease is gone."""
+"""Keeps the lease of one job while it is worked and its outcome written; stops the work once the lease is gone."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from worker.connection import REDIS_TROUBLE
@@ -34,13 +34,13 @@ class LeaseKeeper:
         """What the work answers. Once the lease is gone it is cancelled, and has ended when this raises LeaseLost."""
         worker = asyncio.current_task()
         assert worker is not None  # noqa: S101 (tells the types)
-        timer = asyncio.get_running_loop().call_later(self._every, self._begin, worker)
-        try:
+        with self._renewed(worker.cancel):
             return await self._unless_lost(worker, work)
-        finally:
-            timer.cancel()
-            if self._renewing is not None:
-                self._renewing.cancel()
+
+    async def while_written[Answer](self, write: Awaitable[Answer]) -> Answer:
+        """What the write answers. Nothing stops it: its script sees by itself whether the lease still holds."""
+        with self._renewed(lambda: None):
+            return await write
 
     async def _unless_lost[Answer](self, worker: asyncio.Task[Any], work: Awaitable[Answer]) -> Answer:
         try:
@@ -54,10 +54,21 @@ class LeaseKeeper:
             raise LeaseLost(self._lost)
         return answer
 
-    def _begin(self, worker: asyncio.Task[Any]) -> None:
-        self._renewing = asyncio.create_task(self._renew(worker))
+    @contextmanager
+    def _renewed(self, lost: Callable[[], object]) -> Iterator[None]:
+        """Renew while the block runs, and call ``lost`` once there is nothing to renew."""
+        timer = asyncio.get_running_loop().call_later(self._every, self._begin, lost)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if self._renewing is not None:
+                self._renewing.cancel()
 
-    async def _renew(self, worker: asyncio.Task[Any]) -> None:
+    def _begin(self, lost: Callable[[], object]) -> None:
+        self._renewing = asyncio.create_task(self._renew(lost))
+
+    async def _renew(self, lost: Callable[[], object]) -> None:
         """Until told to stop. Redis being away is no reason: the work may still count."""
         while True:
             with suppress(*REDIS_TROUBLE):
@@ -66,4 +77,4 @@ class LeaseKeeper:
                     break
             await asyncio.sleep(self._every)
         self._lost = verdict
-        worker.cancel()
+        lost()

@@ -17,8 +17,44 @@ from chalicelib.redis_wire import Argument, Broken
 _RESHAPED = ("HGETALL", "XCLAIM", "XPENDING", "XRANGE", "XREADGROUP", "ZRANGE")
 
 
+#: A cluster's client has a clock and no sight of what moves: large commands have as long as a link of this speed takes.
+_SLOWEST_BYTES_A_SECOND = 200_000
+_LARGEST_BYTES = 8 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024
+
+
 class Cluster:
     """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log.
+
+    Args:
+        seconds: how long an answer may take; to a large command longer.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._questions = _Nodes(url, seconds)
+        self._results = _Nodes(url, seconds + _LARGEST_BYTES / _SLOWEST_BYTES_A_SECOND)
+
+    async def execute(self, *parts: Argument) -> Any:
+        """The answer to a command. Raises Refused or Broken."""
+        size = sum(len(part) for part in parts if isinstance(part, str))
+        return await (self._questions if size < _LARGE_BYTES else self._results).ask(parts)
+
+    async def wait(self, *parts: Argument) -> Any:
+        """The same: redis-py opens as many connections as there are questions at a time."""
+        return await self._questions.ask(parts)
+
+    async def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        """Every key that matches, with SCAN on each primary: some of them perhaps twice."""
+        async for key in self._questions.keys_like(pattern):
+            yield key
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await asyncio.gather(self._questions.aclose(), self._results.aclose())
+
+
+class _Nodes:
+    """redis-py's client for one kind of question.
 
     redis-py bounds each step of a question, and a search for the nodes has one for each of them. Here the whole of it
     has one time. When that is over, all start anew from the URL, rather than where this search got stuck.
@@ -30,8 +66,7 @@ class Cluster:
         self._leaving: set[asyncio.Task[None]] = set()
         self._client = self._open()
 
-    async def execute(self, *parts: Argument) -> Any:
-        """The answer to a command. Raises Refused or Broken."""
+    async def ask(self, parts: tuple[Argument, ...]) -> Any:
         client = self._client
         try:
             async with asyncio.timeout(self._seconds):
@@ -44,12 +79,7 @@ class Cluster:
         except exceptions.RedisError as error:
             raise _trouble(error) from error
 
-    async def wait(self, *parts: Argument) -> Any:
-        """The same: redis-py opens as many connections as there are questions at a time."""
-        return await self.execute(*parts)
-
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:
-        """Every key that matches, with SCAN on each primary: some of them perhaps twice."""
         try:
             async for key in self._client.scan_iter(match=pattern, count=1_000):
                 yield str(key)
@@ -59,7 +89,6 @@ class Cluster:
             raise _trouble(error) from error
 
     async def aclose(self) -> None:
-        """Hang up."""
         await asyncio.gather(self._client.aclose(), *self._leaving)
 
     def _open(self) -> RedisCluster:

@@ -11,22 +11,32 @@ from typing import Any, NamedTuple
 
 from chalicelib.redis_errors import Course, course
 from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Argument, Broken, Refused, Replies, command
+from chalicelib.redis_wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Broken, Refused, Replies, command
 
 #: Of the time for a connection, what the server has for its part of TLS: a port without TLS may wait for more.
 _HANDSHAKE_SHARE = 0.8
 
 
+#: What the kernel may hold of what was written: the rest is seen to shrink, or seen to stand still.
+_KERNEL_BYTES = 256 * 1024
+#: Looks at a line in the time that it may stand still.
+_LOOKS = 5
+
+
 class _Question(NamedTuple):
     answer: asyncio.Future[Any]
-    until: float
+    at: float
 
 
 class Line(asyncio.Protocol):
     """Asks until it breaks, and then never again. For the event loop that it was made in.
 
+    A large result over a narrow link takes its time. So a line is judged by what moves on it, not by a clock from the
+    question on: bytes that come, and bytes that go of what could not be written at once.
+
     Args:
-        seconds: how long an answer may take. A late one breaks the line: nobody knows which answer would come next.
+        seconds: how long nothing may move while an answer is awaited. Then the line breaks: nobody knows which answer
+            would come next.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -36,14 +46,18 @@ class Line(asyncio.Protocol):
         self._replies = Replies(errors="replace")  # an entry that is no text goes to the dead letters like others
         self._asked: deque[_Question] = deque()
         self._unsent: list[bytes] = []
+        self._written = 0
+        self._gone = 0
+        self._is_backlogged = False
+        self._moved_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None
 
-    def ask(self, *parts: Argument) -> asyncio.Future[Any]:
-        """The answer that will come.
+    def ask(self, question: bytes) -> asyncio.Future[Any]:
+        """The answer that will come to a command, as ``chalicelib.redis_wire.command`` writes it.
 
         It raises Refused where Redis says no, and Broken where it cannot be known what Redis did: the line broke, the
         answer was late, or this server is not (any more) the one to ask.
@@ -54,10 +68,10 @@ class Line(asyncio.Protocol):
             return answer
         if not self._unsent:
             self._loop.call_soon(self._send)
-        self._unsent.append(command(*parts))
-        self._asked.append(_Question(answer, self._loop.time() + self._seconds))
+        self._unsent.append(question)
+        self._asked.append(_Question(answer, self._loop.time()))
         if self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._look_at_clock)
+            self._look_later()
         return answer
 
     def close(self, reason: str = "the connection was closed") -> None:
@@ -72,7 +86,9 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (tells the types)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -83,6 +99,7 @@ class Line(asyncio.Protocol):
             self.close(type(error).__name__ if error else "the server hung up")
 
     def data_received(self, data: bytes) -> None:
+        self._moved_at = self._loop.time()
         self._replies.feed(data)
         try:
             while self._asked and (said := self._replies.take()) is not NOT_WHOLE:
@@ -101,17 +118,29 @@ class Line(asyncio.Protocol):
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
         if self._transport is not None:
-            self._transport.write(b"".join(unsent))
+            data = b"".join(unsent)
+            self._written += len(data)
+            self._transport.write(data)
 
-    def _look_at_clock(self) -> None:
+    def _look_later(self) -> None:
+        self._timer = self._loop.call_later(self._seconds / _LOOKS, self._look)
+
+    def _look(self) -> None:
         self._timer = None
-        if not self._asked:
+        if not self._asked or self._transport is None:
             return
-        left = self._asked[0].until - self._loop.time()
-        if left <= 0:
+        self._note_what_went(self._transport.get_write_buffer_size())
+        if self._loop.time() - max(self._moved_at, self._asked[0].at) >= self._seconds:
             self.close("TimeoutError")
         else:
-            self._timer = self._loop.call_later(left, self._look_at_clock)
+            self._look_later()
+
+    def _note_what_went(self, backlog: int) -> None:
+        """What the kernel took at once proves nothing: it does so for a server that is gone, too."""
+        gone = self._written - backlog
+        if gone > self._gone and (self._is_backlogged or backlog):
+            self._moved_at = self._loop.time()
+        self._gone, self._is_backlogged = gone, bool(backlog)
 
 
 def _settle(answer: asyncio.Future[Any], said: Any) -> None:
@@ -144,7 +173,7 @@ async def open_line(address: RedisAddress, seconds: float) -> Line:
 async def _greet(line: Line, address: RedisAddress) -> None:
     try:
         for greeting in address.greetings():
-            await line.ask(*greeting)
+            await line.ask(command(*greeting))
     except BaseException:
         line.close()
         raise

@@ -5,31 +5,37 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import Argument
+from chalicelib.redis_wire import Argument, command
 from worker.redis_line import Line, open_line
 
+#: A command from this size on goes on the connection for results; few other commands are as large.
+_LARGE_BYTES = 64 * 1024
 #: Keys that Redis looks at before it lets others in between.
 _SCANNED_AT_ONCE = 1_000
 
 
 class Server:
-    """Two connections: one for everything that is answered at once, one to wait on.
+    """Three connections: for everything that is answered at once, for large results, and to wait on.
+
+    A result of megabytes takes seconds on a narrow link. Were it on the first one, leases would lapse behind it.
 
     Args:
-        seconds: how long an answer, or making a connection, may take.
+        seconds: how long nothing may come of an answer, and how long making a connection may take.
     """
 
     def __init__(self, address: RedisAddress, seconds: float) -> None:
         self._questions = _Reopened(address, seconds)
+        self._results = _Reopened(address, seconds)
         self._waits = _Reopened(address, seconds)
 
     async def execute(self, *parts: Argument) -> Any:
         """The answer to a command. Raises Refused or Broken."""
-        return await self._questions.ask(*parts)
+        question = command(*parts)
+        return await (self._questions if len(question) < _LARGE_BYTES else self._results).ask(question)
 
     async def wait(self, *parts: Argument) -> Any:
         """The same, for a command that makes the server wait; for one at a time."""
-        return await self._waits.ask(*parts)
+        return await self._waits.ask(command(*parts))
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:
         """Every key that matches, with SCAN: some of them perhaps twice."""
@@ -43,8 +49,8 @@ class Server:
 
     async def aclose(self) -> None:
         """Hang up; the next question opens a connection anew."""
-        self._questions.close()
-        self._waits.close()
+        for line in (self._questions, self._results, self._waits):
+            line.close()
 
 
 class _Reopened:
@@ -56,11 +62,11 @@ class _Reopened:
         self._line: Line | None = None
         self._opening: asyncio.Task[Line] | None = None
 
-    async def ask(self, *parts: Argument) -> Any:
+    async def ask(self, question: bytes) -> Any:
         line = self._line
         if line is None or not line.is_open:
             line = await self._open()
-        return await line.ask(*parts)
+        return await line.ask(question)
 
     def close(self) -> None:
         if self._opening is not None:

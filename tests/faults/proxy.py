@@ -169,6 +169,17 @@ class Slice(Fault):
             time.sleep(self._seconds)
 
 
+class Narrow(Fault):
+    """Requests go on at so many bytes a second, on each connection by itself."""
+
+    def __init__(self, bytes_a_second: float) -> None:
+        self._rate = bytes_a_second
+
+    def request(self, near: socket.socket, far: socket.socket, data: bytes) -> None:
+        far.sendall(data)
+        time.sleep(len(data) / self._rate)
+
+
 class HalfReply(Fault):
     """Closes the connection in the middle of a reply."""
 
@@ -235,10 +246,16 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(url: str) -> Iterator[Proxy]:
-    """A proxy in front of the server at that URL."""
+def proxy_to(url: str, window: int | None = None) -> Iterator[Proxy]:
+    """A proxy in front of the server at that URL.
+
+    Args:
+        window: bytes taken before they are passed on; else the kernel takes megabytes, as no narrow link does.
+    """
     port = int(url.rpartition(":")[2].partition("/")[0])
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        if window is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         proxy = Proxy(("127.0.0.1", port), listener)
         threading.Thread(target=proxy.accept, daemon=True).start()
         yield proxy

@@ -25,6 +25,7 @@ from worker.job_run import JobRun
 from worker.openai_backend import OpenAIBackend
 from worker.operations import Operations
 from worker.stopping import StopSignals, work_until_stopped
+from worker.watchdog import Watchdog
 from worker.work_queue import MAX_DEATHS, WorkQueue
 
 _RUN_OPTIONS = [
@@ -118,6 +119,8 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
         if options["health_port"] is not None:
             probe = await _probe(consumer, memory, options["health_port"], options["health_host"])
             await stack.enter_async_context(probe)
+        name = options["handler"] or OpenAIBackend.__name__
+        await stack.enter_async_context(Watchdog(options["lease_seconds"] / 3, name))
         await work_until_stopped(consumer, run, signals)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from types import CodeType, FrameType, TracebackType
 
 #: Places shown of a deep recursion: the first say how it began, the last where it stood.
@@ -18,9 +19,9 @@ def facts(error: BaseException) -> dict[str, str]:
 
 
 def standing(thread_id: int) -> str:
-    """Where a thread stands right now, the innermost place last; empty when it has ended."""
+    """Where a thread stands right now, the innermost places, the last one last; empty when it has ended."""
     frame = sys._current_frames().get(thread_id)
-    return "\n".join(_shortened(list(_of_stack(frame))[::-1]))
+    return "\n".join(reversed(list(islice(_of_stack(frame), LAST))))
 
 
 def _classes(error: BaseException) -> str:

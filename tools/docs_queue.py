@@ -59,9 +59,10 @@ def script_files() -> list[Path]:
 
 
 def top_comment(path: Path) -> str:
-    """The comment that a script begins with, behind its ``#!lua`` line, without its dashes."""
-    _, *source = path.read_text(encoding="utf-8").splitlines()
-    lines = itertools.takewhile(lambda line: line.startswith("--"), source)
+    """The comment that a script begins with, behind its ``#!lua`` line if it has one, without its dashes."""
+    source = path.read_text(encoding="utf-8").splitlines()
+    behind = itertools.dropwhile(lambda line: line.startswith("#!"), source)
+    lines = itertools.takewhile(lambda line: line.startswith("--"), behind)
     return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
 
 

@@ -110,7 +110,7 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
         stack.push_async_callback(redis.aclose)
         lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
-        gate = Gate()
+        gate = Gate(handler if isinstance(handler, OpenAIBackend) else None)
         run = JobRun(queue, handler, Encryption(options["kms_key_id"]), gate)
         figures = Operations(redis, options["queue"])
         report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)

@@ -82,7 +82,8 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what was begun and claim no more."""
-        log.info("started", extra={"consumer": self._queue.consumer, "concurrency": self._concurrency})
+        facts = {"consumer": self._queue.consumer, "concurrency": self._concurrency}
+        log.info("started", extra=facts | self.gate.facts)
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
         tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._keep_dead_ms))
@@ -131,6 +132,7 @@ class Consumer:
 
     async def _wait_for_server(self, stop: asyncio.Event) -> None:
         await self.gate.wait_until_open(stop)
+        await self._beat()  # estimates count on this worker again
         self._sweep_at = time.monotonic()  # what was given back comes first
 
     async def _claim_some(self, stop: asyncio.Event) -> None:

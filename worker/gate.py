@@ -15,7 +15,13 @@ IN_A_ROW = 3
 
 
 class Probed(Protocol):
-    """A model server that can be asked whether it is well."""
+    """A model server that can be asked whether it is well; ``name`` is its URL, without anything secret."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
 
     async def probe(self, *, thorough: bool) -> None:
         """Raise ServerTrouble if it is not. ``thorough`` has it compute one token, instead of listing its models."""
@@ -39,6 +45,11 @@ class Gate:
     @property
     def has_server(self) -> bool:
         return self._server is not None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the log tells of the server; nothing without one."""
+        return {} if self._server is None else {"backend": self._server.name, "model": self._server.model}
 
     @property
     def is_open(self) -> bool:
@@ -99,12 +110,12 @@ class Gate:
 
     def _close(self, reason: str) -> None:
         if reason != self._reason:
-            log.warning("gate closed", extra={"reason": reason})
+            log.warning("gate closed", extra=self.facts | {"reason": reason})
         self._reason = reason
 
     def _open(self) -> None:
         if self._opened_before:
-            log.warning("gate open", extra={"reason": "the model server answers again"})
+            log.warning("gate open", extra=self.facts)
         self._reason, self._opened_before, self._in_a_row = "", True, 0
 
 

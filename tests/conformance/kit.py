@@ -89,7 +89,11 @@ def _changed_by(change: Callable[[str], str]) -> type[Submission]:
 
 @dataclass
 class Bench:
-    """One queue with everything around it. Prompts are told apart by the queue's name."""
+    """One queue with everything around it. Prompts are told apart by the queue's name.
+
+    Attributes:
+        backend: base URL of another model server than the scripted one.
+    """
 
     url: str
     model: ScriptedModel
@@ -97,6 +101,7 @@ class Bench:
     log: Path
     queue: str = field(default_factory=lambda: f"conformance-{uuid.uuid4().hex[:8]}")
     processes: list[WorkerProcess] = field(default_factory=list)
+    backend: str = ""
 
     def __post_init__(self) -> None:
         self.keys = QueueKeys(self.queue)
@@ -118,7 +123,7 @@ class Bench:
         environ = {
             "REDIS_URL": self.url,
             "QUEUE": self.queue,
-            "BACKEND": self.model.base_url,
+            "BACKEND": self.backend or self.model.base_url,
             "MODEL": "conformance",
             "LEASE_SECONDS": str(lease_seconds),
         }

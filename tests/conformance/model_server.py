@@ -29,12 +29,17 @@ LONGEST_HANG_SECONDS = 60
 
 
 class ScriptedModel:
-    """What the server was asked, and when."""
+    """What the server was asked, and when.
+
+    Attributes:
+        traceparents: that header of the newest request, by prompt.
+    """
 
     def __init__(self) -> None:
         self.base_url = ""
         self._asked: dict[str, list[float]] = defaultdict(list)
         self._order: list[str] = []
+        self.traceparents: dict[str, str | None] = {}
         self._released: dict[str, threading.Event] = defaultdict(threading.Event)
         self._lock = threading.Lock()
 
@@ -84,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt: str = body["messages"][-1]["content"]
         count = self.server.model.note(prompt)
+        self.server.model.traceparents[prompt] = self.headers["traceparent"]
         kind, *words = prompt.split()
         match kind:
             case "stumble" | "broken" if count == 1 or kind == "broken":

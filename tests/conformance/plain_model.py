@@ -4,9 +4,31 @@ import json
 import random
 import threading
 from os import environ  # noqa: TID251 (shares nothing with this repository)
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-BUSY = {408, 425, 429}
+BUSY = {408, 409, 425, 429}
+REFUSED_US = {401, 403, 404, 405}
+
+
+def trouble(error):
+    """Whether that is the model server's own trouble: it is gone, or does not want this worker."""
+    return error.code in REFUSED_US if isinstance(error, HTTPError) else isinstance(error, OSError)
+
+
+def post(job, **more):
+    body = json.dumps(job | {"model": environ["MODEL"]}).encode()
+    headers = {"Content-Type": "application/json"} | more.pop("headers", {})
+    return urlopen(Request(f"{environ['BACKEND']}/chat/completions", body, headers), **more)
+
+
+def is_well():
+    """Whether the server completes a token."""
+    try:
+        post({"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}, timeout=10).close()
+    except OSError as error:
+        return not trouble(error)
+    return True
 
 
 class Asking(threading.Thread):
@@ -21,15 +43,20 @@ class Asking(threading.Thread):
         try:
             self.outcome = "finish", "completed", "result", json.dumps({"text": self.ask()})
         except Exception as error:  # whatever it was: the model refused, or another try may help
-            self.outcome = self.refused() if self.is_refusal(error) else self.retry(error)
+            self.outcome = self.ended_by(error)
 
     def ask(self):
         given = self.job["input"]
         messages = given.get("messages") or [{"role": "user", "content": given["prompt"]}]
-        body = json.dumps(given | {"model": environ["MODEL"], "messages": messages}).encode()
-        request = Request(f"{environ['BACKEND']}/chat/completions", body, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=self.job["timeout_ms"] / 1000) as answer:
+        headers = {"traceparent": self.job["traceparent"]}
+        timeout = self.job["timeout_ms"] / 1000
+        with post(given | {"messages": messages}, headers=headers, timeout=timeout) as answer:
             return json.load(answer)["choices"][0]["message"]["content"]
+
+    def ended_by(self, error):
+        if trouble(error) and not isinstance(error, TimeoutError):
+            return "give_back", 0 if isinstance(error, HTTPError) else 1, 3
+        return self.refused() if self.is_refusal(error) else self.retry(error)
 
     def is_refusal(self, error):
         return 400 <= getattr(error, "code", 500) < 500 and error.code not in BUSY

@@ -7,7 +7,7 @@ from pathlib import Path
 from signal import SIGTERM, signal
 
 import redis
-from plain_model import Asking
+from plain_model import Asking, is_well
 
 KEY, NAME, LEASE_MS = f"lr:{{{environ['QUEUE']}}}:", f"plain-{urandom(8).hex()}", int(environ["LEASE_SECONDS"]) * 1000
 STREAMS = [f"{KEY}jobs:{priority}:{lane}" for priority in ("high", "normal", "low") for lane in range(4)]
@@ -24,8 +24,8 @@ def run(name, keys, *args):
     return db.execute_command("EVAL", f"{flags}\n{SHARED}\n{own}", len(keys), *keys, *args)
 
 
-def keep_moving():
-    run("beat", [WORKERS, FLOW], NAME, 1, 15_000)
+def keep_moving(trouble=""):
+    run("beat", [WORKERS, FLOW], NAME, 1, 15_000, trouble)
     soonest = db.execute_command("ZRANGE", SCHEDULED, 0, 99)
     run("promote", [SCHEDULED, FLOW, *STREAMS, *(f"{KEY}job:{job_id}" for job_id in soonest)], *soonest)
 
@@ -47,8 +47,11 @@ def work(stream, entry_id, fields):
 
 signal(SIGTERM, lambda *_: stopping.set())
 db.execute_command("EVAL", MAKE_GROUPS, len(STREAMS), *STREAMS)
+well = False
 while not stopping.wait(0.1):
-    keep_moving()
-    for claimed in run("sweep", STREAMS, NAME, LEASE_MS, 1) or run("claim", [*STREAMS, FLOW], NAME, 1):
-        work(*claimed)
+    keep_moving("" if well else "its model server is in trouble")
+    well = well or is_well()
+    claims = (run("sweep", STREAMS, NAME, LEASE_MS, 1) or run("claim", [*STREAMS, FLOW], NAME, 1)) if well else ()
+    for claimed in claims:
+        well = work(*claimed) != "given back"
 run("beat", [WORKERS, FLOW], NAME, 0, 15_000)

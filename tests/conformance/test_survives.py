@@ -13,6 +13,7 @@ from tests import servers
 from tests.conformance.kit import LEASE_SECONDS, ROOT, TAKEN_OVER_WITHIN, Bench, edit
 from tests.conformance.model_server import ScriptedModel
 from tests.faults.proxy import LoseOneReply, proxy_to
+from tests.model_process import ModelProcess, model_process
 from tests.patience import eventually
 
 
@@ -203,3 +204,53 @@ def test_after_a_restart_of_redis_the_worker_goes_on(own_bench: tuple[Bench, Val
     assert bench.final(bench.submit(bench.prompt("echo"), owner="bob"), owner="bob").attempts == 1
     assert worker.alive
     assert bench.left_behind() == {}
+
+
+@pytest.fixture
+def killable(shared_url: str, command: str, tmp_path: Path) -> Iterator[tuple[Bench, ModelProcess]]:
+    """A queue whose workers have a model server that can be killed; its prompts are those of ``ModelProcess``."""
+    with model_process("conformance") as server:
+        bench = Bench(shared_url, ScriptedModel(), command, tmp_path / "worker.log", backend=server.base_url)
+        try:
+            yield bench, server
+        finally:
+            bench.close()
+
+
+@pytest.mark.conformance_full
+def test_while_its_model_server_is_gone_a_worker_takes_nothing_and_no_attempt_is_counted(
+    killable: tuple[Bench, ModelProcess], tmp_path: Path
+):
+    bench, server = killable
+    worker = bench.worker()
+    at_work = bench.submit(f"held {tmp_path / 'go'}")
+    assert eventually(lambda: bench.record(at_work)["status"] == "in_progress")
+    waiting = bench.submit_all(["echo"] * 5, owner="bob")
+    time.sleep(0.5)
+    server.kill()
+
+    assert eventually(lambda: bench.record(at_work)["status"] == "queued"), bench.said("the job was not given back")
+    time.sleep(LEASE_SECONDS * 1.5)
+    assert [bench.record(job_id).get("attempts") for job_id in waiting] == [None] * 5
+    assert worker.alive
+
+    (tmp_path / "go").touch()
+    server.start()
+    jobs = [bench.final(at_work, 20), *(bench.final(job_id, 20, owner="bob") for job_id in waiting)]
+    assert [(job.status, job.attempts) for job in jobs] == [("completed", 1)] * 6
+    assert bench.left_behind() == {}
+
+
+@pytest.mark.conformance_full
+def test_a_job_that_breaks_the_model_server_three_times_goes_to_the_dead_letters(killable: tuple[Bench, ModelProcess]):
+    bench, server = killable
+    bench.worker()
+    job_id = bench.submit("die")
+
+    def supervised() -> bool:
+        if not server.alive:
+            server.start()
+        return bench.record(job_id)["status"] == "failed"
+
+    assert eventually(supervised, 60), bench.said("the job came back for ever")
+    assert bench.dead_letter(job_id)["code"] == "backend_crashed"

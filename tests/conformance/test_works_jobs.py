@@ -85,6 +85,14 @@ def test_a_job_is_completed_and_its_record_says_when(staffed: Bench):
     assert job.created_at <= (job.started_at or "") <= (job.finished_at or "")
 
 
+def test_the_model_is_told_the_jobs_trace_context(staffed: Bench):
+    prompt = staffed.prompt("echo")
+    job_id = staffed.submit(prompt)
+    staffed.final(job_id)
+
+    assert staffed.model.traceparents[prompt] == staffed.record(job_id)["traceparent"]
+
+
 def test_a_living_worker_shows_among_the_living(staffed: Bench):
     job_id = staffed.submit(staffed.prompt("echo"))
     staffed.final(job_id)
@@ -205,10 +213,13 @@ def test_forgotten_scripts_are_loaded_again(staffed: Bench):
 
 
 @pytest.mark.conformance_full
-def test_an_answer_cut_off_is_asked_for_again(staffed: Bench):
-    job = staffed.final(staffed.submit(staffed.prompt("drop")))
+def test_an_answer_cut_off_is_asked_for_again_and_costs_no_attempt(staffed: Bench):
+    """A broken connection is the worker's trouble: the job is given back, with a crash to its name."""
+    job_id = staffed.submit(staffed.prompt("drop"))
+    job = staffed.final(job_id)
 
-    assert (job.status, job.attempts) == ("completed", 2)
+    assert (job.status, job.attempts) == ("completed", 1)
+    assert staffed.record(job_id)["crashes"] == "1"
 
 
 @pytest.mark.conformance_full

@@ -1,6 +1,7 @@
 """docs/queue.md is enough to write a worker: its example works, and its tables hold what Redis holds."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -48,6 +49,20 @@ def test_the_worker_on_the_page_works_a_job(
     job = router.get(f"/v1/jobs/{waiting}").json
     assert (job["status"], job["attempts"]) == ("completed", 1)
     assert job["result"]["text"].startswith("HELLO")
+
+
+def test_the_worker_on_the_page_rejects_a_job_of_another_version(
+    work_one: Callable[..., bool], waiting: str, router: Any, db: "redis.Redis"
+) -> None:
+    stream = QueueKeys(QUEUE).streams[int(str(db.hget(QueueKeys(QUEUE).job(waiting), "stream")))]
+    [(entry_id, fields)] = db.xrange(stream)
+    db.xdel(stream, entry_id)
+    newer = json.dumps(json.loads(fields["job"]) | {"v": 2})
+    db.hset(QueueKeys(QUEUE).job(waiting), "stream_id", str(db.xadd(stream, fields | {"job": newer})))
+
+    assert work_one(db, QUEUE, "page-1", lambda job: "worked all the same")
+
+    assert router.get(f"/v1/jobs/{waiting}").json["error"]["code"] == "unreadable"
 
 
 async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) -> set[str]:

@@ -73,6 +73,9 @@ def written(
 class _NeverAsked:
     """A model server that is in trouble or not, as the gate has it."""
 
+    name = "http://127.0.0.1:8080/v1"
+    model = "m"
+
     async def probe(self, *, thorough: bool) -> None:
         raise AssertionError
 

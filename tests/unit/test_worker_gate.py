@@ -18,7 +18,12 @@ def trouble(kind: Kind, reason: str = "status 500") -> ServerTrouble:
     return ServerTrouble(reason, kind, BUSY, was_there=True)
 
 
-class Server:
+class Named:
+    name = "http://127.0.0.1:8080/v1"
+    model = "m"
+
+
+class Server(Named):
     """A model server that is well, or in that trouble; it notes how it was probed."""
 
     def __init__(self, *reasons: str) -> None:
@@ -164,7 +169,7 @@ def test_the_reason_is_the_newest():
 
 
 def test_a_set_stop_ends_the_wait_even_amid_a_probe():
-    class Hanging:
+    class Hanging(Named):
         async def probe(self, *, thorough: bool) -> None:
             await asyncio.Event().wait()
 
@@ -180,7 +185,7 @@ def test_a_set_stop_ends_the_wait_even_amid_a_probe():
 
 
 def test_a_probe_that_fails_as_nobody_foresaw_closes_the_gate_too():
-    class Odd:
+    class Odd(Named):
         async def probe(self, *, thorough: bool) -> None:
             raise UnicodeError("with a prompt in it")
 

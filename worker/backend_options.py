@@ -30,7 +30,8 @@ def checked_url(text: str) -> httpx.URL:
         url = httpx.URL(text.rstrip("/") + "/")
     except httpx.InvalidURL:
         raise BadBackend(f"--backend is {text!r}; {_WANTED}") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+    port = 80 if url.port is None else url.port
+    if url.scheme not in {"http", "https"} or not url.host or "%" in url.host or not 0 < port < 65_536:
         raise BadBackend(f"--backend is {text!r}; {_WANTED}")
     if url.query or url.fragment or "?" in text or "#" in text:
         raise BadBackend(f"--backend is {text!r}; {_WANTED}, without ? and #")

@@ -13,15 +13,15 @@ from tests.integration.processes import clean_environment
 
 @contextmanager
 def worker_process(
-    folder: Path, redis_url: str, *arguments: str, handlers: str = ""
+    folder: Path, redis_url: str, *arguments: str, handlers: str = "", variables: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """The worker in that folder, with those handlers in the module ``my_handlers``."""
+    """The worker in that folder, with those handlers in the module ``my_handlers`` and those variables."""
     (folder / "my_handlers.py").write_text(handlers)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "worker", *arguments],
             cwd=folder,
-            env=clean_environment(REDIS_URL=redis_url),
+            env=clean_environment(REDIS_URL=redis_url, **(variables or {})),
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,

@@ -9,9 +9,11 @@ from worker.cli import main
 
 NO_VARIABLES = dict.fromkeys(
     ["REDIS_URL", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL", "WORKER_CONCURRENCY",
-     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST", "ROUTER_STACK"]
+     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST", "ROUTER_STACK",
+     "BACKEND_API_KEY", "WORKER_API_KEY_FILE", "WORKER_OBEY_PROXIES"]
 )  # fmt: skip
 A_REDIS = "redis://127.0.0.1:1/0"
+BACKEND = ["--model", "m", "--backend"]
 DEMO = ["--handler", "worker.demo:answer"]
 
 REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
@@ -21,6 +23,10 @@ REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "both": ([*DEMO, "--backend", "http://b", "--model", "m"], {"REDIS_URL": A_REDIS}, "either --handler"),
     "both, one by variable": (DEMO, {"REDIS_URL": A_REDIS, "WORKER_BACKEND": "http://b"}, "either --handler"),
     "backend without model": (["--backend", "http://b"], {"REDIS_URL": A_REDIS}, "--backend wants --model NAME"),
+    "backend with a password": ([*BACKEND, "http://a:hunter2@b"], {"REDIS_URL": A_REDIS}, "BACKEND_API_KEY"),
+    "backend with a query": ([*BACKEND, "http://b/v1?a=b"], {"REDIS_URL": A_REDIS}, "without ? and #"),
+    "key on the command line": ([*BACKEND, "http://b", "--backend-api-key", "x"], {"REDIS_URL": A_REDIS}, "No such"),
+    "key file missing": ([*BACKEND, "http://b", "--api-key-file", "no-such"], {"REDIS_URL": A_REDIS}, "cannot be read"),
     "no such option": ([*DEMO, "--colour", "red"], {"REDIS_URL": A_REDIS}, "--colour"),
     "concurrency 0": ([*DEMO, "--concurrency", "0"], {"REDIS_URL": A_REDIS}, "1<=x<=1024"),
     "concurrency word": ([*DEMO, "--concurrency", "many"], {"REDIS_URL": A_REDIS}, "--concurrency"),

@@ -56,6 +56,15 @@ class Stack:
         assert ran.status == 0, f"make {' '.join(words)}\n{ran.said[-6000:]}"
         return ran
 
+    def package(self, *origins: str) -> None:
+        """``make package``, for pages of these origins: docs/operations.md has CORS set where it is packaged."""
+        config = self.clone.root / ".chalice/config.json"
+        stages = json.loads(config.read_text())
+        stages["stages"]["terraform"]["environment_variables"]["ROUTER_CORS_ORIGIN"] = ",".join(origins)
+        config.write_text(json.dumps(stages))
+        self.clone.commit()
+        self.make("package", f"ARCH={_ARCHITECTURES[platform.machine()]}")
+
     def apply(self) -> Ran:
         """Plan, read, apply: what ``make apply`` verifies over HTTP, too."""
         self.make("plan")
@@ -69,9 +78,8 @@ def deployed(account: Account, redis_url: str, folder: Path) -> Iterator[Stack]:
     _prepare(account, redis_url)
     clone = Clone.into(folder / "clone")
     clone.environ.update(account.environ | {"TF_CLI_CONFIG_FILE": str(cli_configuration(folder))})
-    _allow_origin(clone)
     stack = Stack(account, pool, clone)
-    stack.make("package", f"ARCH={_ARCHITECTURES[platform.machine()]}")
+    stack.package(ORIGIN)
     stack.set(**_variables(pool))
     stack.make("init", f"STATE_BUCKET={_BUCKET}", f"AWS_REGION={REGION}")
     stack.apply()
@@ -87,15 +95,6 @@ def _prepare(account: Account, redis_url: str) -> None:
     buckets.put_bucket_versioning(Bucket=_BUCKET, VersioningConfiguration={"Status": "Enabled"})
     let_gateway_log(account.client)
     account.client("ssm").put_parameter(Name=_PARAMETER, Type="SecureString", Value=redis_url)
-
-
-def _allow_origin(clone: Clone) -> None:
-    """CORS, which docs/operations.md has set where it is packaged."""
-    config = clone.root / ".chalice/config.json"
-    stages = json.loads(config.read_text())
-    stages["stages"]["terraform"]["environment_variables"]["ROUTER_CORS_ORIGIN"] = ORIGIN
-    config.write_text(json.dumps(stages))
-    clone.commit()
 
 
 def _variables(pool: Pool) -> dict[str, Any]:

@@ -179,6 +179,26 @@ def test_the_functions_log_lines_reach_its_own_group_and_hold_no_secret(stack: S
         assert secret not in text
 
 
+def test_of_several_origins_each_page_is_answered_by_its_own_name(stack: Stack, ann: httpx.Client) -> None:
+    """The last of all: the stack is another afterwards."""
+    other = "https://admin.example.com"
+    stack.package(ORIGIN, other)
+    stack.apply()
+
+    for origin in (ORIGIN, other, "https://evil.example.com"):
+        page = {"Origin": origin}
+        preflight = ann.options("/v1/jobs", headers=page | {"Access-Control-Request-Method": "POST"})
+        answers = [preflight, ann.get("/v1/jobs", headers=page), ann.get("/v1/jobs/job_unknown", headers=page)]
+
+        assert [answer.status_code for answer in answers] == [204, 200, 404]
+        assert _listed(preflight, "Access-Control-Allow-Methods") == {"GET", "OPTIONS", "POST"}
+        for answer in answers:
+            named = answer.headers.get("Access-Control-Allow-Origin")
+            assert (named, answer.headers["Vary"]) == (origin if origin in (ORIGIN, other) else None, "Origin")
+        refused = ann.get("/v1/jobs", headers=page | {"Authorization": ""})
+        assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
+
+
 def _by_gateway(answer: httpx.Response) -> str | None:
     """The kind that API Gateway names in its own answers only."""
     return answer.headers.get("x-amzn-ErrorType")

@@ -11,7 +11,7 @@ from chalicelib.models import Envelope
 from worker import results, traces
 from worker.encryption import Encryption
 from worker.handlers import Handler, ThreadWork
-from worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful, UnsupportedType
+from worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful
 from worker.server_trouble import Kind, ServerTrouble
 from worker.worker_log import log
 
@@ -96,12 +96,12 @@ def _encoded(result: JsonValue, job: Envelope) -> str:
 def _sound(error: Unsuccessful) -> Unsuccessful | None:
     """The outcome made anew: a handler may derive its own class, forget ``super().__init__``, or set its attributes."""
     try:
-        if isinstance(error, UnsupportedType):
-            return UnsupportedType(error.message)
+        if isinstance(error, GivenUp):
+            return GivenUp(error.code, error.message)
         if isinstance(error, TryAgain):
             return TryAgain(error.code, error.message, error.after_seconds)
         return JobFailed(error.code, error.message)
-    except (AttributeError, BadOutcome):
+    except BaseException:  # its attributes may be a stranger's code, too
         return None
 
 

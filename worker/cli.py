@@ -78,7 +78,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_run_options
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
-    """Work the jobs of a queue until SIGTERM, then finish what was begun and end.
+    """Work the jobs of a queue until SIGTERM or Ctrl-C, then finish what was begun and end; a second one gives it back.
 
     REDIS_URL says where the queue is: redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://.
     """

@@ -3,10 +3,13 @@
 from typing import Any
 
 from chalicelib.models import Envelope
+from worker.outcomes import UnsupportedType
 
 
 def answer(job: Envelope) -> dict[str, Any]:
     """Give the prompt, or the last message, back in upper case."""
+    if job.type not in {"generate", "chat"}:
+        raise UnsupportedType("The demonstration does jobs of the types generate and chat.")
     said: Any = job.input["prompt"] if job.type == "generate" else job.input["messages"]
     text = said if isinstance(said, str) else said[-1]["content"]
     words = len(text.split())

@@ -1,5 +1,6 @@
 """One job, from claim to final state: started, worked under a lease, and its outcome written once."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -111,10 +112,14 @@ class JobRun:
 
     async def give_back_all(self, given_back: list[str]) -> None:
         """Give back every job at hand without counting an attempt, and append its id: the worker ends at once."""
-        while self._held:
-            lease = self._held.pop()
+
+        async def give_back(lease: Lease) -> None:
             if await self._queue.give_back(lease, crashed=False) == "given back":
                 given_back.append(lease.claim.job_id)
+
+        while self._held:
+            held, self._held = self._held, set()
+            await asyncio.gather(*map(give_back, held))
 
     async def _judged(self, attempt: Attempt) -> Outcome:
         """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""

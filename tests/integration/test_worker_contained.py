@@ -31,6 +31,14 @@ class Hollow(TryAgain):
     def __init__(self):
         pass
 
+class Trap(JobFailed):
+    @property
+    def message(self):
+        sys.exit(SECRET)
+    @message.setter
+    def message(self, value):
+        pass
+
 def deep(n=0):
     return deep(n + 1)
 
@@ -54,6 +62,7 @@ KINDS = {
     "MemoryError": lambda: bytearray(1 << 62),
     "BaseExceptionGroup": lambda: thrown(BaseExceptionGroup(SECRET, [SystemExit(SECRET), ValueError(SECRET)])),
     "Wordless": lambda: thrown(Wordless()),
+    "Trap": lambda: thrown(Trap("odd", "Odd.")),
     "Hollow": lambda: thrown(Hollow()),
     "JobFailed": lambda: thrown(spoilt()),
     "TimeoutError": lambda: thrown(TimeoutError(SECRET)),
@@ -123,8 +132,8 @@ def in_a_thread(job):
 """
 
 KINDS = ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "PanicException", "CancelledError", "StopIteration",
-         "StopAsyncIteration", "RecursionError", "MemoryError", "BaseExceptionGroup", "Wordless", "Hollow", "JobFailed",
-         "TimeoutError", "BadOutcome", "LookupError"]  # fmt: skip
+         "StopAsyncIteration", "RecursionError", "MemoryError", "BaseExceptionGroup", "Wordless", "Trap", "Hollow",
+         "JobFailed", "TimeoutError", "BadOutcome", "LookupError"]  # fmt: skip
 ASYNC_KINDS = [
     "SystemExit in a task group",
     "SystemExit in a gathered task",

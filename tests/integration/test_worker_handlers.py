@@ -176,6 +176,12 @@ def test_the_demonstration_handler_answers_both_job_types(
     assert [read(job_id)["result"]["text"] for job_id in (generate, chat)] == ["HELLO THERE", "GOOD DAY"]
 
 
+def test_the_demonstration_handler_does_no_other_types(redis_url: str, read: ReadJob, submit: Submit):
+    job_id = submit(type="thrice")
+    work_all(redis_url, load_handler("worker.demo:answer"), is_final(read, job_id))
+    assert (read(job_id)["error"]["code"], read(job_id)["attempts"]) == ("unsupported_type", 1)
+
+
 def test_a_job_is_logged_by_its_id_and_trace_and_nothing_of_its_content(
     redis_url: str, submit: Submit, read: ReadJob, log_lines: Lines, db: redis.Redis
 ):

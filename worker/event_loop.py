@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from worker import traces
@@ -23,23 +23,22 @@ def run[Answer](work: Coroutine[Any, Any, Answer]) -> Answer:
     """What the work answers, or raises."""
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_context)
-    with _quiet_threads():
+    with closing(loop), _quiet_threads():
         try:
             return _complete(loop, work)
         finally:
             _complete(loop, _end_leftovers())
-            loop.close()
 
 
 def _complete[Answer](loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Answer]) -> Answer:
     task = loop.create_task(work)
+    task.add_done_callback(lambda _: loop.stop())
     while not task.done():
         try:
-            loop.run_until_complete(task)
-        except BaseException as error:
-            if task.done():
-                break
-            log.error("background task", extra=traces.facts(error))
+            loop.run_forever()  # until somebody stops it, a handler too
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not task.done():
+                log.error("background task", extra=traces.facts(error))
     return task.result()
 
 

@@ -102,3 +102,15 @@ def test_tasks_left_behind_are_ended_even_if_they_leave_or_will_not(log_lines: L
     assert sorted(ended) == ["stubborn", "tidy"]
     assert "secret" not in str(log_lines())
     kept.clear()
+
+
+def test_a_loop_that_cannot_run_is_an_error_and_no_endless_one():
+    async def inside_another() -> None:
+        work = leave()
+        try:
+            event_loop.run(work)
+        finally:
+            work.close()
+
+    with pytest.raises(RuntimeError, match="another loop is running"):
+        asyncio.run(inside_another())

@@ -20,7 +20,8 @@ log = Logger(
     log_uncaught_exceptions=False,
     log_record_order=["level", "message"],
     json_deserializer=str,  # else each message is parsed, in the hope that it is JSON
-    json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
+    # In ASCII: a path may hold what turns a line round or moves a terminal's cursor.
+    json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode,
 )
 # What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

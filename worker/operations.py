@@ -1,6 +1,7 @@
 """What an operator asks of a queue: its figures, and its dead letters."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _REVIVE = load_script("revive", "lease", folder=LUA)
 REVIVED_STORE_MS = 86_400_000
 #: Letters read in one go, with their envelopes.
 PAGE = 20
+#: The last millisecond that has a date.
+_LATEST_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True)
@@ -190,10 +193,15 @@ def _letter(entry_id: str, fields: dict[str, str]) -> DeadLetter:
         job_id=fields.get("id", ""),
         code=fields.get("code", ""),
         message=fields.get("message", ""),
-        attempts=int(fields.get("attempts", 0)),
-        at=rfc3339(int(fields.get("at", 0))),
+        attempts=_number(fields.get("attempts")),
+        at=rfc3339(min(_number(fields.get("at")), _LATEST_MS)),
         envelope=envelope,
     )
+
+
+def _number(digits: str | None) -> int:
+    """0 where a stranger wrote something else."""
+    return int(digits) if digits and re.fullmatch("[0-9]{1,18}", digits) else 0
 
 
 def _closed(member: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,7 @@ from worker.cli_options import queue_options
 from worker.connection import REDIS_TROUBLE, connect
 from worker.operations import DeadLetter, Operations, Stats
 from worker.queue_names import UnusedQueue, refuse_unused
+from worker.terminal import visible
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 _all_option = click.option("--all", "every", is_flag=True, help="Every dead letter.")
@@ -47,7 +48,7 @@ def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Aw
 def stats(redis_url: str, queue: str, as_json: bool) -> None:
     """Depth and age per priority, running jobs, living workers, throughput."""
     figures = _ask(redis_url, queue, lambda operations: operations.stats())
-    click.echo(json.dumps(asdict(figures)) if as_json else _table(figures))
+    _tell([json.dumps(asdict(figures))] if as_json else _table(figures))
 
 
 @click.group()
@@ -61,12 +62,8 @@ def dead() -> None:
 def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
     """Every dead letter, the oldest first."""
     letters = _ask(redis_url, queue, _collect)
-    if as_json:
-        click.echo(json.dumps([_facts(letter) for letter in letters]))
-    for letter in [] if as_json else letters:
-        click.echo(f"{letter.job_id}  {letter.at}  attempts {letter.attempts}  {letter.code}: {letter.message}")
-    if not letters and not as_json:
-        click.echo("no dead letters")
+    lines = [f"{each.job_id}  {each.at}  attempts {each.attempts}  {each.code}: {each.message}" for each in letters]
+    _tell([json.dumps([_facts(letter) for letter in letters])] if as_json else lines or ["no dead letters"])
 
 
 @dead.command()
@@ -78,7 +75,7 @@ def show(redis_url: str, queue: str, job_id: str, with_input: bool, as_json: boo
     """One dead letter; without --input, nothing of what its caller wrote."""
     letter = _ask(redis_url, queue, lambda operations: _wanted(operations, job_id))
     facts = _facts(letter, with_input)
-    click.echo(json.dumps(facts) if as_json else "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    _tell([json.dumps(facts)] if as_json else [f"{name}: {value}" for name, value in facts.items()])
 
 
 @dead.command()
@@ -123,7 +120,7 @@ def _each(where: tuple[str, str], job_id: str | None, every: bool, as_json: bool
 
     results: dict[str, str] = _ask(where[0], where[1], act_on_all)
     lines = [f"{job}: {result}" for job, result in results.items()] or ["no dead letters"]
-    click.echo(json.dumps(results) if as_json else "\n".join(lines))
+    _tell([json.dumps(results)] if as_json else lines)
 
 
 async def _collect(operations: Operations) -> list[DeadLetter]:
@@ -147,7 +144,13 @@ def _facts(letter: DeadLetter, with_input: bool = False) -> dict[str, Any]:
     return facts
 
 
-def _table(figures: Stats) -> str:
+def _tell(lines: Iterable[str]) -> None:
+    """Write lines, whoever wrote what stands in them."""
+    for line in lines:
+        click.echo(visible(line))
+
+
+def _table(figures: Stats) -> list[str]:
     rows = [f"{'priority':<10}{'waiting':>9}{'running':>9}{'oldest':>11}"]
     for name, one in figures.priorities.items():
         oldest = "-" if one.oldest_seconds is None else f"{one.oldest_seconds:.1f} s"
@@ -162,4 +165,4 @@ def _table(figures: Stats) -> str:
         f"failed     {figures.failed}",
         *(f"claims nothing: {consumer}: {reason}" for consumer, reason in figures.closed.items()),
     ]
-    return "\n".join(rows)
+    return rows

@@ -6,6 +6,7 @@ from contextlib import suppress
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_wire import Refused
 from worker.connection import Connection
+from worker.terminal import visible
 
 #: However many keys Redis holds, the names found by then have to do, and so many are enough.
 LOOK_SECONDS = 3.0
@@ -16,7 +17,7 @@ class UnusedQueue(Exception):
     """Neither a router nor a worker has used this queue; the message says which there are."""
 
     def __init__(self, queue: str, names: list[str]) -> None:
-        seen = f"found {', '.join(names)}" if names else "found no queue in this Redis"
+        seen = f"found {visible(', '.join(names))}" if names else "found no queue in this Redis"
         super().__init__(f"Nobody has used a queue {queue!r} yet; {seen}. Look at --queue and at REDIS_URL.")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from worker.backoff import pause
 from worker.connection import REDIS_TROUBLE
+from worker.idle_wait import IdleWait
 from worker.job_run import JobRun
 from worker.outage import Outage
 from worker.work_queue import Claim, WorkQueue
@@ -53,6 +54,7 @@ class Consumer:
         self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, keep_dead_ms: int = 0
     ) -> None:
         self._queue = queue
+        self._idle_wait = IdleWait(queue, IDLE_WAIT_MS)
         self.gate = run.gate
         self._report = report
         self._keep_dead_ms = keep_dead_ms
@@ -144,7 +146,7 @@ class Consumer:
             await self._sweep(free)
             or await self._queue.claim(free)
             or await self._queue.reclaim(free)  # what was given back would else lie until the next sweep
-            or await self._queue.wait(IDLE_WAIT_MS)
+            or await self._idle_wait(stop)
         )
         self._heard_at = time.monotonic()
         if stop.is_set() or not self.gate.is_open:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import math
 import os
 import socket
 import ssl
@@ -60,6 +61,23 @@ class _Sending:
             self.status = facts["return_value"][1]
 
 
+class _Silence:
+    """How long a server may be silent. Words come by the thousand a second, so the limit is moved now and then only."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.allowed = patience.first
+        self.limit = asyncio.timeout(patience.first)
+        self._next = patience.next
+        self._clock = asyncio.get_running_loop().time
+        self._moved_at = -math.inf
+
+    def heard(self) -> None:
+        now = self._clock()
+        if now - self._moved_at > self._next / 100:
+            self._moved_at, self.allowed = now, self._next
+            self.limit.reschedule(now + self._next)
+
+
 class ModelServer:
     """Sends requests below the clients' base URL."""
 
@@ -83,25 +101,21 @@ class ModelServer:
         content = None if body is None else json.dumps(body, allow_nan=False)
         more = (headers or {}) | ({} if body is None else {"Content-Type": "application/json"})
         request = self._clients.reusing.build_request(method, path, content=content, headers=more)
-        sending, limit = _Sending(), asyncio.timeout(self._patience.first)
+        sending, silence = _Sending(), _Silence(self._patience)
         try:
-            async with limit:
+            async with silence.limit:
                 response = await self._send(request, sending)
                 try:
-                    yield Answer(response, lambda: self._go_on(limit))
+                    yield Answer(response, silence.heard)
                 finally:
                     await response.aclose()
         except TimeoutError as error:
-            if not limit.expired():
+            if not silence.limit.expired():
                 raise
-            seconds = self._patience.next if sending.status else self._patience.first
-            reason = f"no answer for {seconds:g} s"
+            reason = f"no answer for {silence.allowed:g} s"
             raise unreachable(reason, Kind.BROKEN, was_there=sending.was_there) from error
         except (httpx.TransportError, OSError) as error:
             raise _trouble(error, sending) from error
-
-    def _go_on(self, limit: asyncio.Timeout) -> None:
-        limit.reschedule(asyncio.get_running_loop().time() + self._patience.next)
 
     async def _send(self, request: httpx.Request, sending: _Sending) -> httpx.Response:
         """Follow redirects within the server, with the method kept (RFC 9110 sections 15.4.8 and 15.4.9)."""

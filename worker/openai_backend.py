@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from chalicelib.models import Envelope
+from worker import open_files
 from worker.backend_options import checked_url
 from worker.completion_stream import error_document, read_completion
 from worker.http_client import clients
@@ -59,6 +60,7 @@ class OpenAIBackend:
             "Accept-Encoding": "identity",
             "User-Agent": "lambda-router-worker",
         } | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        open_files.allow(concurrency)
         self._server = ModelServer(clients(url, headers, concurrency, obey_proxies), patience)
 
     async def __aenter__(self) -> Self:

@@ -1,12 +1,13 @@
 """``python -m worker --backend`` as a process, beside a model server of the test's own."""
 
 import re
+import resource
 import subprocess
 import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def serving(completions: Script) -> Script:
 # Connections
 
 
+@contextmanager
+def few_open_files() -> Iterator[None]:
+    """A limit below 160 for what is started within the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_160_jobs_are_at_the_server_at_once(tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob):
     job_ids = [submit(f"prompt {number}") for number in range(160)]
     everybody, lock, waiting = threading.Event(), threading.Lock(), []
@@ -60,7 +72,10 @@ def test_160_jobs_are_at_the_server_at_once(tmp_path: Path, redis_url: str, subm
         if everybody.wait(20):
             call.stream()
 
-    with model_server(serving(script)) as server, working(tmp_path, redis_url, server.base_url, "--concurrency", "160"):
+    with ExitStack() as stack:
+        server = stack.enter_context(model_server(serving(script)))
+        with few_open_files():
+            stack.enter_context(working(tmp_path, redis_url, server.base_url, "--concurrency", "160"))
         assert eventually(everybody.is_set, seconds=20), f"{len(waiting)} were at the server"
         assert eventually(is_final(read, *job_ids), seconds=20)
     assert {read(job_id)["status"] for job_id in job_ids} == {"completed"}

@@ -141,12 +141,12 @@ audit: install audit-tools ## whether a locked package has a known vulnerability
 		{ rm -f $@; exit 1; }
 
 .PHONY: test
-test: install audit-tools ## every test, with coverage
+test: install audit-tools ## the tests, with coverage; beside it are test-release, test-gateway and test-workflows
 	@$(PYTHON) -m pytest -n auto --no-loadscope-reorder
 
 .PHONY: test-deploy
 test-deploy: install audit-tools ## the package and the stack: Terraform's own tests, and a whole life on moto; no account
-	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m "not release" tests/deploy
+	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m "not release and not workflows" tests/deploy
 
 .PHONY: test-release
 test-release: install ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift

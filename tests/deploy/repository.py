@@ -35,10 +35,11 @@ def pull_request(head: str) -> dict[str, Any]:
 EVENTS: dict[str, dict[str, Any]] = {"deploy": {}, "ci": pull_request(OWN), "drift": {}, "canary": {}}
 #: The job that makes one.
 STACK = ("deploy", "deploy")
-#: ``make test`` would run the test that runs it, so it gets a single small file; what ``make test-gateway`` runs for
-#: minutes is only collected.
+#: ``make test`` would run the test that runs it, so it gets a single small file; what the others run for minutes is
+#: only collected.
 REDUCED = {
     "make test": {"PYTEST_ADDOPTS": "--no-cov tests/contract/test_locks.py"},
+    "make test-release": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-gateway": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-workflows": {"PYTEST_ADDOPTS": "--collect-only"},
 }

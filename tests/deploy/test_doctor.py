@@ -66,6 +66,7 @@ def served(terraform: None, tmp_path: Path, aws_url: str, pool: dict[str, str], 
     return new_patient(tmp_path, aws_url, pool)
 
 
+@pytest.mark.smoke
 def test_a_good_stack_has_nothing_wrong(served: Patient) -> None:
     findings = list(examine(served.stack, (*OFFLINE, *ONLINE)))
 

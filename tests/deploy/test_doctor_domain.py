@@ -24,6 +24,7 @@ def patient(terraform: None, tmp_path: Path, aws_url: str) -> Patient:
     return new_patient(tmp_path, aws_url, POOL)
 
 
+@pytest.mark.smoke
 def test_without_a_custom_domain_there_is_nothing_to_look_at(patient: Patient) -> None:
     assert patient.faults(CHECK) == []
 

@@ -101,6 +101,7 @@ def test_an_issuer_that_the_function_would_refuse_is_named_and_mended(patient: P
     assert f'cognito_issuer = "https://login.example.com,{elsewhere}"' in patient.tfvars.read_text()
 
 
+@pytest.mark.smoke
 def test_keys_that_are_elsewhere_are_named_and_mended(patient: Patient, pool: Pool) -> None:
     pool.discovery = _discovery(pool, jwks_uri="https://keys.example.com/jwks.json")
 

@@ -111,6 +111,7 @@ def test_a_variable_missing_in_the_workflow_is_named_with_its_line(patient: Pati
     assert patient.faults() == []
 
 
+@pytest.mark.smoke
 def test_a_folder_without_init_is_told_the_whole_command(patient: Patient) -> None:
     shutil.rmtree(patient.root / "terraform/.terraform")
 

@@ -167,6 +167,7 @@ def test_every_excuse_is_of_an_action_that_is_allowed_and_that_no_run_used(
 
 
 @pytest.mark.parametrize("role", ["plan", "deploy"])
+@pytest.mark.smoke
 def test_both_roles_may_look_at_what_make_doctor_looks_at(role: str, roles: dict[str, Deployer]) -> None:
     looked = {action for check in ONLINE for action in check.permissions}
     elsewhere = {
@@ -193,6 +194,7 @@ def test_taking_an_excused_action_away_leaves_its_excuse_without_one(role: str, 
         assert action not in {name for _, name in _allowed(_without(policy, (sid, action)))}
 
 
+@pytest.mark.smoke
 def test_the_roles_may_not_loosen_what_binds_them(roles: dict[str, Deployer]) -> None:
     boundary = f"arn:aws:iam::123456789012:policy/{NAME}-boundary"
     runtime = f"arn:aws:iam::123456789012:role/{NAME}-runtime"

@@ -175,6 +175,7 @@ def test_roles_without_the_accounts_provider_are_refused_before_anything_is_made
         assert inventory(url) == {}
 
 
+@pytest.mark.smoke
 def test_the_copied_workflows_name_the_second_stack_only(tmp_path: Path) -> None:
     workflows = tmp_path / ".github/workflows"
     workflows.mkdir(parents=True)

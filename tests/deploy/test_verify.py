@@ -102,10 +102,12 @@ def resource(deployed: Deployed, path: str) -> str:
     return next(str(each["id"]) for each in resources if each["path"] == path)
 
 
+@pytest.mark.smoke
 def test_what_was_built_is_what_runs(deployed: Deployed) -> None:
     assert deployed.wrong() == []
 
 
+@pytest.mark.smoke
 def test_nothing_drifted_since_the_apply(deployed: Deployed) -> None:
     assert deployed.drifted() == []
 

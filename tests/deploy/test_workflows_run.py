@@ -106,7 +106,7 @@ ELSEWHERE = {
     "delete-dev": "tests/deploy/test_two_ways.py",
     "test": "ci.yml, above",
     "test-deploy": "this folder's tests",
-    "test-release": "this folder's tests",
+    "test-release": "ci.yml, above",
     "test-gateway": "a test itself",
     "test-workflows": "a test itself",
 }

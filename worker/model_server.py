@@ -169,6 +169,10 @@ _REASONS = {
 }
 
 
+#: What OpenSSL calls an answer that is no TLS, by its version.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+
+
 def _reason(error: Exception) -> str:
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
@@ -176,10 +180,15 @@ def _reason(error: Exception) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"TLS certificate not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed: {(cause.reason or 'no reason given').lower().replace('_', ' ')}"
+            return _tls_reason(cause.reason or "")
         if isinstance(cause, OSError) and cause.errno:
             return _REASONS.get(cause.errno, os.strerror(cause.errno).lower())
     return "connection failed" if isinstance(error, httpx.ConnectError) else "connection lost"
+
+
+def _tls_reason(reason: str) -> str:
+    words = f"TLS failed: {reason.lower().replace('_', ' ') or 'no reason given'}"
+    return f"{words}; does it speak plain HTTP?" if reason in _NO_TLS else words
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

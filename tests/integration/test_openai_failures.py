@@ -246,7 +246,8 @@ def test_tls_on_a_plain_port_is_said_so():
     with model_server() as server, pytest.raises(ServerTrouble) as raised:
         with_backend(lambda backend: backend(job_of(prompt="x")), server.base_url.replace("http:", "https:"))
     assert raised.value.kind is Kind.UNREACHABLE
-    assert "TLS" in raised.value.reason
+    assert raised.value.reason.startswith("TLS failed: ")
+    assert "plain HTTP" in raised.value.reason
 
 
 def _silent(call: Call) -> None:

@@ -170,6 +170,9 @@ class _Connection(socketserver.StreamRequestHandler):
         line = self.rfile.readline()
         if not line:
             return None
+        if not line.endswith(b" HTTP/1.1\r\n"):  # TLS, for example
+            self.connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            return None
         method, path, _ = line.decode().split()
         headers: dict[str, str] = {}
         while (line := self.rfile.readline().strip()) != b"":

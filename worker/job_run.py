@@ -50,7 +50,7 @@ class JobRun:
         self._queue = queue
         self._handler = handler
         self._encryption = encryption or Encryption()
-        self._held: set[Lease] = set()
+        self._held: dict[str, Lease] = {}
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
         """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
@@ -82,26 +82,26 @@ class JobRun:
                 self.failed["worker_died"] += 1
             log.info("not started", extra=facts | {"reason": lease})
             return
-        self._held.add(lease)
+        self._held[claim.job_id] = lease
         attempt = Attempt(self._handler, self._encryption, job)
         try:
             await self._work(lease, job, attempt, facts, worked)
         finally:
-            self._held.discard(lease)
+            self._held.pop(claim.job_id, None)
             await attempt.until_over()
 
     async def _work(
         self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
     ) -> None:
-        keeper = LeaseKeeper(self._queue, lease)
         started = time.monotonic()
         code = None
         try:
-            result = await keeper.during(self._judged(attempt))
-            if attempt.is_over:
-                worked()
-            code = _code(result)
-            outcome = await keeper.while_written(self._write(lease, job, result))
+            with LeaseKeeper(self._queue, lease) as keeper:
+                result = await keeper.during(self._judged(attempt))
+                if attempt.is_over:
+                    worked()
+                code = _code(result)
+                outcome = await self._write(lease, job, result)
             if outcome in {"failed", "dead"}:
                 self.failed["backend_crashed" if isinstance(result, ServerTrouble) else str(code)] += 1
         except LeaseLost as lost:

@@ -1,9 +1,10 @@
 """Keeps the lease of one job while it is worked and its outcome written; stops the work once the lease is gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Awaitable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
 from worker.connection import REDIS_TROUBLE
 from worker.work_queue import Lease, WorkQueue
@@ -21,54 +22,51 @@ class LeaseLost(Exception):
 
 
 class LeaseKeeper:
-    """Renews until the work is done. Work that is done before the first renewal costs no task of its own."""
+    """Renews for as long as it is entered. What is done before the first renewal costs one timer and no task."""
 
     def __init__(self, queue: WorkQueue, lease: Lease) -> None:
         self._queue = queue
         self._lease = lease
         self._every = min(RENEW_EVERY_SECONDS, queue.lease_ms / 3000)
+        self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
+        self._at_work: asyncio.Task[Any] | None = None
         self._lost: str | None = None
 
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._begin)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
+
     async def during[Answer](self, work: Awaitable[Answer]) -> Answer:
-        """What the work answers. Once the lease is gone it is cancelled, and has ended when this raises LeaseLost."""
-        worker = asyncio.current_task()
+        """What the work answers. Once the lease is gone it is cancelled, and has ended when this raises LeaseLost.
+
+        What comes after it, such as writing the outcome, is not stopped: its script sees whether the lease holds.
+        """
+        worker = self._at_work = asyncio.current_task()
         assert worker is not None  # noqa: S101 (tells the types)
-        with self._renewed(worker.cancel):
-            return await self._unless_lost(worker, work)
-
-    async def while_written[Answer](self, write: Awaitable[Answer]) -> Answer:
-        """What the write answers. Nothing stops it: its script sees by itself whether the lease still holds."""
-        with self._renewed(lambda: None):
-            return await write
-
-    async def _unless_lost[Answer](self, worker: asyncio.Task[Any], work: Awaitable[Answer]) -> Answer:
         try:
             answer = await work
         except asyncio.CancelledError:
             if self._lost is None or worker.uncancel():  # somebody else cancels it
                 raise
             raise LeaseLost(self._lost) from None
+        finally:
+            self._at_work = None
         if self._lost is not None:  # it went on to its end all the same
             worker.uncancel()
             raise LeaseLost(self._lost)
         return answer
 
-    @contextmanager
-    def _renewed(self, lost: Callable[[], object]) -> Iterator[None]:
-        """Renew while the block runs, and call ``lost`` once there is nothing to renew."""
-        timer = asyncio.get_running_loop().call_later(self._every, self._begin, lost)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            if self._renewing is not None:
-                self._renewing.cancel()
+    def _begin(self) -> None:
+        self._renewing = asyncio.create_task(self._renew())
 
-    def _begin(self, lost: Callable[[], object]) -> None:
-        self._renewing = asyncio.create_task(self._renew(lost))
-
-    async def _renew(self, lost: Callable[[], object]) -> None:
+    async def _renew(self) -> None:
         """Until told to stop. Redis being away is no reason: the work may still count."""
         while True:
             with suppress(*REDIS_TROUBLE):
@@ -76,5 +74,6 @@ class LeaseKeeper:
                 if verdict != "run":
                     break
             await asyncio.sleep(self._every)
-        self._lost = verdict
-        lost()
+        if self._at_work is not None:
+            self._lost = verdict
+            self._at_work.cancel()

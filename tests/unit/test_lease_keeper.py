@@ -26,9 +26,10 @@ class Answers:
         return word
 
 
-def keep(queue: Any, work: Any) -> Any:
+async def keep(queue: Any, work: Any) -> Any:
     lease: Any = None
-    return LeaseKeeper(queue, lease).during(work)
+    with LeaseKeeper(queue, lease) as keeper:
+        return await keeper.during(work)
 
 
 async def until_renewed(queue: Answers, times: int) -> str:
@@ -99,3 +100,14 @@ def test_no_renewal_comes_after_the_work():
 
     before, after = asyncio.run(scenario())
     assert before == after
+
+
+def test_the_lease_is_kept_while_the_outcome_is_written_and_its_loss_stops_no_write():
+    async def scenario() -> str:
+        queue = Answers("run", "run", "cancelled")
+        lease: Any = None
+        with LeaseKeeper(queue, lease) as keeper:  # type: ignore[arg-type]
+            await keeper.during(asyncio.sleep(0))
+            return await until_renewed(queue, 3)
+
+    assert asyncio.run(scenario()) == "done"

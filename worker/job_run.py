@@ -118,8 +118,8 @@ class JobRun:
                 given_back.append(lease.claim.job_id)
 
         while self._held:
-            held, self._held = self._held, set()
-            await asyncio.gather(*map(give_back, held))
+            held, self._held = self._held, {}
+            await asyncio.gather(*map(give_back, held.values()))
 
     async def _judged(self, attempt: Attempt) -> Outcome:
         """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""

@@ -50,7 +50,7 @@ DIFFERENCES = {
         "one makes its log group at its first line, the other sends traces",
     ),
     "log groups": ("Lambda's own, for ever", "3, kept 365 days", "Chalice gives this function's group another name"),
-    "alarms": ("none", "5", "nobody is called for a developer's stack"),
+    "alarms": ("none", "7", "nobody is called for a developer's stack"),
     "outputs in SSM": ("none", "5", "nobody else asks where it is"),
     "tags of the function": ("aws-chalice", "Application, ManagedBy, Stage", "Chalice's names its own release"),
 }

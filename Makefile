@@ -149,7 +149,7 @@ test-deploy: install audit-tools ## the package and the stack: Terraform's own t
 	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m "not release and not workflows" tests/deploy
 
 .PHONY: test-release
-test-release: install ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift
+test-release: install audit-tools ## releases of a stack on moto: by make from package to rollback, permissions, doctor, verify, drift
 	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m release tests/deploy
 
 .PHONY: test-workflows

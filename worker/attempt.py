@@ -52,7 +52,7 @@ class Attempt:
 
     async def until_over(self) -> None:
         """Wait for a thread that outlives its job: its place is not free before. The log is told."""
-        if self._thread is None or self._thread.is_over:
+        if self._thread is None:
             return
         began = time.monotonic()
         log.warning("thread goes on", extra={"job_id": self._job.id})

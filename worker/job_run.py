@@ -88,7 +88,8 @@ class JobRun:
             await self._work(lease, job, attempt, facts, worked)
         finally:
             self._held.pop(claim.job_id, None)
-            await attempt.until_over()
+            if not attempt.is_over:
+                await attempt.until_over()
 
     async def _work(
         self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]

@@ -49,7 +49,7 @@ def test_an_idle_worker_works_what_is_put_in_at_once_without_a_pause(bench: Benc
 def test_two_workers_share_the_work_and_ask_for_nothing_twice(bench: Bench):
     bench.worker()
     bench.worker()
-    prompts = [bench.prompt("slow 0.15") for _ in range(12)]
+    prompts = [bench.prompt("slow 0.4") for _ in range(12)]
     jobs = bench.submit_all(prompts)
 
     assert {bench.final(job_id).attempts for job_id in jobs} == {1}

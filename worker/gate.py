@@ -7,6 +7,7 @@ import asyncio
 from typing import Protocol
 
 from worker.backoff import probe_delay_seconds
+from worker.outcomes import TryAgain
 from worker.server_trouble import Kind, ServerTrouble
 from worker.worker_log import log
 
@@ -83,9 +84,11 @@ class Gate:
                 return False
             self._in_a_row = 0
             found = await _trouble_of(self._server, thorough=True)
-            if found:
-                self._close(found)
-            return bool(found)
+            # A probe that is merely late confirms no refusal: it may stand behind this worker's own jobs.
+            if found is None or (found.kind is Kind.BROKEN and trouble.kind is not Kind.BROKEN):
+                return False
+            self._close(found.reason)
+            return True
 
     async def wait_until_open(self, stop: asyncio.Event) -> None:
         """Probe the server until it is well, less often the longer it is not; a set ``stop`` ends the wait."""
@@ -102,10 +105,10 @@ class Gate:
             if failures:
                 await asyncio.sleep(probe_delay_seconds(failures))
             found = await _trouble_of(self._server, thorough=self._opened_before)
-            if not found:
+            if found is None:
                 self._open()
                 return
-            self._close(found)
+            self._close(found.reason)
             failures += 1
 
     def _close(self, reason: str) -> None:
@@ -119,12 +122,13 @@ class Gate:
         self._reason, self._opened_before, self._in_a_row = "", True, 0
 
 
-async def _trouble_of(server: Probed, *, thorough: bool) -> str:
-    """What a probe finds wrong, in one line; empty if nothing."""
+async def _trouble_of(server: Probed, *, thorough: bool) -> ServerTrouble | None:
+    """What a probe finds wrong."""
     try:
         await server.probe(thorough=thorough)
     except ServerTrouble as trouble:
-        return trouble.reason
+        return trouble
     except Exception as error:  # a server can answer what no client foresaw; that it is not well is sure
-        return f"the probe failed with {type(error).__name__}"
-    return ""
+        reason = f"the probe failed with {type(error).__name__}"
+        return ServerTrouble(reason, Kind.REFUSED_US, TryAgain("worker_error", "The worker failed on this job."))
+    return None

@@ -26,14 +26,15 @@ class Named:
 class Server(Named):
     """A model server that is well, or in that trouble; it notes how it was probed."""
 
-    def __init__(self, *reasons: str) -> None:
+    def __init__(self, *reasons: str, kind: Kind = Kind.REFUSED_US) -> None:
+        self.kind = kind
         self.reasons = list(reasons)
         self.probes: list[bool] = []
 
     async def probe(self, *, thorough: bool) -> None:
         self.probes.append(thorough)
         if reason := self.reasons.pop(0) if self.reasons else "":
-            raise trouble(Kind.BROKEN, reason)
+            raise trouble(self.kind, reason)
 
 
 async def opened(server: Server) -> Gate:
@@ -101,6 +102,21 @@ def test_only_several_in_a_row_have_a_probe_decide(kind: Kind):
         judged = [await gate.judge(trouble(kind)) for _ in range(IN_A_ROW)]
         assert judged == [False] * (IN_A_ROW - 1) + [True]
         assert server.probes == [True]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("kind", "closes"), [(Kind.DOUBTFUL, False), (Kind.REFUSED_US, False), (Kind.BROKEN, True)])
+def test_a_probe_that_is_merely_late_confirms_no_refusal(kind: Kind, closes: bool):
+    """It may stand behind this worker's own jobs, on a server that does one at a time."""
+
+    async def scenario() -> None:
+        server = Server(kind=Kind.BROKEN)
+        gate = await opened(server)
+        server.reasons = ["no answer for 30 s"]
+        judged = [await gate.judge(trouble(kind)) for _ in range(IN_A_ROW)]
+        assert judged[-1] == closes
+        assert gate.is_open != closes
 
     run(scenario())
 

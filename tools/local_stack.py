@@ -28,6 +28,7 @@ from tools.local_shell import Shell
 from tools.local_shell import taken as taken_from_shell
 from tools.local_state import AlreadyRunning, LocalState
 from tools.local_welcome import welcome
+from tools.local_worker import WorkerWatch
 from tools.stop_signals import Stopped, remembered
 
 #: How long the worker may finish what it has begun.
@@ -91,8 +92,11 @@ class Stack:
                 _say(line)
             self._start(model)
             _say(self._welcome(model))
+            worker = WorkerWatch(f"http://{HOST}:{self._worker_port}/ready", has_worker=self._has_worker)
             while True:
                 self._check()
+                for line in worker.news():
+                    _say(line)
                 time.sleep(0.2)
         except Stopped:
             pass
@@ -102,6 +106,10 @@ class Stack:
     def _check(self) -> None:
         """Raises ChildDied unless everything runs, and Stopped when it is to end."""
         self._children.check()
+
+    @property
+    def _has_worker(self) -> bool:
+        return "worker" in self._children.pids
 
     def _start(self, model: Model | None) -> None:
         self._start_valkey()

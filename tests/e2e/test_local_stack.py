@@ -17,6 +17,8 @@ from click.testing import CliRunner
 
 from tests.e2e.conftest import StartStack
 from tests.e2e.running_stack import RunningStack, clean_environ, final, is_alive, run_tool, starting_stack, submit
+from tests.model_process import model_process
+from tests.patience import eventually
 from tools import local_server, local_stack, token
 from tools.local_ports import free_ports
 from tools.local_state import ROOT, LocalState
@@ -255,6 +257,20 @@ def test_a_real_backend_answers_by_way_of_the_worker(start_stack: StartStack) ->
         model.shutdown()
     assert (job["status"], job["result"]["text"]) == ("completed", "I am a model.")
     assert any(f"tiny at {backend}" in line for line in stack.said)
+
+
+def test_a_model_server_that_is_gone_is_said_on_the_terminal_and_so_is_its_return(start_stack: StartStack) -> None:
+    with model_process("tiny") as server:
+        server.kill()
+        stack = start_stack(BACKEND=server.base_url, MODEL="tiny")
+        with stack.caller("mia") as mia:
+            job_id = submit(mia).json()["id"]
+            assert eventually(lambda: [line for line in stack.said if "connection refused" in line], 20)
+            assert mia.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
+            server.start()
+            assert final(mia, job_id)["status"] == "completed"
+        assert eventually(lambda: "the worker takes jobs again\n" in stack.said, 20)
+        assert stack.stop() == 0
 
 
 class FakeModel(BaseHTTPRequestHandler):

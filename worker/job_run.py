@@ -22,7 +22,7 @@ from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
 from worker.outcomes import GivenUp, TryAgain
 from worker.server_trouble import ServerTrouble
-from worker.work_queue import Claim, Lease, WorkQueue
+from worker.work_queue import Begun, Claim, Lease, WorkQueue
 from worker.worker_log import log
 
 type Trouble = tuple[type[Exception], ...]
@@ -115,7 +115,7 @@ class JobRun:
         """Give back every job at hand without counting an attempt, and append its id: the worker ends at once."""
 
         async def give_back(lease: Lease) -> None:
-            if await self._queue.give_back(lease, crashed=False) == "given back":
+            if await self._queue.give_back(lease, "begun") == "given back":
                 given_back.append(lease.claim.job_id)
 
         while self._held:
@@ -132,8 +132,8 @@ class JobRun:
 
     async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
         if isinstance(outcome, ServerTrouble):
-            crashed = outcome.was_there
-            return await self._insist(lambda: self._queue.give_back(lease, crashed=crashed))
+            how: Begun = "crashed" if outcome.was_there else "untouched"
+            return await self._insist(lambda: self._queue.give_back(lease, how))
         if isinstance(outcome, str):
             written = await self._insist(lambda: self._queue.complete(lease, outcome))
             return "completed" if written == "done" else written

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from chalicelib.lua_scripts import LuaScript, load_script
 from chalicelib.queue_keys import GROUP, QueueKeys
@@ -29,6 +29,10 @@ _CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
 _START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT = (
     load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "give_back", "reject")
 )
+
+
+#: How far a job had come that is given back.
+type Begun = Literal["untouched", "begun", "crashed"]
 
 
 @dataclass(frozen=True)
@@ -173,13 +177,13 @@ class WorkQueue:
         """Put the job back for another try: ``scheduled``; ``dead`` after the last of ``attempts``; or why not."""
         return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
 
-    async def give_back(self, lease: Lease, *, crashed: bool) -> str:
+    async def give_back(self, lease: Lease, how: Begun) -> str:
         """Undo the start, because the trouble is this worker's: ``given back``, or ``dead`` after too many crashes.
 
         Args:
-            crashed: the job was at the model server when that broke.
+            how: far the job had come; ``crashed``: it was at the model server when that broke.
         """
-        return await self._about(_GIVE_BACK, lease, int(crashed), self.max_deaths)
+        return await self._about(_GIVE_BACK, lease, how, self.max_deaths)
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Send an entry that cannot be read to the dead letters."""

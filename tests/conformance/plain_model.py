@@ -55,7 +55,7 @@ class Asking(threading.Thread):
 
     def ended_by(self, error):
         if trouble(error) and not isinstance(error, TimeoutError):
-            return "give_back", 0 if isinstance(error, HTTPError) else 1, 3
+            return "give_back", "untouched" if isinstance(error, HTTPError) else "crashed", 3
         return self.refused() if self.is_refusal(error) else self.retry(error)
 
     def is_refusal(self, error):

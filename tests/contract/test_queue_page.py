@@ -80,7 +80,7 @@ async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) 
         if step == "retry":
             assert await queue.retry(lease, 0, 9, "busy", "Busy.") == "scheduled"
         elif step == "give back":
-            assert await queue.give_back(lease, crashed=True) == "given back"
+            assert await queue.give_back(lease, "crashed") == "given back"
         elif step == "fail":
             assert await queue.fail(lease, '{"code": "no", "message": "No."}') == "done"
         seen |= set(read())

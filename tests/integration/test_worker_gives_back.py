@@ -14,7 +14,7 @@ from tests.integration.worker_hand import start, start_one, work_queue
 from tests.integration.worker_side import FATES
 from worker.connection import connect
 from worker.operations import Operations
-from worker.work_queue import Lease, WorkQueue
+from worker.work_queue import Begun, Lease, WorkQueue
 
 type Step = Callable[[WorkQueue, Lease], Awaitable[None]]
 
@@ -30,11 +30,15 @@ def begin_and(redis_url: str, step: Step) -> None:
 
 
 async def given_back(queue: WorkQueue, lease: Lease) -> None:
-    assert await queue.give_back(lease, crashed=False) == "given back"
+    assert await queue.give_back(lease, "untouched") == "given back"
+
+
+async def begun(queue: WorkQueue, lease: Lease) -> None:
+    assert await queue.give_back(lease, "begun") == "given back"
 
 
 async def crashed(queue: WorkQueue, lease: Lease) -> None:
-    assert await queue.give_back(lease, crashed=True) == "given back"
+    assert await queue.give_back(lease, "crashed") == "given back"
 
 
 def test_a_job_given_back_is_as_if_it_had_never_been_started(
@@ -60,7 +64,7 @@ def test_a_job_given_back_is_found_by_the_next_sweep_and_worked_with_a_larger_to
     async def scenario() -> None:
         async with work_queue(redis_url, "one") as one, work_queue(redis_url, "two") as two:
             first = await start_one(one)
-            await one.give_back(first, crashed=False)
+            await one.give_back(first, "untouched")
             [claim] = await two.reclaim(1)
             second = await start(two, claim)
             assert isinstance(second, Lease)
@@ -72,14 +76,14 @@ def test_a_job_given_back_is_found_by_the_next_sweep_and_worked_with_a_larger_to
     assert (read(job_id)["status"], read(job_id)["result"]) == ("completed", "fresh")
 
 
-@pytest.mark.parametrize("hit", [False, True], ids=["waiting for the server", "at the server"])
-def test_giving_back_twice_is_giving_back_once(redis_url: str, submit: Submit, db: redis.Redis, hit: bool):
+@pytest.mark.parametrize("how", ["untouched", "begun", "crashed"])
+def test_giving_back_twice_is_giving_back_once(redis_url: str, submit: Submit, db: redis.Redis, how: Begun):
     submit()
 
     async def twice(queue: WorkQueue, lease: Lease) -> None:
-        assert await queue.give_back(lease, crashed=hit) == "given back"
+        assert await queue.give_back(lease, how) == "given back"
         before = everything(db)
-        assert await queue.give_back(lease, crashed=hit) == "given back"
+        assert await queue.give_back(lease, how) == "given back"
         assert await queue.renew(lease) == await queue.complete(lease, '"late"') == "queued"
         assert everything(db) == before
 
@@ -95,7 +99,7 @@ def test_only_the_attempt_at_hand_can_be_given_back(redis_url: str, submit: Subm
             await asyncio.sleep(0.05)
             assert isinstance(await start(two, first.claim), Lease)
             before = everything(db)
-            assert await one.give_back(first, crashed=True) == "lost"
+            assert await one.give_back(first, "crashed") == "lost"
             assert everything(db) == before
 
     asyncio.run(scenario())
@@ -110,7 +114,7 @@ def test_a_job_that_is_no_longer_there_is_not_given_back(
     async def late(queue: WorkQueue, lease: Lease) -> None:
         FATES[fate](router, db, job_id)
         before = everything(db)
-        assert await queue.give_back(lease, crashed=True) == fate
+        assert await queue.give_back(lease, "crashed") == fate
         assert everything(db) == before
 
     begin_and(redis_url, late)
@@ -132,9 +136,11 @@ def test_the_attempts_before_still_count(redis_url: str, submit: Submit, read: R
 
 
 @pytest.mark.parametrize(
-    ("step", "then"), [(given_back, "expired"), (crashed, "queued")], ids=["never at the server", "at the server once"]
+    ("step", "then"),
+    [(given_back, "expired"), (begun, "queued"), (crashed, "queued")],
+    ids=["untouched", "begun", "crashed"],
 )
-def test_only_a_job_that_never_reached_the_server_still_expires(
+def test_only_an_untouched_job_still_expires(
     redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis, step: Step, then: str
 ):
     job_id = submit()
@@ -142,6 +148,25 @@ def test_only_a_job_that_never_reached_the_server_still_expires(
     expire(db, job_id)
 
     assert read(job_id)["status"] == then
+
+
+def test_a_job_that_had_begun_once_does_not_expire_though_it_was_given_back_untouched_since(
+    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis
+):
+    job_id = submit()
+
+    async def scenario() -> None:
+        async with work_queue(redis_url) as queue:
+            await begun(queue, await start_one(queue))
+            await asyncio.sleep(0.002)
+            [claim] = await queue.reclaim(1)
+            lease = await start(queue, claim)
+            assert isinstance(lease, Lease)
+            await given_back(queue, lease)
+
+    asyncio.run(scenario())
+    expire(db, job_id)
+    assert (read(job_id)["status"], read(job_id)["attempts"]) == ("queued", 0)
 
 
 def test_a_job_given_back_too_late_expires_when_it_is_found(
@@ -173,15 +198,15 @@ def test_the_third_crash_makes_a_dead_letter(redis_url: str, submit: Submit, rea
 
     async def scenario() -> None:
         async with work_queue(redis_url) as queue:
-            verdicts = [await queue.give_back(await start_one(queue), crashed=True)]
+            verdicts = [await queue.give_back(await start_one(queue), "crashed")]
             for _ in range(2):
                 [claim] = await queue.reclaim(1)
                 lease = await start(queue, claim)
                 assert isinstance(lease, Lease)
-                verdicts += [await queue.give_back(lease, crashed=True)]
+                verdicts += [await queue.give_back(lease, "crashed")]
             assert verdicts == ["given back", "given back", "dead"]
             before = everything(db)
-            assert await queue.give_back(lease, crashed=True) == "dead"
+            assert await queue.give_back(lease, "crashed") == "dead"
             assert everything(db) == before
 
     asyncio.run(scenario())

@@ -72,7 +72,7 @@ def test_stats_count_completed_and_failed_jobs_apart(command: Any, queue: Caller
 def test_stats_count_what_was_given_back_as_waiting(command: Any, queue: Callers, hand: Hand) -> None:
     queue.send(count=2)
     hand.begin()
-    assert hand.call("give_back", hand.begin(), crashed=False) == "given back"
+    assert hand.call("give_back", hand.begin(), "untouched") == "given back"
 
     normal = json.loads(command("stats", "--json").output)["priorities"]["normal"]
 

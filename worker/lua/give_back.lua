@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- Gives a running job back because of the worker's own trouble, not the job's: its attempt is undone, and its entry waits
--- under `released`, where the next sweep of any worker finds it. A job that was at the model server when that broke counts
--- a crash; after ARGV[4] crashes it goes to the dead letters. Safe to send twice.
+-- Gives a running job back because of the worker's own trouble, not the job's: its attempt does not count, and its entry
+-- waits under `released`, where the next sweep of any worker finds it. Safe to send twice.
+-- An untouched job is as if never started, so that it can still expire. One that had crashed the model server, or was there
+-- when that broke, counts a crash; after ARGV[4] crashes it goes to the dead letters.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
--- ARGV  1 id  2 token  3 crashed: 1 or 0  4 crashes allowed
+-- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed
 -- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 -- Longer than any lease, so that a sweep takes the entry whatever its own lease is.
@@ -20,23 +21,23 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 local envelope = entry_envelope(record.stream_id)
 redis.call('HSET', keys.job, 'retried_token', ARGV[2])
-if ARGV[3] == '1' then redis.call('HINCRBY', keys.job, 'crashes', 1) end
+if ARGV[3] == 'crashed' then redis.call('HINCRBY', keys.job, 'crashes', 1) end
 local crashes = tonumber(redis.call('HGET', keys.job, 'crashes') or 0)
 if crashes >= tonumber(ARGV[4]) or not envelope then
   bury(record, id, envelope, 'backend_crashed', 'The model server broke each time it was given this job.', now)
   return 'dead'
 end
 
-local attempts = redis.call('HINCRBY', keys.job, 'attempts', -1)
+redis.call('HINCRBY', keys.job, 'attempts', -1)
 redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
 -- The line takes it back in, where it stood.
 redis.call('HINCRBY', keys.flow, 'left:' .. record.stream, -1)
 redis.call('XCLAIM', keys.stream, GROUP, 'released', 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS, 'RETRYCOUNT', 0, 'JUSTID')
-if attempts > 0 or crashes > 0 then
-  keep_open(keys, record, id, now + tonumber(record.deadline_at) - tonumber(record.created_at))
-else
-  redis.call('HDEL', keys.job, 'started_at') -- so that it can still expire
+if ARGV[3] == 'untouched' and record.started_at == record.attempt_at then -- no attempt before this one had begun
+  redis.call('HDEL', keys.job, 'started_at')
   keep_open(keys, record, id, tonumber(record.deadline_at))
+else
+  keep_open(keys, record, id, now + tonumber(record.deadline_at) - tonumber(record.created_at))
 end
 return 'given back'

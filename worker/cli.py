@@ -46,7 +46,7 @@ _RUN_OPTIONS = [
         "--max-deaths",
         type=click.IntRange(1, 100),
         default=MAX_DEATHS,
-        help="Workers that a job may kill before it goes to the dead letters.",
+        help="Workers, or model servers, that a job may kill before it goes to the dead letters.",
     ),
     option(
         "--keep-dead-days",

@@ -41,6 +41,7 @@ class Gate:
         self._reason = "" if server is None else "the model server has not answered yet"
         self._opened_before = False
         self._in_a_row = 0
+        self._failures = 0
         self._judging = asyncio.Lock()
 
     @property
@@ -63,7 +64,7 @@ class Gate:
 
     def job_was_answered(self) -> None:
         """The server did a job, or refused it for the job's own sake: what went wrong before was no row."""
-        self._in_a_row = 0
+        self._in_a_row = self._failures = 0
 
     async def judge(self, trouble: ServerTrouble) -> bool:
         """Whether the gate is closed now, and the job to be given back; if not, the trouble was the job's own.
@@ -91,7 +92,11 @@ class Gate:
             return True
 
     async def wait_until_open(self, stop: asyncio.Event) -> None:
-        """Probe the server until it is well, less often the longer it is not; a set ``stop`` ends the wait."""
+        """Probe the server until it is well; a set ``stop`` ends the wait.
+
+        The less often, the longer it is not well, or the more often it broke again before it had done a single job:
+        what answers a probe may still break on every job.
+        """
         opening = asyncio.create_task(self._probe_until_open())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,18 +105,17 @@ class Gate:
         await asyncio.gather(opening, stopping, return_exceptions=True)
 
     async def _probe_until_open(self) -> None:
-        failures = 1 if self._opened_before else 0
         while self._server is not None and not self.is_open:
-            if failures:
-                await asyncio.sleep(probe_delay_seconds(failures))
+            if self._failures:
+                await asyncio.sleep(probe_delay_seconds(self._failures))
             found = await _trouble_of(self._server, thorough=self._opened_before)
             if found is None:
                 self._open()
                 return
             self._close(found.reason)
-            failures += 1
 
     def _close(self, reason: str) -> None:
+        self._failures += 1
         if reason != self._reason:
             log.warning("gate closed", extra=self.facts | {"reason": reason})
         self._reason = reason

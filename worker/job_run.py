@@ -21,6 +21,8 @@ from worker.handlers import Handler
 from worker.job_lists import JobLists
 from worker.lease_keeper import LeaseKeeper, LeaseLost
 from worker.outcomes import GivenUp, TryAgain
+from worker.quarantine import Quarantine
+from worker.server_errors import unreachable
 from worker.server_trouble import ServerTrouble
 from worker.work_queue import Begun, Claim, Lease, WorkQueue
 from worker.worker_log import log
@@ -51,6 +53,7 @@ class JobRun:
         self._handler = handler
         self._encryption = encryption or Encryption()
         self._held: dict[str, Lease] = {}
+        self._quarantine = Quarantine()
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
         """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
@@ -98,13 +101,13 @@ class JobRun:
         code = None
         try:
             with LeaseKeeper(self._queue, lease) as keeper:
-                result = await keeper.during(self._judged(attempt))
+                result = await keeper.during(self._judged(attempt, lease))
                 if attempt.is_over:
                     worked()
-                code = _code(result)
                 outcome = await self._write(lease, job, result)
+            code = _code(result, outcome)
             if outcome in {"failed", "dead"}:
-                self.failed["backend_crashed" if isinstance(result, ServerTrouble) else str(code)] += 1
+                self.failed[str(code)] += 1
         except LeaseLost as lost:
             outcome = lost.reason
         took = round((time.monotonic() - started) * 1000)
@@ -122,13 +125,21 @@ class JobRun:
             held, self._held = self._held, {}
             await asyncio.gather(*map(give_back, held.values()))
 
-    async def _judged(self, attempt: Attempt) -> Outcome:
-        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
-        outcome = await attempt.outcome()
-        if isinstance(outcome, ServerTrouble):
-            return outcome if await self.gate.judge(outcome) else outcome.otherwise
-        self.gate.job_was_answered()
-        return outcome
+    async def _judged(self, attempt: Attempt, lease: Lease) -> Outcome:
+        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back.
+
+        A job that would be given up if the server broke once more is tried alone: what it breaks blames no neighbour,
+        and no neighbour's fault is blamed on it.
+        """
+        is_suspect = lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
+        async with self._quarantine.entered(alone=is_suspect):
+            if not self.gate.is_open:  # it has closed while this job waited for its turn
+                return unreachable(self.gate.reason)
+            outcome = await attempt.outcome()
+            if isinstance(outcome, ServerTrouble):
+                return outcome if await self.gate.judge(outcome) else outcome.otherwise
+            self.gate.job_was_answered()
+            return outcome
 
     async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
         if isinstance(outcome, ServerTrouble):
@@ -162,11 +173,11 @@ class JobRun:
                 await pause(failures)
 
 
-def _code(outcome: Outcome) -> str | None:
+def _code(result: Outcome, outcome: str) -> str | None:
     """Why there is no result; None if there is one."""
-    if isinstance(outcome, ServerTrouble):
-        return outcome.otherwise.code
-    return None if isinstance(outcome, str) else outcome.code
+    if isinstance(result, ServerTrouble):
+        return "backend_crashed" if outcome == "dead" else result.otherwise.code
+    return None if isinstance(result, str) else result.code
 
 
 def _envelope(claim: Claim) -> Envelope | None:

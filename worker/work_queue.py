@@ -47,12 +47,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Lease:
-    """A started job. ``token`` fences it: once another attempt has started, nothing can be changed with this one."""
+    """A started job.
+
+    Attributes:
+        token: fences it: once another attempt has started, nothing can be changed with this one.
+        crashes: how often the job was at a model server when that broke.
+    """
 
     claim: Claim
     owner: str
     token: int
     attempts: int
+    crashes: int
 
 
 class WorkQueue:
@@ -157,7 +163,7 @@ class WorkQueue:
 
         Safe to repeat with the same ``nonce``; without one, a repeat finds the job ``leased`` until that lease lapses.
         """
-        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths, nonce]
+        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths, nonce, "crashes"]
         verdict, *numbers = await self._run(_START, self._keys(claim, owner), args)
         return Lease(claim, owner, *numbers) if verdict == "run" else str(verdict)
 

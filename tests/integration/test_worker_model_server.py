@@ -193,3 +193,23 @@ def test_a_job_that_kills_the_server_is_a_dead_letter_after_three_times_and_its_
     assert eventually(supervised, 60)
     [letter] = dead_letters(db)
     assert (letter["id"], letter["code"]) == (deadly, "backend_crashed")
+
+
+@pytest.mark.timeout(120)
+def test_a_job_that_kills_the_server_takes_no_slow_neighbour_with_it(
+    worker: Start, model: ModelProcess, submit: Submit, db: redis.Redis
+):
+    """They are at the server each time when it dies, and come back together."""
+    slow = [submit(f"slow 2 {place}") for place in range(3)]
+    deadly = submit("die")
+    one = worker(model.base_url, "--model", "m", "--concurrency", "4")
+
+    def supervised() -> bool:
+        if not model.alive:
+            model.start()
+        return not statuses(db, [deadly, *slow]).keys() & {"queued", "in_progress"}
+
+    assert eventually(supervised, 90)
+    assert statuses(db, slow) == {"completed": 3}
+    assert [letter["id"] for letter in dead_letters(db)] == [deadly]
+    assert [line["code"] for line in one.said("worked") if line["outcome"] == "dead"] == ["backend_crashed"]

@@ -169,6 +169,28 @@ def test_a_gate_that_was_open_opens_only_after_a_whole_token():
     run(scenario())
 
 
+async def delay_until_open(gate: Gate) -> float:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await gate.wait_until_open(asyncio.Event())
+    return loop.time() - began
+
+
+def test_a_server_that_breaks_again_before_it_has_done_a_job_is_left_alone_for_longer():
+    """What answers a probe and breaks on every job would else use up the queue's jobs, one a second."""
+
+    async def scenario() -> None:
+        gate = await opened(Server())
+        for least in (0.5, 1, 2):
+            await gate.judge(trouble(Kind.UNREACHABLE))
+            assert await delay_until_open(gate) >= least - 0.05
+        gate.job_was_answered()
+        await gate.judge(trouble(Kind.UNREACHABLE))
+        assert await delay_until_open(gate) <= 1.5
+
+    run(scenario())
+
+
 def test_the_reason_is_the_newest():
     async def scenario() -> None:
         stop = asyncio.Event()

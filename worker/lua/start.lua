@@ -6,7 +6,9 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
--- Answers {'run', token, attempts}, or {why not}: expired | leased | stale | dead | gone | a final status
+--       7 'crashes', to be told those too (or none)
+-- Answers {'run', token, attempts}, with the job's crashes behind them if asked for, or {why not}: expired | leased |
+-- stale | dead | gone | a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_open(keys.job)
@@ -15,6 +17,12 @@ local now = now_ms()
 local function hold()
   hold_lease(record, id, now + tonumber(ARGV[4]))
   redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'JUSTID')
+end
+
+local function run(token, attempts)
+  hold()
+  if ARGV[7] ~= 'crashes' then return {'run', token, attempts} end
+  return {'run', token, attempts, tonumber(redis.call('HGET', keys.job, 'crashes') or 0)}
 end
 
 if record.status ~= 'queued' and record.status ~= 'in_progress' then
@@ -27,8 +35,7 @@ if record.stream_id ~= entry_id then -- the job was sent round again since
   return {'stale'}
 end
 if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost
-  hold()
-  return {'run', tonumber(record.lease_token), tonumber(record.attempts)}
+  return run(tonumber(record.lease_token), tonumber(record.attempts))
 end
 if record.status == 'queued' then
   if not record.started_at and now >= tonumber(record.deadline_at) then
@@ -48,5 +55,4 @@ local token = redis.call('HINCRBY', keys.job, 'lease_token', 1)
 local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
 redis.call('HSETNX', keys.job, 'started_at', digits(now))
 redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now), 'nonce', nonce)
-hold()
-return {'run', token, attempts}
+return run(token, attempts)

@@ -126,13 +126,11 @@ class JobRun:
             await asyncio.gather(*map(give_back, held.values()))
 
     async def _judged(self, attempt: Attempt, lease: Lease) -> Outcome:
-        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back.
-
-        A job that would be given up if the server broke once more is tried alone: what it breaks blames no neighbour,
-        and no neighbour's fault is blamed on it.
-        """
-        is_suspect = lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
-        async with self._quarantine.entered(alone=is_suspect):
+        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
+        if not self.gate.has_server:
+            outcome = await attempt.outcome()
+            return outcome.otherwise if isinstance(outcome, ServerTrouble) else outcome
+        async with self._quarantine.entered(alone=self._is_suspect(lease)):
             if not self.gate.is_open:  # it has closed while this job waited for its turn
                 return unreachable(self.gate.reason)
             outcome = await attempt.outcome()
@@ -140,6 +138,13 @@ class JobRun:
                 return outcome if await self.gate.judge(outcome) else outcome.otherwise
             self.gate.job_was_answered()
             return outcome
+
+    def _is_suspect(self, lease: Lease) -> bool:
+        """Whether the job would be given up if the server broke once more.
+
+        Such a job is tried alone: what it breaks blames no neighbour, and no neighbour's fault is blamed on it.
+        """
+        return lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
 
     async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
         if isinstance(outcome, ServerTrouble):

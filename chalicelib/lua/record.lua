@@ -63,7 +63,8 @@ end
 -- What every change of state has to know of a record.
 local function read_open(job_key)
   return read(job_key, 'status', 'owner', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until',
-    'attempts', 'attempt_at', 'started_at', 'lease_token', 'lease_until', 'nonce', 'retried_token', 'store')
+    'attempts', 'attempt_at', 'started_at', 'lease_token', 'lease_until', 'nonce', 'retried_token', 'store',
+    'crashes')
 end
 
 -- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.

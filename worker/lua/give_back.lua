@@ -21,8 +21,8 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 local envelope = entry_envelope(record.stream_id)
 redis.call('HSET', keys.job, 'retried_token', ARGV[2])
-if ARGV[3] == 'crashed' then redis.call('HINCRBY', keys.job, 'crashes', 1) end
-local crashes = tonumber(redis.call('HGET', keys.job, 'crashes') or 0)
+local crashes = tonumber(record.crashes or 0)
+if ARGV[3] == 'crashed' then crashes = redis.call('HINCRBY', keys.job, 'crashes', 1) end
 if crashes >= tonumber(ARGV[4]) or not envelope then
   bury(record, id, envelope, 'backend_crashed', 'The model server broke each time it was given this job.', now)
   return 'dead'

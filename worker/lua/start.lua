@@ -22,7 +22,7 @@ end
 local function run(token, attempts)
   hold()
   if ARGV[7] ~= 'crashes' then return {'run', token, attempts} end
-  return {'run', token, attempts, tonumber(redis.call('HGET', keys.job, 'crashes') or 0)}
+  return {'run', token, attempts, tonumber(record.crashes or 0)}
 end
 
 if record.status ~= 'queued' and record.status ~= 'in_progress' then

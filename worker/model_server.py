@@ -24,14 +24,21 @@ FIRST_WORD_SECONDS = 600.0
 #: Between two of its words. A model that has begun goes on within a second even on a slow CPU; a server that takes it
 #: off the GPU for another job, and computes its prompt anew later, needs tens of seconds.
 NEXT_WORD_SECONDS = 120.0
+#: What a probe may take; a model that serves long jobs answers a single token late.
+PROBE_SECONDS = 30.0
 _MAX_REDIRECTS = 5
 
 
 class Patience(NamedTuple):
-    """Seconds of silence after which a server counts as broken."""
+    """Seconds of silence after which a server counts as broken.
+
+    Attributes:
+        probe: for the first of several probes in a row that are not answered.
+    """
 
     first: float
     next: float
+    probe: float = PROBE_SECONDS
 
 
 PATIENCE = Patience(FIRST_WORD_SECONDS, NEXT_WORD_SECONDS)

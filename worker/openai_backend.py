@@ -18,8 +18,6 @@ from worker.server_errors import failure, unreachable
 from worker.server_trouble import Kind, ServerTrouble
 from worker.worker_log import log
 
-#: What a probe may take; a model that is being loaded or serves long jobs answers a single token late.
-PROBE_SECONDS = 30.0
 #: What of a job's input the server takes under the same name.
 _SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "seed")
 _ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
@@ -55,6 +53,8 @@ class OpenAIBackend:
         self._api_key = api_key
         self._usage_asked: bool | None = None
         self._told = False
+        self._patience = patience
+        self._probe_seconds = patience.probe
         headers = {
             "Accept": "text/event-stream, application/json",
             "Accept-Encoding": "identity",
@@ -86,6 +86,9 @@ class OpenAIBackend:
     async def probe(self, *, thorough: bool) -> None:
         """Return if the server can do this worker's jobs, as far as it can be told without one.
 
+        Each probe that is not answered has the next one wait twice as long. A server that loads its model for the first
+        request, and stops that when we hang up, would else never be ready.
+
         Args:
             thorough: have it complete a token. Otherwise that is done only where it does not list the model.
 
@@ -93,11 +96,14 @@ class OpenAIBackend:
             ServerTrouble: it cannot; the reason may quote the server, which was asked nothing of a caller's.
         """
         try:
-            async with asyncio.timeout(PROBE_SECONDS):
+            async with asyncio.timeout(self._probe_seconds):
                 if not await self._lists_model() or thorough:
                     await self._complete_one_token()
         except TimeoutError as error:
-            raise unreachable(f"no answer for {PROBE_SECONDS:g} s", Kind.BROKEN) from error
+            waited, longest = self._probe_seconds, max(self._patience.probe, self._patience.first)
+            self._probe_seconds = min(2 * waited, longest)
+            raise unreachable(f"no answer for {waited:g} s", Kind.BROKEN) from error
+        self._probe_seconds = self._patience.probe
 
     async def _lists_model(self) -> bool:
         names = await listed_models(self._server, self._api_key)

@@ -167,6 +167,35 @@ def test_a_probe_learns_what_jobs_need_not_try():
         assert ["stream_options" in call.json for call in server.completions] == [True, False, False]
 
 
+def test_a_server_that_loads_its_model_on_demand_and_stops_when_we_hang_up_is_waited_for():
+    """Ollama and llama-swap load a model for the first request, and some give it up with the request."""
+    loads = True
+
+    def load(call: Call) -> None:
+        if not loads:
+            call.wait_for_hangup()
+        elif not call.wait_for_hangup(0.6):
+            call.stream()
+
+    async def wait(backend: OpenAIBackend) -> list[str]:
+        nonlocal loads
+        found = []
+        for _ in range(4):
+            try:
+                await backend.probe(thorough=True)
+            except ServerTrouble as trouble:
+                found.append(trouble.reason)
+            else:
+                loads = False  # from now on it is silent
+                found.append("well")
+        return found
+
+    patience = Patience(first=5, next=5, probe=0.2)
+    with model_server(routes(listing("tinyllama"), load)) as server:
+        found = with_backend(wait, server.base_url, patience=patience)
+    assert found == ["no answer for 0.2 s", "no answer for 0.4 s", "well", "no answer for 0.2 s"]
+
+
 def test_a_cancelled_probe_hangs_up():
     async def cancelled(backend: OpenAIBackend) -> None:
         task = asyncio.create_task(backend.probe(thorough=False))

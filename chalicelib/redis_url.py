@@ -34,6 +34,7 @@ _HALF_A_LOGIN = (
     "has a user and no password; wants redis://user:password@host:6379/0, with any password for a user that needs none"
 )
 _WANTS_NO_DATABASE = "names a database, and a cluster has none but 0; wants redis+cluster://host:6379, without a number"
+_WANTS_OPTIONS = f"has another option than {', '.join(sorted(OPTIONS))}; write a ? in a password as %3F"
 _WANTS_CHECK = f"has another ssl_cert_reqs than {', '.join(sorted(CERTIFICATE_CHECKS))}"
 
 
@@ -52,8 +53,10 @@ def check_redis_url(url: str) -> str:
         options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise BadRedisURL from None
-    if not usable or parts.fragment or not re.fullmatch(r"(/[0-9]{0,5})?", parts.path) or not options.keys() <= OPTIONS:
+    if not usable or parts.fragment or not re.fullmatch(r"(/[0-9]{0,5})?", parts.path):
         raise BadRedisURL
+    if not options.keys() <= OPTIONS:
+        raise BadRedisURL(_WANTS_OPTIONS)
     if parts.username and not parts.password:
         raise BadRedisURL(_HALF_A_LOGIN)
     if parts.scheme.endswith(CLUSTER_SUFFIX) and int(parts.path.removeprefix("/") or 0):

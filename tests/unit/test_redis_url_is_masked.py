@@ -13,7 +13,7 @@ from chalicelib import wiring
 from chalicelib.errors import QueueUnavailable
 from chalicelib.redis_client import RedisClient
 from chalicelib.redis_client import connect as connect_router
-from chalicelib.redis_url import BadRedisURL, check_redis_url
+from chalicelib.redis_url import OPTIONS, BadRedisURL, check_redis_url
 from chalicelib.settings import Settings, SettingsError
 from worker.connection import REDIS_TROUBLE
 from worker.connection import connect as connect_worker
@@ -120,3 +120,10 @@ def test_no_error_and_no_traceback_shows_it(
 
 def test_the_search_would_find_it():
     assert any(PASSWORD in repr(part) for part in everything_in(WorkQueue(connect_worker(URL), URL, "worker-1")))
+
+
+def test_an_unknown_option_is_answered_with_those_there_are():
+    with pytest.raises(BadRedisURL) as raised:
+        check_redis_url(f"{URL}?socket_timeout={PASSWORD}")
+    assert [name for name in OPTIONS if name not in str(raised.value)] == []
+    assert PASSWORD not in str(raised.value)

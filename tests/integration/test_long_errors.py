@@ -105,7 +105,7 @@ def test_a_full_page_of_the_longest_errors_fits_through_lambda(
 ):
     """Control characters have the longest escapes. Some records are older than the bound."""
     for place in range(100):
-        message = "x" * EIGHT_MB if place % 25 == 0 else "\u0001" * MAX_ERROR_MESSAGE_BYTES
+        message = "x" * EIGHT_MB if place % 50 == 0 else "\u0001" * MAX_ERROR_MESSAGE_BYTES
         error = json.dumps({"code": "odd", "message": message})
         db.hset(KEYS.job(submit()), mapping={"status": "failed", "error": error})
     reply = router.get("/v1/jobs", query={"limit": ["100"]})

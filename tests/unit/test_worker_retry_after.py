@@ -5,10 +5,10 @@ from email.utils import formatdate
 
 import pytest
 
-from worker.backoff import MAX_RETRY_AFTER_SECONDS
+from chalicelib.models import MAX_REST_SECONDS
 from worker.retry_after import retry_after_seconds
 
-MOST = float(MAX_RETRY_AFTER_SECONDS)
+MOST = float(MAX_REST_SECONDS)
 
 SECONDS: dict[str, tuple[str, float]] = {
     "zero": ("0", 0),

@@ -12,6 +12,7 @@ MAX_STRING_BYTES = 64 * 1024 * 1024
 
 #: What ``Replies.take`` answers as long as bytes are missing.
 NOT_WHOLE: Final = object()
+_OPENED: Final = object()
 
 _STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
 _KINDS = frozenset(b"$*:+-")
@@ -83,6 +84,7 @@ class Replies:
         self._at = 0
         self._unread: list[bytes] = []
         self._missing = 0
+        self._open: list[tuple[list[Any], int]] = []  # arrays whose end has not come yet, and their lengths
 
     @property
     def are_none(self) -> bool:
@@ -107,14 +109,37 @@ class Replies:
             self._raw = b"".join([self._raw[self._at :], *self._unread])
             self._at = self._missing = 0
             self._unread.clear()
-        begun = self._at
         try:
-            return self._value()
+            return self._whole()
         except _NotWhole as not_whole:
-            self._at, self._missing = begun, not_whole.missing
+            self._missing = not_whole.missing
             return NOT_WHOLE
 
+    def _whole(self) -> Any:
+        """The next reply. What was read of it stays read: a page of megabytes comes in many pieces."""
+        arrays = self._open
+        while True:
+            begun = self._at
+            try:
+                value = self._value()
+            except _NotWhole:
+                self._at = begun
+                raise
+            if value is _OPENED:
+                continue
+            while arrays:
+                values, size = arrays[-1]
+                values.append(value)
+                if len(values) < size:
+                    break
+                if Refused in map(type, values):
+                    raise Broken("an error stands within a reply")
+                value = arrays.pop()[0]
+            else:
+                return value
+
     def _value(self) -> Any:
+        """The next text, number, error or empty array; or _OPENED, where an array begins."""
         raw, begun = self._raw, self._at
         end = raw.find(b"\r\n", begun)
         if end < 0:
@@ -150,13 +175,13 @@ class Replies:
             raise _NotWhole(self._at - len(self._raw))
         return self._raw[begun:end].decode("utf-8", self._errors)
 
-    def _array(self, size: int) -> list[Any] | None:
+    def _array(self, size: int) -> Any:
         if size == -1:
             return None
-        values = [self._value() for _ in range(size)]
-        if Refused in map(type, values):
-            raise Broken("an error stands within a reply")
-        return values
+        if size <= 0:
+            return []
+        self._open.append(([], size))
+        return _OPENED
 
 
 def _number(line: bytes) -> int:

@@ -116,3 +116,25 @@ def test_whatever_comes_in_pieces_is_taken_once_it_is_whole(first: Any, second: 
 def test_whatever_is_cut_short_is_not_whole(value: Any, data: st.DataObject):
     whole = as_bytes(value)
     assert reading(whole[: data.draw(st.integers(0, len(whole) - 1))]).take() is NOT_WHOLE
+
+
+def test_what_was_read_of_a_long_reply_is_not_read_again_with_every_piece():
+    """A page of megabytes comes in many pieces; read from its start each time it took longer than a request has."""
+    seen: list[int] = []
+
+    class Counted(Replies):
+        def _string(self, size: int) -> str | None:
+            seen.append(size)
+            return super()._string(size)
+
+    page = [["name", "x" * 1_000, ["nested"]] for _ in range(200)]
+    raw = b"*200\r\n" + b"".join(
+        b"*3\r\n$4\r\nname\r\n$1000\r\n%s\r\n*1\r\n$6\r\nnested\r\n" % (b"x" * 1_000) for _ in range(200)
+    )
+    replies, pieces = Counted(), [raw[at : at + 500] for at in range(0, len(raw), 500)]
+    for piece in pieces[:-1]:
+        replies.feed(piece)
+        assert replies.take() is NOT_WHOLE
+    replies.feed(pieces[-1])
+    assert replies.take() == page
+    assert len(seen) <= 600 + len(pieces)  # once each, and once more where a piece ended within

@@ -129,7 +129,7 @@ class WorkQueue:
         Args:
             closed: why it claims nothing for now, in one line; empty: it claims.
         """
-        await self._run(_BEAT, [self.keys.workers, self.keys.flow], [self.consumer, concurrency, SILENCE_MS, closed])
+        await self._beat([], concurrency, closed)
 
     async def tidy(self, idle_ms: int, keep_dead_ms: int = 0) -> int:
         """Forget consumers silent for so long that hold nothing; how many, over all streams.
@@ -151,12 +151,8 @@ class WorkQueue:
         return int(await self._run(_FORGET, keys, ids))
 
     async def leave(self) -> None:
-        """Say goodbye: stop counting for estimates, and take this worker's name out of the groups."""
-        await self.beat(0)
-        for stream in self.keys.streams:
-            pending = await self._redis.execute("XPENDING", stream, GROUP, "-", "+", 1, self.consumer)
-            if not pending:  # what it still holds is for others to reclaim, and would be forgotten with its name
-                await self._redis.execute("XGROUP", "DELCONSUMER", stream, GROUP, self.consumer)
+        """Stop counting for estimates, and remove this worker's name from the groups where it holds nothing."""
+        await self._beat(self.keys.streams, 0)
 
     async def start(self, claim: Claim, owner: str, nonce: str = "") -> Lease | str:
         """The lease of the started job, or why it is not to be worked (``worker/lua/start.lua`` lists the words).
@@ -194,6 +190,10 @@ class WorkQueue:
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Send an entry that cannot be read to the dead letters."""
         return str(await self._run(_REJECT, self._keys(claim, owner), [claim.job_id, claim.entry_id, code, message]))
+
+    async def _beat(self, left: Sequence[str], concurrency: int, closed: str = "") -> None:
+        keys = [self.keys.workers, self.keys.flow, *left]
+        await self._run(_BEAT, keys, [self.consumer, concurrency, SILENCE_MS, closed])
 
     async def _about(self, script: LuaScript, lease: Lease, *args: object) -> str:
         keys = self._keys(lease.claim, lease.owner)

@@ -54,4 +54,4 @@ while not stopping.wait(0.1):
     claims = (run("sweep", STREAMS, NAME, LEASE_MS, 1) or run("claim", [*STREAMS, FLOW], NAME, 1)) if well else ()
     for claimed in claims:
         well = work(*claimed) != "given back"
-run("beat", [WORKERS, FLOW], NAME, 0, 15_000)
+run("beat", [WORKERS, FLOW, *STREAMS], NAME, 0, 15_000)

@@ -247,17 +247,3 @@ def test_names_of_silent_workers_that_hold_nothing_are_forgotten(
     assert {consumer["name"] for stream in QUEUE.streams for consumer in db.xinfo_consumers(stream, "workers")} == {
         "holder"
     }
-
-
-def test_a_worker_that_leaves_takes_its_name_with_it_but_not_what_it_holds(
-    queue: Callers, hands: Callable[..., Hand], db: Any
-) -> None:
-    hand, other = hands("leaving"), hands("other", lease_ms=0)
-    queue.send("a")
-    hand.call("complete", hand.begin(), "1")
-    job_id = queue.send_one("b")
-    hand.claim_one()
-
-    hand.call("leave")
-
-    assert [claim.job_id for claim in other.call("reclaim", 5)] == [job_id]

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Says that a worker is alive, and adds up what all living workers can do at a time.
+-- Says that a worker is alive, and adds up what all living workers can do at a time. One that leaves may name the streams:
+-- then its consumer name is taken out of each group where it holds no entry.
 --
--- KEYS  1 workers  2 flow
+-- KEYS  1 workers  2 flow  3.. the streams (leaving only; or none)
 -- ARGV  1 consumer  2 concurrency (0: leaving)  3 ms of silence after which a worker counts as dead
 --       4 why it claims nothing for now, in one line; empty or absent: it claims
 -- Answers the number of jobs that all workers together can do at a time
@@ -24,4 +25,10 @@ if tonumber(ARGV[2]) > 0 then
   if reason == '' then slots = slots + tonumber(ARGV[2]) end
 end
 redis.call('HSET', KEYS[2], 'slots', slots, 'slots_at', digits(now))
+
+for i = 3, #KEYS do
+  -- Entries that it holds would be forgotten with its name. Where the group is missing, somebody emptied Redis.
+  local held = redis.pcall('XPENDING', KEYS[i], GROUP, '-', '+', 1, ARGV[1])
+  if not held.err and #held == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[i], GROUP, ARGV[1]) end
+end
 return slots

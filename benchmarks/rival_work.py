@@ -97,7 +97,8 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
 
 def look(owner: str, job_id: str) -> dict[str, Any]:
     """One EVALSHA; the record."""
-    keys = [key("open", owner), key("scheduled"), key("flow"), *STREAMS, key("job", job_id)]
+    shared = [key("open", owner), key("scheduled"), key("flow"), key("owner", owner), key("retrying")]
+    keys = [*shared, *STREAMS, key("job", job_id)]
     (record,) = run("settle", keys, [owner, "look", job_id])[2]
     return dict(zip(record[::2], record[1::2], strict=True))
 

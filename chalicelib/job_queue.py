@@ -149,7 +149,8 @@ class JobQueue:
         return None
 
     def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
-        keys = [queue.open_jobs(owner), queue.scheduled, queue.flow, *queue.streams, *map(queue.job, job_ids)]
+        shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
+        keys = [*shared, *queue.streams, *map(queue.job, job_ids)]
         args = [owner, action, *job_ids]
         if action == "take":
             keys += map(queue.handover, job_ids)

@@ -43,6 +43,11 @@ class QueueKeys:
         return self._key("scheduled")
 
     @cached_property
+    def retrying(self) -> str:
+        """Hash: envelopes of jobs that wait for another try, by id."""
+        return self._key("retrying")
+
+    @cached_property
     def dead(self) -> str:
         """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``at``."""
         return self._key("dead")

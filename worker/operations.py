@@ -12,7 +12,7 @@ from chalicelib.lua_scripts import load_script
 from chalicelib.models import Envelope, rfc3339
 from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 from worker.connection import Connection, run_script
-from worker.work_queue import LUA, RELEASED, SILENCE_MS
+from worker.work_queue import LUA, RELEASED, SILENCE_MS, lease_keys
 
 _REVIVE = load_script("revive", "lease", folder=LUA)
 
@@ -125,9 +125,7 @@ class Operations:
         deadline = now_ms + job.deadline_at - job.created_at
         fresh = job.model_copy(update={"created_at": now_ms, "deadline_at": deadline})
         stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # many come back at once: behind everybody else's
-        keys = self.keys
-        named = [keys.job(job.id), keys.streams[stream], keys.open_jobs(job.owner)]
-        all_keys = [*named, keys.scheduled, keys.flow, keys.dead, keys.owner(job.owner)]
+        keys = lease_keys(self.keys, job.id, self.keys.streams[stream], job.owner)
         record = {
             "type": job.type,
             "queue": job.queue,
@@ -139,7 +137,7 @@ class Operations:
         }
         times = [fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream]
         args = [job.id, letter.entry_id, *times, *(part for pair in record.items() for part in pair)]
-        return str(await run_script(self._redis, _REVIVE, all_keys, args))
+        return str(await run_script(self._redis, _REVIVE, keys, args))
 
     async def discard(self, letter: DeadLetter) -> bool:
         """Throw a letter away; whether it was still there."""

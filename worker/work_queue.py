@@ -61,6 +61,12 @@ class Lease:
     crashes: int
 
 
+def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[str]:
+    """``KEYS`` of every script about one job."""
+    own = [keys.job(job_id), stream, keys.open_jobs(owner)]
+    return [*own, keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying]
+
+
 class WorkQueue:
     """One queue as one worker process sees it.
 
@@ -120,8 +126,9 @@ class WorkQueue:
         soonest = await self._redis.execute("ZRANGE", self.keys.scheduled, 0, PROMOTE_AT_ONCE - 1)
         if not soonest:
             return 0
-        keys = [self.keys.scheduled, self.keys.flow, *self.keys.streams, *(self.keys.job(job_id) for job_id in soonest)]
-        return int(await self._run(_PROMOTE, keys, soonest))
+        keys = self.keys
+        shared = [keys.scheduled, keys.flow, keys.dead, keys.retrying, *keys.streams]
+        return int(await self._run(_PROMOTE, [*shared, *map(keys.job, soonest)], soonest))
 
     async def beat(self, concurrency: int, closed: str = "") -> None:
         """Say that this worker is alive and how much it does at a time; 0: that it leaves.
@@ -200,9 +207,7 @@ class WorkQueue:
         return str(await self._run(script, keys, [lease.claim.job_id, lease.token, *args]))
 
     def _keys(self, claim: Claim, owner: str) -> list[str]:
-        """``KEYS`` of every script about one job."""
-        keys = self.keys
-        return [keys.job(claim.job_id), claim.stream, keys.open_jobs(owner), keys.scheduled, keys.flow, keys.dead]
+        return lease_keys(self.keys, claim.job_id, claim.stream, owner)
 
     async def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
         return await run_script(self._redis, script, keys, args)

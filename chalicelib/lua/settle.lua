@@ -1,7 +1,7 @@
 -- Brings records of one caller's jobs up to date and returns them: a job that waited past its deadline without ever
 -- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
 --
--- KEYS  1 open  2 scheduled  3 flow  4-15 streams  16.. jobs; for 'take' 16 the job  17 its handover
+-- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6-17 streams  18.. jobs; for 'take' 18 the job  19 its handover
 -- ARGV  1 owner  2 'look', 'brief' (without results), 'cancel', 'take' (a result that is not kept goes to its reader and
 --       is deleted) or 'peek' (it is shown and stays)  3.. the jobs' ids; for 'take' 4 the reader's nonce
 -- Answers {now ms, figures, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
@@ -11,7 +11,9 @@
 
 local now = now_ms()
 local action = ARGV[2]
-local LAST_JOB = action == 'take' and 16 or #KEYS
+local FIRST_STREAM, FIRST_JOB = 6, 18
+local LAST_JOB = action == 'take' and FIRST_JOB or #KEYS
+local FIRST_ID = 3
 local any_waiting = false
 
 -- Longer than a reader asks again for an answer that was lost.
@@ -23,10 +25,10 @@ local function hand_over(job_key)
   local result = redis.call('HGET', job_key, 'result')
   if result then
     redis.call('HDEL', job_key, 'result') -- first: a full memory allows it, and then the SET
-    redis.call('SET', KEYS[17], nonce .. result, 'PX', HANDOVER_MS)
+    redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. result, 'PX', HANDOVER_MS)
     return result
   end
-  local handed = redis.call('GET', KEYS[17])
+  local handed = redis.call('GET', KEYS[FIRST_JOB + 1])
   if handed and string.sub(handed, 1, #nonce) == nonce then return string.sub(handed, #nonce + 1) end
 end
 
@@ -65,7 +67,8 @@ end
 local function settle(job_key, id)
   local record = read_open(job_key)
   if record.owner ~= ARGV[1] then return false end
-  local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], stream = KEYS[4 + tonumber(record.stream)]}
+  local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
+    stream = KEYS[FIRST_STREAM + tonumber(record.stream)]}
   local waiting = record.status == 'queued'
   if waiting and not record.started_at and now >= tonumber(record.deadline_at) then
     close(keys, record, id, 'expired', tonumber(record.deadline_at))
@@ -82,9 +85,9 @@ end
 local ROOM = 524288
 local taken = 0
 local records = {}
-for i = 16, LAST_JOB do
+for i = FIRST_JOB, LAST_JOB do
   if action ~= 'brief' then taken = taken + redis.call('HSTRLEN', KEYS[i], 'result') end
-  if taken > ROOM and i > 16 then break end
-  records[i - 15] = settle(KEYS[i], ARGV[i - 13])
+  if taken > ROOM and i > FIRST_JOB then break end
+  records[i - FIRST_JOB + 1] = settle(KEYS[i], ARGV[i - FIRST_JOB + FIRST_ID])
 end
 return {digits(now), any_waiting and line_of(figures(KEYS[3])) or '', records}

@@ -11,7 +11,7 @@ from plain_model import Asking, is_well
 
 KEY, NAME, LEASE_MS = f"lr:{{{environ['QUEUE']}}}:", f"plain-{urandom(8).hex()}", int(environ["LEASE_SECONDS"]) * 1000
 STREAMS = [f"{KEY}jobs:{priority}:{lane}" for priority in ("high", "normal", "low") for lane in range(4)]
-SCHEDULED, FLOW, DEAD, WORKERS = (KEY + name for name in ("scheduled", "flow", "dead", "workers"))
+SCHEDULED, FLOW, DEAD, RETRYING, WORKERS = (KEY + name for name in ("scheduled", "flow", "dead", "retrying", "workers"))
 SHARED = Path("chalicelib/lua/record.lua").read_text() + "\n" + Path("worker/lua/lease.lua").read_text()
 MAKE_GROUPS = "for _, stream in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', stream, 'workers', 0, 'MKSTREAM') end"
 FOR_EVER = redis.retry.Retry(redis.backoff.ExponentialBackoff(1), -1)
@@ -27,12 +27,13 @@ def run(name, keys, *args):
 def keep_moving(trouble=""):
     run("beat", [WORKERS, FLOW], NAME, 1, 15_000, trouble)
     soonest = db.execute_command("ZRANGE", SCHEDULED, 0, 99)
-    run("promote", [SCHEDULED, FLOW, *STREAMS, *(f"{KEY}job:{job_id}" for job_id in soonest)], *soonest)
+    run("promote", [SCHEDULED, FLOW, DEAD, RETRYING, *STREAMS, *(f"{KEY}job:{job_id}" for job_id in soonest)], *soonest)
 
 
 def work(stream, entry_id, fields):
     job = json.loads(dict(zip(fields[::2], fields[1::2], strict=True))["job"])
-    keys = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}", SCHEDULED, FLOW, DEAD]
+    own = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}"]
+    keys = [*own, SCHEDULED, FLOW, DEAD, f"{KEY}owner:{job['owner']}", RETRYING]
     if job["v"] != 1 or "encrypted_input" in job:
         return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.")
     verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())

@@ -9,7 +9,7 @@ ALL = QueueKeys("some-queue")
 
 def every_key(keys: QueueKeys) -> list[str]:
     per_job = [keys.job("job_1"), keys.owner("a"), keys.open_jobs("a"), keys.rate("a"), keys.idempotency("a", "{k}")]
-    return [*keys.streams, keys.scheduled, keys.dead, keys.flow, keys.workers, *per_job]
+    return [*keys.streams, keys.scheduled, keys.retrying, keys.dead, keys.flow, keys.workers, *per_job]
 
 
 def test_all_keys_of_a_queue_are_in_one_slot(db: Any) -> None:

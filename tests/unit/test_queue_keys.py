@@ -12,6 +12,7 @@ PROMISED = {
     "lr:{tinyllama}:jobs:normal:1": KEYS.stream("normal", 1),
     "lr:{tinyllama}:jobs:low:3": KEYS.stream("low", 3),
     "lr:{tinyllama}:scheduled": KEYS.scheduled,
+    "lr:{tinyllama}:retrying": KEYS.retrying,
     "lr:{tinyllama}:dead": KEYS.dead,
     "lr:{tinyllama}:flow": KEYS.flow,
     "lr:{tinyllama}:workers": KEYS.workers,

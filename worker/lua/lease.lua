@@ -1,7 +1,8 @@
 -- Shared by the scripts that a worker calls about one job, behind record.lua.
--- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 
-local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6]}
+local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6],
+  owner = KEYS[7], retrying = KEYS[8]}
 
 -- The delivery count of an entry whose job was begun. It outlives the record, and no number of deliveries comes near it.
 local BEGUN = 1000000

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives up a claimed entry that this worker cannot read, without starting it.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
 -- Answers 'dead', 'leased' while a worker that can read it holds it, or 'gone' when the job is not open
 

@@ -2,7 +2,7 @@
 -- Puts a running job back, to be tried again after a delay; after the last attempt it goes to the dead letters.
 -- Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, 64 bytes at most  6 message, 4 KiB at most; more
 --       is cut off
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile

@@ -4,7 +4,7 @@
 -- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters.
 -- Safe to send twice with the same nonce: the job that the first sending started is answered again, its lease anew.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
 --       7 'crashes', to be told those too (or none)
 -- Answers {'run', token, attempts}, with the job's crashes behind them if asked for, or {why not}: expired | leased |

@@ -45,11 +45,11 @@ class Flow(NamedTuple):
         *counted, service_ms, slots, slots_at = line.split() or _NOTHING
         counts = [*map(int, counted)]
         left = counts[1::2]
-        fresh = now_ms - int(slots_at) < WORKERS_FRESH_MS
+        fresh = abs(now_ms - int(slots_at)) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
         return cls(
             waiting=[a - b if a > b else 0 for a, b in zip(counts[::2], left, strict=True)],
             left=left,
-            service_ms=float(service_ms),
+            service_ms=max(0.0, float(service_ms)),
             slots=int(slots) if fresh else 0,
         )
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +84,8 @@ class Operations:
         now_ms = await self._now_ms()
         fields = _fields(await self._redis.execute("HGETALL", keys.flow))
         flow = Flow.from_line(" ".join(fields.get(name, "0") for name in FIGURES), now_ms)
-        living = await self._redis.execute("ZRANGE", keys.workers, now_ms - SILENCE_MS, "+inf", "BYSCORE")
+        heard_of = now_ms - SILENCE_MS, now_ms + SILENCE_MS
+        living = await self._redis.execute("ZRANGE", keys.workers, *heard_of, "BYSCORE")
         return Stats(
             queue=keys.queue,
             priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},
@@ -150,7 +150,7 @@ class Operations:
             length, pending, first = await self._stream(stream)
             waiting, running = waiting + length - pending, running + pending
             oldest = min(filter(None, (oldest, first)), default=None)
-        return PriorityStats(waiting, running, None if oldest is None else round((now_ms - oldest) / 1000, 1))
+        return PriorityStats(waiting, running, None if oldest is None else max(0.0, round((now_ms - oldest) / 1000, 1)))
 
     async def _stream(self, stream: str) -> tuple[int, int, int | None]:
         """Entries, of these claimed by workers, and since when (ms) the first that waits stands there."""
@@ -172,8 +172,9 @@ class Operations:
         return (int(holders.get(RELEASED, 0)), int(first[0][0].split("-")[0])) if first else (0, None)
 
     async def _now_ms(self) -> int:
-        """This machine's clock, which only decides what is shown and when a revived job expires."""
-        return int(time.time() * 1000)
+        """Milliseconds since 1970 by the server's clock, as everywhere in a queue."""
+        seconds, microseconds = map(int, await self._redis.execute("TIME"))
+        return seconds * 1000 + microseconds // 1000
 
 
 def _fields(flat: Sequence[Any]) -> dict[str, Any]:

@@ -24,8 +24,10 @@ local LONGEST_LIFE = 3 * 86400000
 local now = now_ms()
 local now_digits = digits(now)
 
--- GCRA: the time at which the caller will have used up what it sent so far.
-local before = math.max(tonumber(redis.call('GET', rate_key) or now), now)
+-- GCRA: the time at which the caller will have used up what it sent so far. A full burst is the most that it can have used
+-- up; beyond that the server's clock has stepped back since, or the policy allows less than it did.
+local used_up = tonumber(redis.call('GET', rate_key) or now)
+local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
 -- Behind the figures: jobs in the queue, and jobs ever added to streams, when they were last counted; and when that was.
@@ -133,6 +135,9 @@ if arrival > before then
   elseif delayed > 0 then
     redis.call('HINCRBY', flow_key, 'depth', delayed)
   end
+end
+if arrival > before or used_up > before then
+  -- Also where all were refused: what is later than a full burst would else be so at every call.
   redis.call('SET', rate_key, arrival, 'PX', math.ceil(arrival - now))
 end
 local remaining = math.max(0, math.floor((burst * interval - (arrival - now)) / interval + 1e-6))

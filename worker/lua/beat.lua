@@ -9,6 +9,8 @@
 
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', digits(now - tonumber(ARGV[3])))
+-- Heard of before the server's clock stepped back. One that lives says so again in 2 s.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], digits(now + tonumber(ARGV[3])), '+inf')
 local slots = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local concurrency, consumer, reason = string.match(member, '^(%d+) ([^\t]+)\t?(.*)$')

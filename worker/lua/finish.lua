@@ -15,9 +15,11 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5])
 
--- Moving averages: how long a job takes, and how far apart jobs finish.
-local function average(field, value)
-  local old = tonumber(redis.call('HGET', keys.flow, field) or value)
+-- Moving averages: how long a job takes, and how far apart jobs finish. Never below 0, though the server's clock may have
+-- stepped back in between.
+local function average(field, milliseconds)
+  local value = math.max(0, milliseconds)
+  local old = math.max(0, tonumber(redis.call('HGET', keys.flow, field) or value))
   redis.call('HSET', keys.flow, field, string.format('%.3f', old + (value - old) * 0.1))
 end
 if ARGV[3] == 'completed' then average('service_ms', now - tonumber(record.attempt_at)) end

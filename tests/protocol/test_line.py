@@ -56,6 +56,38 @@ def test_a_job_whose_record_is_gone_leaves_the_line_once_however_often_it_is_met
     assert [queue.look(job_id, owner).position for job_id, owner in zip(later, "bc", strict=True)] == [1, 2]
 
 
+@pytest.mark.parametrize("fate", ["record gone", "sent round again", "cancelled"])
+@pytest.mark.parametrize("how", ["start", "reject"])
+def test_an_entry_that_no_record_names_leaves_the_line_once(
+    queue: Callers, hands: Callable[..., Hand], db: Any, how: str, fate: str
+) -> None:
+    hand, other = hands("one"), hands("other", lease_ms=0)
+    gone = queue.send_one("a")
+    later = queue.send_one("b")
+    claims = [hand.claim_one(), *other.call("reclaim", 1)]
+    if fate == "record gone":
+        db.delete(QUEUE.job(gone))
+    elif fate == "cancelled":
+        queue.cancel(gone, "a")
+    else:
+        db.hset(QUEUE.job(gone), "stream_id", "9-9")
+
+    for claim in claims:
+        if how == "start":
+            assert hand.start(claim) in {"gone", "cancelled", "stale"}
+        else:
+            assert hand.call("reject", claim, "a", "unreadable", "No worker could read it.") == "gone"
+
+    assert queue.look(later, "b").position == 1
+    assert waiting(db) == 1
+
+
+def waiting(db: Any) -> int:
+    """Jobs in all lines, by the counters."""
+    added, left = (sum(int(db.hget(QUEUE.flow, f"{change}:{n}") or 0) for n in range(12)) for change in ("added", "left"))
+    return added - left
+
+
 def test_a_single_job_is_told_its_fair_place_not_the_end_of_the_line(queue: Callers, hand: Hand) -> None:
     queue.send("greedy", count=500)
 

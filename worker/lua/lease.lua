@@ -24,6 +24,12 @@ local function is_in_line(entry_id)
   return entry and entry[4] < BEGUN
 end
 
+-- Takes away an entry that no open job's record names (any more). Whoever stood behind it moves up, if it still waited.
+local function drop_entry(entry_id)
+  if is_in_line(entry_id) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
+  remove_entry(keys.stream, entry_id)
+end
+
 -- The envelope that stands in the job's entry, or false.
 local function entry_envelope(entry_id)
   local entry = entry_id and redis.call('XRANGE', keys.stream, entry_id, entry_id)[1]

@@ -18,5 +18,5 @@ end
 if not record.status and envelope then -- no router of ours put it there; it is kept all the same
   add_letter(ARGV[1], envelope, ARGV[3], ARGV[4], '0', now)
 end
-remove_entry(keys.stream, ARGV[2])
+drop_entry(ARGV[2])
 return 'gone'

@@ -26,12 +26,11 @@ local function run(token, attempts)
 end
 
 if record.status ~= 'queued' and record.status ~= 'in_progress' then
-  if not record.status and is_in_line(entry_id) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
-  remove_entry(keys.stream, entry_id)
+  drop_entry(entry_id)
   return {record.status or 'gone'}
 end
 if record.stream_id ~= entry_id then -- the job was sent round again since
-  remove_entry(keys.stream, entry_id)
+  drop_entry(entry_id)
   return {'stale'}
 end
 if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost

@@ -196,7 +196,8 @@ class WorkQueue:
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Send an entry that cannot be read to the dead letters."""
-        return str(await self._run(_REJECT, self._keys(claim, owner), [claim.job_id, claim.entry_id, code, message]))
+        args = [claim.job_id, claim.entry_id, code, message, self.lease_ms]
+        return str(await self._run(_REJECT, self._keys(claim, owner), args))
 
     async def _beat(self, left: Sequence[str], concurrency: int, closed: str = "") -> None:
         keys = [self.keys.workers, self.keys.flow, *left]

@@ -35,7 +35,7 @@ def work(stream, entry_id, fields):
     own = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}"]
     keys = [*own, SCHEDULED, FLOW, DEAD, f"{KEY}owner:{job['owner']}", RETRYING]
     if job["v"] != 1 or "encrypted_input" in job:
-        return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.")
+        return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.", LEASE_MS)
     verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())
     if verdict != "run":
         return verdict

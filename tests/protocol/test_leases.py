@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.queue_keys import GROUP
 from tests.protocol.conftest import QUEUE, Callers, Hand
 from worker.work_queue import Lease
 
@@ -87,6 +88,59 @@ def test_a_job_at_work_is_not_started_a_second_time(queue: Callers, hands: Calla
     (claim,) = second.call("reclaim", 10)
 
     assert second.start(claim) == "leased"
+
+
+@pytest.mark.parametrize("look", ["start", "reject"])
+def test_who_looks_too_early_at_a_dead_workers_job_does_not_make_it_wait_for_another_lease(
+    queue: Callers, hands: Callable[..., Hand], look: str
+) -> None:
+    dead, early = hands("dead", lease_ms=600), hands("early", lease_ms=500)
+    job_id = queue.send_one()
+    dead.begin()
+    lapses = time.monotonic() + 0.6
+    time.sleep(0.52)
+    (claim,) = early.call("reclaim", 1)
+    if look == "start":
+        assert early.start(claim) == "leased"
+    else:
+        assert early.call("reject", claim, "alice", "unreadable", "No worker could read it.") == "leased"
+    assert early.call("reclaim", 1) == []  # nobody's time is spent on it before its lease is over
+
+    time.sleep(lapses - time.monotonic() + 0.02)
+
+    (claim,) = early.call("reclaim", 1)
+    assert claim.job_id == job_id
+    assert isinstance(early.start(claim), Lease)
+
+
+@pytest.mark.parametrize(("dead_ms", "other_ms"), [(900, 870), (900, 200), (200, 900), (500, 500)])
+def test_leases_need_not_be_equal_for_a_dead_workers_job_to_go_on_within_one_and_a_half_of_the_longer_one(
+    queue: Callers, hands: Callable[..., Hand], dead_ms: int, other_ms: int
+) -> None:
+    """The other worker sweeps every third of its own lease, as the page asks it to."""
+    dead, other = hands("dead", lease_ms=dead_ms), hands("other", lease_ms=other_ms)
+    queue.send_one()
+    dead.begin()
+    died = time.monotonic()
+
+    while not any(isinstance(other.start(claim), Lease) for claim in other.call("reclaim", 1)):
+        time.sleep(other_ms / 3_000)
+
+    assert time.monotonic() - died <= 1.5 * max(dead_ms, other_ms) / 1_000
+
+
+def test_a_job_that_was_looked_at_too_early_still_counts_as_its_workers(
+    queue: Callers, hands: Callable[..., Hand], db: Any
+) -> None:
+    busy, early = hands("busy", lease_ms=60_000), hands("early", lease_ms=0)
+    queue.send_one()
+    busy.begin()
+    (claim,) = early.call("reclaim", 1)
+    assert early.start(claim) == "leased"
+
+    early.call("leave")
+
+    assert list(db.xpending(claim.stream, GROUP)["consumers"]) == [{"name": "busy", "pending": 1}]
 
 
 def test_a_start_sent_again_with_its_nonce_is_the_same_attempt(

@@ -84,8 +84,8 @@ def test_an_entry_that_no_record_names_leaves_the_line_once(
 
 def waiting(db: Any) -> int:
     """Jobs in all lines, by the counters."""
-    added, left = (sum(int(db.hget(QUEUE.flow, f"{change}:{n}") or 0) for n in range(12)) for change in ("added", "left"))
-    return added - left
+    figures = {name: int(value) for name, value in db.hgetall(QUEUE.flow).items() if ":" in name}
+    return sum(count if name.startswith("added:") else -count for name, count in figures.items() if "turn" not in name)
 
 
 def test_a_single_job_is_told_its_fair_place_not_the_end_of_the_line(queue: Callers, hand: Hand) -> None:

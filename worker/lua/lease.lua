@@ -12,6 +12,15 @@ local function hold_lease(record, id, until_ms)
   keep_open(keys, record, id, until_ms)
 end
 
+-- Leaves an entry with the worker that has its job's lease. Whoever looked too early took it from there; if it sweeps for what
+-- was idle for `sweep_ms`, it finds the entry again when that lease is over, not before and not a whole lease later.
+local function leave_entry(entry_id, lease_until, sweep_ms, now)
+  local worker = redis.call('HGET', keys.job, 'worker')
+  if not worker then return end
+  local idle = math.max(0, sweep_ms - (lease_until - now))
+  redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'JUSTID')
+end
+
 -- A stream's place among all streams, from 0; its name ends in its priority and lane.
 local function place_of(stream_key)
   local priority, lane = string.match(stream_key, ':(%a+):(%d)$')

@@ -3,12 +3,14 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
+--       5 lease ms of this worker (or none)
 -- Answers 'dead', 'leased' while a worker that can read it holds it, or 'gone' when the job is not open
 
 local record = read_open(keys.job)
 local envelope = entry_envelope(ARGV[2])
 local now = now_ms()
 if record.stream_id == ARGV[2] and record.status == 'in_progress' and now < tonumber(record.lease_until) then
+  leave_entry(ARGV[2], tonumber(record.lease_until), tonumber(ARGV[5] or 0), now)
   return 'leased' -- by a worker that can read it
 end
 if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status == 'in_progress') then

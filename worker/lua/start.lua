@@ -43,7 +43,11 @@ if record.status == 'queued' then
   end
   count_waiting(keys.flow, 'left', record.stream)
 else
-  if now < tonumber(record.lease_until) then return {'leased'} end
+  local lease_until = tonumber(record.lease_until)
+  if now < lease_until then
+    leave_entry(entry_id, lease_until, tonumber(ARGV[4]), now)
+    return {'leased'}
+  end
   if redis.call('HINCRBY', keys.job, 'deaths', 1) >= tonumber(ARGV[5]) then
     bury(record, id, entry_envelope(entry_id), 'worker_died', 'The workers that tried this job died.', now)
     return {'dead'}

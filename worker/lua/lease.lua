@@ -16,7 +16,8 @@ end
 -- was idle for `sweep_ms`, it finds the entry again when that lease is over, not before and not a whole lease later.
 local function leave_entry(entry_id, lease_until, sweep_ms, now)
   local worker = redis.call('HGET', keys.job, 'worker')
-  if not worker then return end
+  local entry = redis.call('XPENDING', keys.stream, GROUP, entry_id, entry_id, 1)[1]
+  if not worker or not entry or entry[2] == worker then return end
   local idle = math.max(0, sweep_ms - (lease_until - now))
   redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'JUSTID')
 end

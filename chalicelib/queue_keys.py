@@ -49,7 +49,7 @@ class QueueKeys:
 
     @cached_property
     def dead(self) -> str:
-        """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``at``."""
+        """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``token``, ``at``."""
         return self._key("dead")
 
     @cached_property

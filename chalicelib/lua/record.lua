@@ -4,9 +4,13 @@
 
 local GROUP = 'workers'
 
-local function now_ms()
+local function now_us()
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
 end
 
 -- Lua prints large numbers as 1.7e+12; Redis wants digits.

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from chalicelib.admission import Admission, Caller, NewJob, Submission
 from chalicelib.body import parse_job
@@ -20,6 +21,7 @@ from chalicelib.redis_client import RedisClient, connect
 from tests import servers
 from tests.wide import WIDE
 from worker import connection
+from worker.cli import main
 from worker.work_queue import Claim, Lease, WorkQueue
 
 QUEUE = QueueKeys("tinyllama")
@@ -135,3 +137,13 @@ def hands(db: Any, engine_url: str) -> Iterator[Callable[..., Hand]]:
 @pytest.fixture
 def hand(hands: Callable[..., Hand]) -> Hand:
     return hands()
+
+
+@pytest.fixture
+def command(engine_url: str) -> Callable[..., Result]:
+    """Runs a command line as an operator does."""
+
+    def run(*words: str, url: str = engine_url) -> Result:
+        return CliRunner().invoke(main, list(words), env={"REDIS_URL": url})
+
+    return run

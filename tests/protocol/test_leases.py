@@ -170,12 +170,13 @@ def test_a_start_sent_again_after_another_worker_took_over_is_refused(
     slow, other = hands("slow", lease_ms=SHORT_MS), hands("other")
     queue.send_one()
     claim = slow.claim_one()
-    slow.start(claim, "n1")
+    first = slow.start(claim, "n1")
     lapse()
     second = other.start(claim, nonce)
 
+    assert isinstance(first, Lease)
     assert isinstance(second, Lease)
-    assert second.token == 2
+    assert second.token > first.token
     assert slow.start(claim, "n1") == "leased"
 
 
@@ -196,7 +197,7 @@ def test_tokens_only_grow(queue: Callers, hands: Callable[..., Hand]) -> None:
         assert isinstance(lease, Lease)
         tokens.append(lease.token)
 
-    assert tokens == [1, 2, 3, 4]
+    assert tokens == sorted(set(tokens))
 
 
 def test_a_job_that_killed_its_worker_three_times_goes_to_the_dead_letters(

@@ -5,24 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from chalicelib.redis_troubles import Trouble
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.cli import main
 
 DAY_MS = 86_400_000
 PROMPT = "a secret prompt of the caller"
-
-
-@pytest.fixture
-def command(engine_url: str) -> Any:
-    """Runs a command line as an operator does."""
-
-    def run(*words: str, url: str = engine_url) -> Result:
-        return CliRunner().invoke(main, list(words), env={"REDIS_URL": url})
-
-    return run
 
 
 def bury(queue: Callers, hand: Hand, owner: str = "alice", **body: Any) -> str:

@@ -9,11 +9,12 @@
 local record = read_open(keys.job)
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
-if record.status == ARGV[3] then return 'done' end -- the reply to the first sending was lost
+if record.status == ARGV[3] and record.retried_token == ARGV[2] then return 'done' end -- the reply to the first sending was lost
 if record.status ~= 'in_progress' then return record.status end
 
 local now = now_ms()
-close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5])
+local outcome = ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5]
+close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], outcome, 'retried_token', ARGV[2])
 
 -- Moving averages: how long a job takes, and how far apart jobs finish. Never below 0, though the server's clock may have
 -- stepped back in between.

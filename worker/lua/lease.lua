@@ -40,25 +40,37 @@ local function drop_entry(entry_id)
   remove_entry(keys.stream, entry_id)
 end
 
--- The envelope that stands in the job's entry, or false.
+-- A stream's entry as a table by name, or nil.
+local function entry_fields(stream_key, entry_id)
+  local entry = entry_id and redis.call('XRANGE', stream_key, entry_id, entry_id)[1]
+  if not entry then return nil end
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  return fields
+end
+
+-- The envelope that stands in the job's entry, or nil.
 local function entry_envelope(entry_id)
-  local entry = entry_id and redis.call('XRANGE', keys.stream, entry_id, entry_id)[1]
-  if not entry then return false end
-  for i = 1, #entry[2], 2 do
-    if entry[2][i] == 'job' then return entry[2][i + 1] end
-  end
-  return false
+  return (entry_fields(keys.stream, entry_id) or {}).job
+end
+
+-- A fencing token larger than the one before. It is the clock's microseconds: then no two starts share one, not even where
+-- a failover has lost the first of them. Where the clock was set back it goes on from the old token, by the part of the
+-- second that it is, for the same reason.
+local function next_token(old, microseconds)
+  return math.max(microseconds, old + 1 + microseconds % 1000000)
 end
 
 -- A letter of the stream of dead letters.
-local function add_letter(id, envelope, code, message, attempts, now)
+local function add_letter(id, envelope, code, message, attempts, token, now)
   redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
-    'attempts', attempts, 'at', digits(now))
+    'attempts', attempts, 'token', token, 'at', digits(now))
 end
 
 -- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
-  add_letter(id, record.store ~= '0' and envelope or '', code, message, record.attempts or '0', now)
+  local kept = record.store ~= '0' and envelope or ''
+  add_letter(id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
   close(keys, record, id, 'failed', now, 'error', error_json(code, message))
 end
 

@@ -12,7 +12,8 @@
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_open(keys.job)
-local now = now_ms()
+local microseconds = now_us()
+local now = math.floor(microseconds / 1000)
 
 local function hold()
   hold_lease(record, id, now + tonumber(ARGV[4]))
@@ -54,8 +55,9 @@ else
   end
 end
 
-local token = redis.call('HINCRBY', keys.job, 'lease_token', 1)
+local token = next_token(tonumber(record.lease_token or 0), microseconds)
 local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
 redis.call('HSETNX', keys.job, 'started_at', digits(now))
-redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now), 'nonce', nonce)
+redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now), 'nonce', nonce,
+  'lease_token', digits(token))
 return run(token, attempts)

@@ -1,0 +1,89 @@
+"""Dead letters that operators send round again, two of them at a time and late."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.protocol.conftest import QUEUE, Callers, Hand
+from worker.operations import DeadLetter, Operations
+
+
+def bury(queue: Callers, hand: Hand, **body: Any) -> str:
+    job_id = queue.send_one(**body)
+    assert hand.call("retry", hand.begin(), 0, 1, "backend_busy", "Busy.") == "dead"
+    return job_id
+
+
+class Operator:
+    """Looked at the dead letter of one job, and acts later."""
+
+    def __init__(self, hand: Hand, job_id: str) -> None:
+        self._run, self._operations = hand.run, Operations(hand.queue._redis, QUEUE.queue)
+        letter = hand.run(self._operations.letter(job_id))
+        assert isinstance(letter, DeadLetter)
+        self._letter = letter
+
+    def retry(self) -> str:
+        return str(self._run(self._operations.retry(self._letter)))
+
+    def discard(self) -> bool:
+        return bool(self._run(self._operations.discard(self._letter)))
+
+
+def complete(queue: Callers, hand: Hand, job_id: str) -> None:
+    assert hand.call("complete", hand.begin(), '"result"') == "done"
+
+
+def fail(queue: Callers, hand: Hand, job_id: str) -> None:
+    assert hand.call("fail", hand.begin(), '{"code": "no", "message": "No."}') == "done"
+
+
+def cancel(queue: Callers, hand: Hand, job_id: str) -> None:
+    assert queue.cancel(job_id).status == "cancelled"
+
+
+@pytest.mark.parametrize("meanwhile", [complete, fail, cancel])
+def test_a_letter_that_another_operator_sent_round_again_changes_nothing_more(
+    queue: Callers, hand: Hand, db: Any, meanwhile: Callable[[Callers, Hand, str], None]
+) -> None:
+    job_id = bury(queue, hand)
+    first, second = Operator(hand, job_id), Operator(hand, job_id)
+    assert first.retry() == "queued"
+    meanwhile(queue, hand, job_id)
+    before = queue.look(job_id), db.hgetall(QUEUE.job(job_id)), db.hgetall(QUEUE.flow)
+
+    assert second.retry() == "gone"
+
+    assert (queue.look(job_id), db.hgetall(QUEUE.job(job_id)), db.hgetall(QUEUE.flow)) == before
+    assert hand.claim(5) == []
+
+
+@pytest.mark.parametrize("record_is_there", [True, False], ids=["record", "no record"])
+def test_a_letter_that_another_operator_discarded_is_gone(
+    queue: Callers, hand: Hand, db: Any, record_is_there: bool
+) -> None:
+    job_id = bury(queue, hand)
+    first, second = Operator(hand, job_id), Operator(hand, job_id)
+    assert first.discard()
+    if not record_is_there:
+        db.delete(QUEUE.job(job_id))
+
+    assert second.retry() == "gone"
+
+    assert db.exists(QUEUE.job(job_id)) == record_is_there
+    assert hand.claim(5) == []
+
+
+def test_an_old_letter_of_a_job_that_was_given_up_on_again_does_not_stand_for_the_new_one(
+    queue: Callers, hand: Hand, db: Any
+) -> None:
+    job_id = bury(queue, hand)
+    first, second = Operator(hand, job_id), Operator(hand, job_id)
+    first.retry()
+    assert hand.call("retry", hand.begin(), 0, 1, "backend_busy", "Busy.") == "dead"
+
+    assert second.retry() == "gone"
+
+    assert db.xlen(QUEUE.dead) == 1
+    assert Operator(hand, job_id).retry() == "queued"

@@ -87,3 +87,30 @@ def test_an_old_letter_of_a_job_that_was_given_up_on_again_does_not_stand_for_th
 
     assert db.xlen(QUEUE.dead) == 1
     assert Operator(hand, job_id).retry() == "queued"
+
+
+HOUR = 3600
+LONGER_STORED = {"store_result_seconds": 72 * HOUR, "idempotency_seconds": 60}
+LONGER_REMEMBERED = {"store_result_seconds": 60, "idempotency_seconds": 72 * HOUR}
+
+
+@pytest.mark.parametrize("policy", [LONGER_STORED, LONGER_REMEMBERED], ids=["stored", "remembered"])
+@pytest.mark.parametrize("end", [complete, cancel], ids=["complete", "cancel"])
+def test_a_job_sent_round_again_is_kept_as_long_as_its_caller_was_promised(
+    queue: Callers,
+    hand: Hand,
+    db: Any,
+    policy: dict[str, int],
+    end: Callable[[Callers, Hand, str], None],
+) -> None:
+    caller = queue.under(**policy)
+    (decision,) = caller.send(key="k", ttl_seconds=60).decisions
+    assert hand.call("retry", hand.begin(), 0, 1, "backend_busy", "Busy.") == "dead"
+
+    assert Operator(hand, decision.job_id).retry() == "queued"
+    alive = [db.pttl(QUEUE.job(decision.job_id))]
+    end(queue, hand, decision.job_id)
+    alive.append(db.pttl(QUEUE.job(decision.job_id)))
+
+    assert min(alive) > 71 * HOUR * 1000
+    assert db.pttl(QUEUE.idempotency("alice", "k")) <= min(alive) <= db.pttl(QUEUE.owner("alice"))

@@ -3,13 +3,13 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 dead letter's entry id  3 envelope with its new times  4 created ms  5 deadline ms
---       6 store ms  7 stream  8.. record fields and values
+--       6 store ms, unless the record has more  7 stream  8.. record fields and values
 -- Answers 'queued', 'gone' when the letter is no longer there (another operator was faster), or 'open' when the job is
 -- already waiting or at work; after 'gone' and 'open' nothing has changed
 
 local letter = entry_fields(keys.dead, ARGV[2])
 if not letter then return 'gone' end
-local before = read(keys.job, 'status', 'lease_token')
+local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms')
 if before.status == 'queued' or before.status == 'in_progress' then return 'open' end
 
 -- The token of the last start, from the letter where the record is gone. A stranger's letter may hold anything.
@@ -20,15 +20,19 @@ end
 -- A new one at once: a worker that slept through all this has lost the job, though nobody has begun it yet.
 local token = digits(next_token(last_token(), now_us()))
 
-local id, deadline, store = ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6])
+-- What its caller was promised at first holds: how long the job is kept, and that it outlives its Idempotency-Key.
+local id, deadline = ARGV[1], tonumber(ARGV[5])
+local store = math.max(tonumber(ARGV[6]), tonumber(before.store_ms or 0))
+local keep_until = math.max(deadline, tonumber(before.keep_until or 0))
+local gone_at = math.max(deadline + store, keep_until)
 redis.call('DEL', keys.job)
 redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4], 'deadline_at', ARGV[5],
-  'store_ms', ARGV[6], 'keep_until', ARGV[5], 'lease_token', token, unpack(ARGV, 8))
+  'store_ms', digits(store), 'keep_until', digits(keep_until), 'lease_token', token, unpack(ARGV, 8))
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
-redis.call('PEXPIREAT', keys.job, digits(deadline + store))
+redis.call('PEXPIREAT', keys.job, digits(gone_at))
 for key, score in pairs({[keys.open] = ARGV[5], [keys.owner] = ARGV[4]}) do
   redis.call('ZADD', key, score, id)
-  live_at_least(key, deadline + store - now_ms())
+  live_at_least(key, gone_at - now_ms())
 end
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

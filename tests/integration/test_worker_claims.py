@@ -75,10 +75,10 @@ def test_a_started_job_is_in_progress_under_a_token(redis_url: str, submit: Subm
             return await start_one(queue)
 
     lease = asyncio.run(scenario())
-    assert (lease.token, lease.attempts) == (1, 1)
+    assert lease.attempts == 1
     assert read(job_id)["status"] == "in_progress"
     record = db.hgetall(KEYS.job(job_id))
-    assert (record["worker"], record["lease_token"]) == ("worker-9", "1")
+    assert (record["worker"], record["lease_token"]) == ("worker-9", str(lease.token))
     now = db.time()[0] * 1000
     assert now + 25_000 < int(record["lease_until"]) <= now + 31_000
 

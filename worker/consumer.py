@@ -135,7 +135,6 @@ class Consumer:
     async def _wait_for_server(self, stop: asyncio.Event) -> None:
         await self.gate.wait_until_open(stop)
         await self._beat()  # estimates count on this worker again
-        self._sweep_at = time.monotonic()  # what was given back comes first
 
     async def _claim_some(self, stop: asyncio.Event) -> None:
         free = self._free
@@ -145,7 +144,7 @@ class Consumer:
         claims = (
             await self._sweep(free)
             or await self._queue.claim(free)
-            or await self._queue.reclaim(free)  # what was given back would else lie until the next sweep
+            or await self._queue.reclaim(free)  # an idle worker looks more often for what dead ones left
             or await self._idle_wait(stop)
         )
         self._heard_at = time.monotonic()

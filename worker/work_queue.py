@@ -16,15 +16,14 @@ LEASE_MS = 30_000
 MAX_DEATHS = 3
 #: A worker not heard of for so long no longer counts for estimates.
 SILENCE_MS = 15_000
-#: Claims given back stand under this name until the next sweep; no worker has it.
+#: Entries given back stand under this name until somebody claims them; no worker has it.
 RELEASED = "released"
-_RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 #: Delayed jobs looked at in one go.
 PROMOTE_AT_ONCE = 100
 
 LUA = Path(__file__).parent / "lua"
-_CLAIM, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
-    load_script(name, folder=LUA) for name in ("claim", "sweep", "promote", "beat", "tidy", "forget")
+_CLAIM, _RELEASE, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
+    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "promote", "beat", "tidy", "forget")
 )
 _START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT = (
     load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "give_back", "reject")
@@ -100,7 +99,7 @@ class WorkQueue:
                     raise
 
     async def claim(self, count: int) -> list[Claim]:
-        """Up to ``count`` new jobs, by turns over priorities and lanes. Does not wait."""
+        """Up to ``count`` jobs: those given back, then new ones by turns over priorities and lanes. Does not wait."""
         rows = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
         return [_claim(*row) for row in rows]
 
@@ -111,15 +110,13 @@ class WorkQueue:
         return [_claim(stream, *entry) for stream, entries in reply or [] for entry in entries]
 
     async def reclaim(self, count: int) -> list[Claim]:
-        """Up to ``count`` jobs whose workers have been silent for a lease's length, or have given them back."""
+        """Up to ``count`` jobs whose workers have been silent for a lease's length."""
         rows = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
         return [_claim(*row) for row in rows]
 
     async def release(self, claim: Claim) -> None:
-        """Give back what was claimed and not started; the next sweep of any worker takes it."""
-        await self._redis.execute(
-            "XCLAIM", claim.stream, GROUP, RELEASED, 0, claim.entry_id, "IDLE", _RELEASED_IDLE_MS, "JUSTID"
-        )
+        """Give back what was claimed and not started: the next claim of any worker takes it."""
+        await self._run(_RELEASE, [claim.stream, self.keys.flow], [self.consumer, claim.entry_id])
 
     async def promote(self) -> int:
         """Move delayed and retrying jobs whose time has come into their streams; how many."""

@@ -4,6 +4,11 @@
 
 local GROUP = 'workers'
 
+-- The consumer that entries stand under which were given back. While `flow` has the field `released`, some may. Idle for
+-- longer than any lease, so that a sweep takes them, too.
+local RELEASED = 'released'
+local RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
+
 local function now_us()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000000 + tonumber(time[2])

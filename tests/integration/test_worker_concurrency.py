@@ -15,7 +15,7 @@ from chalicelib.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import QUEUE, pending
-from tests.integration.worker_hand import start_one, work_queue, working
+from tests.integration.worker_hand import claim_one, start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from tests.patience import soon
 from worker.connection import connect
@@ -64,6 +64,29 @@ def test_jobs_that_arrive_together_at_an_idle_worker_do_not_exceed_its_concurren
     most, sent = asyncio.run(scenario())
     assert most == 1
     assert [(read(job_id)["status"], read(job_id)["attempts"]) for job_id in sent] == [("completed", 1)] * 3
+
+
+def test_a_job_given_back_amid_a_busy_queue_is_not_overtaken(redis_url: str, submit: Submit):
+    """Each job that is done brings a new one, so the worker is never idle and does not sweep for ten seconds."""
+    worked: list[str] = []
+
+    async def handler(job: Envelope) -> Any:
+        worked.append(job.id)
+        submit()
+        return "done"
+
+    async def scenario() -> int:
+        for _ in range(5):
+            submit()
+        async with work_queue(redis_url, "woken") as woken, working(redis_url, handler):
+            assert await soon(lambda: len(worked) > 20)
+            claim = await claim_one(woken)
+            await woken.release(claim)
+            before = len(worked)
+            assert await soon(lambda: claim.job_id in worked)
+            return worked.index(claim.job_id) - before
+
+    assert asyncio.run(scenario()) <= 7
 
 
 def test_what_an_idle_worker_had_no_room_for_is_not_left_lying_while_it_has(

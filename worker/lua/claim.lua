@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Takes up to ARGV[2] new entries for consumer ARGV[1], fairly: each pick goes to a priority by turns (of ten, six to
--- high, three to normal, one to low) and within it to the next lane by turns; what is empty passes its turn on.
+-- Takes up to ARGV[2] entries for consumer ARGV[1]: first what was given back, which has had its turn, then new ones,
+-- fairly: each pick goes to a priority by turns (of ten, six to high, three to normal, one to low) and within it to the
+-- next lane by turns; what is empty passes its turn on.
 --
 -- KEYS  1-12 streams: four lanes of high, of normal, of low  13 flow
 -- ARGV  1 consumer  2 count
@@ -8,7 +9,29 @@
 
 local WHEEL = {1, 2, 1, 1, 2, 1, 3, 1, 2, 1}
 local LANES = 4
-local flow_key = KEYS[13]
+local flow_key, wanted = KEYS[13], tonumber(ARGV[2])
+local claimed = {}
+
+-- Whether the stream may have more of them.
+local function take_given_back(stream)
+  local room = wanted - #claimed
+  local ids = {}
+  for i, entry in ipairs(redis.call('XPENDING', stream, GROUP, '-', '+', room, RELEASED)) do ids[i] = entry[1] end
+  if #ids == 0 then return false end
+  for _, entry in ipairs(redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, unpack(ids))) do
+    table.insert(claimed, {stream, entry[1], entry[2]})
+  end
+  return #ids == room
+end
+
+if wanted > 0 and redis.call('HGET', flow_key, 'released') then
+  for i = 1, STREAMS do
+    while take_given_back(KEYS[i]) do
+      if #claimed == wanted then return claimed end
+    end
+  end
+  redis.call('HDEL', flow_key, 'released')
+end
 
 local function take_from(priority)
   local turn = tonumber(redis.call('HGET', flow_key, 'turn:' .. priority) or 0)
@@ -32,8 +55,7 @@ local function pick()
   return taken
 end
 
-local claimed = {}
-while #claimed < tonumber(ARGV[2]) do
+while #claimed < wanted do
   local taken = pick()
   if not taken then break end
   table.insert(claimed, taken)

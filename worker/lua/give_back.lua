@@ -1,15 +1,12 @@
 #!lua flags=allow-oom
 -- Gives a running job back because of the worker's own trouble, not the job's: its attempt does not count, and its entry
--- waits under `released`, where the next sweep of any worker finds it. Safe to send twice.
+-- waits under `released`, where the next claim of any worker takes it, before new ones. Safe to send twice.
 -- An untouched job is as if never started, so that it can still expire. One that had crashed the model server, or was there
 -- when that broke, counts a crash; after ARGV[4] crashes it goes to the dead letters.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed
 -- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
-
--- Longer than any lease, so that a sweep takes the entry whatever its own lease is.
-local RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 
 local id = ARGV[1]
 local record = read_open(keys.job)
@@ -33,7 +30,8 @@ redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
 -- The line takes it back in, where it stood.
 redis.call('HINCRBY', keys.flow, 'left:' .. record.stream, -1)
-redis.call('XCLAIM', keys.stream, GROUP, 'released', 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS, 'RETRYCOUNT', 0, 'JUSTID')
+redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS, 'RETRYCOUNT', 0, 'JUSTID')
+redis.call('HSET', keys.flow, 'released', 1)
 if ARGV[3] == 'untouched' and record.started_at == record.attempt_at then -- no attempt before this one had begun
   redis.call('HDEL', keys.job, 'started_at')
   keep_open(keys, record, id, tonumber(record.deadline_at))

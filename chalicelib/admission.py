@@ -103,7 +103,8 @@ class Submission(NamedTuple):
             "request_id": self.caller.request_id,
             "traceparent": self.caller.traceparent,
         }
-        return to_json(document | job.job_type.terms | self._input(job, sealer)).decode()
+        kept: dict[str, Any] = {} if request.store else {"store": False}
+        return to_json(document | kept | job.job_type.terms | self._input(job, sealer)).decode()
 
     def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
         document = job.request.input.model_dump(mode="json", exclude_none=True)

@@ -92,6 +92,7 @@ class Envelope(BaseModel):
     traceparent: str
     timeout_ms: int = Field(default=DEFAULT_TIMEOUT_SECONDS * 1000, ge=1)
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    store: bool = True
 
     @model_validator(mode="after")
     def _has_one_input(self) -> Self:

@@ -1,6 +1,9 @@
 """Jobs sent with ``"store": false``: the result is there for one reader, and nothing of them stays behind."""
 
+import json
 from typing import Any
+
+import pytest
 
 from chalicelib.job_queue import JobQueue
 from chalicelib.models import Job
@@ -132,3 +135,36 @@ def test_the_dead_letter_of_such_a_job_holds_nothing_that_its_caller_wrote(queue
     assert places_of(db, "words-that-are-kept") == [QUEUE.dead]
     assert places_of(db, "words-that-are-not-kept") == []
     assert [fields["job"] == "" for _, fields in db.xrange(QUEUE.dead)] == [False, True]
+
+
+@pytest.mark.parametrize("record_is_there", [True, False], ids=["record", "no record"])
+def test_a_worker_that_cannot_read_such_a_job_leaves_nothing_of_it_though_its_record_is_gone(
+    queue: Callers, hand: Hand, db: Any, record_is_there: bool
+) -> None:
+    for store, prompt in ((True, "words-that-are-kept"), (False, "words-that-are-not-kept")):
+        job_id = queue.send_one(store=store, input={"prompt": prompt})
+        if not record_is_there:
+            db.delete(QUEUE.job(job_id))
+        hand.call("reject", hand.claim_one(), "alice", "unreadable", "No.")
+
+    assert places_of(db, "words-that-are-kept") == [QUEUE.dead]
+    assert places_of(db, "words-that-are-not-kept") == []
+    assert [fields["job"] == "" for _, fields in db.xrange(QUEUE.dead)] == [False, True]
+
+
+def test_the_envelope_says_that_its_job_is_not_to_be_kept_and_only_then(queue: Callers, hand: Hand) -> None:
+    for store in (True, False):
+        queue.send_one(store=store)
+
+    kept, not_kept = (hand.claim_one() for _ in range(2))
+
+    assert (hand.job(kept).store, "store" in json.loads(kept.envelope)) == (True, False)
+    assert (hand.job(not_kept).store, json.loads(not_kept.envelope)["store"]) == (False, False)
+
+
+def test_what_a_stranger_put_into_a_stream_is_kept_whatever_it_is(queue: Callers, hand: Hand, db: Any) -> None:
+    for text in ("no JSON at all", "[" * 2_000, "0", '{"store": "false"}'):
+        db.xadd(QUEUE.streams[0], {"id": "job_x", "job": text})
+        hand.call("reject", hand.claim_one(), "unknown", "unreadable", "No.")
+
+        assert [fields["job"] for _, fields in db.xrevrange(QUEUE.dead, count=1)] == [text]

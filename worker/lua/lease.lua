@@ -61,6 +61,13 @@ local function next_token(old, microseconds)
   return math.max(microseconds, old + 1 + microseconds % 1000000)
 end
 
+-- What a letter may keep of a job that has no record to ask. What cannot be read is a stranger's, whose input it is not.
+local function envelope_to_keep(envelope)
+  local is_json, job = pcall(cjson.decode, envelope)
+  if is_json and type(job) == 'table' and job.store == false then return '' end
+  return envelope
+end
+
 -- A letter of the stream of dead letters.
 local function add_letter(id, envelope, code, message, attempts, token, now)
   redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),

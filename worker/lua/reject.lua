@@ -18,7 +18,7 @@ if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status =
   return 'dead'
 end
 if not record.status and envelope then -- no router of ours put it there; it is kept all the same
-  add_letter(ARGV[1], envelope, ARGV[3], ARGV[4], '0', '0', now)
+  add_letter(ARGV[1], envelope_to_keep(envelope), ARGV[3], ARGV[4], '0', '0', now)
 end
 drop_entry(ARGV[2])
 return 'gone'

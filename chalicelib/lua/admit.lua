@@ -18,9 +18,6 @@ local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
 local ARGS_BEFORE, ARGS_EACH = 10, 11
--- A day's delay, a day's wait, and room for retries: what is older by more than its storage has no record any more. Workers
--- take ids without a record out of a list sooner (forget.lua); this is for callers whose jobs no such worker meets.
-local LONGEST_LIFE = 3 * 86400000
 local now = now_ms()
 local now_digits = digits(now)
 
@@ -30,9 +27,11 @@ local used_up = tonumber(redis.call('GET', rate_key) or now)
 local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
--- Behind the figures: jobs in the queue, and jobs ever added to streams, when they were last counted; and when that was.
-local DEPTH, ADDED, COUNTED_AT = FIGURES + 1, FIGURES + 2, FIGURES + 3
-local flow = figures(flow_key, 'depth', 'depth_added', 'depth_at')
+-- Behind the figures: jobs in the queue, and jobs ever added to streams, when they were last counted; when that was; and
+-- the longest life of a record.
+local DEPTH, ADDED, COUNTED_AT, LONGEST = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4
+local flow = figures(flow_key, 'depth', 'depth_added', 'depth_at', 'longest_life')
+local longest_life = math.max(LONGEST_LIFE, tonumber(flow[LONGEST]))
 local added = 0
 for stream = 0, STREAMS - 1 do added = added + flow[2 * stream + 1] end
 
@@ -118,10 +117,15 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
       'stream', stream, unpack(more))
     redis.call('PEXPIRE', job_key, life)
     redis.call('ZADD', open_key, deadline, id)
+    if life > longest_life then
+      longest_life = life
+      redis.call('HSET', flow_key, 'longest_life', digits(life))
+    end
     -- The caller's lists outlive every record that they name.
     live_at_least(open_key, life)
     if live_at_least(owner_key, life) then -- a few times a day, which is often enough for a list to end somewhere
-      redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - LONGEST_LIFE - store - remember)
+      -- Workers take ids without a record out of a list sooner (forget.lua); this is for callers whose jobs no such one meets.
+      redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - longest_life - store - remember)
     end
     if keyed then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', keep) end
     arrival, open, depth = arrival + interval, open + 1, depth + 1

@@ -131,16 +131,6 @@ local function take_away(keys, record, id)
   end
 end
 
--- Writes the final state, once: callers have checked that the job is still open.
-local function close(keys, record, id, status, finished_at, ...)
-  take_away(keys, record, id)
-  redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
-  redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
-  redis.call('HINCRBY', keys.flow, status, 1)
-  redis.call('PEXPIREAT', keys.job, digits(math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))))
-  redis.call('ZREM', keys.open, id)
-end
-
 -- For keys that should outlive every record that they name, and not by much: a little more than asked for, so that not
 -- every call has to say so again. Answers whether it had to.
 local function live_at_least(key, ms)
@@ -149,10 +139,38 @@ local function live_at_least(key, ms)
   return true
 end
 
--- Keeps an open job's record, and its place among its caller's open jobs, alive until then.
-local function keep_open(keys, record, id, until_ms)
-  redis.call('ZADD', keys.open, digits(until_ms), id)
+-- A day's delay, a day's wait, and room for retries. What is older by more than its storage has no record any more, unless
+-- `longest_life` in `flow` says that one has lived longer.
+local LONGEST_LIFE = 3 * 86400000
+
+-- Has the caller list a record until it is gone. admit.lua throws out of that list what is older than any record became.
+local function list_until(keys, created_at, gone_at)
+  live_at_least(keys.owner, gone_at - now_ms())
+  local life = gone_at - created_at
+  if life > LONGEST_LIFE and life > tonumber(redis.call('HGET', keys.flow, 'longest_life') or 0) then
+    redis.call('HSET', keys.flow, 'longest_life', digits(life))
+  end
+end
+
+-- Writes the final state, once: callers have checked that the job is still open.
+local function close(keys, record, id, status, finished_at, ...)
+  take_away(keys, record, id)
+  redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
+  redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
+  redis.call('HINCRBY', keys.flow, status, 1)
+  local gone_at = math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))
+  redis.call('PEXPIREAT', keys.job, digits(gone_at))
+  list_until(keys, tonumber(record.created_at), gone_at)
+  redis.call('ZREM', keys.open, id)
+end
+
+-- Keeps an open job's record alive until then and for its storage, and what names it for as long. One that was begun counts
+-- as open for all that time: if it stopped when its lease lapsed, its caller could have many jobs in the first lane. One that
+-- was not stops counting at its deadline, when it expires.
+local function keep_open(keys, record, id, until_ms, is_begun)
   local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
+  redis.call('ZADD', keys.open, is_begun and digits(gone_at) or record.deadline_at, id)
   live_at_least(keys.open, gone_at - now_ms())
+  list_until(keys, tonumber(record.created_at), gone_at)
 end

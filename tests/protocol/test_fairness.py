@@ -1,12 +1,15 @@
 """Who goes next. The bounds asserted here are those that ``docs/queue.md`` states."""
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chalicelib.queue_keys import LANES, PRIORITIES
 from tests.protocol.conftest import QUEUE, Callers, Hand
+from worker.work_queue import Lease
 
 
 def bound(other_callers: int) -> int:
@@ -64,6 +67,40 @@ def test_a_caller_whose_jobs_are_done_starts_in_the_first_lane_again(queue: Call
     queue.send_one()
 
     assert db.xlen(QUEUE.stream("normal", 0)) == 1
+
+
+def begin_many(queue: Callers, hands: Callable[..., Hand]) -> list[Lease]:
+    """One after another, each when the lease of the one before has lapsed: its worker is slow, or dead."""
+    slow = hands("slow", lease_ms=1)
+    leases = []
+    for _ in range(5):
+        queue.send_one("greedy")
+        leases.append(slow.begin())
+        time.sleep(0.01)
+    return leases
+
+
+def test_jobs_whose_leases_lapsed_give_a_caller_no_more_places_in_the_first_lane(
+    queue: Callers, hands: Callable[..., Hand]
+) -> None:
+    hand = hands()
+    leases = begin_many(queue, hands)
+    queue.send("greedy", count=100)
+    for lease in leases:
+        assert hand.call("retry", lease, 0, 3, "busy", "Busy.") == "scheduled"
+    assert hand.call("promote") == len(leases)
+
+    single = queue.send_one("modest")
+
+    assert claims_until(hand, single) <= bound(other_callers=1)
+
+
+def test_a_job_whose_lease_lapsed_counts_against_its_callers_cap(queue: Callers, hands: Callable[..., Hand]) -> None:
+    leases = begin_many(queue, hands)
+
+    verdicts = [decision.verdict for decision in queue.under(open_jobs_cap=len(leases)).send("greedy").decisions]
+
+    assert verdicts == ["open"]
 
 
 def test_of_ten_turns_six_go_to_high_three_to_normal_one_to_low(queue: Callers, hand: Hand) -> None:

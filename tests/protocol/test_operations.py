@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.models import Priority
+from chalicelib.queue_keys import LANES, PRIORITIES
 from chalicelib.redis_troubles import Trouble
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
@@ -158,6 +160,19 @@ def test_a_letter_sent_round_again_is_listed_for_as_long_as_its_record_lives(
 
     assert db.pttl(QUEUE.owner("alice")) >= db.pttl(QUEUE.job(job_id)) > DAY_MS
     assert db.pttl(QUEUE.open_jobs("alice")) >= db.pttl(QUEUE.job(job_id))
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_a_requeued_letter_joins_the_last_lane_of_its_priority(
+    command: Any, queue: Callers, hand: Hand, db: Any, priority: Priority
+) -> None:
+    job_id = bury(queue, hand, priority=priority)
+
+    command("dead", "retry", job_id)
+
+    last = QUEUE.stream(priority, LANES - 1)
+    assert [fields["id"] for _, fields in db.xrange(last)] == [job_id]
+    assert QUEUE.streams[int(db.hget(QUEUE.job(job_id), "stream"))] == last
 
 
 def test_all_dead_letters_are_sent_round_again(command: Any, queue: Callers, hand: Hand) -> None:

@@ -9,7 +9,7 @@ local BEGUN = 1000000
 
 local function hold_lease(record, id, until_ms)
   redis.call('HSET', keys.job, 'lease_until', digits(until_ms))
-  keep_open(keys, record, id, until_ms)
+  keep_open(keys, record, id, until_ms, true)
 end
 
 -- Leaves an entry with the worker that has its job's lease. Whoever looked too early took it from there; if it sweeps for what

@@ -28,5 +28,5 @@ redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', di
   'last_error', error_json(ARGV[5], ARGV[6]))
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
 redis.call('ZADD', keys.scheduled, digits(due), id)
-keep_open(keys, record, id, due + tonumber(record.deadline_at) - tonumber(record.created_at))
+keep_open(keys, record, id, due + tonumber(record.deadline_at) - tonumber(record.created_at), true)
 return 'scheduled'

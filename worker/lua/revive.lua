@@ -30,9 +30,9 @@ redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4]
   'store_ms', digits(store), 'keep_until', digits(keep_until), 'lease_token', token, unpack(ARGV, 8))
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
 redis.call('PEXPIREAT', keys.job, digits(gone_at))
-for key, score in pairs({[keys.open] = ARGV[5], [keys.owner] = ARGV[4]}) do
-  redis.call('ZADD', key, score, id)
-  live_at_least(key, gone_at - now_ms())
-end
+redis.call('ZADD', keys.open, deadline, id)
+live_at_least(keys.open, gone_at - now_ms())
+redis.call('ZADD', keys.owner, ARGV[4], id)
+list_until(keys, tonumber(ARGV[4]), gone_at)
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

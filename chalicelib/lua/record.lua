@@ -144,8 +144,8 @@ end
 local LONGEST_LIFE = 3 * 86400000
 
 -- Has the caller list a record until it is gone. admit.lua throws out of that list what is older than any record became.
-local function list_until(keys, created_at, gone_at)
-  live_at_least(keys.owner, gone_at - now_ms())
+local function list_until(keys, created_at, gone_at, now)
+  live_at_least(keys.owner, gone_at - now)
   local life = gone_at - created_at
   if life > LONGEST_LIFE and life > tonumber(redis.call('HGET', keys.flow, 'longest_life') or 0) then
     redis.call('HSET', keys.flow, 'longest_life', digits(life))
@@ -160,7 +160,7 @@ local function close(keys, record, id, status, finished_at, ...)
   redis.call('HINCRBY', keys.flow, status, 1)
   local gone_at = math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
-  list_until(keys, tonumber(record.created_at), gone_at)
+  list_until(keys, tonumber(record.created_at), gone_at, finished_at)
   redis.call('ZREM', keys.open, id)
 end
 
@@ -171,6 +171,7 @@ local function keep_open(keys, record, id, until_ms, is_begun)
   local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   redis.call('ZADD', keys.open, is_begun and digits(gone_at) or record.deadline_at, id)
-  live_at_least(keys.open, gone_at - now_ms())
-  list_until(keys, tonumber(record.created_at), gone_at)
+  local now = now_ms()
+  live_at_least(keys.open, gone_at - now)
+  list_until(keys, tonumber(record.created_at), gone_at, now)
 end

@@ -31,8 +31,9 @@ redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4]
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
 redis.call('PEXPIREAT', keys.job, digits(gone_at))
 redis.call('ZADD', keys.open, deadline, id)
-live_at_least(keys.open, gone_at - now_ms())
+local now = now_ms()
+live_at_least(keys.open, gone_at - now)
 redis.call('ZADD', keys.owner, ARGV[4], id)
-list_until(keys, tonumber(ARGV[4]), gone_at)
+list_until(keys, tonumber(ARGV[4]), gone_at, now)
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

@@ -25,12 +25,13 @@ class QueueKeys:
 
     queue: str
 
-    def _key(self, *parts: str) -> str:
-        return f"lr:{{{self.queue}}}:{':'.join(parts)}"
+    @cached_property
+    def _prefix(self) -> str:
+        return f"lr:{{{self.queue}}}:"
 
     def stream(self, priority: Priority, lane: int) -> str:
         """Stream of waiting and leased jobs; each entry has ``id`` and ``job``, the envelope as JSON."""
-        return self._key("jobs", priority, str(lane))
+        return f"{self._prefix}jobs:{priority}:{lane}"
 
     @cached_property
     def streams(self) -> list[str]:
@@ -40,22 +41,22 @@ class QueueKeys:
     @cached_property
     def scheduled(self) -> str:
         """Sorted set: ids of delayed and retrying jobs by due time (ms); their records hold the envelopes."""
-        return self._key("scheduled")
+        return f"{self._prefix}scheduled"
 
     @cached_property
     def retrying(self) -> str:
         """Hash: envelopes of jobs that wait for another try, by id."""
-        return self._key("retrying")
+        return f"{self._prefix}retrying"
 
     @cached_property
     def dead(self) -> str:
         """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``token``, ``at``."""
-        return self._key("dead")
+        return f"{self._prefix}dead"
 
     @cached_property
     def flow(self) -> str:
         """Hash of counters: jobs ``added`` to and ``left`` each line, final ones by status, service time, slots."""
-        return self._key("flow")
+        return f"{self._prefix}flow"
 
     @cached_property
     def workers(self) -> str:
@@ -63,28 +64,28 @@ class QueueKeys:
 
         Behind a tab stands why it claims nothing, if it does not.
         """
-        return self._key("workers")
+        return f"{self._prefix}workers"
 
     def job(self, job_id: str) -> str:
         """Hash: the job's record."""
-        return self._key("job", job_id)
+        return f"{self._prefix}job:{job_id}"
 
     def handover(self, job_id: str) -> str:
         """String: nonce of whoever read the result of a job that is not kept, and that result, for 2 s."""
-        return self._key("handover", job_id)
+        return f"{self._prefix}handover:{job_id}"
 
     def owner(self, owner: str) -> str:
         """Sorted set: the caller's jobs by creation time."""
-        return self._key("owner", owner)
+        return f"{self._prefix}owner:{owner}"
 
     def open_jobs(self, owner: str) -> str:
         """Sorted set: the caller's unfinished jobs by the time at which they stop counting on their own."""
-        return self._key("open", owner)
+        return f"{self._prefix}open:{owner}"
 
     def rate(self, owner: str) -> str:
         """String: the caller's theoretical arrival time (GCRA), milliseconds."""
-        return self._key("rate", owner)
+        return f"{self._prefix}rate:{owner}"
 
     def idempotency(self, owner: str, key: str) -> str:
         """String: id of the job first sent with this key, and its fingerprint."""
-        return self._key("idem", owner, key)
+        return f"{self._prefix}idem:{owner}:{key}"

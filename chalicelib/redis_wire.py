@@ -12,7 +12,6 @@ MAX_STRING_BYTES = 64 * 1024 * 1024
 
 #: What ``Replies.take`` answers as long as bytes are missing.
 NOT_WHOLE: Final = object()
-_OPENED: Final = object()
 
 _STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
 _KINDS = frozenset(b"$*:+-")
@@ -84,7 +83,8 @@ class Replies:
         self._at = 0
         self._unread: list[bytes] = []
         self._missing = 0
-        self._open: list[tuple[list[Any], int]] = []  # arrays whose end has not come yet, and their lengths
+        #: Arrays whose end has not come yet, the innermost first, and their lengths.
+        self._begun: list[tuple[list[Any], int]] = []
 
     @property
     def are_none(self) -> bool:
@@ -110,36 +110,26 @@ class Replies:
             self._at = self._missing = 0
             self._unread.clear()
         try:
-            return self._whole()
+            return self._rest() if self._begun else self._value()
         except _NotWhole as not_whole:
             self._missing = not_whole.missing
             return NOT_WHOLE
 
-    def _whole(self) -> Any:
-        """The next reply. What was read of it stays read: a page of megabytes comes in many pieces."""
-        arrays = self._open
-        while True:
-            begun = self._at
-            try:
-                value = self._value()
-            except _NotWhole:
-                self._at = begun
-                raise
-            if value is _OPENED:
-                continue
-            while arrays:
-                values, size = arrays[-1]
+    def _rest(self) -> Any:
+        """The reply whose beginning was read before. A page of megabytes comes in many pieces; none is read twice."""
+        begun, self._begun = self._begun, []
+        value: Any = None
+        for depth, (values, size) in enumerate(begun):
+            if depth:
                 values.append(value)
-                if len(values) < size:
-                    break
-                if Refused in map(type, values):
-                    raise Broken("an error stands within a reply")
-                value = arrays.pop()[0]
-            else:
-                return value
+            try:
+                value = self._filled(values, size)
+            except _NotWhole:
+                self._begun += begun[depth + 1 :]
+                raise
+        return value
 
     def _value(self) -> Any:
-        """The next text, number, error or empty array; or _OPENED, where an array begins."""
         raw, begun = self._raw, self._at
         end = raw.find(b"\r\n", begun)
         if end < 0:
@@ -147,7 +137,7 @@ class Replies:
         self._at = end + 2
         kind, line = raw[begun], raw[begun + 1 : end]
         if kind == _STRING:
-            return self._string(_number(line))
+            return self._string(begun, end + 2, _number(line))
         if kind == _INTEGER:
             return _number(line)
         if kind == _ARRAY:
@@ -164,24 +154,32 @@ class Replies:
             return Broken(_stranger(line))
         return _NotWhole(1)
 
-    def _string(self, size: int) -> str | None:
+    def _string(self, begun: int, start: int, size: int) -> str | None:
         if size == -1:
             return None
         if not 0 <= size <= MAX_STRING_BYTES:
             raise Broken("the reply is larger than any of ours")
-        begun, end = self._at, self._at + size
+        end = start + size
+        if len(self._raw) < end + 2:
+            self._at = begun
+            raise _NotWhole(end + 2 - len(self._raw))
         self._at = end + 2
-        if len(self._raw) < self._at:
-            raise _NotWhole(self._at - len(self._raw))
-        return self._raw[begun:end].decode("utf-8", self._errors)
+        return self._raw[start:end].decode("utf-8", self._errors)
 
-    def _array(self, size: int) -> Any:
-        if size == -1:
-            return None
-        if size <= 0:
-            return []
-        self._open.append(([], size))
-        return _OPENED
+    def _array(self, size: int) -> list[Any] | None:
+        return None if size == -1 else self._filled([], size)
+
+    def _filled(self, values: list[Any], size: int) -> list[Any]:
+        """The array, with what was missing of it; what is whole of it is kept when the bytes end before it does."""
+        try:
+            for _ in range(size - len(values)):
+                values.append(self._value())
+        except _NotWhole:
+            self._begun.append((values, size))
+            raise
+        if Refused in map(type, values):
+            raise Broken("an error stands within a reply")
+        return values
 
 
 def _number(line: bytes) -> int:

@@ -28,8 +28,9 @@ def keys() -> str:
 
 def _rows() -> Iterator[tuple[str, str, str]]:
     example = QueueKeys("<queue>")
-    for name, member in vars(QueueKeys).items():
-        if inspect.isfunction(member) and not name.startswith("_"):
+    public = {name: member for name, member in vars(QueueKeys).items() if not name.startswith("_")}
+    for name, member in public.items():
+        if inspect.isfunction(member):
             yield _row(_example_of(getattr(example, name)), member)
         elif isinstance(member, cached_property) and isinstance(key := getattr(example, name), str):
             yield _row(key, member.func)

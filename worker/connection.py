@@ -51,9 +51,9 @@ def connect(url: str) -> Connection:
     return Cluster(plain, ANSWER_SECONDS)
 
 
-async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
+async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
     """What a script answers; it is sent along where the server does not know it. Raises Refused or Broken."""
-    words = [*keys, *map(str, args)]
+    words = [*keys, *args]
     try:
         return await redis.execute("EVALSHA", script.sha, len(keys), *words)
     except Refused as error:

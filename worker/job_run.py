@@ -99,9 +99,12 @@ class JobRun:
     ) -> None:
         started = time.monotonic()
         code = None
+        work = self._judged(attempt, lease) if self.gate.has_server else attempt.outcome()
         try:
             with LeaseKeeper(self._queue, lease) as keeper:
-                result = await keeper.during(self._judged(attempt, lease))
+                result = await keeper.during(work)
+                if isinstance(result, ServerTrouble) and not self.gate.has_server:
+                    result = result.otherwise
                 if attempt.is_over:
                     worked()
                 outcome = await self._write(lease, job, result)
@@ -127,9 +130,6 @@ class JobRun:
 
     async def _judged(self, attempt: Attempt, lease: Lease) -> Outcome:
         """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
-        if not self.gate.has_server:
-            outcome = await attempt.outcome()
-            return outcome.otherwise if isinstance(outcome, ServerTrouble) else outcome
         async with self._quarantine.entered(alone=self._is_suspect(lease)):
             if not self.gate.is_open:  # it has closed while this job waited for its turn
                 return unreachable(self.gate.reason)

@@ -10,6 +10,7 @@ from chalicelib.flow import FIGURES, Flow
 from chalicelib.lua_scripts import load_script
 from chalicelib.models import Envelope, rfc3339
 from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
+from chalicelib.redis_wire import Argument
 from worker.connection import Connection, run_script
 from worker.work_queue import LUA, RELEASED, SILENCE_MS, lease_keys
 
@@ -135,8 +136,9 @@ class Operations:
             "request_id": job.request_id,
             "traceparent": job.traceparent,
         }
-        times = [fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream]
-        args = [job.id, letter.entry_id, *times, *(part for pair in record.items() for part in pair)]
+        times = (fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream)
+        fields = [part for pair in record.items() for part in pair]
+        args: list[Argument] = [job.id, letter.entry_id, *times, *fields]
         return str(await run_script(self._redis, _REVIVE, keys, args))
 
     async def discard(self, letter: DeadLetter) -> bool:

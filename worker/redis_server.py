@@ -1,7 +1,7 @@
 """One Redis server, as the whole worker process asks it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from chalicelib.redis_url import RedisAddress
@@ -28,14 +28,14 @@ class Server:
         self._results = _Reopened(address, seconds)
         self._waits = _Reopened(address, seconds)
 
-    async def execute(self, *parts: Argument) -> Any:
+    def execute(self, *parts: Argument) -> Coroutine[Any, Any, Any]:
         """The answer to a command. Raises Refused or Broken."""
         question = command(*parts)
-        return await (self._questions if len(question) < _LARGE_BYTES else self._results).ask(question)
+        return (self._questions if len(question) < _LARGE_BYTES else self._results).ask(question)
 
-    async def wait(self, *parts: Argument) -> Any:
+    def wait(self, *parts: Argument) -> Coroutine[Any, Any, Any]:
         """The same, for a command that makes the server wait; for one at a time."""
-        return await self._waits.ask(command(*parts))
+        return self._waits.ask(command(*parts))
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:
         """Every key that matches, with SCAN: some of them perhaps twice."""

@@ -1,13 +1,12 @@
 """The worker side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from chalicelib.lua_scripts import LuaScript, load_script
 from chalicelib.queue_keys import GROUP, QueueKeys
-from chalicelib.redis_wire import Refused
+from chalicelib.redis_wire import Argument, Refused
 from worker.connection import Connection, run_script
 
 #: A worker that is silent for so long is taken for dead and its jobs are given to others.
@@ -34,8 +33,7 @@ _START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT = (
 type Begun = Literal["untouched", "begun", "crashed"]
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """An entry that was taken from a stream, not yet started. ``envelope`` is JSON, unread."""
 
     stream: str
@@ -44,17 +42,17 @@ class Claim:
     envelope: str
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """A started job.
 
     Attributes:
+        keys: ``KEYS`` of every script about it.
         token: fences it: once another attempt has started, nothing can be changed with this one.
         crashes: how often the job was at a model server when that broke.
     """
 
     claim: Claim
-    owner: str
+    keys: Sequence[str]
     token: int
     attempts: int
     crashes: int
@@ -163,9 +161,10 @@ class WorkQueue:
 
         Safe to repeat with the same ``nonce``; without one, a repeat finds the job ``leased`` until that lease lapses.
         """
-        args = [claim.job_id, claim.entry_id, self.consumer, self.lease_ms, self.max_deaths, nonce, "crashes"]
-        verdict, *numbers = await self._run(_START, self._keys(claim, owner), args)
-        return Lease(claim, owner, *numbers) if verdict == "run" else str(verdict)
+        keys, lease = self._keys(claim, owner), (self.lease_ms, self.max_deaths)
+        args = (claim.job_id, claim.entry_id, self.consumer, *lease, nonce, "crashes")
+        verdict, *numbers = await self._run(_START, keys, args)
+        return Lease(claim, keys, *numbers) if verdict == "run" else str(verdict)
 
     async def renew(self, lease: Lease) -> str:
         """``run``, or why to stop (``worker/lua/renew.lua`` lists the words)."""
@@ -193,22 +192,21 @@ class WorkQueue:
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Send an entry that cannot be read to the dead letters."""
-        args = [claim.job_id, claim.entry_id, code, message, self.lease_ms]
+        args = (claim.job_id, claim.entry_id, code, message, self.lease_ms)
         return str(await self._run(_REJECT, self._keys(claim, owner), args))
 
     async def _beat(self, left: Sequence[str], concurrency: int, closed: str = "") -> None:
         keys = [self.keys.workers, self.keys.flow, *left]
         await self._run(_BEAT, keys, [self.consumer, concurrency, SILENCE_MS, closed])
 
-    async def _about(self, script: LuaScript, lease: Lease, *args: object) -> str:
-        keys = self._keys(lease.claim, lease.owner)
-        return str(await self._run(script, keys, [lease.claim.job_id, lease.token, *args]))
+    async def _about(self, script: LuaScript, lease: Lease, *args: Argument) -> str:
+        return str(await self._run(script, lease.keys, [lease.claim.job_id, lease.token, *args]))
 
     def _keys(self, claim: Claim, owner: str) -> list[str]:
         return lease_keys(self.keys, claim.job_id, claim.stream, owner)
 
-    async def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[object]) -> Any:
-        return await run_script(self._redis, script, keys, args)
+    def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Coroutine[Any, Any, Any]:
+        return run_script(self._redis, script, keys, args)
 
 
 def _claim(stream: str, entry_id: str, fields: Sequence[str]) -> Claim:

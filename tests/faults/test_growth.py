@@ -103,7 +103,7 @@ async def leave_in_every_state(url: str, callers: Callers) -> None:
     await worker.fail(failed, "{}")
     await worker.retry(retried, 60_000, 3, "busy", "Busy.")
     await worker.retry(dead, 0, 1, "busy", "Busy.")
-    callers.side.cancel(cancelled.owner, cancelled.claim.job_id)
+    callers.side.cancel("f", cancelled.claim.job_id)
     await client.aclose()
 
 

@@ -150,7 +150,8 @@ class Operations:
         oldest: int | None = None
         for stream in self.keys.streams[place * LANES : (place + 1) * LANES]:
             length, pending, first = await self._stream(stream)
-            waiting, running = waiting + length - pending, running + pending
+            # Asked one after the other: what came in and was claimed in between must not make them fewer than none.
+            waiting, running = waiting + max(0, length - pending), running + pending
             oldest = min(filter(None, (oldest, first)), default=None)
         return PriorityStats(waiting, running, None if oldest is None else max(0.0, round((now_ms - oldest) / 1000, 1)))
 

@@ -158,10 +158,12 @@ local function close(keys, record, id, status, finished_at, ...)
   redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
   redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
   redis.call('HINCRBY', keys.flow, status, 1)
+  redis.call('ZREM', keys.open, id)
+  -- It expired at its deadline, which may be long ago where it was given back since: its record lives on as it did.
+  if status == 'expired' then return end
   local gone_at = math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   list_until(keys, tonumber(record.created_at), gone_at, finished_at)
-  redis.call('ZREM', keys.open, id)
 end
 
 -- Keeps an open job's record alive until then and for its storage, and what names it for as long. One that was begun counts

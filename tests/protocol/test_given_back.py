@@ -167,3 +167,24 @@ def test_what_a_worker_gave_back_by_commands_is_found_by_a_sweep(queue: Callers,
     )
 
     assert [claim.job_id for claim in other.call("reclaim", 1)] == [job_id]
+
+
+@pytest.mark.parametrize("find", ["look", "claim"])
+def test_a_job_given_back_long_after_its_deadline_is_seen_to_have_expired(
+    queue: Callers, hands: Callable[..., Hand], db: Any, find: str
+) -> None:
+    """It was worked for an hour beyond its deadline, and nothing is kept for longer than a minute."""
+    giver, other = hands("giver"), hands("other")
+    job_id = queue.under(store_result_seconds=60, idempotency_seconds=60).send_one()
+    lease = giver.begin()
+    an_hour_ago = int(db.time()[0]) * 1_000 - 3_600_000
+    db.hset(QUEUE.job(job_id), mapping=dict.fromkeys(("created_at", "deadline_at", "keep_until"), an_hour_ago))
+
+    assert giver.call("give_back", lease, "untouched") == "given back"
+
+    if find == "claim":
+        assert other.start(other.claim_one()) == "expired"
+    assert queue.look(job_id).status == "expired"
+    assert queue.look(job_id).status == "expired"
+    assert 0 < db.pttl(QUEUE.job(job_id)) <= 60_000
+    assert other.claim() == []

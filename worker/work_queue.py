@@ -21,11 +21,12 @@ RELEASED = "released"
 PROMOTE_AT_ONCE = 100
 
 LUA = Path(__file__).parent / "lua"
-_CLAIM, _RELEASE, _SWEEP, _PROMOTE, _BEAT, _TIDY, _FORGET = (
-    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "promote", "beat", "tidy", "forget")
+_CLAIM, _RELEASE, _SWEEP, _BEAT, _TIDY, _FORGET = (
+    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "beat", "tidy", "forget")
 )
-_START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT = (
-    load_script(name, "lease", folder=LUA) for name in ("start", "renew", "finish", "retry", "give_back", "reject")
+_START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT, _PROMOTE = (
+    load_script(name, "lease", folder=LUA)
+    for name in ("start", "renew", "finish", "retry", "give_back", "reject", "promote")
 )
 
 
@@ -138,7 +139,8 @@ class WorkQueue:
 
         Dead letters older than ``keep_dead_ms`` are thrown away; 0 keeps them for ever.
         """
-        return int(await self._run(_TIDY, [self.keys.dead, *self.keys.streams], [idle_ms, keep_dead_ms]))
+        keys = [self.keys.dead, self.keys.scheduled, self.keys.retrying, *self.keys.streams]
+        return int(await self._run(_TIDY, keys, [idle_ms, keep_dead_ms]))
 
     async def listed(self, owner: str) -> int:
         """How many ids the caller's list has."""

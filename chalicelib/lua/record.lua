@@ -102,14 +102,14 @@ local function line_of(values)
 end
 
 -- Adds an entry to a stream and counts it in. `stream` is the stream's place among all streams, from 0.
-local function add_entry(stream_key, flow_key, stream, id, envelope)
-  local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope)
+local function add_entry(stream_key, flow_key, stream, id, envelope, ...)
+  local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope, ...)
   return entry_id, count_waiting(flow_key, 'added', stream)
 end
 
 -- Puts a job that has a record already into its stream.
-local function enqueue(job_key, stream_key, flow_key, stream, id, envelope)
-  local entry_id, seq = add_entry(stream_key, flow_key, stream, id, envelope)
+local function enqueue(job_key, stream_key, flow_key, stream, id, envelope, ...)
+  local entry_id, seq = add_entry(stream_key, flow_key, stream, id, envelope, ...)
   redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
 end
 
@@ -125,6 +125,7 @@ end
 local function take_away(keys, record, id)
   if record.status == 'queued' and not record.stream_id then
     redis.call('ZREM', keys.scheduled, id)
+    redis.call('HDEL', keys.retrying, id)
   else
     remove_entry(keys.stream, record.stream_id)
     if record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream) end

@@ -221,6 +221,7 @@ class Bench:
         for stream in self.keys.streams:
             traces[f"{stream} pending"] = self.db.xpending(stream, GROUP)["pending"]
         traces["scheduled"] = self.db.zcard(self.keys.scheduled)
+        traces["retrying"] = self.db.hlen(self.keys.retrying)
         traces["open jobs"] = list(self.db.scan_iter(self.keys.open_jobs("*")))
         return {name: trace for name, trace in traces.items() if trace}
 

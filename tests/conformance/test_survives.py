@@ -144,6 +144,22 @@ def test_a_job_of_another_version_left_behind_at_work_goes_to_the_dead_letters(b
     assert bench.model.times(prompt) == []
 
 
+def test_a_job_that_was_begun_and_has_no_record_any_more_goes_to_the_dead_letters(bench: Bench):
+    """Its worker died, and for longer than records are kept no other came."""
+    prompt = bench.prompt("echo")
+    job_id = bench.submit(prompt)
+    stream = bench.keys.stream("normal", 0)
+    bench.db.xgroup_create(stream, "workers", id="0")
+    ((_, ((entry_id, _),)),) = bench.db.xreadgroup("workers", "dead", {stream: ">"})
+    bench.db.xclaim(stream, "workers", "dead", 0, [entry_id], idle=3_600_000, retrycount=1_000_000, justid=True)
+    bench.db.delete(bench.keys.job(job_id))
+    bench.worker()
+
+    assert eventually(bench.dead_letters), bench.said("no dead letter")
+    assert bench.dead_letter(job_id)["code"] == "abandoned"
+    assert bench.model.times(prompt) == []
+
+
 @pytest.fixture
 def lossy_bench(
     shared_url: str, command: str, model: ScriptedModel, tmp_path: Path

@@ -114,6 +114,29 @@ def test_a_job_that_keeps_killing_its_workers_is_given_up_and_handed_to_nobody_e
     assert [line["reason"] for line in log_lines() if line["message"] == "not started"] == ["dead"]
 
 
+def test_a_job_that_was_begun_and_whose_record_is_gone_is_given_up_and_handed_to_nobody(
+    redis_url: str, submit: Submit, db: redis.Redis, log_lines: Lines
+):
+    handed: list[str] = []
+
+    async def handler(job: Envelope) -> Any:
+        handed.append(job.id)
+
+    job_id = submit()
+
+    async def scenario() -> dict[str, int]:
+        await leave_one(redis_url)
+        db.delete(KEYS.job(job_id))
+        async with working(redis_url, handler, lease_ms=300) as at_work:
+            assert await soon(lambda: dead_letters(db), seconds=3)
+            return dict(at_work.consumer._run_job.failed)
+
+    failed = asyncio.run(scenario())
+    assert [(letter["id"], letter["code"]) for letter in dead_letters(db)] == [(job_id, "abandoned")]
+    assert [line["reason"] for line in log_lines() if line["message"] == "not started"] == ["abandoned"]
+    assert (handed, failed) == ([], {"abandoned": 1})
+
+
 # Promoting
 
 

@@ -22,6 +22,7 @@ from tests import servers
 from tests.wide import WIDE
 from worker import connection
 from worker.cli import main
+from worker.operations import DeadLetter, Operations
 from worker.work_queue import Claim, Lease, WorkQueue
 
 QUEUE = QueueKeys("tinyllama")
@@ -114,6 +115,22 @@ class Hand:
 
     def call(self, name: str, *args: Any, **named: Any) -> Any:
         return self.run(getattr(self.queue, name)(*args, **named))
+
+
+class Operator:
+    """Looked at the dead letter of one job, and acts later."""
+
+    def __init__(self, hand: Hand, job_id: str) -> None:
+        self._run, self._operations = hand.run, Operations(hand.queue._redis, QUEUE.queue)
+        letter = hand.run(self._operations.letter(job_id))
+        assert isinstance(letter, DeadLetter)
+        self._letter = letter
+
+    def retry(self) -> str:
+        return str(self._run(self._operations.retry(self._letter)))
+
+    def discard(self) -> bool:
+        return bool(self._run(self._operations.discard(self._letter)))
 
 
 @pytest.fixture

@@ -5,30 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.operations import DeadLetter, Operations
+from tests.protocol.conftest import QUEUE, Callers, Hand, Operator
 
 
 def bury(queue: Callers, hand: Hand, **body: Any) -> str:
     job_id = queue.send_one(**body)
     assert hand.call("retry", hand.begin(), 0, 1, "backend_busy", "Busy.") == "dead"
     return job_id
-
-
-class Operator:
-    """Looked at the dead letter of one job, and acts later."""
-
-    def __init__(self, hand: Hand, job_id: str) -> None:
-        self._run, self._operations = hand.run, Operations(hand.queue._redis, QUEUE.queue)
-        letter = hand.run(self._operations.letter(job_id))
-        assert isinstance(letter, DeadLetter)
-        self._letter = letter
-
-    def retry(self) -> str:
-        return str(self._run(self._operations.retry(self._letter)))
-
-    def discard(self) -> bool:
-        return bool(self._run(self._operations.discard(self._letter)))
 
 
 def complete(queue: Callers, hand: Hand, job_id: str) -> None:

@@ -35,7 +35,7 @@ ROUTER_COMMANDS = (
 )
 WORKER_COMMANDS = (
     ROUTER_COMMANDS + " client|setinfo hsetnx xgroup|create xreadgroup xrange xclaim xautoclaim zscore"
-    " del xinfo|groups xinfo|consumers xgroup|delconsumer xpending xtrim exists scan"
+    " hrandfield del xinfo|groups xinfo|consumers xgroup|delconsumer xpending xtrim exists scan"
 )
 
 

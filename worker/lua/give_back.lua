@@ -30,9 +30,11 @@ redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
 -- The line takes it back in, where it stood.
 redis.call('HINCRBY', keys.flow, 'left:' .. record.stream, -1)
-redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS, 'RETRYCOUNT', 0, 'JUSTID')
+local as_new = ARGV[3] == 'untouched' and record.started_at == record.attempt_at -- no attempt before this one had begun
+redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS,
+  'RETRYCOUNT', as_new and 0 or RETURNED, 'JUSTID')
 redis.call('HSET', keys.flow, 'released', 1)
-if ARGV[3] == 'untouched' and record.started_at == record.attempt_at then -- no attempt before this one had begun
+if as_new then
   redis.call('HDEL', keys.job, 'started_at')
   keep_open(keys, record, id, math.max(now, tonumber(record.deadline_at)), false)
 else

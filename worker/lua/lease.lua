@@ -4,8 +4,10 @@
 local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6],
   owner = KEYS[7], retrying = KEYS[8]}
 
--- The delivery count of an entry whose job was begun. It outlives the record, and no number of deliveries comes near it.
+-- What an entry's delivery count tells, also when the record is gone: from BEGUN on its job is at work, from RETURNED on it
+-- was begun before and stands in line again. No number of deliveries comes near them.
 local BEGUN = 1000000
+local RETURNED = 2000000
 
 local function hold_lease(record, id, until_ms)
   redis.call('HSET', keys.job, 'lease_until', digits(until_ms))
@@ -28,15 +30,16 @@ local function place_of(stream_key)
   return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
 end
 
--- Whether the entry is claimed and its job was never begun, so that it still counts as waiting. Needs no record.
-local function is_in_line(entry_id)
+-- The delivery count of a claimed entry, or nil.
+local function deliveries(entry_id)
   local entry = redis.call('XPENDING', keys.stream, GROUP, entry_id, entry_id, 1)[1]
-  return entry and entry[4] < BEGUN
+  return entry and entry[4]
 end
 
 -- Takes away an entry that no open job's record names (any more). Whoever stood behind it moves up, if it still waited.
 local function drop_entry(entry_id)
-  if is_in_line(entry_id) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
+  local count = deliveries(entry_id)
+  if count and (count < BEGUN or count >= RETURNED) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
   remove_entry(keys.stream, entry_id)
 end
 
@@ -69,16 +72,32 @@ local function envelope_to_keep(envelope)
 end
 
 -- A letter of the stream of dead letters.
-local function add_letter(id, envelope, code, message, attempts, token, now)
-  redis.call('XADD', keys.dead, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
+local function add_letter(dead_key, id, envelope, code, message, attempts, token, now)
+  redis.call('XADD', dead_key, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
     'attempts', attempts, 'token', token, 'at', digits(now))
 end
 
 -- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
   local kept = record.store ~= '0' and envelope or ''
-  add_letter(id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
+  add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
   close(keys, record, id, 'failed', now, 'error', error_json(code, message))
+end
+
+-- Gives a job up that was begun and has no record any more.
+local function bury_unrecorded(dead_key, flow_key, id, envelope, code, message, now)
+  add_letter(dead_key, id, envelope_to_keep(envelope), code, message, '0', '0', now)
+  redis.call('HINCRBY', flow_key, 'failed', 1)
+end
+
+local function abandon(dead_key, flow_key, id, envelope, now)
+  local message = 'No worker took this job up again before its record was deleted.'
+  bury_unrecorded(dead_key, flow_key, id, envelope, 'abandoned', message, now)
+end
+
+-- Whether the job of an entry without a record was begun.
+local function was_begun(entry_id, entry)
+  return entry.begun or (deliveries(entry_id) or 0) >= BEGUN
 end
 
 -- Why this token may not change the job any more, or nil.

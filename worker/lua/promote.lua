@@ -1,23 +1,34 @@
 #!lua flags=allow-oom
--- Moves jobs whose time has come from the sorted set into their streams.
+-- Moves jobs whose time has come from the sorted set into their streams. One that was begun and has no record any more
+-- becomes a dead letter.
 --
 -- KEYS  1 scheduled  2 flow  3 dead  4 retrying  5-16 streams  17.. the jobs to look at, the soonest first
 -- ARGV  their ids, in the same order
 -- Answers the number moved
 
+local scheduled_key, flow_key, dead_key, retrying_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local FIRST_STREAM, FIRST_JOB = 5, 17
 local now = now_ms()
 local moved = 0
 for i, id in ipairs(ARGV) do
   local job_key = KEYS[FIRST_JOB - 1 + i]
-  local due = tonumber(redis.call('ZSCORE', KEYS[1], id) or 'inf')
+  local due = tonumber(redis.call('ZSCORE', scheduled_key, id) or 'inf')
   if due <= now then
-    redis.call('ZREM', KEYS[1], id)
-    local record = read(job_key, 'status', 'stream', 'envelope')
+    redis.call('ZREM', scheduled_key, id)
+    local record = read(job_key, 'status', 'stream', 'envelope', 'started_at')
+    local retried = redis.call('HGET', retrying_key, id)
+    if retried then redis.call('HDEL', retrying_key, id) end
     if record.status == 'queued' and record.envelope then
-      enqueue(job_key, KEYS[FIRST_STREAM + tonumber(record.stream)], KEYS[2], record.stream, id, record.envelope)
+      local stream_key = KEYS[FIRST_STREAM + tonumber(record.stream)]
+      if record.started_at then -- so that its entry says that it was begun, whatever becomes of the record
+        enqueue(job_key, stream_key, flow_key, record.stream, id, record.envelope, 'begun', '1')
+      else
+        enqueue(job_key, stream_key, flow_key, record.stream, id, record.envelope)
+      end
       redis.call('HDEL', job_key, 'envelope', 'due')
       moved = moved + 1
+    elseif retried and not record.status then
+      abandon(dead_key, flow_key, id, retried, now)
     end
   end
 end

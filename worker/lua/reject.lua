@@ -4,10 +4,12 @@
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
 --       5 lease ms of this worker (or none)
--- Answers 'dead', 'leased' while a worker that can read it holds it, or 'gone' when the job is not open
+-- Answers 'dead', also where the job was begun and has no record any more; 'leased' while a worker that can read it holds
+-- it; or 'gone' when the job is not open
 
 local record = read_open(keys.job)
-local envelope = entry_envelope(ARGV[2])
+local entry = entry_fields(keys.stream, ARGV[2]) or {}
+local envelope = entry.job
 local now = now_ms()
 if record.stream_id == ARGV[2] and record.status == 'in_progress' and now < tonumber(record.lease_until) then
   leave_entry(ARGV[2], tonumber(record.lease_until), tonumber(ARGV[5] or 0), now)
@@ -17,8 +19,14 @@ if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status =
   bury(record, ARGV[1], envelope, ARGV[3], ARGV[4], now)
   return 'dead'
 end
-if not record.status and envelope then -- no router of ours put it there; it is kept all the same
-  add_letter(ARGV[1], envelope_to_keep(envelope), ARGV[3], ARGV[4], '0', '0', now)
+local begun = false
+if not record.status and envelope then
+  begun = was_begun(ARGV[2], entry)
+  if begun then
+    bury_unrecorded(keys.dead, keys.flow, ARGV[1], envelope, ARGV[3], ARGV[4], now)
+  else -- no router of ours put it there; it is kept all the same
+    add_letter(keys.dead, ARGV[1], envelope_to_keep(envelope), ARGV[3], ARGV[4], '0', '0', now)
+  end
 end
 drop_entry(ARGV[2])
-return 'gone'
+return begun and 'dead' or 'gone'

@@ -24,6 +24,8 @@ end
 
 local due = now + tonumber(ARGV[3])
 take_away(keys, record, id)
+-- Where it outlives the record; and in the record, where workers look that do not know the other place.
+redis.call('HSET', keys.retrying, id, envelope)
 redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due),
   'last_error', error_json(ARGV[5], ARGV[6]))
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')

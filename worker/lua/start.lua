@@ -1,14 +1,15 @@
 #!lua flags=allow-oom
 -- Starts a claimed job and hands out the fencing token of this attempt: a number that only grows.
 -- A job that is already final, or was never started before its deadline, is not started and its entry is removed.
--- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters.
+-- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters. So
+-- does one that was begun and has no record any more.
 -- Safe to send twice with the same nonce: the job that the first sending started is answered again, its lease anew.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
 --       7 'crashes', to be told those too (or none)
 -- Answers {'run', token, attempts}, with the job's crashes behind them if asked for, or {why not}: expired | leased |
--- stale | dead | gone | a final status
+-- stale | dead | abandoned | gone | a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_open(keys.job)
@@ -26,9 +27,16 @@ local function run(token, attempts)
   return {'run', token, attempts, tonumber(record.crashes or 0)}
 end
 
+if not record.status then
+  local entry = entry_fields(keys.stream, entry_id)
+  local begun = entry and was_begun(entry_id, entry)
+  if begun then abandon(keys.dead, keys.flow, id, entry.job or '', now) end
+  drop_entry(entry_id)
+  return {begun and 'abandoned' or 'gone'}
+end
 if record.status ~= 'queued' and record.status ~= 'in_progress' then
   drop_entry(entry_id)
-  return {record.status or 'gone'}
+  return {record.status}
 end
 if record.stream_id ~= entry_id then -- the job was sent round again since
   drop_entry(entry_id)

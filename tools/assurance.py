@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LIMIT_SECONDS = 40 * 60
 #: Targets of the Makefile, one after the other. Those whose figures a busy machine spoils come first and alone; those
 #: that only count are done side by side.
-PARTS = (("overload",), ("soak",), ("assurance-faults",), ("faults",), ("mutants", "fuzz"))
+PARTS = (("overload",), ("soak",), ("assurance-faults",), ("faults",), ("mutants", "fuzz", "rehearsals"))
 #: page → the heading above its table.
 TABLES = {
     "docs/reliability.md": "## What must hold, and what was measured",

@@ -1,4 +1,4 @@
-"""A long soak with faults, and twice as many jobs as can be worked; small sizes of both in every run of the suite.
+"""A long soak with faults, and twice as many jobs as can be worked; small sizes of both are rehearsals.
 
 Requests go to the real Lambda entry point, in processes that have one request at a time each. A request that comes
 while its process is at work is not sent: Lambda would start another environment for it, or throttle it. So what is
@@ -45,6 +45,8 @@ WAITING = size(10, 200)
 #: Jobs and keys are forgotten soon, so that a server in balance holds the same at all times.
 SHORT = {"ROUTER_STORE_RESULT_SECONDS": "60", "ROUTER_IDEMPOTENCY_SECONDS": "60"}
 FORGETFUL: dict[str, Any] = {"ttl_seconds": 50, "repeat_within_seconds": 30}
+
+pytestmark = pytest.mark.rehearsal
 
 #: Faults of one server or of the link to it, in the order in which a soak goes through them.
 SOAK_TROUBLES = [

@@ -22,6 +22,7 @@ def run(name: str, *arguments: str) -> dict[str, list[str]]:
     return {figure: rest for figure, *rest in rows}
 
 
+@pytest.mark.rehearsal
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("name", "figure"),
@@ -35,6 +36,7 @@ def test_a_benchmark_of_the_queue_runs(name: str, figure: str) -> None:
     assert float(run(name)[figure][0].split()[0].replace(",", "")) > 0
 
 
+@pytest.mark.rehearsal
 @pytest.mark.timeout(300)
 def test_a_checkout_is_measured_against_a_commit() -> None:
     rows = run("bench_against", "HEAD")
@@ -42,6 +44,7 @@ def test_a_checkout_is_measured_against_a_commit() -> None:
     assert all(f"{figure}, {of}" in rows for figure in FIGURES.values() for of in ("of before", "before of itself"))
 
 
+@pytest.mark.rehearsal
 @pytest.mark.package
 @pytest.mark.timeout(300)
 def test_the_benchmarks_of_the_function_run_and_count_one_round_trip() -> None:

@@ -99,7 +99,7 @@ def test_the_token_is_for_the_partition_of_the_region() -> None:
 def test_no_run_that_changes_something_is_ended_half_way() -> None:
     ended = {name: workflow["concurrency"]["cancel-in-progress"] for name, workflow in workflows().items()}
 
-    assert ended == {"canary": False, "ci": True, "deploy": False, "drift": False}
+    assert ended == {"canary": False, "ci": True, "deploy": False, "drift": False, "nightly": False}
 
 
 def test_an_action_is_the_same_commit_everywhere_and_says_its_version() -> None:

@@ -32,7 +32,7 @@ def pull_request(head: str) -> dict[str, Any]:
 
 
 #: A push to main, a pull request of our own, a night, five minutes.
-EVENTS: dict[str, dict[str, Any]] = {"deploy": {}, "ci": pull_request(OWN), "drift": {}, "canary": {}}
+EVENTS: dict[str, dict[str, Any]] = {"deploy": {}, "ci": pull_request(OWN), "drift": {}, "canary": {}, "nightly": {}}
 #: The job that makes one.
 STACK = ("deploy", "deploy")
 #: ``make test`` would run the test that runs it, so it gets a single small file; what the others run for minutes is
@@ -42,6 +42,9 @@ REDUCED = {
     "make test-release": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-gateway": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-workflows": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make proof": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make rehearsals": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make conformance": {"PYTEST_ADDOPTS": "--collect-only"},
 }
 
 

@@ -17,6 +17,7 @@ from tests.deploy.inventory import REGION, inventory
 from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY
 from tests.deploy.repository import STACK, Repository, pull_request, repository
 from tests.deploy.terraform_cli import Ran
+from tests.model.spin import lacking
 from tools.advisories import PIP_AUDIT
 from tools.findings import Status
 
@@ -24,6 +25,8 @@ pytestmark = [pytest.mark.workflows, pytest.mark.package, pytest.mark.timeout(12
 
 #: Left out where nobody asked for a gradual release.
 LEFT_OUT = {("deploy", "deploy"): {"make release MINUTES=5"}}
+#: Where it is lacking, it would be installed.
+PROVED = ("nightly", "proof")
 #: They judge workflows and packages.
 AUDITED = {("ci", "check"), ("drift", "advisories")}
 
@@ -58,6 +61,8 @@ def test_the_first_job_of_deploy_is_the_beginning_of_that_of_ci() -> None:
 def test_every_step_of_a_job_runs_in_order_and_ends_well(ran: Repository, workflow: str, job: str) -> None:
     if (workflow, job) in AUDITED and not PIP_AUDIT.exists():
         pytest.skip("no zizmor and pip-audit here: make audit-tools")
+    if (workflow, job) == PROVED and lacking():
+        pytest.skip(f"no Spin here: apt-get install {lacking()}")
     done = ran.job(workflow, job)
 
     assert not done.failed, done.record

@@ -1,6 +1,6 @@
 """What a fault test has in its hands: callers that repeat until told yes, workers to kill, a server to kill.
 
-Each test has a small size for every run of the suite and a full one, for ``make faults``.
+Each test has a small size, for every run of the suite or for ``make rehearsals``, and a full one, for ``make faults``.
 """
 
 import os

@@ -9,6 +9,7 @@ import pytest
 from tests.faults.kit import ROOT
 
 
+@pytest.mark.rehearsal
 @pytest.mark.timeout(120)
 def test_the_benchmark_runs_and_its_figures_keep_their_bounds() -> None:
     command = [sys.executable, "-m", "benchmarks.bench_queue", "--quick"]

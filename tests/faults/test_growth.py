@@ -51,6 +51,7 @@ def at_rest(db: Any) -> bool:
     return bool(db.dbsize() <= len(FIXED))
 
 
+@pytest.mark.rehearsal
 @pytest.mark.timeout(600)
 def test_jobs_come_and_go_and_leave_no_key_and_no_memory_behind(url: str, db: Any, tell: Tell) -> None:
     count = size(2_000, 100_000)

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from copy import replace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tests.faults.conftest import Tell
 from tests.faults.kit import QUEUE, Callers, eventually, new_job, size
 from tests.faults.proxy import proxy_to
 from worker import connection
-from worker.work_queue import WorkQueue
+from worker.work_queue import Lease, WorkQueue
 
 
 @pytest.fixture
@@ -118,6 +120,41 @@ def test_a_worker_moves_to_the_new_primary_although_the_old_one_still_answers(
 
         job = new_job()
         assert asyncio.run(work_through_a_failover(proxy.url, move)) == [job.job_id]
+
+
+def test_the_attempt_whose_start_a_failover_lost_writes_nothing(pair: tuple[ValkeyServer, ValkeyServer]) -> None:
+    primary, replica = pair
+    job = new_job()
+
+    async def scenario() -> list[str]:
+        async with working_at(primary, "first") as first, working_at(replica, "second", lease_ms=0) as second:
+            await first.prepare()
+            callers(primary).submit([job])
+            [claim] = await first.claim(1)
+            assert replicas_that_have_it(primary) == 1
+            cut_link(replica)
+            lost = await first.start(claim, "alice")
+            primary.terminate()
+            promote(replica)
+            [again] = await second.reclaim(1)
+            lease = await second.start(again, "alice")
+            assert isinstance(lost, Lease)
+            assert isinstance(lease, Lease)
+            moved = replace(lease, token=lost.token)  # what the first worker sends once it has found the new primary
+            return [
+                await second.renew(moved),
+                await second.complete(moved, '"stale"'),
+                await second.complete(lease, '"fresh"'),
+            ]
+
+    assert asyncio.run(scenario()) == ["lost", "lost", "done"]
+    assert callers(replica).side.look("alice", job.job_id).result == "fresh"  # type: ignore[union-attr]
+
+
+@asynccontextmanager
+async def working_at(server: ValkeyServer, consumer: str, lease_ms: int = 30_000) -> AsyncIterator[WorkQueue]:
+    async with aclosing(connection.connect(f"redis://{server.host}:{server.port}/0")) as redis:
+        yield WorkQueue(redis, QUEUE.queue, consumer, lease_ms)
 
 
 #: As many as the script takes at a time.

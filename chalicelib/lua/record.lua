@@ -156,7 +156,10 @@ end
 -- Writes the final state, once: callers have checked that the job is still open.
 local function close(keys, record, id, status, finished_at, ...)
   take_away(keys, record, id)
-  redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(finished_at), ...)
+  -- Not before it was stored or begun, though the clock may have stepped back since.
+  local shown_at = finished_at
+  if status ~= 'expired' then shown_at = math.max(finished_at, tonumber(record.attempt_at or record.created_at)) end
+  redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(shown_at), ...)
   redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
   redis.call('HINCRBY', keys.flow, status, 1)
   redis.call('ZREM', keys.open, id)

@@ -129,3 +129,35 @@ def test_what_an_operator_is_shown_goes_by_the_servers_clock(
     hand.call("beat", 1)
 
     assert stats(hand).workers == 1
+
+
+def test_a_jobs_own_times_follow_one_another(queue: Callers, hand: Hand, db: Any) -> None:
+    """Stored before the step and begun after it; begun before another step and finished after that."""
+    job_id = queue.send_one()
+    db.hset(QUEUE.job(job_id), "created_at", ahead_ms(db))
+    lease = hand.begin()
+    later = ahead_ms(db, 2 * HOUR_MS)
+    db.hset(QUEUE.job(job_id), mapping={"started_at": later, "attempt_at": later})
+
+    hand.call("complete", lease, "1")
+
+    job = queue.look(job_id)
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.created_at <= job.started_at <= job.finished_at
+    assert db.pttl(QUEUE.job(job_id)) <= HOUR_MS
+    assert db.pttl(QUEUE.owner("alice")) >= db.pttl(QUEUE.job(job_id))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first start", "another start"])
+def test_no_job_is_begun_before_it_was_stored(queue: Callers, hands: Callable[..., Hand], db: Any, again: bool) -> None:
+    hand = hands(lease_ms=0)
+    job_id = queue.send_one()
+    if again:
+        hand.begin()
+    db.hset(QUEUE.job(job_id), "created_at", created := ahead_ms(db))
+
+    hand.start(*(hand.call("reclaim", 1) if again else hand.claim()))
+
+    assert int(db.hget(QUEUE.job(job_id), "attempt_at")) >= created
+    assert again or int(db.hget(QUEUE.job(job_id), "started_at")) >= created

@@ -65,7 +65,10 @@ end
 
 local token = next_token(tonumber(record.lease_token or 0), microseconds)
 local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
-redis.call('HSETNX', keys.job, 'started_at', digits(now))
-redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', digits(now), 'nonce', nonce,
+-- After whatever came before it, though the clock may have stepped back; and at no attempt's very time, since give_back.lua
+-- tells by it which was the first.
+local attempt_at = digits(math.max(now, tonumber(record.created_at), tonumber(record.attempt_at or 0) + 1))
+redis.call('HSETNX', keys.job, 'started_at', attempt_at)
+redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', attempt_at, 'nonce', nonce,
   'lease_token', digits(token))
 return run(token, attempts)

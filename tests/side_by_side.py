@@ -9,19 +9,22 @@ from typing import Any
 
 import pytest
 
-#: Folders that share a running stack, a cluster, workers.
-FOLDERS = ("conformance", "e2e", "protocol")
-#: Files that share a stack's life, or a built package.
+#: Folders that share a cluster, workers.
+FOLDERS = ("conformance", "protocol")
+#: Files that share a stack's life, a built package, or a running stack.
 FILES = {
-    "test_life.py": "life",
-    "test_by_make.py": "life",
-    "test_permissions.py": "life",
-    "test_artefact.py": "package",
-    "test_package_build.py": "package",
-    "test_package_contents.py": "package",
-    "test_package_sbom.py": "package",
-    "test_smoke.py": "package",
+    "deploy/test_life.py": "life",
+    "deploy/test_by_make.py": "life",
+    "deploy/test_permissions.py": "life",
+    "deploy/test_artefact.py": "package",
+    "deploy/test_package_build.py": "package",
+    "deploy/test_package_contents.py": "package",
+    "deploy/test_package_sbom.py": "package",
+    "e2e/test_local_stack.py": "stack",
+    "e2e/test_smoke.py": "stack",
 }
+#: Groups that take minutes. They begin first, or the others would be done and wait for them.
+LONGEST = ("life", "stack", "protocol", "package")
 
 
 def group_of(nodeid: str) -> str:
@@ -29,13 +32,25 @@ def group_of(nodeid: str) -> str:
     path = PurePath(nodeid.split("::", 1)[0])
     if path.parent.name in FOLDERS:
         return path.parent.name
-    return FILES.get(path.name, str(path))
+    return FILES.get(f"{path.parent.name}/{path.name}", str(path))
+
+
+def _turn(item: pytest.Item) -> int:
+    group = group_of(item.nodeid)
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The order in which xdist hands groups out (``--no-loadscope-reorder``)."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes more than there are cores, since many tests wait for a server, a lease or Terraform."""
-    return (os.process_cpu_count() or 1) + 2
+    """Twice as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
+    return max(3, min(8, 2 * (os.process_cpu_count() or 1)))
 
 
 @pytest.hookimpl(optionalhook=True)

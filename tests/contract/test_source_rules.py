@@ -178,4 +178,5 @@ def test_scripts_about_one_job_have_the_keys_of_their_shared_part() -> None:
 def test_what_tests_are_grouped_by_exists() -> None:
     """A renamed file would have its dear fixture made in two processes, and nobody would see why it takes so long."""
     assert {path.parent.name for path in _TESTS}.issuperset(side_by_side.FOLDERS)
-    assert {path.name for path in _TESTS}.issuperset(side_by_side.FILES)
+    assert {f"{path.parent.name}/{path.name}" for path in _TESTS}.issuperset(side_by_side.FILES)
+    assert {side_by_side.group_of(name_of(path)) for path in _TESTS}.issuperset(side_by_side.LONGEST)

@@ -165,7 +165,7 @@ local function close(keys, record, id, status, finished_at, ...)
   redis.call('ZREM', keys.open, id)
   -- It expired at its deadline, which may be long ago where it was given back since: its record lives on as it did.
   if status == 'expired' then return end
-  local gone_at = math.max(finished_at + tonumber(record.store_ms), tonumber(record.keep_until))
+  local gone_at = math.max(shown_at + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   list_until(keys, tonumber(record.created_at), gone_at, finished_at)
 end

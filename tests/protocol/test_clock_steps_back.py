@@ -145,7 +145,7 @@ def test_a_jobs_own_times_follow_one_another(queue: Callers, hand: Hand, db: Any
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.created_at <= job.started_at <= job.finished_at
-    assert db.pttl(QUEUE.job(job_id)) <= HOUR_MS
+    assert db.pexpiretime(QUEUE.job(job_id)) == later + int(db.hget(QUEUE.job(job_id), "store_ms"))
     assert db.pttl(QUEUE.owner("alice")) >= db.pttl(QUEUE.job(job_id))
 
 

@@ -195,6 +195,10 @@ explore: install ## every order of the queue's steps and crashes, and 20 minutes
 bench-refusals: install ## CPU time that a refused token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
 
+.PHONY: bench-growth
+bench-growth: install ## how the CPU time of adversarial bodies, tokens and headers grows with their length
+	@$(PYTHON) -m benchmarks.bench_growth
+
 .PHONY: assurance-faults
 assurance-faults: install ## twelve faults, 20,000 acknowledged jobs under each; about 8 minutes
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov tests/assurance/test_twelve_faults.py tests/assurance/test_connections.py

@@ -17,18 +17,19 @@ from chalicelib.auth import TokenVerifier
 from chalicelib.errors import Unauthenticated
 from chalicelib.jwks import StaticKeys
 from tests.conftest import CLIENT_ID, ISSUER, public_jwk
+from tests.security.growing import TOKENS
 from tests.security.hostile_tokens import HOSTILE, Workshop
 from tests.unit.forge import NOW, Forge
 
 #: The goal, in milliseconds.
 BOUND = 5.0
-JUNK = {
+JUNK: dict[str, str] = {
     "10 MB of A": "A" * 10_000_000,
     "10 MB of dots": "." * 10_000_000,
     "8 KiB of A": "A" * 8_192,
     "8 KiB in three segments": ".".join(["A" * 2_730] * 3),
     "8 KiB of brackets": ".".join(["W1tb" * 682] * 3),
-}
+} | {f"8 KiB: {name}": case.make(8_100) for name, case in TOKENS.items() if "header" in name}
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from pydantic.alias_generators import to_camel
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, InternalError, MalformedRequest, Problem
 from chalicelib.observability import log
 
+_PARAMETER = re.compile(r"{(\w+)}")
+
 
 def _encodable(text: str) -> str:
     """Raises UnicodeEncodeError, a ValueError, for half a surrogate pair: JSON can carry it, UTF-8 cannot."""
@@ -40,7 +42,7 @@ class _RequestContext(_Event):
     request_id: HeaderText | None = None
 
 
-class _ProxyEvent(_Event):
+class ProxyEvent(_Event):
     """What is read of the event of a Lambda proxy integration of a REST API, payload format 1.0 (API Gateway
     Developer Guide, "Input format of a Lambda function for proxy integration")."""
 
@@ -54,8 +56,8 @@ class _ProxyEvent(_Event):
     is_base64_encoded: bool
 
     @model_validator(mode="after")
-    def _path_is_whole(self) -> "_ProxyEvent":
-        wanted = set(re.findall(r"{(\w+)}", self.request_context.resource_path))
+    def _path_is_whole(self) -> "ProxyEvent":
+        wanted = set(_PARAMETER.findall(self.request_context.resource_path))
         if not wanted <= (self.path_parameters or {}).keys():
             raise ValueError("a parameter of the path is missing")
         return self
@@ -74,7 +76,7 @@ class Router(Chalice):
 
     def _checked(self, event: Any, context: Any) -> dict[str, Any]:
         try:
-            _ProxyEvent.model_validate(event)
+            ProxyEvent.model_validate(event)
             return super().__call__(event, context)
         except ValidationError as error:
             at = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))

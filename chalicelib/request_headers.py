@@ -17,6 +17,7 @@ _QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"',
 _BARE_KEY = re.compile(r"[A-Za-z0-9._~:-]{1,255}", re.ASCII)
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\s\";,]*)\"?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
 
 
@@ -62,16 +63,12 @@ def idempotency_key(value: str | None) -> str | None:
 def preferred_wait(values: list[str], limit: int) -> int | None:
     """Seconds to wait (RFC 7240 section 4.3), at most ``limit``; None when no wait is asked for.
 
-    Raises:
-        MalformedRequest: the wait is not a whole number. Other preferences are ignored, as the RFC wants it.
+    The first ``wait`` counts. One that is no whole number is ignored like any preference that a server does not
+    understand (section 2): ``Preference-Applied`` then says nothing of it.
     """
     for preference in ",".join(values).split(","):
         if (match := _WAIT.fullmatch(preference.strip().split(";")[0].strip())) is not None:
-            if not re.fullmatch(r"\d{1,9}", match[1], re.ASCII):
-                raise MalformedRequest(
-                    f"Prefer asks for wait={match[1][:32]!r}; send a whole number of seconds, such as wait=10."
-                )
-            return min(int(match[1]), limit)
+            return min(int(match[1]), limit) if _NUMBER.fullmatch(match[1]) else None
     return None
 
 
@@ -110,7 +107,7 @@ def etag_matches(condition: str | None, etag: str) -> bool:
 def page_size(query: dict[str, Any], default: int, maximum: int) -> int:
     """Raises MalformedRequest unless ``limit`` is a whole number from 1 to ``maximum``."""
     value = query.get("limit", str(default))
-    if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= maximum:
+    if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= maximum:
         raise MalformedRequest(f"limit is {value[:32]!r}; send a whole number from 1 to {maximum}.")
     return int(value)
 

@@ -5,6 +5,7 @@ Python's ``json`` takes NaN, duplicate keys, overflowing numbers and lone surrog
 """
 
 import json
+import math
 from typing import Any, Never
 
 from pydantic_core import from_json
@@ -40,10 +41,18 @@ def strict_json(raw: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise NotStrictJSON(f"the member {twice[:MAX_NAME_CHARACTERS]!r} stands twice in one object")
+        raise NotStrictJSON(f"duplicate member {_duplicate(pairs)[:MAX_NAME_CHARACTERS]!r} in one object")
     return members
+
+
+def _duplicate(pairs: list[tuple[str, Any]]) -> str:
+    """The first name that stands there a second time; in one pass, since a caller chooses how many there are."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("no name stands there twice")
 
 
 def _refuse_constant(name: str) -> Never:
@@ -51,8 +60,8 @@ def _refuse_constant(name: str) -> Never:
 
 
 def _finite(digits: str) -> float:
-    value = float(digits)
-    if value in (float("inf"), float("-inf")) or len(digits) > MAX_NUMBER_CHARACTERS:
+    value = float(digits) if len(digits) <= MAX_NUMBER_CHARACTERS else math.inf
+    if math.isinf(value):
         raise NotStrictJSON(f"the number {digits[:20]} is too large")
     return value
 

@@ -92,7 +92,7 @@ def test_a_body_of_64_kib_is_taken_and_one_byte_more_is_not():
         (b"", "EOF"),
         (b"{", "EOF"),
         (b"\xff", "byte 0 is not UTF-8"),
-        (b'{"type": "generate", "type": "chat"}', "'type' stands twice"),
+        (b'{"type": "generate", "type": "chat"}', "duplicate member 'type'"),
         (b'{"type": NaN}', "line 1"),
         (b"[" * 10_000, "recursion"),
     ],

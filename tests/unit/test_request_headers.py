@@ -133,24 +133,16 @@ def test_a_preferred_wait_is_read_and_cut_to_the_limit(values: list[str], second
     assert request_headers.preferred_wait(values, LIMIT) == seconds
 
 
-@pytest.mark.parametrize("wait", ["", "-1", "1.5", "ten", "1e3", "0x10", "+5", "\N{ARABIC-INDIC DIGIT ONE}", '""'])
-def test_a_wait_that_is_no_whole_number_is_refused(wait: str):
-    with pytest.raises(MalformedRequest, match="send a whole number of seconds"):
-        request_headers.preferred_wait([f"wait={wait}"], LIMIT)
-
-
-def test_a_wait_is_echoed_only_in_part():
-    with pytest.raises(MalformedRequest) as refused:
-        request_headers.preferred_wait(["wait=" + "x" * 5_000], LIMIT)
-    assert len(refused.value.detail) < 200
+@pytest.mark.parametrize(
+    "wait", ["", "-1", "1.5", "ten", "1e3", "0x10", "+5", "\N{ARABIC-INDIC DIGIT ONE}", '""', "x" * 5_000]
+)
+def test_a_wait_that_is_no_whole_number_is_ignored(wait: str):
+    assert request_headers.preferred_wait([f"wait={wait}"], LIMIT) is None
 
 
 @given(st.lists(st.text() | st.from_regex(r'\A(wait|WAIT) ?= ?"?[0-9.]{0,12}"?[,;]?')))
-def test_any_preference_is_a_wait_within_the_limit_or_none_or_refused(values: list[str]):
-    try:
-        wait = request_headers.preferred_wait(values, LIMIT)
-    except MalformedRequest:
-        return
+def test_any_preference_is_a_wait_within_the_limit_or_none(values: list[str]):
+    wait = request_headers.preferred_wait(values, LIMIT)
     assert wait is None or 0 <= wait <= LIMIT
 
 

@@ -1,0 +1,95 @@
+"""``python -m benchmarks.bench_growth``: how the CPU time of reading an adversarial input grows with its length.
+
+Starts nothing. Each input is read at ``SIZE`` bytes and at four times as many: linear work takes four times as long.
+CPU time of this thread, and of several readings the quickest, so that what else the machine does counts little.
+"""
+
+import argparse
+import gc
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from tests.security.growing import CASES, Case
+
+SIZE = 8 * 1024
+TIMES = 4
+#: The longest body of a job unless a setting says otherwise; API Gateway passes on less of headers.
+LARGEST = 64 * 1024
+#: How much longer four times the input may take.
+BOUND = 5.0
+#: Readings of each; more only as long as they bring the growth below the bound.
+ROUNDS, MOST_ROUNDS = 5, 40
+#: A reading is repeated until it has taken this long, so that the clock's own steps do not count.
+_LEAST_NS = 500_000
+
+
+class Growth(NamedTuple):
+    """Milliseconds at ``SIZE`` and at ``TIMES`` as much."""
+
+    short_ms: float
+    long_ms: float
+
+    @property
+    def factor(self) -> float:
+        return self.long_ms / self.short_ms
+
+
+def main() -> None:
+    """Measure, and print a Markdown table: the dearest first. Ends with 1 when one grows faster than it may."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_growth", description=__doc__)
+    parser.parse_args()
+    rows = [(name, growth(case).factor, largest_ms(case)) for name, case in CASES.items()]
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}\n")
+    print(f"| Input | CPU at {LARGEST // 1024} KiB, ms | Growth for {TIMES} times as much | Goal |")
+    print("| --- | --- | --- | --- |")
+    for name, factor, ms in sorted(rows, key=lambda row: -row[2]):
+        print(f"| {name} | {ms:.3f} | {factor:.1f} | ≤ {BOUND:g} |")
+    over = sum(factor > BOUND for _, factor, _ in rows)
+    print(f"\n{len(rows)} kinds; growing faster than they may: {over}")
+    raise SystemExit(over > 0)
+
+
+def growth(case: Case) -> Growth:
+    """How much CPU time the case takes at both lengths; measured in turns, with the collector off."""
+    short, long = case.cost(SIZE), case.cost(SIZE * TIMES)
+    found = Growth(float("inf"), float("inf"))
+    with _no_collector():
+        for done in range(MOST_ROUNDS):
+            found = Growth(min(found.short_ms, _cpu_ms(short)), min(found.long_ms, _cpu_ms(long)))
+            if done >= ROUNDS and found.factor <= BOUND:
+                break
+    return found
+
+
+def largest_ms(case: Case) -> float:
+    """What the largest input costs."""
+    once = case.cost(LARGEST)
+    with _no_collector():
+        return min(_cpu_ms(once) for _ in range(ROUNDS))
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """It runs when it likes, and would count for whoever is measured then."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _cpu_ms(once: Callable[[], None]) -> float:
+    count, began = 0, time.thread_time_ns()
+    while (taken := time.thread_time_ns() - began) < _LEAST_NS:
+        once()
+        count += 1
+    return taken / count / 1_000_000
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""No input costs much more than its length: of each kind, four times as much is read in at most five times the CPU."""
+
+import importlib
+import pkgutil
+import re
+
+import pytest
+
+import chalicelib
+from benchmarks.bench_growth import BOUND, growth
+from tests.security.growing import CASES, Case
+
+#: Patterns that no caller's text meets, with whose text they do.
+NOT_CALLERS = {"redis_troubles._NAME": "Redis's own words"}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_four_times_as_much_takes_at_most_five_times_as_long(case: Case) -> None:
+    assert growth(case).factor <= BOUND
+
+
+def test_every_pattern_that_a_callers_text_meets_has_a_near_miss() -> None:
+    modules = [
+        importlib.import_module(f"chalicelib.{module.name}") for module in pkgutil.iter_modules(chalicelib.__path__)
+    ]
+    patterns = {
+        f"{module.__name__.removeprefix('chalicelib.')}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, re.Pattern)
+    }
+
+    assert patterns == {case.covers for case in CASES.values() if case.covers} | NOT_CALLERS.keys()

@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 
-from tests.conformance.kit import Bench
+from chalicelib.lua_scripts import load_script
+from chalicelib.queue_keys import GROUP
+from tests.conformance.kit import ROOT, Bench
 from tests.patience import eventually
 
 
@@ -32,6 +34,25 @@ def test_a_callers_single_job_does_not_wait_behind_anothers_many(bench: Bench):
 
     # Behind alice's first in the same lane, while each of the other three lanes had two turns.
     assert bench.model.order([*many, single]).index(single) < 8
+
+
+def test_what_another_worker_gave_back_goes_first(bench: Bench):
+    """Leases are long, so that who leaves it to the next sweep is seen to."""
+    given_back, others = bench.prompt("echo"), [bench.prompt("echo") for _ in range(8)]
+    bench.submit(given_back, priority="low")
+    stream = bench.keys.stream("low", 0)
+    bench.db.xgroup_create(stream, GROUP, id="0")
+    ((_, ((entry_id, _),)),) = bench.db.xreadgroup(GROUP, "ill", {stream: ">"})
+    bench.worker(lease_seconds=30)
+    busy = bench.prompt("slow 1")
+    bench.submit(busy)
+    bench.reached(busy)
+    bench.submit_all(others, owner="bob", priority="high")
+    release = load_script("release", folder=ROOT / "worker/lua").text
+    assert bench.db.eval(release, 2, stream, bench.keys.flow, "ill", entry_id) == 1
+    bench.reached(given_back)
+
+    assert bench.model.order([given_back, *others])[0] == given_back
 
 
 @pytest.mark.conformance_full

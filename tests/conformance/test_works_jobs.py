@@ -104,6 +104,17 @@ def test_a_living_worker_shows_among_the_living(staffed: Bench):
     assert staffed.db.hget(staffed.keys.flow, "slots") == "1"
 
 
+def test_the_list_of_a_caller_lives_as_long_as_a_job_that_its_worker_ends(staffed: Bench):
+    """Which takes the right key `owner`, seventh of those that every script about a job is sent."""
+    owner = staffed.queue
+    job_id = staffed.submit(staffed.prompt("slow 0.5"), owner=owner)
+    staffed.db.pexpire(staffed.keys.owner(owner), 60_000)
+    staffed.final(job_id, owner=owner)
+
+    listed, kept = (staffed.db.pttl(key) for key in (staffed.keys.owner(owner), staffed.keys.job(job_id)))
+    assert listed >= kept - 1_000 > 60_000
+
+
 def test_unknown_members_of_an_envelope_are_ignored(staffed: Bench):
     retry = QUICKLY.model_dump() | {"moon_phase": "waxing"}
     job_id = staffed.submit(staffed.prompt("echo"), change=edit(colour="green", retry=retry, later={"a": [1]}))

@@ -10,7 +10,7 @@ app = Router(app_name="lambda-router", configure_logs=False)
 app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
 
 # The first registered is the outermost: it sees what all the others have made of the answer.
-app.register_middleware(request_log, "http")
+app.register_middleware(request_log(app.routes), "http")
 app.register_middleware(readable_by_pages(wiring.surface()), "http")
 app.register_middleware(problem_details, "http")
 app.register_middleware(known_routes(app.routes), "http")

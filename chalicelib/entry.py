@@ -8,6 +8,7 @@ to this function; a wrong trigger, a test event of the console or another gatewa
 import json
 import re
 import sys
+from itertools import takewhile
 from typing import Annotated, Any
 
 from chalice.app import Chalice
@@ -63,6 +64,10 @@ class ProxyEvent(_Event):
         return self
 
 
+#: Names of the members of an event.
+_OURS = frozenset(str(field.alias) for kind in (ProxyEvent, _RequestContext) for field in kind.model_fields.values())
+
+
 class Router(Chalice):
     """The app; see the module."""
 
@@ -79,19 +84,38 @@ class Router(Chalice):
             ProxyEvent.model_validate(event)
             return super().__call__(event, context)
         except ValidationError as error:
-            at = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
-            log.warning("refused_event", extra={"explanation": f"not an event of a REST API: see {at or 'the whole'}"})
-            return _answer(MalformedRequest("This is no request of an API Gateway REST API."), context)
+            request_id = _request_id(context)
+            explanation = f"not an event of a REST API: see {_member_at_fault(error) or 'the whole'}"
+            log.warning("refused_event", extra={"explanation": explanation})
+            return _answer(MalformedRequest("This is no request of an API Gateway REST API."), request_id)
         except Exception:
+            request_id = _request_id(context)
             log.exception("unforeseen")
-            return _answer(InternalError(), context)
+            return _answer(InternalError(), request_id)
 
 
-def _answer(problem: Problem, context: Any) -> dict[str, Any]:
+def _request_id(context: Any) -> str:
+    """Lambda's id of the invocation, for the answer and the lines of the log that follow."""
     request_id = str(getattr(context, "aws_request_id", ""))
+    log.thread_safe_append_keys(request_id=request_id)
+    return request_id
+
+
+def _member_at_fault(error: ValidationError) -> str:
+    """Where the event is wrong, as far as the names are ours: those of headers and parameters are the caller's."""
+    at = error.errors(include_input=False, include_url=False)[0]["loc"]
+    return ".".join(takewhile(_OURS.__contains__, map(str, at)))
+
+
+def _answer(problem: Problem, request_id: str) -> dict[str, Any]:
     return {
         "statusCode": problem.status,
-        "headers": {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store", "X-Request-Id": request_id},
+        "headers": {
+            "Content-Type": PROBLEM_CONTENT_TYPE,
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": request_id,
+        },
         "multiValueHeaders": {},
         "body": json.dumps(problem.to_dict(request_id)),
         "isBase64Encoded": False,

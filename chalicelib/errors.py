@@ -172,7 +172,7 @@ class TooManyOpenJobs(Problem):
 
 
 class InternalError(Problem):
-    """Raised for what should never happen; the traceback is in the log under the request id."""
+    """Raised for what should never happen; the log says where, under the request id."""
 
     status, title = 500, "Internal error"
 

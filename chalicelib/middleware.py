@@ -1,6 +1,7 @@
 """What every answer goes through: a log line and metrics outside, problem+json inside."""
 
 import itertools
+import re
 import time
 import uuid
 from collections.abc import Callable, Container
@@ -17,25 +18,33 @@ type NextHandler = Callable[[Request], Response]
 
 _requests = itertools.count()
 
+#: RFC 9110 section 9.1 and RFC 5789. Whatever else was sent is not logged.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
-def request_log(request: Request, next_handler: NextHandler) -> Response:
+
+def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
     """Outermost: give the answer its request id, and log it whatever it is."""
-    cold_start = next(_requests) == 0
-    learnt = begin_notes()
-    log.thread_safe_append_keys(request_id=request_id(request))
-    started = time.perf_counter()
-    response = next_handler(request)
-    response.headers["X-Request-Id"] = request_id(request)
-    record = RequestRecord(
-        request_id=request_id(request),
-        method=request.method,
-        route=request.path,
-        status=response.status_code,
-        latency_ms=round((time.perf_counter() - started) * 1000, 3),
-        cold_start=cold_start,
-    )
-    log_request(record, learnt, wiring.stack())
-    return response
+
+    def write_line(request: Request, next_handler: NextHandler) -> Response:
+        cold_start = next(_requests) == 0
+        learnt = begin_notes()
+        log.thread_safe_append_keys(request_id=request_id(request))
+        started = time.perf_counter()
+        response = next_handler(request)
+        response.headers["X-Request-Id"] = request_id(request)
+        record = RequestRecord(
+            request_id=request_id(request),
+            method=request.method if request.method in _METHODS else "other",
+            route=request.path if request.path in routes else "unknown",
+            status=response.status_code,
+            latency_ms=round((time.perf_counter() - started) * 1000, 3),
+            cold_start=cold_start,
+        )
+        log_request(record, learnt, wiring.stack())
+        return response
+
+    return write_line
 
 
 def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Response]:
@@ -76,9 +85,13 @@ def known_routes(routes: Container[str]) -> Callable[[Request, NextHandler], Res
 
 
 def request_id(request: Request) -> str:
-    """API Gateway's id of the request; locally, Lambda's or a new one."""
+    """API Gateway's id of the request; Lambda's or a new one where it has none.
+
+    A caller may choose it (API Gateway Developer Guide, "Variables for access logging"), so it is only taken in the
+    form that API Gateway itself gives it.
+    """
     known: str | None = request.context.get("requestId")
-    if known is None:
+    if known is None or not _UUID.fullmatch(known):
         known = getattr(request.lambda_context, "aws_request_id", None) or str(uuid.uuid4())
         request.context["requestId"] = known
     return known
@@ -88,7 +101,11 @@ def _answer(problem: Problem, request: Request) -> Response:
     learnt = notes()
     learnt.problem = problem.slug()
     learnt.reason = getattr(problem, "reason", None)
-    headers: dict[str, Any] = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
+    headers: dict[str, Any] = {
+        "Content-Type": PROBLEM_CONTENT_TYPE,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     return Response(problem.to_dict(request_id(request)), headers | problem.headers, problem.status)
 
 

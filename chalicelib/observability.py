@@ -23,6 +23,19 @@ log = Logger(
     # In ASCII: a path may hold what turns a line round or moves a terminal's cursor.
     json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode,
 )
+
+
+def _without_words(record: logging.LogRecord) -> bool:
+    """Log class and place instead of a traceback, also where Chalice logs one: its own words may quote a caller."""
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        from chalicelib import traces  # a cold start does without it
+
+        vars(record).update(traces.facts(record.exc_info[1]))
+        record.exc_info = None
+    return True
+
+
+log.addFilter(_without_words)
 # What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -64,7 +77,8 @@ class RequestRecord(NamedTuple):
     """The rest of the log line.
 
     Attributes:
-        route: the route's pattern, never the path that was asked for.
+        method: one that HTTP has, else ``other``.
+        route: the route's pattern, never the path that was asked for; ``unknown`` where there is none.
         latency_ms: from the first to the last line of our code.
         cold_start: whether this was the process's first request.
     """

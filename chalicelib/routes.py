@@ -15,7 +15,7 @@ from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
 from chalicelib.errors import MalformedRequest, NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.job_pages import Cursor
-from chalicelib.job_queue import JobQueue, new_job_id
+from chalicelib.job_queue import JOB_ID, JobQueue, new_job_id
 from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
 from chalicelib.observability import notes
@@ -168,7 +168,8 @@ def _caller(request: Request, principal: Principal) -> Caller:
 
 def _wait_for(look: Callable[[], Job | None], job_id: str, seconds: float) -> Job:
     """The caller's job, as soon as it is final or the time is up."""
-    notes().job_id = job_id
+    if JOB_ID.fullmatch(job_id):  # else it is whatever the caller wrote there
+        notes().job_id = job_id
     deadline = time.monotonic() + seconds
     pause = 0.05
     while True:

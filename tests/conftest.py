@@ -18,7 +18,7 @@ import app as app_module
 from chalicelib import wiring
 from chalicelib.wiring import Services
 from tests import servers
-from tests.log_secrets import PROMPT_MARKER, remember_secret
+from tests.log_secrets import PLANTED, PROMPT_MARKER, remember_secret
 
 POOL = "eu-central-1_TestPool1"
 ISSUER = f"https://cognito-idp.eu-central-1.amazonaws.com/{POOL}"
@@ -196,7 +196,7 @@ class Router:
         return Reply(raw["statusCode"], {name.lower(): value for name, value in every.items()}, raw["body"])
 
     def _headers(self, given: dict[str, Any] | None, body: Any) -> dict[str, Any]:
-        automatic: dict[str, Any] = {}
+        automatic: dict[str, Any] = {"User-Agent": PLANTED, f"X-{PLANTED}": PLANTED}
         if self.token is not None:
             automatic["Authorization"] = f"Bearer {self.token}"
         if body is not None:

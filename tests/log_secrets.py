@@ -15,6 +15,10 @@ import pytest
 #: Put it into a test's prompt, and nothing that is logged may hold it.
 PROMPT_MARKER = "prompt-that-no-log-may-hold"
 
+#: Every request of a test carries it in headers that no route reads, and ``tests/security/test_any_log.py`` plants it
+#: wherever else a caller can write to.
+PLANTED = "planted-by-a-caller"
+
 #: Hosts of the examples in messages and documents, which lead nowhere.
 _EXAMPLES = re.compile(
     r"rediss?://(?:user:password@)?(?:host|redis\.example\.com)(?::6379)?(?:/0)?|redis://127\.0\.0\.1:6379/0"
@@ -23,6 +27,7 @@ _EXAMPLES = re.compile(
 _WHAT: dict[str, re.Pattern[str]] = {
     "a token": re.compile(r"eyJ[\w-]{6,}\.eyJ[\w-]{6,}\.[\w-]{6,}"),
     "a Redis URL": re.compile(r"rediss?://[\w:\[%][^\s\"'<>\\]*", re.IGNORECASE),
+    "what a caller planted": re.compile(re.escape(PLANTED), re.IGNORECASE),
     "a prompt": re.compile(re.escape(PROMPT_MARKER), re.IGNORECASE),
 }
 

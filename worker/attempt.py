@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from chalicelib import traces
 from chalicelib.models import Envelope
-from worker import results, traces
+from worker import results
 from worker.encryption import Encryption
 from worker.handlers import Handler, ThreadWork
 from worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful

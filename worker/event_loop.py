@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from worker import traces
+from chalicelib import traces
 from worker.worker_log import log
 
 #: How long tasks that handlers left behind may take to end, once the work is done.

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chalicelib import traces
 from chalicelib.models import PROTOCOL_VERSION, Envelope
-from worker import traces
 from worker.attempt import Attempt, Outcome
 from worker.backoff import pause, retry_delay_ms
 from worker.connection import REDIS_SILENCE, REDIS_TROUBLE

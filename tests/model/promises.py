@@ -264,7 +264,8 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
     ("a queue holds no more than its cap", "contract", "jobs of all callers in the queue, the same states",
      lambda s: "accepted" not in s.verdicts or len(s.after.entries) + len(s.after.sets.get("scheduled", ())) <= s.scenario.policy.queue_cap),
     ("no more at once than the burst", "contract", "ROUTER_RATE_BURST",
-     lambda s: all(float(text) <= s.now + s.scenario.policy.rate.burst * s.scenario.policy.rate.interval_ms for name, text in s.after.texts.items() if name[:4] == "rate" and "accepted" in s.verdicts)),
+     lambda s: s.verb != "submits" or not s.verdicts
+     or float(s.after.texts.get(f"rate:{s.scenario.kinds[s.action.about][int(s.action.how)].owner}", 0)) <= s.now + s.scenario.policy.rate.burst * s.scenario.policy.rate.interval_ms),
     ("a refused job changes nothing", "contract", "A refused job uses up nothing", lambda s: not s.verdicts or "accepted" in s.verdicts or s.unchanged or _only_forgets(s)),
     ("no job vanishes", "queue", "a `202` only after the script answered", lambda s: not any(_has_vanished(s, fate.job_id) for fate in s.world.fates if not fate.final)),
     ("a letter holds the envelope unless it is not to be kept", "queue", "its envelope, byte for byte; empty where the record's `store` is `0`",
@@ -289,7 +290,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
     ("a crash is counted", "queue", "how often a model server broke while it had this job; absent for never",
      lambda s: s.verb == "redrive" or all(_sum(was, now, "crashes") == (s.verb == "crashed" and id_ == s.job_id and was.get("status") == "in_progress" and not s.unchanged) for id_, was, now in s.changed)),
     ("what is looked at too early does not wait for another lease", "queue", "a dead worker's job goes on within 1½ leases",
-     lambda s: s.verb in ("sweep", "jumps") or all(_swept_in_time(s, entry, record) for id_, record in s.after.open.items() for entry in s.after.entries_of(id_)
+     lambda s: s.answer != "leased" or all(_swept_in_time(s, entry, record) for id_, record in s.after.open.items() for entry in s.after.entries_of(id_)
                                                    if record["status"] == "in_progress" and entry.holder and int(record["lease_until"]) > s.now)),
     ("a sweep takes what is silent for a lease, and nothing else", "queue", "for what was idle for a lease",
      lambda s: s.verb != "sweep" or (all(entry.since + s.scenario.crew[int(s.action.actor[1:]) - 1].lease_ms <= s.now for entry in s.before.entries if entry.entry_id in [c.entry_id for c in s.answer] and entry.job_id in [c.job_id for c in s.answer])

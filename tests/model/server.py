@@ -135,10 +135,9 @@ def moved_server() -> Iterator[Server]:
         command = ["env", f"LD_PRELOAD={library}", f"MODEL_CLOCK={clock}", program, *options.split(" ")]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            while not path.exists() and process.poll() is None:
-                time.sleep(0.01)
             with clock.open("r+b") as file, mmap.mmap(file.fileno(), 8) as moved, socket.socket(socket.AF_UNIX) as line:
-                line.connect(str(path))
+                while line.connect_ex(str(path)) and process.poll() is None:  # the file is there before anybody listens
+                    time.sleep(0.01)
                 yield Server(line, moved)
         finally:
             process.kill()  # on a clock that stands still it would wait for ever before it ends

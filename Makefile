@@ -186,10 +186,10 @@ fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 
 mutants: install ## break the checks of tokens and keys one by one, and see that a test notices
 	@$(PYTHON) -m tools.mutants
 
-# Bounds that are shorter: make explore DEPTH=6 MINUTES=1
+# Its own bounds are shorter by make explore DEPTH=6 MINUTES=1 FAULTS=5; FAULTS are put into the scripts and have to be found.
 .PHONY: explore
-explore: install ## every order of the queue's steps and crashes, and 20 minutes of histories by chance (DEPTH=10 MINUTES=20)
-	@$(PYTHON) -m tests.model.explore $(if $(DEPTH),--depth $(DEPTH)) $(if $(MINUTES),--minutes $(MINUTES))
+explore: install ## every order of the queue's steps and crashes, 20 minutes of histories by chance, and seeded faults (DEPTH=10 MINUTES=20 FAULTS=99)
+	@$(PYTHON) -m tests.model.explore $(if $(DEPTH),--depth $(DEPTH)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: bench-refusals
 bench-refusals: install ## CPU time that a refused token costs, by kind

@@ -42,7 +42,7 @@ REDUCED = {
     "make test-release": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-gateway": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-workflows": {"PYTEST_ADDOPTS": "--collect-only"},
-    "make explore": {"DEPTH": "1", "MINUTES": "0"},
+    "make explore": {"DEPTH": "1", "MINUTES": "0", "FAULTS": "1"},
     "make proof": {"PYTEST_ADDOPTS": "--collect-only"},
     "make rehearsals": {"PYTEST_ADDOPTS": "--collect-only"},
     "make conformance": {"PYTEST_ADDOPTS": "--collect-only"},

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from tests.model import scenarios
+from tests.model import scenarios, seeded
 from tests.model.explorer import Explorer
 from tests.model.search import at_random, breadth_first
 from tests.model.server import moved_server
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     depth: str
     states: int
     histories: int
-    steps: int
+    calls: int
     seconds: float
     found: list[str]
 
@@ -35,7 +35,7 @@ def in_order(name: str, depth: int) -> Row:
     (scenario,) = (scenario for scenario in scenarios.ALL if scenario.name == name)
     began = time.monotonic()
     with moved_server() as server:
-        report = breadth_first(Explorer(server, scenario), min(depth, scenario.depth))
+        report = breadth_first(Explorer(server, scenario), depth)
     seconds = time.monotonic() - began
     return Row(name, str(report.depth), report.states, 0, report.steps, seconds, [*map(str, report.found.values())])
 
@@ -52,10 +52,23 @@ def by_chance(name: str, seconds: float) -> Row:
     return Row(f"by chance: {name}", "60", 0, seed, explorer.steps, time.monotonic() - began, found)
 
 
-def _rows(depth: int, seconds: float) -> Iterator[Row]:
+def with_a_fault(place: int) -> Row:
+    """One fault put into the scripts, which has to be found."""
+    fault, began = seeded.FAULTS[place], time.monotonic()
+    with moved_server() as server:
+        found = seeded.hunt(server, fault)
+    what = f"{fault.script}: {fault.old[:60]!r}"
+    by = f"found: {found.promise.name}" if found else f"not found; {fault.shown_by or 'no test shows it'}"
+    steps = len(found.node.history()) if found else 0
+    lost = [] if found or fault.shown_by else [f"{what} was not found in {seeded.MOST_SECONDS:.0f} s"]
+    return Row(f"{what} {by}", str(steps), 0, 0, 0, time.monotonic() - began, lost)
+
+
+def _rows(depth: int, seconds: float, faults: int) -> Iterator[Row]:
+    shares = [partial(in_order, scenario.name, depth) for scenario in scenarios.ALL]
+    shares += [partial(by_chance, scenario.name, seconds / len(scenarios.CHANCE)) for scenario in scenarios.CHANCE]
+    shares += [partial(with_a_fault, place) for place in range(len(seeded.FAULTS))][:faults]
     with ProcessPoolExecutor(os.process_cpu_count()) as pool:
-        shares = [partial(in_order, scenario.name, depth) for scenario in scenarios.ALL]
-        shares += [partial(by_chance, scenario.name, seconds / len(scenarios.CHANCE)) for scenario in scenarios.CHANCE]
         yield from (future.result() for future in [pool.submit(share) for share in shares])
 
 
@@ -63,13 +76,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model.explore", description=__doc__)
     parser.add_argument("--depth", type=int, default=10, help="steps at most; each scenario has its own, too")
     parser.add_argument("--minutes", type=float, default=20, help="of histories by chance, all in all")
+    parser.add_argument("--faults", type=int, default=len(seeded.FAULTS), help="to put into the scripts and find")
     arguments = parser.parse_args()
+    sys.stdout.write("steps   states histories     calls seconds\n")
     failed = False
-    for row in _rows(arguments.depth, arguments.minutes * 60):
-        line = f"{row.what:30} {row.depth:>5} steps {row.states:>9,} states {row.histories:>7,} histories"
-        sys.stdout.write(
-            f"{line} {row.steps:>10,} calls {row.seconds:>7.0f} s\n{''.join(f'{each}\n' for each in row.found)}"
-        )
+    for row in _rows(arguments.depth, arguments.minutes * 60, arguments.faults):
+        told = "".join(f"{each}\n" for each in row.found)
+        counts = f"{row.depth:>3} {row.states:>9,} {row.histories:>9,} {row.calls:>11,} {row.seconds:>7,.0f}"
+        sys.stdout.write(f"{counts}  {row.what}\n{told}")
         sys.stdout.flush()
         failed = failed or bool(row.found)
     return int(failed)

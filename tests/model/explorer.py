@@ -10,7 +10,7 @@ from tests.model.product import Asked, Call, next_command
 from tests.model.promises import ENDS, TWICE, Promise, Step, broken
 from tests.model.server import BEGAN_US, Server, data_of, packed, refused
 from tests.model.sight import Sight, shifted
-from tests.model.world import Action, Hand, Scenario, World, after_failover, call_of, learnt
+from tests.model.world import ENDINGS, Action, Hand, Scenario, World, after_failover, call_of, learnt
 from worker.work_queue import Lease
 
 #: What reads every stream or adds to one; nothing else minds that one which was never used is missing.
@@ -20,7 +20,7 @@ _ONCE = {"claim", "sweep"}
 
 
 class Node(NamedTuple):
-    """A state, and how it was reached. ``repeat``: the last command, where it may be sent twice."""
+    """A state, and how it was reached. ``repeat``: the last command, where it may be sent twice, and its ``reply``."""
 
     now_us: int
     sight: Sight
@@ -30,6 +30,7 @@ class Node(NamedTuple):
     action: Action | None = None
     answer: Any = None
     repeat: bytes = b""
+    reply: Any = None
 
     def history(self) -> list["Node"]:
         return [] if self.parent is None else [*self.parent.history(), self]
@@ -108,7 +109,9 @@ class Explorer:
             except Asked:  # it sends more than one
                 yield self._several(node, action, call)
             else:
-                yield self._node(node, action, answer, look, b"" if action.verb in _ONCE else command)
+                yield self._node(node, action, answer, look, b"" if action.verb in _ONCE else command)._replace(
+                    reply=reply
+                )
 
     def _several(self, node: Node, action: Action, call: Call) -> Node:
         """A call that may send several commands, be held up before it writes, or find the memory full."""
@@ -161,8 +164,11 @@ class Explorer:
             parts = [
                 part for node in nodes for part in (self.server.put(node.sight.data), node.repeat, self.server.look)
             ]
-            for node, look in zip(nodes, self.server.ask_all(parts)[2::3], strict=True):
-                if look != node.look and not Sight(node.sight.now, data_of(look)).same(node.sight):
+            replies = self.server.ask_all(parts)
+            for node, reply, look in zip(nodes, replies[1::3], replies[2::3], strict=True):
+                is_same = look == node.look or Sight(node.sight.now, data_of(look)).same(node.sight)
+                may_differ = node.action is None or not (isinstance(node.answer, Lease) or node.action.verb in ENDINGS)
+                if not is_same or (reply != node.reply and not may_differ):
                     yield Found(TWICE, node)
 
     def drained(self, node: Node) -> Iterator[Found]:

@@ -97,9 +97,7 @@ def _recount(s: Step) -> list[int]:
 
 
 def _in_line(entry: Entry) -> bool:
-    return (entry.holder is None and "begun" not in entry.fields) or (
-        entry.holder is not None and not BEGUN <= entry.count < RETURNED
-    )
+    return entry.holder is None or not BEGUN <= entry.count < RETURNED
 
 
 def _has_entry(s: Step, status: str) -> bool:
@@ -180,19 +178,22 @@ def _mine(s: Step) -> list[dict[str, str]]:
 _TURNS = "high normal high high normal high low high normal high"
 
 
-def _turn(s: Step) -> str:
-    """The entry whose turn it is."""
+def _is_in_turn(s: Step) -> bool:
+    """What was given back comes first; then whose turn it is."""
+    taken = [claim.entry_id for claim in s.answer]
+    given_back = [entry.entry_id for entry in s.before.entries if entry.holder == "released"]
     waiting = [entry for entry in s.before.entries if not entry.delivered]
-    given_back = {entry.entry_id for entry in s.before.entries if entry.holder == "released"}
-    if given_back or not waiting or not s.answer:
-        return s.answer[0].entry_id if not given_back or s.answer[0].entry_id in given_back else ""
+    if given_back or not waiting:
+        return bool(given_back) == bool(taken) and set(taken) <= set(given_back)
     favourite = ["high", "normal", "low"].index(_TURNS.split()[(int(s.before.flow.get("turn", 0)) + 1) % 10])
     priority = next(each for each in (favourite, 0, 1, 2) if any(entry.stream // LANES == each for entry in waiting))
     lane = int(s.before.flow.get(f"turn:{priority + 1}", 0))
-    return min(
+    first = min(
         (e for e in waiting if e.stream // LANES == priority),
         key=lambda e: ((e.stream - lane) % LANES, waiting.index(e)),
-    ).entry_id
+    )
+    turned = int(s.after.flow[f"turn:{priority + 1}"]) == (first.stream + 1) % LANES
+    return turned and taken == [first.entry_id] and s.answer[0].job_id == first.job_id
 
 
 def _attempts(s: Step, job_id: str, was: dict[str, str]) -> int:
@@ -240,7 +241,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
      lambda s: s.verb not in ("renew", *ENDINGS) or (fate := s.old.fate(s.job_id)) is None or s.unchanged
      or s.old.hands[int(s.action.actor[1:]) - 1].leases[s.action.about].lease.token == fate.token),
     ("nobody starts what is leased", "queue", "answers `leased` to those who come too early",
-     lambda s: not s.ran or s.was.get("status") != "in_progress" or s.now >= int(s.was["lease_until"])),
+     lambda s: not (s.ran or (s.verb == "reject" and s.answer == "dead")) or s.was.get("status") != "in_progress" or s.now >= int(s.was["lease_until"])),
     ("a lease lasts as long as its worker said", "queue", "| `lease_until` |",
      lambda s: s.verb not in ("start", "renew") or not (s.answer == "run" or isinstance(s.answer, Lease))
      or int(s.after.jobs[s.job_id]["lease_until"]) == s.now + s.scenario.crew[int(s.action.actor[1:]) - 1].lease_ms),
@@ -286,7 +287,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
     ("a first sending is no repeat", "contract", "`Idempotency-Key`", lambda s: s.verb != "submits" or s.scenario.kinds[s.action.about][int(s.action.how)].key is not None or not {"replayed", "reused"} & {*s.verdicts}),
     ("attempts are counted by starts alone", "queue", "how often the job was started", lambda s: s.verb == "redrive" or all(_sum(was, now, "attempts") == _attempts(s, id_, was) for id_, was, now in s.changed)),
     ("a lapse is a death", "queue", "how often its lease lapsed; absent for never",
-     lambda s: s.verb == "redrive" or all(_sum(was, now, "deaths") == ((s.verb == "start" and was.get("status") == "in_progress" and not s.is_again and s.answer != "leased" and id_ == s.job_id) or 0) for id_, was, now in s.changed)),
+     lambda s: s.verb == "redrive" or all(_sum(was, now, "deaths") == ((s.verb == "start" and was.get("status") == "in_progress" and not s.is_again and s.answer not in ("leased", "stale") and id_ == s.job_id) or 0) for id_, was, now in s.changed)),
     ("a crash is counted", "queue", "how often a model server broke while it had this job; absent for never",
      lambda s: s.verb == "redrive" or all(_sum(was, now, "crashes") == (s.verb == "crashed" and id_ == s.job_id and was.get("status") == "in_progress" and not s.unchanged) for id_, was, now in s.changed)),
     ("what is looked at too early does not wait for another lease", "queue", "a dead worker's job goes on within 1½ leases",
@@ -295,6 +296,13 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
     ("a sweep takes what is silent for a lease, and nothing else", "queue", "for what was idle for a lease",
      lambda s: s.verb != "sweep" or (all(entry.since + s.scenario.crew[int(s.action.actor[1:]) - 1].lease_ms <= s.now for entry in s.before.entries if entry.entry_id in [c.entry_id for c in s.answer] and entry.job_id in [c.job_id for c in s.answer])
      and (bool(s.answer) or not any(entry.holder and entry.since + s.scenario.crew[int(s.action.actor[1:]) - 1].lease_ms <= s.now for entry in s.before.entries)))),
+    ("a lease begins with its entry's idle time", "queue", "for how many milliseconds since the last renewal",
+     lambda s: s.world.failed_over or not (s.ran or (s.verb == "renew" and s.answer == "run")) or [(e.holder, e.since) for e in s.after.entries_of(s.job_id)] == [(s.action.actor, s.now)]),
+    ("no more attempts than allowed", "queue", "after its last attempt, after its lease has lapsed under so many workers",
+     lambda s: (s.answer != "scheduled" or int(s.was.get("attempts", 0)) < 2)
+     and all(int(now.get("deaths", 0)) < s.scenario.crew[int(s.action.actor[1:]) - 1].deaths for id_, _, now in s.changed if s.ran and id_ == s.job_id and _sum(_, now, "deaths"))
+     and all(int(now.get("crashes", 0)) < s.scenario.crew[int(s.action.actor[1:]) - 1].deaths for id_, _, now in s.changed if s.answer == "given back" and s.verb == "crashed" and id_ == s.job_id and _.get("status") == "in_progress")),
+    ("nothing is pending that is not there", "queue", "the scripts acknowledge and", lambda s: not s.after.left_pending),
     ("averages are never below zero", "contract", "comes from the average time that a job takes", lambda s: float(s.after.flow.get("service_ms", 0)) >= 0 and float(s.after.flow.get("gap_ms", 0)) >= 0),
     ("only living workers count", "queue", "after 15 s of silence (`beat.lua`'s third argument) a worker counts as gone",
      lambda s: s.verb not in ("beat", "leave") or int(s.after.flow["slots"]) == sum(int(member.split(" ")[0]) for member, heard in s.after.sets.get("workers", {}).items() if abs(int(heard) - s.now) < 15_000)),
@@ -305,7 +313,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
      lambda s: s.verb != "promote" or {id_ for id_, due in s.before.sets.get("scheduled", {}).items() if int(due) <= s.now} == s.before.sets.get("scheduled", {}).keys() - s.after.sets.get("scheduled", {}).keys() or s.action.how != ""),
     ("of one caller no more wait in a lane than its figure", "queue", "| Open jobs before it | Lane | Of one caller, at most so many wait in the lane |",
      lambda s: "accepted" not in s.verdicts or min(s.scenario.jumps) < 0 or all([int(record["stream"]) % LANES for record in _mine(s)].count(lane) <= most for lane, most in ((0, 1), (1, 4), (2, 16)))),
-    ("a claim takes what was given back, or whose turn it is", "queue", f"in the order {_TURNS}", lambda s: s.verb != "claim" or (not s.answer and all(e.delivered for e in s.before.entries)) or s.answer[0].entry_id == _turn(s)),
+    ("a claim takes what was given back, or whose turn it is", "queue", f"in the order {_TURNS}", lambda s: s.verb != "claim" or _is_in_turn(s)),
     ("what belongs to a job or caller ends by itself", "queue", "It expires by itself", lambda s: all(expires > 0 for name, expires in s.after.expires.items() if name.split(":")[0] in ("job", "handover", "owner", "open", "rate", "idem"))),
     ("no envelope is left of a job that is gone", "queue", "`lr:{<queue>}:retrying`", lambda s: s.after.hashes.get("retrying", {}).keys() <= s.after.sets.get("scheduled", {}).keys()),
     ("a full memory changes nothing by half", "queue", "`allow-oom` in a first line lets those scripts run on a full Redis", lambda s: not refused(s.answer) or s.unchanged),

@@ -41,6 +41,7 @@ LETTERS = Scenario(
     8,
     replace(POLICY, idempotency_seconds=200_000),
 )
+REQUEUED = Scenario("requeued", ((_PLAIN,),), _CREW, _verbs("claim sweep start complete reject redrive"), (30_000,), 9)
 LEASES = Scenario(
     "leases", ((_PLAIN,),), (Crew(30_000), Crew(29_000)), _WORK | _verbs("reject crash"), (29_000, 1_000), 8
 )
@@ -51,7 +52,9 @@ CLOCK = Scenario("clock", ((_PLAIN,), (_PLAIN,)), _CREW, _WORK | _verbs("beat lo
 LEAVING = Scenario(
     "leaving", ((_URGENT,),), _CREW, _WORK | _verbs("leave tidy pause release untouched crash"), (30_000,), 8
 )
-ALL = (ONE, TWO, THREE, LETTERS, LEASES, FAILOVER, CLOCK, LEAVING)
+#: Of so few actions that their histories can be longer.
+SMALL = (LETTERS, REQUEUED, LEASES, FAILOVER, LEAVING)
+ALL = (*SMALL, CLOCK, ONE, THREE, TWO)
 
 _OWNERS = [
     kind._replace(owner=owner) for owner in ("alice", "bob", "carol") for kind in (_PLAIN, _URGENT, _DELAYED, _NOT_KEPT)

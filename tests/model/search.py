@@ -1,6 +1,8 @@
 """Histories: all of them, the shortest first; and some by chance."""
 
+import math
 import random
+import time
 from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import NamedTuple
@@ -25,11 +27,11 @@ def _note(found: dict[str, Found], faults: Iterable[Found]) -> None:
             found[fault.promise.name] = fault
 
 
-def breadth_first(explorer: Explorer, depth: int, most: int = 1, drains: int = 50) -> Report:
+def breadth_first(explorer: Explorer, depth: int, most: int = 1, drains: int = 50, ends: float = math.inf) -> Report:
     """Every state within so many steps; every ``drains``-th goes on to the end. Ends at ``most`` broken promises."""
     frontier, seen, found = [explorer.root()], set[bytes](), dict[str, Found]()
     turn, reached = count(1), 0
-    while frontier and reached < depth and len(found) < most:
+    while frontier and reached < min(depth, explorer.scenario.depth):
         reached, following = reached + 1, list[Node]()
         for node in frontier:
             new = list(_new_states(explorer, node, seen, found))
@@ -37,8 +39,8 @@ def breadth_first(explorer: Explorer, depth: int, most: int = 1, drains: int = 5
             for child in new:
                 _note(found, explorer.drained(child) if next(turn) % drains == 0 else ())
             following += new
-            if len(found) >= most:
-                break
+            if len(found) >= most or time.monotonic() > ends:
+                return Report(reached, len(seen), explorer.steps, found)
         frontier = following
     return Report(reached, len(seen), explorer.steps, found)
 

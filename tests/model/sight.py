@@ -61,14 +61,15 @@ def _hash(content: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=200_000)
-def _stream(place: int, content: str) -> list[Entry]:
+def _stream(place: int, content: str) -> tuple[list[Entry], list[str]]:
+    """Its entries, and what is pending and not there any more."""
     rows, pending, last = json.loads(content)
     held = {row[0]: row[1:] for row in pending or ()}
     seen = []
     for entry_id, flat in rows or ():
         fields, delivered = _pairs(flat), bool(last) and _order(entry_id) <= _order(last)
         seen.append(Entry(place, entry_id, fields.get("id", ""), fields, *held.get(entry_id, (None, 0, 0)), delivered))
-    return seen
+    return seen, [entry_id for entry_id in held if entry_id not in {entry.entry_id for entry in seen}]
 
 
 def _order(name: str) -> list[int]:
@@ -81,14 +82,20 @@ class Sight:
     def __init__(self, now: int, data: Data) -> None:
         self.now, self.data, self.expires = now, data, {key[_PREFIX:]: value.expires for key, value in data.items()}
         self.jobs, self.sets, self.hashes = (dict[str, dict[str, str]]() for _ in range(3))
-        self.entries, self.letters, self.texts = list[Entry](), list[Entry](), dict[str, str]()
+        self.entries, self.letters, self.left_pending, self.texts = (
+            list[Entry](),
+            list[Entry](),
+            list[str](),
+            dict[str, str](),
+        )
         for key, (_, _, content) in data.items():
             name = key[_PREFIX:]
             match name.partition(":"):
                 case "jobs", _, _:
-                    self.entries += _stream(QUEUE.streams.index(key), content)
+                    entries, left = _stream(QUEUE.streams.index(key), content)
+                    self.entries, self.left_pending = self.entries + entries, self.left_pending + left
                 case "dead", _, _:
-                    self.letters = _stream(-1, content)
+                    self.letters, _ = _stream(-1, content)
                 case "job", _, job_id:
                     self.jobs[job_id] = _hash(content)
                 case (("flow" | "retrying"), _, _):

@@ -86,7 +86,7 @@ def test_a_handler_is_handed_the_envelope(redis_url: str, submit: Submit, read: 
     job_id = submit("x", metadata={"k": "v"})
     [(_, envelope)] = entries(db)
     work_all(redis_url, handler, is_final(read, job_id))
-    assert [job.model_dump(exclude_none=True) for job in handed] == [envelope]
+    assert [job.model_dump(exclude_unset=True) for job in handed] == [envelope]
     assert (read(job_id)["status"], read(job_id)["result"]) == ("completed", None)
 
 

@@ -278,7 +278,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
     ("a redrive without its letter changes nothing", "contract", "Nobody else and nothing else reopens a final job",
      lambda s: s.verb != "redrive" or s.unchanged or (s.answer == "queued" and s.job_id in [letter.job_id for letter in s.before.letters])),
     ("a redriven job is as new", "operations", "`dead retry` is a new beginning: `queued`, no attempts",
-     lambda s: s.answer != "queued" or not {"attempts", "deaths", "started_at", "result", "error", "crashes"} & s.after.jobs[s.job_id].keys()),
+     lambda s: s.answer != "queued" or not {"attempts", "deaths", "started_at", "result", "error", "crashes"} & s.after.jobs.get(s.job_id, {}).keys()),
     ("a stranger sees and changes nothing", "contract", "An id that does not exist and one that is somebody else's are the same 404",
      lambda s: s.action.actor != "stranger" or (s.answer is None and s.unchanged)),
     ("a cancelled job is final", "contract", "Cancels at once whatever is not final", lambda s: (s.action.actor, s.verb) != ("caller", "cancels") or refused(s.answer) or s.job_id not in s.after.open),

@@ -113,11 +113,11 @@ local function enqueue(job_key, stream_key, flow_key, stream, id, envelope, ...)
   redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
 end
 
--- Takes an entry out of its stream. XDEL only after XACK, or the entry would stay pending for ever.
+-- Takes an entry out of its stream; answers 1 if it was there. XDEL only after XACK, or the entry would stay pending for ever.
 local function remove_entry(stream_key, entry_id)
-  if not entry_id then return end
+  if not entry_id then return 0 end
   redis.call('XACK', stream_key, GROUP, entry_id)
-  redis.call('XDEL', stream_key, entry_id)
+  return redis.call('XDEL', stream_key, entry_id)
 end
 
 -- Takes the job from wherever it waits or is worked. The first write is one that a full memory allows; after it the

@@ -90,9 +90,10 @@ def _recount(s: Step) -> list[int]:
     lines = [0] * 12
     for entry in s.after.entries:
         record = s.after.jobs.get(entry.job_id, {})
-        lines[entry.stream] += (
-            record["status"] == "queued" if record.get("stream_id") == entry.entry_id else _in_line(entry)
-        )
+        fate = s.world.fate(entry.job_id)
+        lost = s.world.failed_over and not record and fate is not None and fate.begun  # that it was claimed
+        is_named = record.get("stream_id") == entry.entry_id
+        lines[entry.stream] += record["status"] == "queued" if is_named else _in_line(entry) and not lost
     return lines
 
 
@@ -239,7 +240,7 @@ _TABLE: list[tuple[str, str, str, Callable[[Step], bool]]] = [
      lambda s: not isinstance(s.answer, Lease) or not s.is_again or str(s.answer.token) == s.was["lease_token"]),
     ("who was replaced changes nothing", "queue", "and only the newest one may renew, finish, retry or give back",
      lambda s: s.verb not in ("renew", *ENDINGS) or (fate := s.old.fate(s.job_id)) is None or s.unchanged
-     or s.old.hands[int(s.action.actor[1:]) - 1].leases[s.action.about].lease.token == fate.token),
+     or (token := s.old.hands[int(s.action.actor[1:]) - 1].leases[s.action.about].lease.token) == fate.token or (s.world.failed_over and str(token) == s.was.get("lease_token"))),
     ("nobody starts what is leased", "queue", "answers `leased` to those who come too early",
      lambda s: not (s.ran or (s.verb == "reject" and s.answer == "dead")) or s.was.get("status") != "in_progress" or s.now >= int(s.was["lease_until"])),
     ("a lease lasts as long as its worker said", "queue", "| `lease_until` |",

@@ -37,7 +37,7 @@ LETTERS = Scenario(
     ((_KEYED, _NOT_KEPT),),
     _CREW[:1],
     _verbs("claim start complete reject refuse redrive discard cancels resubmits pause"),
-    (90_000_000,),
+    (20_000_000,),
     8,
     replace(POLICY, idempotency_seconds=200_000),
 )

@@ -1,9 +1,11 @@
 """The explorer is able to fail: faults put into the scripts are found. `make explore` tries all of them."""
 
+import re
+
 import pytest
 
-from tests.contract.repository import ROOT
-from tests.model import product
+from tests.contract.repository import ROOT, page
+from tests.model import product, scenarios
 from tests.model.seeded import FAULTS, Fault, hunt
 from tests.model.server import Server
 
@@ -30,3 +32,10 @@ def test_there_are_enough_of_them() -> None:
 @pytest.mark.parametrize("fault", _QUICK, ids=lambda fault: fault.script)
 def test_a_fault_is_found(server: Server, fault: Fault) -> None:
     assert hunt(server, fault) is not None
+
+
+def test_the_page_has_the_figures_of_each_scenario() -> None:
+    section = page("docs/reliability.md").partition("## Every order of steps\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z ]+) \| ", section, re.MULTILINE)
+
+    assert rows == [scenario.name for scenario in (*scenarios.ALL, *scenarios.CHANCE)]

@@ -56,6 +56,18 @@ def test_a_job_whose_record_is_gone_leaves_the_line_once_however_often_it_is_met
     assert [queue.look(job_id, owner).position for job_id, owner in zip(later, "bc", strict=True)] == [1, 2]
 
 
+def test_a_job_whose_claim_a_failover_lost_leaves_the_line_with_its_record(queue: Callers, hand: Hand, db: Any) -> None:
+    """Its entry is there and claimed by nobody, so that it still counts."""
+    gone, waits = queue.send_one("a"), queue.send_one("b")
+    claim = hand.claim_one()
+    db.xack(claim.stream, "workers", claim.entry_id)
+    db.delete(QUEUE.job(gone))
+
+    assert [hand.start(claim), hand.start(claim)] == ["gone", "gone"]
+
+    assert queue.look(waits, "b").position == 1
+
+
 @pytest.mark.parametrize("fate", ["record gone", "sent round again", "cancelled"])
 @pytest.mark.parametrize("how", ["start", "reject"])
 def test_an_entry_that_no_record_names_leaves_the_line_once(

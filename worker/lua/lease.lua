@@ -36,11 +36,13 @@ local function deliveries(entry_id)
   return entry and entry[4]
 end
 
--- Takes away an entry that no open job's record names (any more). Whoever stood behind it moves up, if it still waited.
+-- Takes away an entry that no open job's record names (any more). Whoever stood behind it moves up, if it still waited: also
+-- where it is claimed by nobody, since a failover has lost the claim.
 local function drop_entry(entry_id)
   local count = deliveries(entry_id)
-  if count and (count < BEGUN or count >= RETURNED) then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
-  remove_entry(keys.stream, entry_id)
+  local waited = remove_entry(keys.stream, entry_id) == 1
+  if count then waited = count < BEGUN or count >= RETURNED end
+  if waited then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
 end
 
 -- A stream's entry as a table by name, or nil.

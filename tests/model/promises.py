@@ -90,10 +90,8 @@ def _recount(s: Step) -> list[int]:
     lines = [0] * 12
     for entry in s.after.entries:
         record = s.after.jobs.get(entry.job_id, {})
-        fate = s.world.fate(entry.job_id)
-        lost = s.world.failed_over and not record and fate is not None and fate.begun  # that it was claimed
         is_named = record.get("stream_id") == entry.entry_id
-        lines[entry.stream] += record["status"] == "queued" if is_named else _in_line(entry) and not lost
+        lines[entry.stream] += record["status"] == "queued" if is_named else _in_line(entry)
     return lines
 
 

@@ -21,7 +21,7 @@ local function leave_entry(entry_id, lease_until, sweep_ms, now)
   local entry = redis.call('XPENDING', keys.stream, GROUP, entry_id, entry_id, 1)[1]
   if not worker or not entry or entry[2] == worker then return end
   local idle = math.max(0, sweep_ms - (lease_until - now))
-  redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'JUSTID')
+  redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'RETRYCOUNT', BEGUN, 'JUSTID')
 end
 
 -- A stream's place among all streams, from 0; its name ends in its priority and lane.

@@ -18,7 +18,8 @@ local now = math.floor(microseconds / 1000)
 
 local function hold()
   hold_lease(record, id, now + tonumber(ARGV[4]))
-  redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'JUSTID')
+  -- FORCE: a failover may have lost that somebody claimed it; its entry has to say all the same that it was begun.
+  redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'FORCE', 'JUSTID')
 end
 
 local function run(token, attempts)

@@ -5,6 +5,8 @@ boto3 comes with the Lambda runtime and costs 140 ms to import, so only those wh
 
 from typing import Any
 
+from chalicelib import deadlines
+
 
 class AWSRefused(Exception):
     """AWS said no, or nothing. ``code`` is AWS's word for it, or the name of boto3's exception."""
@@ -34,7 +36,7 @@ def client(service: str, *, connect_seconds: float, read_seconds: float, attempt
 
 
 def ask(connected: Any, operation: str, **question: Any) -> dict[str, Any]:
-    """The answer of one operation.
+    """The answer of one operation, within ``QUESTION_SECONDS``: boto3 bounds each step, not the whole of it.
 
     Raises:
         AWSRefused: in its place; the exceptions of boto3 quote what they were given.
@@ -42,7 +44,10 @@ def ask(connected: Any, operation: str, **question: Any) -> dict[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer: dict[str, Any] = getattr(connected, operation)(**question)
+        with deadlines.within(deadlines.QUESTION_SECONDS):
+            answer: dict[str, Any] = deadlines.in_time(lambda: getattr(connected, operation)(**question))
+    except TimeoutError:
+        raise AWSRefused("no answer in time") from None
     except (BotoCoreError, ClientError) as error:
         answered = getattr(error, "response", None) or {}
         raise AWSRefused(answered.get("Error", {}).get("Code", type(error).__name__)) from None

@@ -7,11 +7,13 @@ KMS binds each to the queue by its encryption context and logs every use in Clou
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from chalicelib import deadlines
 from chalicelib.aws_calls import AWSRefused, ask, client
 
 #: A data key encrypts new jobs for so long, and so many of them; far below the 2**32 texts that AES-GCM with random
@@ -70,7 +72,7 @@ class DataKeys:
 
     def current(self, queue: str) -> DataKey:
         """The key to encrypt one more job of the queue with. Raises KeyUnavailable."""
-        with self._lock:
+        with self._turn():
             in_use = self._in_use.get(queue)
             if in_use is None or in_use.uses >= MAX_USES or self._is_old(in_use.made_at):
                 in_use = self._in_use[queue] = _InUse(self._generate(queue), self._clock())
@@ -79,7 +81,7 @@ class DataKeys:
 
     def opened(self, queue: str, encrypted: bytes) -> DataKey:
         """The key that KMS once encrypted for this queue. Raises KeyUnavailable, KeyRefused."""
-        with self._lock:
+        with self._turn():
             since, key = self._opened.get((queue, encrypted), (0.0, None))
             if key is None or self._is_old(since):
                 answer = self._ask(
@@ -87,6 +89,16 @@ class DataKeys:
                 )
                 key = self._remember(queue, DataKey(answer["Plaintext"], encrypted))
             return key
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One thread at a time, for no longer than a question may take: KMS may be slow for the one before."""
+        if not self._lock.acquire(timeout=deadlines.QUESTION_SECONDS):
+            raise KeyUnavailable(f"the KMS key {self._key_id!r} was not to be had in time")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _generate(self, queue: str) -> DataKey:
         answer = self._ask(

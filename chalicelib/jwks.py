@@ -13,18 +13,18 @@ from functools import cache
 from http import HTTPStatus, client
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.api_jwk import PyJWK
 from jwt.exceptions import PyJWTError
 
+from chalicelib import deadlines
 from chalicelib.errors import SigningKeysUnavailable
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.strict_json import NotStrictJSON, strict_json
 
-#: API Gateway's own JWT authorizer uses these bounds (API Gateway quotas page).
-FETCH_TIMEOUT_SECONDS = 1.5
+#: API Gateway's own JWT authorizer uses this bound, and 1.5 s (API Gateway quotas page).
 MAX_JWKS_BYTES = 150_000
 MAX_KEYS = 64
 
@@ -108,7 +108,11 @@ class RemoteKeys:
 
     def _refresh(self, kid: str) -> None:
         with self._lock:
-            if self._lacks(kid) and self._fetch_sets(kid):  # another thread may have fetched it meanwhile
+            if not self._lacks(kid):  # another thread has fetched it meanwhile
+                return
+            with deadlines.within(deadlines.QUESTION_SECONDS):
+                answered = self._fetch_sets(kid)
+            if answered:
                 self._fetched_at = self._clock()
                 sets = [self._sets.get(url, {}) for url in reversed(self._urls)]
                 self._keys = {kid: key for keys in sets for kid, key in keys.items()}
@@ -228,8 +232,8 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
             raise BadKeySet(f"a key's {name!r} is {member.get(name)!r}; only RSA keys for RS256 signatures are taken")
 
 
-def fetch_jwks(url: str) -> bytes:
-    """GET within FETCH_TIMEOUT_SECONDS in all, without redirects, at most MAX_JWKS_BYTES.
+def fetch_jwks(url: str, dial: deadlines.Dial = deadlines.dial) -> bytes:
+    """GET within ``QUESTION_SECONDS`` in all, without redirects, at most MAX_JWKS_BYTES.
 
     A socket's timeout starts anew with every byte, so a server that drips them would hold us for ever: a timer hangs
     up on it instead.
@@ -240,12 +244,18 @@ def fetch_jwks(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"}:
         raise OSError(f"keys are fetched by https or http, not by {parts.scheme!r}")
+    with deadlines.within(deadlines.QUESTION_SECONDS):
+        return _fetched(parts, dial)
+
+
+def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
     kind = client.HTTPSConnection if parts.scheme == "https" else client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS)
+    connection = kind(parts.hostname or "", parts.port)
     late = threading.Event()
-    hang_up = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, [connection, late])
+    hang_up = threading.Timer(deadlines.left(), _hang_up, [connection, late])
     hang_up.start()
     try:
+        connection.sock = _opened(parts, connection.port, dial)
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
@@ -257,6 +267,22 @@ def fetch_jwks(url: str) -> bytes:
     if late.is_set() or response.status != HTTPStatus.OK or len(body) > MAX_JWKS_BYTES or response.length:
         raise OSError("the answer is not a whole JWKS of a fitting size, in time")
     return body
+
+
+def _opened(parts: SplitResult, port: int, dial: deadlines.Dial) -> socket.socket:
+    """A connection that TLS is spoken on where the URL wants it."""
+    host = parts.hostname or ""
+    sock = dial(host, port)
+    if parts.scheme != "https":
+        return sock
+    import ssl
+
+    try:
+        sock.settimeout(deadlines.left())  # a handshake keeps it over all of its steps
+        return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _hang_up(connection: "client.HTTPConnection", late: threading.Event) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from chalicelib import errors, gateway, wiring
+from chalicelib import deadlines, errors, gateway, wiring
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.observability import RequestRecord, begin_notes, log, log_request, notes
 from chalicelib.settings import Surface
@@ -31,7 +31,8 @@ def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Resp
         learnt = begin_notes()
         log.thread_safe_append_keys(request_id=request_id(request))
         started = time.perf_counter()
-        response = next_handler(request)
+        with deadlines.within(deadlines.REQUEST_SECONDS):
+            response = next_handler(request)
         response.headers["X-Request-Id"] = request_id(request)
         record = RequestRecord(
             request_id=request_id(request),

@@ -14,7 +14,7 @@ def fetch_secret(name: str) -> str:
         ParameterUnavailable: it does not exist, or the role may not read it.
     """
     try:
-        ssm = client("ssm", connect_seconds=2, read_seconds=3, attempts=2, region=None)
+        ssm = client("ssm", connect_seconds=0.7, read_seconds=0.7, attempts=2, region=None)
         value: str = ask(ssm, "get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"]
     except AWSRefused as refused:
         raise ParameterUnavailable(

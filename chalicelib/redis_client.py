@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from chalicelib import deadlines
 from chalicelib.errors import QueueFull, QueueUnavailable
 from chalicelib.limits import QUEUE_FULL_RETRY_MS, UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import LuaScript
@@ -11,7 +12,7 @@ from chalicelib.redis_errors import Course, course
 from chalicelib.redis_url import RedisAddress, without_cluster
 from chalicelib.redis_wire import Argument, Broken, Refused
 
-#: Two attempts of this length fit into the 1.5 s after which a caller is told to come back.
+#: Two attempts of this length fit into the ``QUESTION_SECONDS`` after which a caller is told to come back.
 ATTEMPT_SECONDS = 0.7
 
 
@@ -69,20 +70,25 @@ class RedisClient:
         """
         connection = self._idle.pop() if self._idle else self._connect_to()
         try:
-            try:
-                return question(connection)
-            except (Broken, Refused) as error:
-                if _course(error) is not Course.AGAIN:
-                    raise
-                self.close()  # the others were opened to the same server
-                connection.close()
-                return question(connection)
+            with deadlines.within(deadlines.QUESTION_SECONDS):
+                return self._ask_twice(connection, question)
         except (Broken, Refused) as error:
             if _course(error) is Course.BUG:
                 raise
             raise (_full() if _course(error) is Course.FULL else _unavailable(error)) from error
         finally:
             self._idle.append(connection)
+
+    def _ask_twice[Answer](self, connection: Asked, question: Callable[[Asked], Answer]) -> Answer:
+        try:
+            with deadlines.within(ATTEMPT_SECONDS):
+                return question(connection)
+        except (Broken, Refused) as error:
+            if _course(error) is not Course.AGAIN:
+                raise
+        self.close()  # the others were opened to the same server
+        connection.close()
+        return question(connection)
 
 
 def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
+from chalicelib import deadlines
 from chalicelib.redis_wire import Argument, Broken, Refused
 
 #: What it raises when no answer came.
@@ -44,9 +45,9 @@ class Cluster:
             Refused: Redis said no; the connections are as good as before.
             Broken: no answer in time. It may have been done all the same.
         """
-        asked = self._thread.submit(self._nodes.ask, parts)
         try:
-            return asked.result(self._seconds)
+            with deadlines.within(self._seconds):
+                return self._thread.submit(self._nodes.ask, parts).result(deadlines.left())
         except (exceptions.RedisClusterException, OSError) as error:
             self.close()
             raise Broken(type(error).__name__) from error

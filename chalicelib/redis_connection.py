@@ -5,10 +5,10 @@ through it as much CPU as checking a token (``docs/decisions/0030-own-redis-conn
 """
 
 import socket
-import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from chalicelib import deadlines
 from chalicelib.redis_url import RedisAddress
 from chalicelib.redis_wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Argument, Broken, Refused, Replies, command
 
@@ -28,14 +28,15 @@ class Connection:
     """Opens itself at its first question, and anew after it broke. For one thread at a time.
 
     A socket's timeout starts anew with every byte, so a link that drips a reply would hold a request for as long as it
-    likes. Here each question starts one clock, and the answer has to be whole before it runs out.
+    likes. Here each question starts one clock (``chalicelib.deadlines``), and the answer has to be whole before it runs
+    out.
     """
 
-    def __init__(self, address: RedisAddress, seconds: float) -> None:
+    def __init__(self, address: RedisAddress, seconds: float, dial: deadlines.Dial = deadlines.dial) -> None:
         self._address = address
         self._seconds = seconds
+        self._dial = dial
         self._line: _Line | None = None
-        self._until = 0.0
 
     def __del__(self) -> None:
         self.close()
@@ -47,11 +48,11 @@ class Connection:
             Refused: Redis said no; the connection is as good as before.
             Broken: no whole answer in time. It may have been done all the same.
         """
-        self._until = time.monotonic() + self._seconds
         try:
-            if self._line is None:
-                self._line = self._open()
-            return self._ask(self._line, parts)
+            with deadlines.within(self._seconds):
+                if self._line is None:
+                    self._line = self._open()
+                return self._ask(self._line, parts)
         except Refused:
             raise
         except OSError as error:
@@ -81,13 +82,13 @@ class Connection:
 
     def _connect(self) -> socket.socket:
         address = self._address
-        sock = socket.create_connection((address.host, address.port), self._left())
+        sock = self._dial(address.host, address.port)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if address.tls is None:
             return sock
         try:
-            sock.settimeout(self._left())
+            sock.settimeout(deadlines.left())  # a handshake keeps it over all of its steps
             return address.tls.context().wrap_socket(sock, server_hostname=address.host)
         except (TimeoutError, ConnectionError) as error:
             sock.close()
@@ -118,12 +119,6 @@ class Connection:
 
     def _limit(self, sock: socket.socket) -> None:
         """Let nothing that is now done with the socket take longer than there is time left."""
-        left = self._left()
+        left = deadlines.left()
         if abs((sock.gettimeout() or 0) - left) > _TIMEOUT_SLACK_SECONDS:
             sock.settimeout(left)
-
-    def _left(self) -> float:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer did not come whole in time")
-        return left

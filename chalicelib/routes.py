@@ -9,7 +9,7 @@ from typing import Any
 from chalice.app import Blueprint, Chalice, Request, Response
 
 import chalicelib
-from chalicelib import batches, gateway, openapi, openapi_parts, request_headers, verdicts, wiring
+from chalicelib import batches, deadlines, gateway, openapi, openapi_parts, request_headers, verdicts, wiring
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
@@ -178,6 +178,7 @@ def _wait_for(look: Callable[[], Job | None], job_id: str, seconds: float) -> Jo
         if job.status in FINAL_STATUSES or left <= 0:
             return job
         time.sleep(min(pause, left))
+        deadlines.renew(deadlines.REQUEST_SECONDS)
         pause = min(pause * 1.5, 0.5)
 
 

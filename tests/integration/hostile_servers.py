@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def _serving(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+def serving(handle: Callable[[socket.socket], None]) -> Iterator[str]:
     """A TCP server on 127.0.0.1 that gives each connection to ``handle``; its Redis URL."""
 
     class Handler(socketserver.BaseRequestHandler):
@@ -41,7 +41,7 @@ def silent_server() -> Iterator[str]:
         while connection.recv(65_536):
             pass
 
-    with _serving(handle) as url:
+    with serving(handle) as url:
         yield url
 
 
@@ -57,7 +57,7 @@ def saying(reply: str) -> Iterator[tuple[str, list[list[bytes]]]]:
             here.append(question)
             connection.sendall(f"{reply}\r\n".encode())
 
-    with _serving(handle) as url:
+    with serving(handle) as url:
         yield url, asked
 
 
@@ -79,5 +79,5 @@ def losing_replies(redis_url: str, every: int) -> Iterator[str]:
                     return
                 connection.sendall(reply)
 
-    with _serving(handle) as url:
+    with serving(handle) as url:
         yield url

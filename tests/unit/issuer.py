@@ -12,7 +12,8 @@ from typing import Any, override
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib.jwks import FETCH_TIMEOUT_SECONDS, MAX_JWKS_BYTES
+from chalicelib.deadlines import QUESTION_SECONDS
+from chalicelib.jwks import MAX_JWKS_BYTES
 from tests.conftest import public_jwk
 
 type Mode = Callable[["Handler"], None]
@@ -116,7 +117,7 @@ def silence(handler: Handler) -> None:
 
 def stall_late(handler: Handler) -> None:
     """The answer begins just before the time is up, and never ends."""
-    handler.issuer.over.wait(FETCH_TIMEOUT_SECONDS - 0.3)
+    handler.issuer.over.wait(QUESTION_SECONDS - 0.3)
     handler.wfile.write(OK + b"Content-Length: 100\r\n\r\n{")
     handler.issuer.over.wait()
 

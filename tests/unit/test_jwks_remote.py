@@ -13,15 +13,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chalicelib import jwks
+from chalicelib.deadlines import QUESTION_SECONDS
 from chalicelib.errors import SigningKeysUnavailable
-from chalicelib.jwks import FETCH_TIMEOUT_SECONDS, RemoteKeys, fetch_jwks, parse_jwks, signing_keys
+from chalicelib.jwks import RemoteKeys, fetch_jwks, parse_jwks, signing_keys
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS
 from tests.conftest import KID, public_jwk
 from tests.tls import write_certificate
 from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, flood, padded, serving
 
 #: The whole fetch, with some room for a slow machine.
-IN_ALL = FETCH_TIMEOUT_SECONDS + 0.5
+IN_ALL = QUESTION_SECONDS + 0.5
 
 
 class Clock:

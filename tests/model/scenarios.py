@@ -43,7 +43,7 @@ LETTERS = Scenario(
 )
 REQUEUED = Scenario("requeued", ((_PLAIN,),), _CREW, _verbs("claim sweep start complete reject redrive"), (30_000,), 9)
 LEASES = Scenario(
-    "leases", ((_PLAIN,),), (Crew(30_000), Crew(29_000)), _WORK | _verbs("reject crash"), (29_000, 1_000), 8
+    "leases", ((_PLAIN,),), (Crew(30_000), Crew(29_000)), _WORK | _verbs("reject crash looks"), (29_000, 1_000), 8
 )
 FAILOVER = Scenario(
     "failover", ((_KEYED,),), _CREW, _WORK | _verbs("refuse redrive resubmits") | {"fails over"}, (30_000,), 8

@@ -71,10 +71,10 @@ def _last_error(record: Mapping[str, Any]) -> JobError | None:
 def _result(record: Mapping[str, Any], sealer: Sealer | None) -> str:
     """The result's JSON. Raises CannotDecrypt, KeyUnavailable."""
     text: str = record["result"]
-    if not is_sealed(text):
-        return text
     if sealer is None:
-        raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
+        if is_sealed(text):
+            raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
+        return text
     return sealer.unseal(text, Place(record["queue"], record["id"], record["owner"], "result"))
 
 

@@ -156,6 +156,11 @@ class ServiceSettings(BaseModel):
         description="KMS key that encrypts inputs and results in Redis: ARN of a key or alias, or `alias/<name>`.",
         examples=["arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
     )
+    router_plain_text: Literal["refused", "accepted"] = Field(
+        default="refused",
+        description="What becomes of a result that is not encrypted although `ROUTER_KMS_KEY_ID` is set. Whoever can"
+        " write to Redis can forge one, so `accepted` is for the day on which the key is first set.",
+    )
     router_token_leeway_seconds: int = Field(
         default=10,
         ge=0,

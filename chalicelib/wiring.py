@@ -116,7 +116,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         idempotency_seconds=settings.router_idempotency_seconds,
     )
     key_id = settings.router_kms_key_id
-    sealer = Sealer(DataKeys(key_id)) if key_id else None
+    sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
     url = _redis_url(settings)
     queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
     return Services(

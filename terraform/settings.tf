@@ -266,6 +266,17 @@ variable "router_open_jobs_cap" {
   }
 }
 
+variable "router_plain_text" {
+  description = "ROUTER_PLAIN_TEXT: What becomes of a result that is not encrypted although `ROUTER_KMS_KEY_ID` is set. Whoever can write to Redis can forge one, so `accepted` is for the day on which the key is first set."
+  type        = string
+  default     = "refused"
+
+  validation {
+    condition     = contains(["refused", "accepted"], var.router_plain_text)
+    error_message = "router_plain_text must be one of refused, accepted."
+  }
+}
+
 variable "router_queue" {
   description = "ROUTER_QUEUE: Queue of the job types that name none."
   type        = string

@@ -56,6 +56,12 @@ _RUN_OPTIONS = [
     ),
     option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
     option(
+        "--plain-text",
+        type=click.Choice(["refused", "accepted"]),
+        default="refused",
+        help="Jobs that are not encrypted despite --kms-key-id: accept them on the day on which it is first set.",
+    ),
+    option(
         "--stack",
         envvar="ROUTER_STACK",
         default=DEFAULT_STACK,
@@ -111,7 +117,7 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
         lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
         gate = Gate(handler if isinstance(handler, OpenAIBackend) else None)
-        run = JobRun(queue, handler, Encryption(options["kms_key_id"]), gate)
+        run = JobRun(queue, handler, Encryption(options["kms_key_id"], options["plain_text"] == "accepted"), gate)
         figures = Operations(redis, options["queue"])
         report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)
         consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)

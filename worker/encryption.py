@@ -34,9 +34,12 @@ class Encryption:
     Args:
         kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. None: encrypted jobs are
             given back, for a worker that has one.
+        accept_plain_text: process jobs that are not encrypted although there is a key. Whoever can write to Redis can
+            write such a job, so this is for the day on which encryption is turned on.
     """
 
-    def __init__(self, kms_key_id: str | None = None) -> None:
+    def __init__(self, kms_key_id: str | None = None, accept_plain_text: bool = False) -> None:
+        self._refuses_plain_text = kms_key_id is not None and not accept_plain_text
         self._sealer = Sealer(DataKeys(kms_key_id)) if kms_key_id else None
 
     async def decrypted(self, job: Envelope) -> Readable:
@@ -44,9 +47,13 @@ class Encryption:
 
         Raises:
             TryAgain: the key cannot be had at present, or not by this worker.
-            JobFailed: the input was not encrypted for this job, or with another key.
+            JobFailed: the input was not encrypted, or not for this job, or with another key.
         """
         if job.encrypted_input is None:
+            if self._refuses_plain_text:
+                explanation = "the input is not encrypted and this worker has a key; see --plain-text"
+                log.error("encrypted", extra={"job_id": job.id, "explanation": explanation})
+                raise JobFailed("cannot_decrypt", "The input of this job is not encrypted, as it has to be.")
             return Readable(job)
         try:
             # In a thread: KMS may take a second, and leases are renewed meanwhile.

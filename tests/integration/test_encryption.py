@@ -39,7 +39,7 @@ BODY: dict[str, Any] = {"type": "once", "input": {"prompt": PROMPT}}
 ENCRYPTION_UNAVAILABLE = "urn:problem-type:lambda-router:encryption-unavailable"
 
 type Work = Callable[..., str]
-type StartRouter = Callable[[str | None], Router]
+type StartRouter = Callable[..., Router]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def start_router(environ: dict[str, str], make_token: MakeToken) -> Iterator[Sta
     """A new process of the app, from now on the one that alice reaches: with that key, and a cold cache."""
     with ExitStack() as stack:
 
-        def start(key: str | None) -> Router:
-            services = wiring.build(environ | {"ROUTER_KMS_KEY_ID": key or ""}, TYPES)
+        def start(key: str | None, **settings: str) -> Router:
+            services = wiring.build(environ | {"ROUTER_KMS_KEY_ID": key or ""} | settings, TYPES)
             stack.callback(services.queue._redis.close)
             stack.enter_context(wiring.use(services))
             return Router(make_token())
@@ -85,9 +85,9 @@ def work(redis_url: str, router: Router, kms: KeyService, db: "redis.Redis") -> 
     def status(location: str) -> str:
         return str(db.hget(KEYS.job(location.rpartition("/")[2]), "status"))
 
-    def work_one(location: str, key: str | None = kms.arn) -> str:
+    def work_one(location: str, key: str | None = kms.arn, accept_plain_text: bool = False) -> str:
         async def scenario() -> None:
-            async with working(redis_url, shout, encryption=Encryption(key)):
+            async with working(redis_url, shout, encryption=Encryption(key, accept_plain_text)):
                 assert await soon(lambda: status(location) in {"completed", "failed"})
 
         asyncio.run(scenario())
@@ -139,11 +139,11 @@ def test_two_routers_read_each_others_results(start_router: StartRouter, router:
     assert start_router(kms.arn).get(location).json["result"] == {"text": PROMPT.upper()}
 
 
-def test_jobs_sent_before_encryption_was_on_are_worked_in_the_clear(start_router: StartRouter, work: Work):
+def test_jobs_in_the_clear_are_worked_in_the_clear_where_nobody_has_a_key(start_router: StartRouter, work: Work):
     router = start_router(None)
     location = router.post("/v1/jobs", BODY).headers["location"]
 
-    work(location)
+    work(location, key=None)
 
     assert router.get(location).json["result"] == {"text": PROMPT.upper()}
 
@@ -243,6 +243,43 @@ def test_a_result_moved_to_another_job_does_not_open(router: Router, work: Work,
 
     assert (job["result"], job["error"]["code"]) == (None, "cannot_decrypt")
     assert router.get(victim).json["result"] == {"text": PROMPT.upper()}
+
+
+FORGED = '{"text":"forged"}'
+
+
+def test_a_plain_result_that_somebody_wrote_into_redis_is_not_believed(router: Router, work: Work, db: "redis.Redis"):
+    location = router.post("/v1/jobs", BODY).headers["location"]
+    work(location)
+    db.hset(KEYS.job(location.rpartition("/")[2]), "result", FORGED)
+
+    reply, listed = router.get(location), router.get("/v1/jobs")
+
+    for job in (reply.json, listed.json["data"][0]):
+        assert (job["result"], job["error"]["code"]) == (None, "cannot_decrypt")
+    assert "forged" not in reply.body + listed.body
+
+
+def test_a_plain_entry_that_somebody_wrote_into_redis_is_not_worked(
+    start_router: StartRouter, router: Router, work: Work, kms: KeyService
+):
+    location = start_router(None).post("/v1/jobs", BODY).headers["location"]
+
+    assert work(location) == "failed"
+
+    assert start_router(kms.arn).get(location).json["error"]["code"] == "cannot_decrypt"
+
+
+def test_on_the_day_of_a_migration_one_setting_on_each_side_takes_plain_text(
+    start_router: StartRouter, router: Router, work: Work, kms: KeyService
+):
+    location = start_router(None).post("/v1/jobs", BODY).headers["location"]
+
+    assert work(location, accept_plain_text=True) == "completed"
+
+    migrating = start_router(kms.arn, ROUTER_PLAIN_TEXT="accepted")
+    assert migrating.get(location).json["result"] == {"text": PROMPT.upper()}
+    assert start_router(kms.arn).get(location).json["error"]["code"] == "cannot_decrypt"
 
 
 def test_a_router_without_the_key_says_so_and_shows_no_ciphertext(

@@ -4,10 +4,12 @@ The figures come from Redis: counters of waiting jobs per stream, the average ti
 the living workers can do at a time.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from chalicelib.models import rfc3339
+from chalicelib.observability import log
 from chalicelib.queue_keys import LANES, PRIORITIES
 
 #: Workers say every 2 s that they are alive; figures older than this count as none.
@@ -22,6 +24,22 @@ FIGURES = (
     *("service_ms", "slots", "slots_at"),
 )
 _NOTHING = ("0",) * len(FIGURES)
+#: No figure of ours comes near it, and doubles count exactly up to it.
+_MOST = 2**53
+_DIGITS = len(str(_MOST))
+#: A start further ahead than this is not told.
+LONGEST_FORETOLD_MS = 366 * 86_400_000
+
+
+def _figure(name: str, word: str) -> float:
+    try:
+        value = int(word) if word.isdecimal() and len(word) <= _DIGITS else float(word)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _MOST:
+        log.error("odd_figure", extra={"field": name})
+        return 0
+    return max(0, value)
 
 
 class Flow(NamedTuple):
@@ -41,15 +59,21 @@ class Flow(NamedTuple):
 
     @classmethod
     def from_line(cls, line: str, now_ms: int) -> "Flow":
-        """From the values of FIGURES, as ``record.lua`` writes them; an empty line: nothing is known."""
-        *counted, service_ms, slots, slots_at = line.split() or _NOTHING
-        counts = [*map(int, counted)]
+        """From the values of FIGURES, as ``record.lua`` writes them; an empty line: nothing is known.
+
+        Whoever can write to Redis may have written any of them: what is no number counts as 0 and is logged.
+        """
+        words = line.split(" ") if line else _NOTHING
+        if len(words) != len(FIGURES):
+            log.error("odd_figure", extra={"field": "several"})
+            words = _NOTHING
+        *counts, service_ms, slots, slots_at = map(_figure, FIGURES, words)
         left = counts[1::2]
-        fresh = abs(now_ms - int(slots_at)) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
+        fresh = abs(now_ms - slots_at) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
         return cls(
-            waiting=[a - b if a > b else 0 for a, b in zip(counts[::2], left, strict=True)],
-            left=left,
-            service_ms=max(0.0, float(service_ms)),
+            waiting=[int(a - b) if a > b else 0 for a, b in zip(counts[::2], left, strict=True)],
+            left=[int(each) for each in left],
+            service_ms=service_ms,
             slots=int(slots) if fresh else 0,
         )
 
@@ -78,7 +102,7 @@ class Flow(NamedTuple):
             return None, rfc3339(due_ms) if due_ms > now_ms else None
         position = self.position(stream, seq)
         delay = self.start_delay_ms(position)
-        return position, None if delay is None else rfc3339(int(now_ms + delay))
+        return position, None if delay is None or delay > LONGEST_FORETOLD_MS else rfc3339(int(now_ms + delay))
 
     def drain_ms(self) -> float:
         """Milliseconds until the queue is likely to be one job shorter."""

@@ -10,7 +10,7 @@ from chalicelib.admission import Admission, QueuePolicy, Submission
 from chalicelib.data_keys import KeyUnavailable
 from chalicelib.errors import EncryptionUnavailable
 from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor, Place
-from chalicelib.job_records import jobs_from_reply
+from chalicelib.job_records import JOB_ID, jobs_from_reply
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import load_script
 from chalicelib.models import FINAL_STATUSES, Job, Status
@@ -19,7 +19,7 @@ from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient
 from chalicelib.sealing import Sealer
 
-JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
+_SCORE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 _ADMIT = load_script("admit")
 _SETTLE = load_script("settle")
@@ -181,12 +181,17 @@ class JobQueue:
         offset = 0
         while len(cursors) < count:
             rows = self._rows(queue.owner(owner), start, offset, count)
-            cursors += [row for row in rows if after is None or row < after]
+            cursors += [row for row in rows if row is not None and (after is None or row < after)]
             offset += count
             if len(rows) < count:
                 break
         return [Place(cursor, queue) for cursor in cursors]
 
-    def _rows(self, key: str, start: str, offset: int, count: int) -> list[Cursor]:
+    def _rows(self, key: str, start: str, offset: int, count: int) -> list[Cursor | None]:
         rows = self._redis.execute("ZRANGE", key, start, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES")
-        return [Cursor(int(score), job_id) for job_id, score in zip(rows[::2], rows[1::2], strict=True)]
+        return [_cursor(score, job_id) for job_id, score in zip(rows[::2], rows[1::2], strict=True)]
+
+
+def _cursor(score: str, job_id: str) -> Cursor | None:
+    """None for an entry that admission did not write."""
+    return Cursor(int(score), job_id) if _SCORE.fullmatch(score) and JOB_ID.fullmatch(job_id) else None

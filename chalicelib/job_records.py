@@ -1,44 +1,62 @@
 """A job's record in Redis → the job as its caller sees it."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json
 
 from chalicelib.flow import Flow
-from chalicelib.models import Job, JobError, rfc3339
+from chalicelib.models import Job, JobError, Priority, Status, rfc3339
+from chalicelib.observability import log
+from chalicelib.queue_keys import LANES, PRIORITIES
 from chalicelib.sealing import CannotDecrypt, Place, Sealer, is_sealed
+
+JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
+STREAMS = LANES * len(PRIORITIES)
+#: Milliseconds up to the year 5138, whose digits a date bears.
+_NUMBER = re.compile(r"[0-9]{1,14}", re.ASCII)
 
 
 def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
     """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
     now_ms, figures, records = int(reply[0]), reply[1], reply[2]
     flow = Flow.from_line(figures, now_ms)
-    return [_job(record, flow, now_ms, sealer) if record else None for record in records]
+    return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
 
 
-def _job(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job:
-    record: dict[str, Any] = dict(zip(flat[::2], flat[1::2], strict=True))
+def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
+    """None, with a line in the log, where the record is not one that this service or its workers write."""
+    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    try:
+        return _job(record, flow, now_ms, sealer)
+    except (KeyError, ValueError, OverflowError) as error:
+        job_id = record.get("id", "")
+        named = {"job_id": job_id} if JOB_ID.fullmatch(job_id) else {}
+        log.error("unreadable_record", extra=named | {"error": type(error).__name__})
+        return None
+
+
+def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job:
     position, start_at = _place(record, flow, now_ms)
     result, error = _outcome(record, sealer)
     return Job(
         id=record["id"],
         type=record["type"],
         queue=record["queue"],
-        status=record["status"],
-        priority=record["priority"],
+        status=cast(Status, record["status"]),  # the model looks
+        priority=cast(Priority, record["priority"]),
         created_at=rfc3339(int(record["created_at"])),
         started_at=_time(record, "started_at"),
         finished_at=_time(record, "finished_at"),
         expires_at=rfc3339(int(record["deadline_at"])),
-        attempts=int(record.get("attempts", 0)),
+        attempts=_number(record, "attempts") or 0,
         position=position,
         estimated_start_at=start_at,
         result=result,
         error=error,
         last_error=_last_error(record),
-        metadata=json.loads(record["metadata"]),
+        metadata=_metadata(record),
         store=record.get("store") != "0",
         request_id=record["request_id"],
     )
@@ -50,7 +68,7 @@ NOT_DECRYPTED = JobError(code="cannot_decrypt", message="The result of this job 
 BAD_OUTCOME = JobError(code="worker_error", message="The worker wrote an outcome that cannot be read.")
 
 
-def _outcome(record: Mapping[str, Any], sealer: Sealer | None) -> tuple[Any, JobError | None]:
+def _outcome(record: Mapping[str, str], sealer: Sealer | None) -> tuple[Any, JobError | None]:
     """Result and error as the worker wrote them."""
     try:
         result = from_json(_result(record, sealer), allow_inf_nan=False) if "result" in record else None
@@ -61,14 +79,14 @@ def _outcome(record: Mapping[str, Any], sealer: Sealer | None) -> tuple[Any, Job
         return None, BAD_OUTCOME
 
 
-def _last_error(record: Mapping[str, Any]) -> JobError | None:
+def _last_error(record: Mapping[str, str]) -> JobError | None:
     try:
         return JobError.model_validate_json(record["last_error"]) if "last_error" in record else None
     except ValueError:
         return BAD_OUTCOME
 
 
-def _result(record: Mapping[str, Any], sealer: Sealer | None) -> str:
+def _result(record: Mapping[str, str], sealer: Sealer | None) -> str:
     """The result's JSON. Raises CannotDecrypt, KeyUnavailable."""
     text: str = record["result"]
     if sealer is None:
@@ -78,12 +96,31 @@ def _result(record: Mapping[str, Any], sealer: Sealer | None) -> str:
     return sealer.unseal(text, Place(record["queue"], record["id"], record["owner"], "result"))
 
 
-def _place(record: Mapping[str, Any], flow: Flow, now_ms: int) -> tuple[int | None, str | None]:
+def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | None, str | None]:
     if record["status"] != "queued":
         return None, None
-    seq = int(record["seq"]) if "seq" in record else None
-    return flow.place(now_ms, int(record["stream"]), seq, int(record.get("due", 0)))
+    stream, seq, due = (_number(record, name) for name in ("stream", "seq", "due"))
+    if stream is not None and stream >= STREAMS:
+        stream = None
+    return flow.place(now_ms, stream, seq, due or 0)
 
 
-def _time(record: Mapping[str, Any], name: str) -> str | None:
-    return rfc3339(int(record[name])) if name in record else None
+def _number(record: Mapping[str, str], name: str) -> int | None:
+    """None where there is none, or something else than a time or a count."""
+    value = record.get(name, "")
+    return int(value) if _NUMBER.fullmatch(value) else None
+
+
+def _time(record: Mapping[str, str], name: str) -> str | None:
+    value = _number(record, name)
+    return None if value is None else rfc3339(value)
+
+
+def _metadata(record: Mapping[str, str]) -> dict[str, str]:
+    """As the caller sent it; none where somebody has written something else there since."""
+    try:
+        found = from_json(record["metadata"])
+    except ValueError:
+        return {}
+    is_ours = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+    return found if is_ours else {}

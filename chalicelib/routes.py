@@ -15,7 +15,8 @@ from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
 from chalicelib.errors import MalformedRequest, NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.job_pages import Cursor
-from chalicelib.job_queue import JOB_ID, JobQueue, new_job_id
+from chalicelib.job_queue import JobQueue, new_job_id
+from chalicelib.job_records import JOB_ID
 from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
 from chalicelib.observability import notes

@@ -13,12 +13,12 @@ from typing import Any
 from chalice.app import Request
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib import body, request_headers
+from chalicelib import body, middleware, request_headers
 from chalicelib.auth import signed_payload
 from chalicelib.entry import ProxyEvent
 from chalicelib.errors import Problem
 from chalicelib.job_pages import Cursor
-from chalicelib.job_queue import JOB_ID
+from chalicelib.job_records import JOB_ID
 from chalicelib.job_settings import InputLimits
 from chalicelib.job_types import JOB_TYPES, JobType
 from chalicelib.jwks import StaticKeys
@@ -212,7 +212,8 @@ HEADERS: dict[str, Case] = {
     ),
     "a cursor of digits": Case(lambda n: _cursor("1" * n), Cursor.decode, "job_pages._CURSOR"),
     "a cursor with a long id": Case(lambda n: _cursor("1:job_" + "a" * n), Cursor.decode, "job_pages._CURSOR"),
-    "a long id": Case(lambda n: "job_" + "a" * n, JOB_ID.fullmatch, "job_queue.JOB_ID"),
+    "a long id": Case(lambda n: "job_" + "a" * n, JOB_ID.fullmatch, "job_records.JOB_ID"),
+    "a long request id": Case(lambda n: "0a" * n, middleware._UUID.fullmatch, "middleware._UUID"),
     "many query parameters": Case(lambda n: {f"q{k}": ["x" * 24] for k in range(n // 32)}, _query),
     "one query parameter many times": Case(lambda n: {"limit": ["1"] * (n // 8)}, _query),
     "many headers": Case(lambda n: {f"X-{k}": "x" * 24 for k in range(n // 32)}, _many_headers),

@@ -1,0 +1,95 @@
+"""What others wrote into Redis costs nobody else an answer: repaired, or left out and logged."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from tests.conftest import Router
+from tests.integration.in_redis import KEYS
+from tests.log_secrets import PLANTED
+from tests.unit.conftest import log_lines
+
+__all__ = ["log_lines"]
+
+type Lines = Callable[[], list[dict[str, Any]]]
+
+FLOW = ["abc", "", "-7", "1e300", "nan", "inf", "9" * 400, "1.5", "\N{ARABIC-INDIC DIGIT ONE}"]
+#: Field → odd value → what is shown of the field.
+REPAIRED: dict[str, tuple[str, str, str, Any]] = {
+    "attempts": ("attempts", "many", "attempts", 0),
+    "negative attempts": ("attempts", "-3", "attempts", 0),
+    "started at": ("started_at", "then", "started_at", None),
+    "finished at": ("finished_at", "9" * 30, "finished_at", None),
+    "metadata": ("metadata", f"[{PLANTED}", "metadata", {}),
+    "metadata of numbers": ("metadata", '{"a": 1}', "metadata", {}),
+    "metadata nested deep": ("metadata", "[" * 100_000, "metadata", {}),
+    "place": ("seq", "x", "position", None),
+    "due": ("due", "x", "estimated_start_at", None),
+}
+LEFT_OUT = {
+    "status": PLANTED, "priority": PLANTED, "created_at": PLANTED, "deadline_at": "9" * 30, "id": PLANTED,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", FLOW, ids=lambda value: repr(value)[:12])
+@pytest.mark.parametrize("field", ["service_ms", "slots", "slots_at", "left:4", "added:4"])
+def test_an_odd_figure_of_the_queue_costs_nobody_an_answer(
+    field: str, value: str, router: Router, location: str, db: redis.Redis, log_lines: Lines
+) -> None:
+    db.hset(KEYS.flow, field, value)
+
+    for path in (location, "/v1/jobs"):
+        reply = router.get(path)
+        assert reply.status == 200, reply.body
+
+
+def test_an_odd_figure_is_logged_by_its_name(router: Router, location: str, db: redis.Redis, log_lines: Lines) -> None:
+    db.hset(KEYS.flow, "service_ms", PLANTED)
+    router.get(location)
+
+    [line] = [line for line in log_lines() if line["message"] == "odd_figure"]
+    assert (line["field"], PLANTED in json.dumps(line)) == ("service_ms", False)
+
+
+@pytest.mark.parametrize(("field", "value", "shown", "repaired"), REPAIRED.values(), ids=REPAIRED)
+def test_an_odd_field_is_repaired(
+    field: str, value: str, shown: str, repaired: Any, router: Router, location: str, db: redis.Redis
+) -> None:
+    db.hset(KEYS.job(location.rpartition("/")[2]), field, value)
+
+    one, listed = router.get(location), router.get("/v1/jobs")
+
+    assert (one.status, listed.status) == (200, 200), one.body + listed.body
+    assert one.json[shown] == listed.json["data"][0][shown] == repaired
+
+
+@pytest.mark.parametrize(("field", "value"), LEFT_OUT.items(), ids=LEFT_OUT)
+def test_a_record_that_cannot_be_repaired_is_left_out_and_logged(
+    field: str, value: str, router: Router, location: str, generate: dict[str, Any], db: redis.Redis, log_lines: Lines
+) -> None:
+    other = router.post("/v1/jobs", generate).json["id"]
+    db.hset(KEYS.job(location.rpartition("/")[2]), field, value)
+
+    assert [job["id"] for job in router.get("/v1/jobs").json["data"]] == [other]
+    assert router.get(location).status == 404
+    lines = [line for line in log_lines() if line["message"] == "unreadable_record"]
+    assert lines
+    assert PLANTED not in json.dumps(lines)
+
+
+@pytest.mark.parametrize(
+    ("member", "score"), [(PLANTED, 1e12), ("job_" + "0" * 32, float("inf")), ("job_" + "0" * 32, -5)]
+)
+def test_an_odd_entry_of_a_callers_list_is_passed_over(
+    member: str, score: float, router: Router, location: str, db: redis.Redis
+) -> None:
+    [key] = db.scan_iter("*:owner:*")
+    db.zadd(key, {member: score})
+
+    reply = router.get("/v1/jobs", query={"limit": ["1"]})
+
+    assert reply.status == 200, reply.body
+    assert [f"/v1/jobs/{job['id']}" for job in reply.json["data"]] == [location]

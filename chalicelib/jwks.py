@@ -86,6 +86,7 @@ class RemoteKeys:
         self._clock = clock
         self._lock = threading.Lock()
         self._sets: dict[str, Mapping[str, PyJWK]] = {}
+        self._raw: dict[str, bytes] = {}
         self._keys: Mapping[str, PyJWK] = {}
         self._fetched_at: float | None = None
         self._tried_at: dict[str, float] = {}
@@ -101,8 +102,8 @@ class RemoteKeys:
         return self._keys.get(kid)
 
     def _lacks(self, kid: str) -> bool:
-        """Whether the key is unknown, or the keys are old."""
-        if kid not in self._keys or self._fetched_at is None:
+        """Whether the key is unknown, or the keys are old. No key has the id "": it asks whether there are any."""
+        if not self._keys or (kid and kid not in self._keys) or self._fetched_at is None:
             return True
         return self._clock() - self._fetched_at > REFRESH_AFTER_SECONDS
 
@@ -125,10 +126,16 @@ class RemoteKeys:
                 continue
             self._tried_at[url] = self._clock()
             with suppress(OSError, BadKeySet):
-                self._sets[url] = parse_jwks(self._fetch(url))
+                self._keep(url, self._fetch(url))
                 answered = True
                 has_key = has_key or not kid or kid in self._sets[url]
         return answered
+
+    def _keep(self, url: str, raw: bytes) -> None:
+        """A set that has not changed keeps its keys, and with them the proofs of tokens. Raises BadKeySet."""
+        if raw != self._raw.get(url):
+            self._sets[url] = parse_jwks(raw)
+            self._raw[url] = raw
 
     def _due(self) -> list[str]:
         """The addresses that may be asked now."""

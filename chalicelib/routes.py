@@ -110,7 +110,7 @@ def get_job(job_id: str) -> Response:
     wait = request_headers.preferred_wait(
         request_headers.header_values(request, "prefer"), openapi_parts.MAX_WAIT_SECONDS
     )
-    known = request.headers.get("if-none-match")
+    known = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
     look = partial(parts.queue.take if known is None else parts.queue.look, principal.owner, job_id)
     job = _wait_for(look, job_id, _affordable(request, wait or 0))
     headers = {"ETag": _etag(job)}
@@ -162,7 +162,8 @@ def _guard() -> tuple[Services, Principal]:
 
 
 def _caller(request: Request, principal: Principal) -> Caller:
-    trace = request_headers.traceparent(request.headers.get("traceparent"))
+    sent = request_headers.header_values(request, "traceparent")
+    trace = request_headers.traceparent(sent[0] if len(sent) == 1 else None)
     notes().trace_id = trace.split("-")[1]
     return Caller(principal.owner, request_id(request), trace)
 

@@ -236,7 +236,7 @@ variable "timeout" {
 
   validation {
     condition     = var.timeout >= 12 && var.timeout <= 29
-    error_message = "timeout must be 12 to 29: `Prefer: wait` takes 10 seconds, and after 29 API Gateway has gone."
+    error_message = "timeout must be 12 to 29: `Prefer: wait` holds an answer for 20 seconds, or for 2 less than the timeout where that is fewer, and after 29 API Gateway has gone."
   }
 }
 

@@ -67,7 +67,7 @@ def test_a_user_may_what_the_protocols_tests_allow_it(user: str, commands: str) 
     allowed = {rule.removeprefix("+") for rule in documented_users()[user] if rule.startswith("+")}
 
     assert allowed == set(commands.split())
-    assert documented_users()[user][:4] == ["reset", "on", ">…", "~lr:*"]
+    assert documented_users()[user][:4] == ["reset", "on", ">…", f"~lr:{{{QUEUE.queue}}}:*"]
 
 
 def test_the_pages_users_are_enough_for_router_worker_and_operator(urls: dict[str, str]) -> None:

@@ -344,3 +344,25 @@ def test_a_fetch_can_be_handed_in():
     with pytest.raises(SigningKeysUnavailable):
         RemoteKeys("https://example.com/jwks.json", fetch=fetch).key(KID)
     assert asked == ["https://example.com/jwks.json"]
+
+
+def test_being_asked_whether_there_are_keys_fetches_none_and_resets_no_proof(
+    issuer: Issuer, keys: RemoteKeys, clock: Clock
+):
+    key = keys.key(KID)
+    for _ in range(20):  # ten minutes of GET /ready
+        clock.now += 30
+        keys.key("")
+    assert issuer.fetches == ["/jwks.json"]
+    assert keys.key(KID) is key
+
+
+def test_an_unchanged_set_keeps_its_keys_however_often_unknown_ones_are_asked_for(
+    issuer: Issuer, keys: RemoteKeys, clock: Clock
+):
+    key = keys.key(KID)
+    for number in range(5):
+        clock.now += 31
+        assert keys.key(f"unknown-{number}") is None
+    assert len(issuer.fetches) == 6
+    assert keys.key(KID) is key

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from jwt import PyJWK
 from chalicelib.auth import TokenVerifier
 from chalicelib.errors import Unauthenticated
 from chalicelib.jwks import parse_jwks
-from chalicelib.proved_tokens import Proof, ProvedTokens, digest_of
+from chalicelib.proved_tokens import MAX_BYTES, Proof, ProvedTokens, digest_of
 from tests.conftest import CLIENT_ID, ISSUER, KID, MakeToken, public_jwk
 
 
@@ -136,8 +138,8 @@ def test_a_bad_signature_is_never_remembered(keys: Keys, make_token: MakeToken):
 def test_the_oldest_makes_room(keys: Keys):
     proved, key = ProvedTokens(limit=2), keys.known[KID]
     for token in ("a", "b", "a", "c"):
-        proved.remember(digest_of(token), Proof(KID, key, {"token": token}))
-    assert [proved.claims(digest_of(token), keys) for token in "abc"] == [{"token": "a"}, None, {"token": "c"}]
+        proved.remember(digest_of(token), Proof(KID, key, {"sub": token}))
+    assert [proved.claims(digest_of(token), keys) for token in "abc"] == [{"sub": "a"}, None, {"sub": "c"}]
 
 
 def test_what_it_holds_is_bounded(keys: Keys):
@@ -152,3 +154,29 @@ def test_what_it_holds_names_no_token(keys: Keys, make_token: MakeToken):
     token = make_token(iat=1_000, exp=2_000)
     verifier.authenticate([f"Bearer {token}"])
     assert list(verifier._proved._proofs) == [hashlib.sha256(token.encode()).digest()]
+
+
+def weight(value: Any) -> int:
+    """Bytes in memory, with all that is inside."""
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return sys.getsizeof(value) + sum(map(weight, inner))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"scope": "s" * 5_400},
+        {"other": [[[] for _ in range(40)] for _ in range(40)]},
+        {"sub": [[] for _ in range(1_500)]},
+        {"client_id": {f"{number}": [] for number in range(600)}},
+    ],
+    ids=["a long scope", "lists that nobody reads", "lists as sub", "an object as client_id"],
+)
+def test_what_is_remembered_has_no_more_than_a_megabyte(keys: Keys, make_token: MakeToken, claims: dict[str, Any]):
+    verifier = verifier_of(keys, 1_000)
+    for number in range(200):
+        token = make_token(iat=1_000, exp=2_000, jti=str(number), **claims)
+        with suppress(Unauthenticated):
+            verifier.authenticate([f"Bearer {token}"])
+
+    assert sum(weight(proof.claims) for proof in verifier._proved._proofs.values()) <= MAX_BYTES

@@ -34,7 +34,12 @@ class Answer:
 def problem_answer(status: int, detail: str = "") -> Answer:
     """The problem that stands for this status, as an answer with a request id of its own."""
     request_id = str(uuid.uuid4())
-    headers = {"Content-Type": PROBLEM_CONTENT_TYPE, "X-Request-Id": request_id, "Cache-Control": "no-store"}
+    headers = {
+        "Content-Type": PROBLEM_CONTENT_TYPE,
+        "X-Request-Id": request_id,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     headers |= gateway.fixed_headers(wiring.surface())
     return Answer(status, list(headers.items()), json.dumps(_problem(status, detail, request_id)).encode())
 

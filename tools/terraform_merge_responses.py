@@ -98,7 +98,11 @@ def _fallback(title: str, cors: Mapping[str, str]) -> Json:
 
 def _written(members: Json, headers: Mapping[str, str]) -> Json:
     """API Gateway chooses a template by Accept and has only one here, so the header says what it is."""
-    fixed = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
+    fixed = {
+        "Content-Type": PROBLEM_CONTENT_TYPE,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     parameters = {_HEADER + name: f"'{value}'" for name, value in (fixed | dict(headers)).items()}
     return {
         "responseParameters": parameters | {f"{_HEADER}X-Request-Id": "context.requestId"},

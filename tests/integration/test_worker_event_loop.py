@@ -1,6 +1,7 @@
 """worker.event_loop: the loop of a process that runs strangers' code ends when its work is done."""
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -23,6 +24,12 @@ def test_the_work_s_answer_is_returned_and_its_exception_raised():
     assert event_loop.run(answer()) == 42
     with pytest.raises(SystemExit, match="secret"):
         event_loop.run(leave())
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> None:
+    """Tasks that the cases before left behind are not this one's: they are told of when they are collected."""
+    gc.collect()
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, ValueError])

@@ -69,11 +69,10 @@ local function short_error(json)
   return string.sub(json, 1, MESSAGE_BYTES)
 end
 
--- What every change of state has to know of a record.
-local function read_open(job_key)
+-- What every change of state has to know of a record, and further fields that are asked for.
+local function read_open(job_key, ...)
   return read(job_key, 'status', 'owner', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until',
-    'attempts', 'attempt_at', 'started_at', 'lease_token', 'lease_until', 'nonce', 'retried_token', 'store',
-    'crashes')
+    'attempt_at', 'started_at', 'retried_token', 'store', ...)
 end
 
 -- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.
@@ -160,7 +159,7 @@ local function close(keys, record, id, status, finished_at, ...)
   local shown_at = finished_at
   if status ~= 'expired' then shown_at = math.max(finished_at, tonumber(record.attempt_at or record.created_at)) end
   redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(shown_at), ...)
-  redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error')
+  if record.status == 'queued' or record.retried_token then redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error') end
   redis.call('HINCRBY', keys.flow, status, 1)
   redis.call('ZREM', keys.open, id)
   -- It expired at its deadline, which may be long ago where it was given back since: its record lives on as it did.
@@ -173,11 +172,10 @@ end
 -- Keeps an open job's record alive until then and for its storage, and what names it for as long. One that was begun counts
 -- as open for all that time: if it stopped when its lease lapsed, its caller could have many jobs in the first lane. One that
 -- was not stops counting at its deadline, when it expires.
-local function keep_open(keys, record, id, until_ms, is_begun)
+local function keep_open(keys, record, id, now, until_ms, is_begun)
   local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   redis.call('ZADD', keys.open, is_begun and digits(gone_at) or record.deadline_at, id)
-  local now = now_ms()
   live_at_least(keys.open, gone_at - now)
   list_until(keys, tonumber(record.created_at), gone_at, now)
 end

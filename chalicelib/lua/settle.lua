@@ -52,7 +52,8 @@ local function without_result(fields)
 end
 
 local function shown(job_key, record)
-  local fields = with_short_errors(redis.call('HGETALL', job_key))
+  local fields = redis.call('HGETALL', job_key)
+  if record.status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
   local kept = record.store ~= '0' or action == 'peek'
   if kept and action ~= 'brief' then return fields end
   local brief = without_result(fields)

@@ -12,7 +12,7 @@ from chalicelib.admission import Caller, NewJob, QueuePolicy, Submission
 from chalicelib.body import parse_job
 from chalicelib.job_queue import JobQueue
 from chalicelib.job_types import JOB_TYPES
-from chalicelib.lua_scripts import LuaScript
+from chalicelib.lua_scripts import LuaScript, assembled
 from tests.model.server import QUEUE, Server, packed
 from tests.wide import WIDE
 from worker import operations, work_queue
@@ -35,6 +35,9 @@ def _own(text: str) -> str:
 NAMES = {
     sha: next(n for n, text in LUA.items() if script.text.endswith(_own(text))) for sha, script in _SCRIPTS.items()
 }
+
+#: What stands in front of a script.
+_SHARED = (("record",), ("record", "lease"))
 
 #: A call of the product: given the replies to its commands so far, it answers or raises Asked.
 type Call = Callable[[Sequence[Any]], Any]
@@ -108,12 +111,17 @@ def _driven(call: Coroutine[Any, Any, Any]) -> Any:
         return end.value
 
 
+@cache
+def _text(sha: str, changed: tuple[tuple[str, str], ...]) -> str:
+    """A script's text; of its own file and the shared parts, the changed texts if there are any."""
+    lua, name = LUA | dict(changed), NAMES[sha]
+    shared = next(parts for parts in _SHARED if assembled(LUA[name], *(LUA[part] for part in parts)).sha == sha)
+    return assembled(lua[name], *(lua[part] for part in shared)).text
+
+
 @lru_cache(maxsize=100_000)
 def command(parts: tuple[str, ...], server: Server, changed: tuple[tuple[str, str], ...] = ()) -> bytes:
     """A command for the wire; ``changed`` are scripts' texts by name, for those that are not run as shipped."""
     if parts[0] == "EVALSHA":
-        text = _SCRIPTS[parts[1]].text
-        for name, new in changed:
-            text = text.replace(_own(LUA[name]), _own(new))
-        parts = ("EVALSHA", server.load(text), *parts[2:])
+        parts = ("EVALSHA", server.load(_text(parts[1], changed)), *parts[2:])
     return packed(*parts)

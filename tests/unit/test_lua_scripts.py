@@ -8,9 +8,10 @@ import pytest
 import redis
 
 from chalicelib import lua_scripts
-from chalicelib.lua_scripts import load_script
+from chalicelib.lua_scripts import assembled, load_script
 from chalicelib.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
 from worker.outcomes import JobFailed
+from worker.work_queue import LUA
 
 FOLDER = Path(lua_scripts.__file__).parent / "lua"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.lua") if file.stem != "record")
@@ -23,12 +24,23 @@ def test_there_are_scripts_to_admit_and_to_settle():
 
 
 @every_script
-def test_a_script_stands_behind_what_all_scripts_share(name: str):
-    text = load_script(name).text
-    shared = (FOLDER / "record.lua").read_text()
-    own = (FOLDER / f"{name}.lua").read_text()
+def test_a_script_ends_as_its_file_does_and_begins_with_its_flags(name: str):
+    text, own = load_script(name).text, (FOLDER / f"{name}.lua").read_text()
     flags, rest = own.split("\n", 1) if own.startswith("#!lua") else ("", own)
-    assert text == "\n".join(part for part in (flags, shared, rest) if part)
+    assert text.startswith(flags)
+    assert text.endswith(rest)
+
+
+def test_a_script_is_given_what_it_uses_of_the_shared_parts_and_what_that_uses_and_nothing_else():
+    used = ["local A = 1\nlocal B = 2", "local function two()\n  return B\nend"]
+    shared = "\n\n".join(["-- Shared.", *used, "local function three()\n  return 3\nend"])
+    own = "-- not three()\nreturn two()"
+    assert assembled(f"#!lua\n{own}", shared).text == "\n\n".join(["#!lua\n" + used[0], used[1], own])
+
+
+@pytest.mark.parametrize("file", [FOLDER / "record.lua", LUA / "lease.lua"], ids=lambda file: file.name)
+def test_no_shared_function_has_a_blank_line_in_it(file: Path):
+    assert not re.search(r"\n\n[ \t]", file.read_text())
 
 
 @every_script

@@ -6,7 +6,7 @@
 --       most, its code 64 bytes, and more is cut off
 -- Answers 'done', 'lost', 'gone', or the status that the job has meanwhile
 
-local record = read_open(keys.job)
+local record = read_leased()
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.status == ARGV[3] and record.retried_token == ARGV[2] then return 'done' end -- the reply to the first sending was lost
@@ -18,12 +18,16 @@ close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], outcome, 'retried_token', AR
 
 -- Moving averages: how long a job takes, and how far apart jobs finish. Never below 0, though the server's clock may have
 -- stepped back in between.
+local flow = read(keys.flow, 'service_ms', 'gap_ms', 'finished_at')
 local function average(field, milliseconds)
   local value = math.max(0, milliseconds)
-  local old = math.max(0, tonumber(redis.call('HGET', keys.flow, field) or value))
-  redis.call('HSET', keys.flow, field, string.format('%.3f', old + (value - old) * 0.1))
+  local old = math.max(0, tonumber(flow[field] or value))
+  return string.format('%.3f', old + (value - old) * 0.1)
 end
-if ARGV[3] == 'completed' then average('service_ms', now - tonumber(record.attempt_at)) end
-average('gap_ms', math.min(now - tonumber(redis.call('HGET', keys.flow, 'finished_at') or now), 600000))
-redis.call('HSET', keys.flow, 'finished_at', digits(now))
+local gap_ms = math.min(now - tonumber(flow.finished_at or now), 600000)
+local fields = {'finished_at', digits(now), 'gap_ms', average('gap_ms', gap_ms)}
+if ARGV[3] == 'completed' then
+  fields[5], fields[6] = 'service_ms', average('service_ms', now - tonumber(record.attempt_at))
+end
+redis.call('HSET', keys.flow, unpack(fields))
 return 'done'

@@ -9,7 +9,7 @@
 -- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 local id = ARGV[1]
-local record = read_open(keys.job)
+local record = read_leased()
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.retried_token == ARGV[2] then return record.status == 'failed' and 'dead' or 'given back' end
@@ -36,8 +36,8 @@ redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', 
 redis.call('HSET', keys.flow, 'released', 1)
 if as_new then
   redis.call('HDEL', keys.job, 'started_at')
-  keep_open(keys, record, id, math.max(now, tonumber(record.deadline_at)), false)
+  keep_open(keys, record, id, now, math.max(now, tonumber(record.deadline_at)), false)
 else
-  keep_open(keys, record, id, now + tonumber(record.deadline_at) - tonumber(record.created_at), true)
+  keep_open(keys, record, id, now, now + tonumber(record.deadline_at) - tonumber(record.created_at), true)
 end
 return 'given back'

@@ -9,9 +9,14 @@ local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[
 local BEGUN = 1000000
 local RETURNED = 2000000
 
-local function hold_lease(record, id, until_ms)
-  redis.call('HSET', keys.job, 'lease_until', digits(until_ms))
-  keep_open(keys, record, id, until_ms, true)
+local function read_leased()
+  return read_open(keys.job, 'attempts', 'lease_token', 'lease_until', 'nonce', 'crashes')
+end
+
+-- Further arguments are fields of the record and their values, to be written along with the lease.
+local function hold_lease(record, id, now, lease_ms, ...)
+  redis.call('HSET', keys.job, 'lease_until', digits(now + lease_ms), ...)
+  keep_open(keys, record, id, now, now + lease_ms, true)
 end
 
 -- Leaves an entry with the worker that has its job's lease. Whoever looked too early took it from there; if it sweeps for what

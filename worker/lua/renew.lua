@@ -5,12 +5,12 @@
 -- ARGV  1 id  2 token  3 entry id  4 consumer  5 lease ms
 -- Answers 'run', 'lost' (another attempt has started), 'gone', or the status that the job has meanwhile
 
-local record = read_open(keys.job)
+local record = read_leased()
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.status ~= 'in_progress' then return record.status end
 
-hold_lease(record, ARGV[1], now_ms() + tonumber(ARGV[5]))
+hold_lease(record, ARGV[1], now_ms(), tonumber(ARGV[5]))
 -- JUSTID: the entry's idle time starts anew, its delivery count stays.
 redis.call('XCLAIM', keys.stream, GROUP, ARGV[4], 0, ARGV[3], 'JUSTID')
 return 'run'

@@ -8,7 +8,7 @@
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 local id = ARGV[1]
-local record = read_open(keys.job)
+local record = read_leased()
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.retried_token == ARGV[2] then return record.status == 'failed' and 'dead' or 'scheduled' end
@@ -30,5 +30,5 @@ redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', di
   'last_error', error_json(ARGV[5], ARGV[6]))
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
 redis.call('ZADD', keys.scheduled, digits(due), id)
-keep_open(keys, record, id, due + tonumber(record.deadline_at) - tonumber(record.created_at), true)
+keep_open(keys, record, id, now, due + tonumber(record.deadline_at) - tonumber(record.created_at), true)
 return 'scheduled'

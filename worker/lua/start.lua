@@ -12,18 +12,18 @@
 -- stale | dead | abandoned | gone | a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
-local record = read_open(keys.job)
+local record = read_leased()
 local microseconds = now_us()
 local now = math.floor(microseconds / 1000)
 
-local function hold()
-  hold_lease(record, id, now + tonumber(ARGV[4]))
+-- Further arguments are fields of the record and their values.
+local function hold(...)
+  hold_lease(record, id, now, tonumber(ARGV[4]), ...)
   -- FORCE: a failover may have lost that somebody claimed it; its entry has to say all the same that it was begun.
   redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'FORCE', 'JUSTID')
 end
 
-local function run(token, attempts)
-  hold()
+local function answer(token, attempts)
   if ARGV[7] ~= 'crashes' then return {'run', token, attempts} end
   return {'run', token, attempts, tonumber(record.crashes or 0)}
 end
@@ -44,7 +44,8 @@ if record.stream_id ~= entry_id then -- the job was sent round again since
   return {'stale'}
 end
 if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost
-  return run(tonumber(record.lease_token), tonumber(record.attempts))
+  hold()
+  return answer(tonumber(record.lease_token), tonumber(record.attempts))
 end
 if record.status == 'queued' then
   if not record.started_at and now >= tonumber(record.deadline_at) then
@@ -65,11 +66,10 @@ else
 end
 
 local token = next_token(tonumber(record.lease_token or 0), microseconds)
-local attempts = redis.call('HINCRBY', keys.job, 'attempts', 1)
+local attempts = tonumber(record.attempts or 0) + 1
 -- After whatever came before it, though the clock may have stepped back; and at no attempt's very time, since give_back.lua
 -- tells by it which was the first.
 local attempt_at = digits(math.max(now, tonumber(record.created_at), tonumber(record.attempt_at or 0) + 1))
-redis.call('HSETNX', keys.job, 'started_at', attempt_at)
-redis.call('HSET', keys.job, 'status', 'in_progress', 'worker', ARGV[3], 'attempt_at', attempt_at, 'nonce', nonce,
-  'lease_token', digits(token))
-return run(token, attempts)
+hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
+  'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', digits(token))
+return answer(token, attempts)

@@ -87,7 +87,7 @@ def test_every_key_about_a_job_or_a_caller_expires_by_itself(url: str, db: Any) 
     lasting = {key for key in db.keys("*") if db.pttl(key) == -1}
 
     callers.close()
-    assert lasting <= FIXED | {QUEUE.scheduled}
+    assert lasting <= FIXED | {QUEUE.scheduled, QUEUE.retrying}
     kinds = {key.split(":")[2] for key in db.keys("*")} - {key.split(":")[2] for key in lasting}
     assert kinds == {"job", "owner", "open", "idem"}
 

@@ -105,9 +105,14 @@ class ModelProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
+        """Begin it and wait until it listens."""
+        self.begin()
+        assert eventually(self._listens, 20)
+
+    def begin(self) -> None:
+        """Without waiting: the next job may end it before anybody has seen it listen."""
         command = [sys.executable, "-m", "tests.model_process", str(self.port), *self._words]
         self._process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
-        assert eventually(self._listens, 20)
 
     def kill(self) -> None:
         """End it at once, with what it is doing."""

@@ -265,7 +265,7 @@ def test_a_job_that_breaks_the_model_server_three_times_goes_to_the_dead_letters
 
     def supervised() -> bool:
         if not server.alive:
-            server.start()
+            server.begin()
         return bench.record(job_id)["status"] == "failed"
 
     assert eventually(supervised, 60), bench.said("the job came back for ever")

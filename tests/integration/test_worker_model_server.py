@@ -187,7 +187,7 @@ def test_a_job_that_kills_the_server_is_a_dead_letter_after_three_times_and_its_
 
     def supervised() -> bool:
         if not model.alive:
-            model.begin()
+            model.start()
         return statuses(db, [deadly, *others]) == {"failed": 1, "completed": 10}
 
     assert eventually(supervised, 60)
@@ -206,7 +206,7 @@ def test_a_job_that_kills_the_server_takes_no_slow_neighbour_with_it(
 
     def supervised() -> bool:
         if not model.alive:
-            model.begin()
+            model.start()
         return not statuses(db, [deadly, *slow]).keys() & {"queued", "in_progress"}
 
     assert eventually(supervised, 90)

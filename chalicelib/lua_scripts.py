@@ -19,7 +19,7 @@ class LuaScript(NamedTuple):
 
 
 def load_script(name: str, *before: str, folder: Path = _FOLDER) -> LuaScript:
-    """Read ``record.lua``, then ``<before>.lua`` of the folder, then ``<name>.lua``, as one script."""
+    """Read ``<name>.lua`` and what it uses of ``record.lua`` and of ``<before>.lua`` of the folder, as one script."""
     shared = [_FOLDER / "record.lua", *(folder / f"{part}.lua" for part in before)]
     return assembled((folder / f"{name}.lua").read_text(), *(file.read_text() for file in shared))
 

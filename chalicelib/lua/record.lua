@@ -1,4 +1,4 @@
--- Shared by every script of the queue: the loader puts this text in front of each of them.
+-- Shared by the scripts of the queue. Blank lines separate blocks, and the loader puts in front of a script those that it uses.
 -- A job's record is a hash. While the job is open its entry stands in one of the queue's streams, or its envelope
 -- waits in the record and its id in the sorted set `scheduled`.
 

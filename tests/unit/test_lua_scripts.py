@@ -1,4 +1,4 @@
-"""chalicelib.lua_scripts: a script is its own file behind record.lua, known by the SHA-1 that the server gives it."""
+"""chalicelib.lua_scripts: a script is its own file behind what it uses of record.lua, known by its SHA-1."""
 
 import json
 import re

@@ -152,6 +152,12 @@ local function list_until(keys, created_at, gone_at, now)
   end
 end
 
+-- The same where the record lives longer than it would have if nobody had begun the job: so long admission has it listed.
+local function list_longer(keys, record, gone_at, now)
+  if gone_at <= tonumber(record.deadline_at) + tonumber(record.store_ms) or gone_at <= tonumber(record.keep_until) then return end
+  list_until(keys, tonumber(record.created_at), gone_at, now)
+end
+
 -- Writes the final state, once: callers have checked that the job is still open.
 local function close(keys, record, id, status, finished_at, ...)
   take_away(keys, record, id)
@@ -166,7 +172,7 @@ local function close(keys, record, id, status, finished_at, ...)
   if status == 'expired' then return end
   local gone_at = math.max(shown_at + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
-  list_until(keys, tonumber(record.created_at), gone_at, finished_at)
+  list_longer(keys, record, gone_at, finished_at)
 end
 
 -- Keeps an open job's record alive until then and for its storage, and what names it for as long. One that was begun counts
@@ -177,5 +183,5 @@ local function keep_open(keys, record, id, now, until_ms, is_begun)
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   redis.call('ZADD', keys.open, is_begun and digits(gone_at) or record.deadline_at, id)
   live_at_least(keys.open, gone_at - now)
-  list_until(keys, tonumber(record.created_at), gone_at, now)
+  list_longer(keys, record, gone_at, now)
 end

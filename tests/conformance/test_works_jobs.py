@@ -108,10 +108,14 @@ def test_the_list_of_a_caller_lives_as_long_as_a_job_that_its_worker_ends(staffe
     """Which takes the right key `owner`, seventh of those that every script about a job is sent."""
     owner = staffed.queue
     job_id = staffed.submit(staffed.prompt("slow 0.5"), owner=owner)
-    staffed.db.pexpire(staffed.keys.owner(owner), 60_000)
+    record, listing = staffed.keys.job(job_id), staffed.keys.owner(owner)
+    assert eventually(lambda: staffed.record(job_id)["status"] == "in_progress")
+    # As after days at work: what admission foresaw is over.
+    staffed.db.hset(record, mapping={"deadline_at": 1, "keep_until": 1})
+    staffed.db.pexpire(listing, 60_000)
     staffed.final(job_id, owner=owner)
 
-    listed, kept = (staffed.db.pttl(key) for key in (staffed.keys.owner(owner), staffed.keys.job(job_id)))
+    listed, kept = map(staffed.db.pttl, (listing, record))
     assert listed >= kept - 1_000 > 60_000
 
 

@@ -24,7 +24,7 @@ local now_digits = digits(now)
 
 -- GCRA: the time at which the caller will have used up what it sent so far. A full burst is the most that it can have used
 -- up; beyond that the server's clock has stepped back since, or the policy allows less than it did.
-local used_up = tonumber(redis.call('GET', rate_key) or now)
+local used_up = number(redis.call('GET', rate_key), now)
 local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
@@ -32,17 +32,18 @@ local arrival = before
 -- the longest life of a record.
 local DEPTH, ADDED, COUNTED_AT, LONGEST = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4
 local flow = figures(flow_key, 'depth', 'depth_added', 'depth_at', 'longest_life')
-local longest_life = math.max(LONGEST_LIFE, tonumber(flow[LONGEST]))
+local longest_life = math.max(LONGEST_LIFE, number(flow[LONGEST], 0))
 local added = 0
-for stream = 0, STREAMS - 1 do added = added + flow[2 * stream + 1] end
+for stream = 0, STREAMS - 1 do added = added + number(flow[2 * stream + 1], 0) end
 
 -- Jobs in the queue, waiting, delayed and at work. They are not counted for each job: what was counted within the last
 -- second and what was added since is as many or more, and where it seems too many they are counted anew.
 local counted = false
 local delayed = 0
-local depth = flow[DEPTH] + added - flow[ADDED]
-local age = now - flow[COUNTED_AT]
-if age < 0 or age > 1000 or depth + #KEYS >= queue_cap then
+local added_then = number(flow[ADDED], 0)
+local depth = number(flow[DEPTH], queue_cap) + added - added_then
+local age = now - number(flow[COUNTED_AT], 0)
+if age < 0 or age > 1000 or added < added_then or depth + #KEYS >= queue_cap then
   counted = true
   depth = redis.call('ZCARD', scheduled_key)
   for i = FIRST_STREAM, FIRST_JOB - 1 do depth = depth + redis.call('XLEN', KEYS[i]) end
@@ -138,7 +139,7 @@ if arrival > before then
   if counted then
     redis.call('HSET', flow_key, 'depth', flow[DEPTH] + delayed, 'depth_added', flow[ADDED], 'depth_at', now)
   elseif delayed > 0 then
-    redis.call('HINCRBY', flow_key, 'depth', delayed)
+    count(flow_key, 'depth', delayed)
   end
 end
 if arrival > before or used_up > before then

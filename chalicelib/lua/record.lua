@@ -23,6 +23,25 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
+-- As far as Lua counts exactly. No time and no count of ours comes near it.
+local MOST = 2 ^ 53
+
+-- The number in a field, which anybody with access to Redis may have written: `default` where it cannot be a time or a count.
+local function number(value, default)
+  local found = tonumber(value)
+  if found and found >= 0 and found <= MOST then return found end -- comparing leaves out what is not a number (NaN), too
+  return default
+end
+
+-- Adds to a count and returns it. A count that somebody overwrote starts again.
+local function count(key, field, change)
+  local counted = redis.pcall('HINCRBY', key, field, change)
+  if type(counted) == 'number' and counted >= 0 and counted <= MOST then return counted end
+  local restarted = math.max(0, change)
+  redis.call('HSET', key, field, restarted) -- raises what else may be wrong, such as a full memory
+  return restarted
+end
+
 -- The fields asked for, as a table by name; absent fields are false.
 local function read(job_key, ...)
   local names = {...}
@@ -75,9 +94,22 @@ local function read_open(job_key, ...)
     'attempt_at', 'started_at', 'retried_token', 'store', ...)
 end
 
+-- The two counts of one stream again, after somebody overwrote one of them: as if all of its entries waited.
+local function recount_waiting(flow_key, stream, stream_key)
+  local added, left = 'added:' .. stream, 'left:' .. stream
+  local length = redis.call('XLEN', stream_key)
+  local counts = read(flow_key, added, left)
+  local gone = math.floor(number(counts[left], math.max(0, number(counts[added], 0) - length)))
+  counts = {added = gone + length, left = gone}
+  redis.call('HSET', flow_key, added, digits(counts.added), left, digits(counts.left))
+  return counts
+end
+
 -- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.
-local function count_waiting(flow_key, change, stream)
-  return redis.call('HINCRBY', flow_key, change .. ':' .. stream, 1)
+local function count_waiting(flow_key, change, stream, stream_key)
+  local counted = redis.pcall('HINCRBY', flow_key, change .. ':' .. stream, 1)
+  if type(counted) == 'number' and counted > 0 and counted <= MOST then return counted end
+  return recount_waiting(flow_key, stream, stream_key)[change]
 end
 
 local STREAMS = 12
@@ -103,7 +135,7 @@ end
 -- Adds an entry to a stream and counts it in. `stream` is the stream's place among all streams, from 0.
 local function add_entry(stream_key, flow_key, stream, id, envelope, ...)
   local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope, ...)
-  return entry_id, count_waiting(flow_key, 'added', stream)
+  return entry_id, count_waiting(flow_key, 'added', stream, stream_key)
 end
 
 -- Puts a job that has a record already into its stream.
@@ -127,7 +159,7 @@ local function take_away(keys, record, id)
     redis.call('HDEL', keys.retrying, id)
   else
     remove_entry(keys.stream, record.stream_id)
-    if record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream) end
+    if record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream, keys.stream) end
   end
 end
 
@@ -147,7 +179,7 @@ local LONGEST_LIFE = 3 * 86400000
 local function list_until(keys, created_at, gone_at, now)
   live_at_least(keys.owner, gone_at - now)
   local life = gone_at - created_at
-  if life > LONGEST_LIFE and life > tonumber(redis.call('HGET', keys.flow, 'longest_life') or 0) then
+  if life > LONGEST_LIFE and life > number(redis.call('HGET', keys.flow, 'longest_life'), 0) then
     redis.call('HSET', keys.flow, 'longest_life', digits(life))
   end
 end
@@ -166,7 +198,7 @@ local function close(keys, record, id, status, finished_at, ...)
   if status ~= 'expired' then shown_at = math.max(finished_at, tonumber(record.attempt_at or record.created_at)) end
   redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(shown_at), ...)
   if record.status == 'queued' or record.retried_token then redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error') end
-  redis.call('HINCRBY', keys.flow, status, 1)
+  count(keys.flow, status, 1)
   redis.call('ZREM', keys.open, id)
   -- It expired at its deadline, which may be long ago where it was given back since: its record lives on as it did.
   if status == 'expired' then return end

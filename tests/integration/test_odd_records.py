@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from tests.conftest import Router
-from tests.integration.in_redis import KEYS
+from tests.integration.in_redis import KEYS, expire
+from tests.integration.worker_hand import finish_job
 from tests.log_secrets import PLANTED
 from tests.unit.conftest import log_lines
 
@@ -17,6 +18,15 @@ __all__ = ["log_lines"]
 type Lines = Callable[[], list[dict[str, Any]]]
 
 FLOW = ["abc", "", "-7", "1e300", "nan", "inf", "9" * 400, "1.5", "\N{ARABIC-INDIC DIGIT ONE}"]
+#: Every field of the queue's figures that a script reads or adds to.
+FIGURES = [
+    "added:4", "left:4", "service_ms", "gap_ms", "finished_at", "slots", "slots_at", "depth", "depth_added", "depth_at",
+    "longest_life", "turn", "turn:2", "released", "completed", "failed", "cancelled", "expired",
+]  # fmt: skip
+ODD = {
+    "words": "abc", "empty": "", "minus one": "-1", "not a number": "nan", "infinite": "inf", "too large": "1e400",
+    "as large as integers are": str(2**63 - 1), "four hundred digits": "9" * 400, "a fraction": "1.5", "spaces": " 7 ",
+}  # fmt: skip
 #: Field → odd value → what is shown of the field.
 REPAIRED: dict[str, tuple[str, str, str, Any]] = {
     "attempts": ("attempts", "many", "attempts", 0),
@@ -93,3 +103,36 @@ def test_an_odd_entry_of_a_callers_list_is_passed_over(
 
     assert reply.status == 200, reply.body
     assert [f"/v1/jobs/{job['id']}" for job in reply.json["data"]] == [location]
+
+
+def live_one_job(router: Router, generate: dict[str, Any], redis_url: str) -> None:
+    """One job of each end, one that waits first, and a list: whatever callers and workers do to a queue."""
+    assert router.post("/v1/jobs", generate | {"delay_seconds": 60}).status == 202
+    for end in ("completed", "failed", "cancelled", "expired"):
+        reply = router.post("/v1/jobs", generate)
+        assert reply.status == 202, reply.body
+        where = reply.headers["location"]
+        match end:
+            case "completed":
+                finish_job(redis_url, result=1)
+            case "failed":
+                finish_job(redis_url, error={"code": "c", "message": "m"})
+            case "cancelled":
+                assert router.delete(where).status == 200
+            case "expired":
+                with redis.Redis.from_url(redis_url) as db:
+                    expire(db, where)
+        found = router.get(where)
+        assert (found.status, found.json["status"]) == (200, end), found.body
+    assert router.get("/v1/jobs").status == 200
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("field", FIGURES)
+def test_an_odd_figure_keeps_nobody_from_the_queue(
+    field: str, value: str, router: Router, generate: dict[str, Any], redis_url: str, db: redis.Redis
+) -> None:
+    live_one_job(router, generate, redis_url)
+    db.hset(KEYS.flow, field, value)
+    live_one_job(router, generate, redis_url)
+    live_one_job(router, generate, redis_url)

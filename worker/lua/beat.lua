@@ -17,7 +17,7 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if consumer == ARGV[1] then
     redis.call('ZREM', KEYS[1], member)
   elseif reason == '' then
-    slots = slots + tonumber(concurrency)
+    slots = slots + number(concurrency, 0)
   end
 end
 if tonumber(ARGV[2]) > 0 then

@@ -34,7 +34,7 @@ if wanted > 0 and redis.call('HGET', flow_key, 'released') then
 end
 
 local function take_from(priority)
-  local turn = tonumber(redis.call('HGET', flow_key, 'turn:' .. priority) or 0)
+  local turn = math.floor(number(redis.call('HGET', flow_key, 'turn:' .. priority), 0))
   for i = 0, LANES - 1 do
     local stream = KEYS[(priority - 1) * LANES + (turn + i) % LANES + 1]
     local reply = redis.call('XREADGROUP', 'GROUP', GROUP, ARGV[1], 'COUNT', 1, 'STREAMS', stream, '>')
@@ -46,7 +46,7 @@ local function take_from(priority)
 end
 
 local function pick()
-  local favourite = WHEEL[redis.call('HINCRBY', flow_key, 'turn', 1) % #WHEEL + 1]
+  local favourite = WHEEL[count(flow_key, 'turn', 1) % #WHEEL + 1]
   local taken = take_from(favourite)
   for priority = 1, 3 do
     if taken then return taken end

@@ -21,10 +21,10 @@ close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], outcome, 'retried_token', AR
 local flow = read(keys.flow, 'service_ms', 'gap_ms', 'finished_at')
 local function average(field, milliseconds)
   local value = math.max(0, milliseconds)
-  local old = math.max(0, tonumber(flow[field] or value))
+  local old = number(flow[field], value)
   return string.format('%.3f', old + (value - old) * 0.1)
 end
-local gap_ms = math.min(now - tonumber(flow.finished_at or now), 600000)
+local gap_ms = math.min(now - number(flow.finished_at, now), 600000)
 local fields = {'finished_at', digits(now), 'gap_ms', average('gap_ms', gap_ms)}
 if ARGV[3] == 'completed' then
   fields[5], fields[6] = 'service_ms', average('service_ms', now - tonumber(record.attempt_at))

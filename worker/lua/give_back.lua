@@ -29,7 +29,7 @@ redis.call('HINCRBY', keys.job, 'attempts', -1)
 redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
 -- The line takes it back in, where it stood.
-redis.call('HINCRBY', keys.flow, 'left:' .. record.stream, -1)
+count(keys.flow, 'left:' .. record.stream, -1)
 local as_new = ARGV[3] == 'untouched' and record.started_at == record.attempt_at -- no attempt before this one had begun
 redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS,
   'RETRYCOUNT', as_new and 0 or RETURNED, 'JUSTID')

@@ -47,7 +47,7 @@ local function drop_entry(entry_id)
   local count = deliveries(entry_id)
   local waited = remove_entry(keys.stream, entry_id) == 1
   if count then waited = count < BEGUN or count >= RETURNED end
-  if waited then count_waiting(keys.flow, 'left', place_of(keys.stream)) end
+  if waited then count_waiting(keys.flow, 'left', place_of(keys.stream), keys.stream) end
 end
 
 -- A stream's entry as a table by name, or nil.
@@ -94,7 +94,7 @@ end
 -- Gives a job up that was begun and has no record any more.
 local function bury_unrecorded(dead_key, flow_key, id, envelope, code, message, now)
   add_letter(dead_key, id, envelope_to_keep(envelope), code, message, '0', '0', now)
-  redis.call('HINCRBY', flow_key, 'failed', 1)
+  count(flow_key, 'failed', 1)
 end
 
 local function abandon(dead_key, flow_key, id, envelope, now)

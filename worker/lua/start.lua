@@ -52,7 +52,7 @@ if record.status == 'queued' then
     close(keys, record, id, 'expired', tonumber(record.deadline_at))
     return {'expired'}
   end
-  count_waiting(keys.flow, 'left', record.stream)
+  count_waiting(keys.flow, 'left', record.stream, keys.stream)
 else
   local lease_until = tonumber(record.lease_until)
   if now < lease_until then

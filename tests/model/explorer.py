@@ -1,197 +1,141 @@
-"""Takes steps on a Valkey: puts a state there, has the product's own command run, and looks what came of it."""
+"""Steps on a Valkey: it restores a state, runs the product's own command, once and again, and reads what came of it."""
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from itertools import batched
 from typing import Any, NamedTuple
 
-from chalicelib.admission import Admission
-from tests.model import product
-from tests.model.product import Asked, Call, next_command
-from tests.model.promises import ENDS, TWICE, Promise, Step, broken
-from tests.model.server import BEGAN_US, Server, data_of, packed, refused
-from tests.model.sight import Sight, shifted
-from tests.model.world import ENDINGS, Action, Hand, Scenario, World, after_failover, call_of, learnt
-from worker.work_queue import Lease
+from chalicelib.redis_wire import Refused
+from tests.model.product import SCRIPTS, Call
+from tests.model.promises import Step, broken
+from tests.model.server import BEGAN_US, Server, packed
+from tests.model.sight import Sight, seen
+from tests.model.world import Action, Scenario, World, after_failover, call_of, chores, learnt
 
-#: What reads every stream or adds to one; nothing else minds that one which was never used is missing.
-_WANT_STREAMS = {"claim", "sweep", "tidy", "leave", "submits", "resubmits", "redrive", "promote"}
-_WRITE = {"EVALSHA", "XGROUP", "XDEL"}
-_ONCE = {"claim", "sweep"}
+_NO_ROOM, _ROOM = (packed("CONFIG", "SET", "maxmemory", size) for size in (1, 0))
+#: Where nothing is left to do.
+_END = Action("everybody", "ends")
+
+
+class Taken(NamedTuple):
+    """A step, what the server replied, and the steps before it."""
+
+    action: Action
+    reply: Any
+    before: "Taken | None"
 
 
 class Node(NamedTuple):
-    """A state, and how it was reached. ``repeat``: the last command, where it may be sent twice, and its ``reply``."""
+    """A state, and the last step to it. ``replicated``: what a failover goes back to, before the last write."""
 
     now_us: int
     sight: Sight
     world: World
-    look: str = "[]"
-    parent: "Node | None" = None
-    action: Action | None = None
-    answer: Any = None
-    repeat: bytes = b""
-    reply: Any = None
-
-    def history(self) -> list["Node"]:
-        return [] if self.parent is None else [*self.parent.history(), self]
-
-    def digest(self) -> bytes:
-        text = f"{self.sight.text()}\n{self.world.text()}"
-        return blake2b(shifted(text, self.now_us // 1000).encode(), digest_size=12).digest()
+    replicated: tuple[Sight, World]
+    taken: Taken | None = None
 
 
 class Found(NamedTuple):
-    """A promise that a history breaks."""
+    """A promise, and the last step of a history that breaks it."""
 
-    promise: Promise
-    node: Node
+    promise: str
+    taken: Taken | None
+
+    def history(self) -> list[Taken]:
+        steps, taken = list[Taken](), self.taken
+        while taken:
+            steps, taken = [taken, *steps], taken.before
+        return steps
 
     def __str__(self) -> str:
-        lines = [f"  {at}. {node.action} -> {_brief(node.answer)}" for at, node in enumerate(self.node.history(), 1)]
-        return "\n".join([f"{self.promise.name} ({self.promise.page}: “{self.promise.sentence}”)", *lines])
-
-
-def _brief(answer: Any) -> str:
-    match answer:
-        case Lease():
-            return f"run, token {answer.token}, attempt {answer.attempts}"
-        case Admission():
-            return " ".join(decision.verdict for decision in answer.decisions)
-        case list() | tuple():
-            return f"[{' '.join(str(getattr(each, 'entry_id', '…')) for each in answer)}]"
-    return str(getattr(answer, "status", answer))[:100]
+        steps = [f"  {at}. {taken.action} -> {str(taken.reply)[:100]}" for at, taken in enumerate(self.history(), 1)]
+        return "\n".join([self.promise, *steps])
 
 
 class Explorer:
-    """``changed``: scripts' texts by name, for those that are not run as shipped."""
+    """``changed``: a script's file by its name, and text in it to replace: a script that is not run as shipped."""
 
-    def __init__(self, server: Server, scenario: Scenario, changed: dict[str, str] | None = None) -> None:
-        self.server, self.scenario, self._changed = server, scenario, tuple((changed or {}).items())
-        self._calls: dict[object, tuple[str, ...]] = {}
-        self.scripts: set[str] = set()
+    def __init__(self, server: Server, scenario: Scenario, changed: tuple[str, str, str] = ("", "", "")) -> None:
+        self.server, self.scenario, self._changed = server, scenario, changed
+        #: The scripts that it ran, by the SHA-1 that the product has.
+        self.scripts: dict[str, str] = {}
         self.steps = 0
 
     def root(self) -> Node:
-        return Node(BEGAN_US, Sight(BEGAN_US // 1000, {}), World(tuple(Hand() for _ in self.scenario.crew)))
+        sight = Sight(BEGAN_US // 1000, {})
+        return Node(BEGAN_US, sight, World(), (sight, World()))
 
-    def after(self, node: Node, chosen: Iterable[Action]) -> Iterator[Node]:
-        """The state after each of these actions; those that are one command go in one call."""
-        single = []
+    def after(self, node: Node, chosen: Iterable[Action]) -> Iterator[tuple[Node, list[Found]]]:
+        """The state after each of these actions, and what the step breaks. All commands go to the server in one go."""
+        calls, commands = list[tuple[Action, Call]](), list[bytes]()
+        put, look = self.server.put(node.sight.data), self.server.look
         for action in chosen:
-            if action.actor in ("clock", "redis") or action.verb == "crash":
+            if not action.has_command:
                 yield self._without_command(node, action)
                 continue
-            key, call = call_of(action, self.scenario, node.world)
-            parts = self._calls.get(key) or self._calls.setdefault(key, next_command(call, []))
-            if parts[0] == "EVALSHA" and not action.how.strip("0123456789"):
-                single.append((action, call, self._command(parts)))
-            else:
-                yield self._several(node, action, call)
-        if single:
-            yield from self._in_one_go(node, single)
-
-    def _command(self, parts: tuple[str, ...]) -> bytes:
-        self.scripts.add(product.NAMES.get("".join(parts[1:2]), ""))
-        return product.command(parts, self.server, self._changed)
-
-    def _in_one_go(self, node: Node, single: list[tuple[Action, Call, bytes]]) -> Iterator[Node]:
-        self.server.at(node.now_us + 1)
-        put, whole = self.server.put(node.sight.data, ()), self.server.put(node.sight.data)
-        asked = [
-            [whole if action.verb in _WANT_STREAMS else put, command, self.server.look] for action, _, command in single
-        ]
-        replies = self.server.ask_all([part for parts in asked for part in parts])
-        for (action, call, command), reply, look in zip(single, replies[1::3], replies[2::3], strict=True):
-            if refused(reply):
-                raise RuntimeError(f"{action} after {Found(ENDS, node)}: {reply}")
-            try:
-                answer = call([reply])
-            except Asked:  # it sends more than one
-                yield self._several(node, action, call)
-            else:
-                yield self._node(node, action, answer, look, b"" if action.verb in _ONCE else command)._replace(
-                    reply=reply
-                )
-
-    def _several(self, node: Node, action: Action, call: Call) -> Node:
-        """A call that may send several commands, be held up before it writes, or find the memory full."""
-        replies = next(
-            (list(known) for begun, known in node.world.paused if action.how == "goes on" and begun[:3] == action[:3]),
-            [],
-        )
-        self.server.at(node.now_us + 1)
-        self.server.ask(self.server.put(node.sight.data))
-        while parts := next_command(call, replies):
-            if action.how == "paused" and replies and parts[0] in _WRITE:
-                return self._node(node, action, tuple(replies), self.server.ask(self.server.look), b"")
-            room = [packed("CONFIG", "SET", "maxmemory", size) for size in (int(action.how == "full"), 0)]
-            reply = self.server.ask_all([room[0], self._command(parts), room[1]])[1]
-            if refused(reply) and str(reply).startswith("OOM"):
-                return self._node(node, action, reply, self.server.ask(self.server.look), b"")
-            replies.append(reply)
-        done = action._replace(how="") if action.how in ("paused", "full") else action
-        return self._node(node, done, call(replies), self.server.ask(self.server.look), b"")
-
-    def _without_command(self, node: Node, action: Action) -> Node:
-        now_us, lost = node.now_us + 1 + (action.about * 1000 if action.verb == "jumps" else 0), node
-        while action.verb == "fails over" and lost.parent is not None and lost.sight.same(node.sight):
-            lost = lost.parent
-        data = {key: value for key, value in lost.sight.data.items() if not 0 <= value.expires <= now_us // 1000}
-        child = self._learnt(node, action, None, Sight(now_us // 1000, data), now_us)
-        return child._replace(world=after_failover(child.world, lost.world)) if action.verb == "fails over" else child
-
-    def _node(self, node: Node, action: Action, answer: Any, look: str, repeat: bytes) -> Node:
-        self.steps += 1
+            call = call_of(action, self.scenario, node.world, node.sight.now)
+            calls.append((action, call))
+            command = self._command(call)
+            commands += [put, _NO_ROOM if action.full else _ROOM, command, _ROOM, look, command, look]
         now_us = node.now_us + 1
-        is_same = look == node.look and now_us // 1000 == node.sight.now
-        sight = node.sight if is_same else Sight(now_us // 1000, data_of(look))
-        return self._learnt(node, action, answer, sight, now_us)._replace(look=look, repeat=repeat)
+        self.server.at(now_us)
+        replies = batched(self.server.ask_all(commands), 7, strict=True)
+        for (action, call), (*_, reply, _, looked, again, looked_again) in zip(calls, replies, strict=True):
+            if isinstance(reply, Refused) and not action.full:
+                raise RuntimeError(f"{action} after {Found('', node.taken)}: {reply}")
+            answer = reply if isinstance(reply, Refused) else call.answer(reply)
+            sight = seen(now_us // 1000, looked)
+            repeat = (seen(now_us // 1000, looked_again).same(sight), again == reply)
+            yield self._stepped(node, Taken(action, reply, node.taken), answer, now_us, sight, repeat)
 
-    def _learnt(self, node: Node, action: Action, answer: Any, sight: Sight, now_us: int) -> Node:
-        world = learnt(action, self.scenario, node.world, answer, node.sight, sight)
-        return Node(now_us, sight, world, "", node, action, answer)
+    def _command(self, call: Call) -> bytes:
+        word, *rest = call.command()
+        return packed(word, self._loaded(rest[0]), *rest[1:]) if word == "EVALSHA" else packed(word, *rest)
 
-    def faults(self, node: Node) -> Iterator[Found]:
-        """Promises that the last step broke."""
-        if (parent := node.parent) is not None and node.action is not None:
-            step = Step(self.scenario, node.action, node.answer, parent.sight, node.sight, parent.world, node.world)
-            yield from (Found(promise, node) for promise in broken(step))
+    def _loaded(self, sha: str) -> str:
+        """The SHA-1 of that script as the server has it, changed or not."""
+        if sha not in self.scripts:
+            (name, text), (script, old, new) = SCRIPTS[sha], self._changed
+            changed = text.replace(old, new) if script in (name, "record", "lease") else text
+            self.scripts[sha] = self.server.load(changed)
+        return self.scripts[sha]
 
-    def unlike_once(self, nodes: list[Node]) -> Iterator[Found]:
-        """Of these states, all of one age: whose last command changes something when it is sent again."""
-        if nodes := [node for node in nodes if node.repeat]:
-            self.server.at(nodes[0].now_us + 1)
-            parts = [
-                part for node in nodes for part in (self.server.put(node.sight.data), node.repeat, self.server.look)
-            ]
-            replies = self.server.ask_all(parts)
-            for node, reply, look in zip(nodes, replies[1::3], replies[2::3], strict=True):
-                is_same = look == node.look or Sight(node.sight.now, data_of(look)).same(node.sight)
-                may_differ = node.action is None or not (isinstance(node.answer, Lease) or node.action.verb in ENDINGS)
-                if not is_same or (reply != node.reply and not may_differ):
-                    yield Found(TWICE, node)
+    def _without_command(self, node: Node, action: Action) -> tuple[Node, list[Found]]:
+        now_us = node.now_us + 1 + (action.about * 1000 if action.verb == "jumps" else 0)
+        is_lost = action.verb == "fails over"
+        sight, lost = node.replicated if is_lost else (node.sight, node.world)
+        data = {key: value for key, value in sight.data.items() if not 0 <= value.expires <= now_us // 1000}
+        after, found = self._stepped(node, Taken(action, "", node.taken), None, now_us, Sight(now_us // 1000, data))
+        return after._replace(world=after_failover(after.world, lost) if is_lost else after.world), found
 
-    def drained(self, node: Node) -> Iterator[Found]:
-        """What is found on the way to the end, with one worker left that works."""
-        for _ in range(8):
-            begun = node
-            node = self.step(node, Action("clock", "jumps", self.scenario.crew[0].lease_ms))
-            for verb in ("promote", *["sweep"] * 3, *["claim"] * 3):
-                node = self._worked(self.step(node, Action("w1", verb)))
-            for each in node.history()[len(begun.history()) :]:
-                yield from self.faults(each)
-            if not node.sight.entries and not node.sight.sets.get("scheduled"):
-                break
-        if any(not fate.final and (fate.begun or fate.job_id in node.sight.jobs) for fate in node.world.fates):
-            yield Found(ENDS, node)
+    def _stepped(
+        self, node: Node, taken: Taken, answer: Any, now_us: int, sight: Sight, repeat: tuple[bool, bool] = (True, True)
+    ) -> tuple[Node, list[Found]]:
+        self.steps += 1
+        world = learnt(taken.action, self.scenario, node.world, answer, sight)
+        step = Step(self.scenario, taken.action, answer, repeat, node.sight, sight, node.world, world)
+        replicated = node.replicated if sight.same(node.sight) else (node.sight, node.world)
+        return Node(now_us, sight, world, replicated, taken), [Found(promise, taken) for promise in broken(step)]
 
-    def _worked(self, node: Node) -> Node:
-        """All that its worker has claimed is done."""
-        while node.world.hands[0].claims:
-            node = self.step(node, Action("w1", "start"))
-            if isinstance(node.answer, Lease):
-                node = self.step(node, Action("w1", "complete", len(node.world.hands[0].leases) - 1))
-        return node
-
-    def step(self, node: Node, action: Action) -> Node:
+    def step(self, node: Node, action: Action) -> tuple[Node, list[Found]]:
         return next(iter(self.after(node, [action])))
+
+    def drained(self, node: Node) -> list[Found]:
+        """What is found on the way to the end, with one worker left that works."""
+        found = list[Found]()
+
+        def does(actor: str, verb: str, about: int = 0) -> Node:
+            after, faults = self.step(node, Action(actor, verb, about))
+            found.extend(faults)
+            return after
+
+        for _ in range(8):
+            node = does("clock", "jumps", self.scenario.crew[0].lease_ms)
+            for verb in ("promote", *["sweep", "claim"] * 3):
+                if Action("w1", verb) in chores("w1", node.world, node.sight):
+                    node = does("w1", verb)
+                while todo := [at for at, held in enumerate(node.world.held) if held.worker == "w1" and not held.sent]:
+                    node = does("w1", "complete" if node.world.held[todo[0]].lease else "start", todo[0])
+            if not node.sight.entries and not node.sight.value("scheduled"):
+                break
+        end = Taken(_END, "", node.taken)
+        return found + self._stepped(node, end, None, node.now_us, node.sight)[1]

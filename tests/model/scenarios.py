@@ -1,4 +1,4 @@
-"""Who takes part, and in what: the first three as deep as they go, the others each for one kind of trouble."""
+"""Who takes part, and in what: three as deep as they go, the others each for one kind of trouble."""
 
 from copy import replace
 
@@ -6,63 +6,57 @@ from chalicelib.limits import RatePolicy
 from tests.model.product import POLICY
 from tests.model.world import Crew, Kind, Scenario
 
+_KINDS = {
+    "plain": Kind(),
+    "keyed": Kind(key="key"),
+    "bob's": Kind(owner="bob"),
+    "delayed": Kind('{"ttl_seconds": 40, "delay_seconds": 10}'),
+    "unkept": Kind('{"ttl_seconds": 40, "store": false}'),
+    "urgent": Kind('{"ttl_seconds": 40, "priority": "high"}'),
+}
+_MANY = {
+    f"{name} {owner}": replace(kind, owner=owner)
+    for name, kind in _KINDS.items()
+    for owner in ("alice", "bob", "carol")
+}
+_MANY |= {"low": Kind('{"ttl_seconds": 40, "priority": "low"}', owner="bob"), "three": Kind(jobs=3)}
 
-def _verbs(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+
+def _kinds(*choices: str) -> tuple[dict[str, Kind], ...]:
+    return tuple({name: _KINDS[name] for name in choice.split()} for choice in choices)
 
 
-_PLAIN = Kind('{"ttl_seconds": 40}')
-_KEYED = _PLAIN._replace(key="key")
-_BOBS = _PLAIN._replace(owner="bob")
-_DELAYED = Kind('{"ttl_seconds": 40, "delay_seconds": 10}')
-_NOT_KEPT = Kind('{"ttl_seconds": 40, "store": false}')
-_URGENT = Kind('{"ttl_seconds": 40, "priority": "high"}')
-_CREW = (Crew(deaths=2), Crew(deaths=1))
-_WORK = _verbs("claim sweep promote start renew complete retry")
-_COMMON = _WORK | _verbs("reject fail refuse untouched crashed crash looks cancels redrive discard")
-_MANY = _COMMON | _verbs("release begun takes resubmits forget beat leave tidy pause") | {"fails over"}
+def _verbs(*texts: str) -> frozenset[str]:
+    return frozenset(" ".join(texts).split())
 
-ONE = Scenario(
-    "one job",
-    ((_PLAIN, _KEYED, _DELAYED, _NOT_KEPT),),
-    _CREW,
-    _COMMON | _verbs("release begun takes resubmits forget"),
-    (30_000, 120_000),
-    10,
-)
-TWO = Scenario("two jobs", ((_PLAIN, _NOT_KEPT), (_PLAIN, _BOBS, _URGENT)), _CREW, _COMMON, (30_000, 120_000), 7)
-THREE = Scenario("three jobs", ((_PLAIN,), (_PLAIN, _BOBS), (_PLAIN, _BOBS)), _CREW, _COMMON, (30_000,), 6)
-LETTERS = Scenario(
-    "letters",
-    ((_KEYED, _NOT_KEPT),),
-    _CREW[:1],
-    _verbs("claim start complete reject refuse redrive discard cancels resubmits pause"),
-    (20_000_000,),
-    8,
-    replace(POLICY, idempotency_seconds=200_000),
-)
-REQUEUED = Scenario("requeued", ((_PLAIN,),), _CREW, _verbs("claim sweep start complete reject redrive"), (30_000,), 9)
-LEASES = Scenario(
-    "leases", ((_PLAIN,),), (Crew(30_000), Crew(29_000)), _WORK | _verbs("reject crash looks"), (29_000, 1_000), 8
-)
-FAILOVER = Scenario(
-    "failover", ((_KEYED,),), _CREW, _WORK | _verbs("refuse redrive resubmits") | {"fails over"}, (30_000,), 8
-)
-CLOCK = Scenario("clock", ((_PLAIN,), (_PLAIN,)), _CREW, _WORK | _verbs("beat looks untouched"), (30_000, -60_000), 6)
-LEAVING = Scenario(
-    "leaving", ((_URGENT,),), _CREW, _WORK | _verbs("leave tidy pause release untouched crash"), (30_000,), 8
-)
-#: Of so few actions that their histories can be longer.
-SMALL = (LETTERS, REQUEUED, LEASES, FAILOVER, LEAVING)
-ALL = (*SMALL, CLOCK, ONE, THREE, TWO)
 
-_OWNERS = [
-    kind._replace(owner=owner) for owner in ("alice", "bob", "carol") for kind in (_PLAIN, _URGENT, _DELAYED, _NOT_KEPT)
-]
-_LOW = Kind('{"ttl_seconds": 40, "priority": "low"}', owner="bob")
-_SENT = (*_OWNERS, _LOW, _KEYED, _PLAIN._replace(count=3))
+_WORK = "claim sweep promote start renew complete retry"
+_COMMON = _verbs(_WORK, "reject fail refuse untouched crashed crash looks cancels redrive discard")
+_ALL = _COMMON | _verbs("release begun takes resubmits forget beat leave tidy") | {"fails over"}
 _NARROW = replace(POLICY, rate=RatePolicy(per_minute=6, burst=4), open_jobs_cap=3, queue_cap=6)
-BUSY = Scenario("busy", (_SENT,) * 12, _CREW, _MANY, (1_000, 10_000, 30_000, 120_000), 0)
-CAPPED = BUSY._replace(name="capped", policy=_NARROW)
-BACKWARDS = BUSY._replace(name="clock steps back", jumps=(1_000, 30_000, -1_000, -60_000))
-CHANCE = (BUSY, CAPPED, BACKWARDS)
+_LONG_KEYS = replace(POLICY, idempotency_seconds=200_000)
+_LETTERS = _verbs("claim start complete takes reject refuse redrive discard cancels resubmits")
+_REQUEUED = _verbs("claim sweep start complete reject redrive")
+_FAILOVER = _verbs(_WORK, "refuse redrive resubmits") | {"fails over"}
+_LEAVING = _verbs(_WORK, "leave tidy release untouched crash")
+_ONE = _COMMON | _verbs("release begun takes resubmits forget")
+
+ALL = (
+    Scenario("letters", _kinds("keyed unkept"), _LETTERS, (20_000_000,), crew=(Crew(),), policy=_LONG_KEYS),
+    Scenario("requeued", _kinds("plain"), _REQUEUED, (30_000,), 9),
+    Scenario(
+        "leases", _kinds("plain"), _verbs(_WORK, "reject crash looks"), (29_000, 1_000), crew=(Crew(), Crew(29_000))
+    ),
+    Scenario("failover", _kinds("keyed"), _FAILOVER, (30_000,)),
+    Scenario("leaving", _kinds("urgent"), _LEAVING, (30_000,)),
+    Scenario("clock", _kinds("plain", "plain"), _verbs(_WORK, "beat looks untouched"), (30_000, -60_000), 6),
+    Scenario("one job", _kinds("plain keyed delayed unkept"), _ONE, (30_000, 120_000), 10),
+    Scenario("three jobs", _kinds("plain", "plain bob's", "plain bob's"), _COMMON, (30_000,), 6),
+    Scenario("two jobs", _kinds("plain unkept", "plain bob's urgent"), _COMMON, (30_000, 120_000), 7),
+)
+_BUSY = Scenario("busy", (_MANY,) * 12, _ALL, (1_000, 10_000, 30_000, 120_000))
+CHANCE = (
+    _BUSY,
+    _BUSY._replace(name="capped", policy=_NARROW),
+    _BUSY._replace(name="clock steps back", jumps=(1_000, 30_000, -1_000, -60_000)),
+)

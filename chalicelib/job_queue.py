@@ -1,7 +1,7 @@
 """The Lambda side of the queue: submit, look, cancel, list. Redis decides, in one script each; this module asks."""
 
-import re
 import secrets
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -9,22 +9,31 @@ from typing import Literal
 from chalicelib.admission import Admission, QueuePolicy, Submission
 from chalicelib.data_keys import KeyUnavailable
 from chalicelib.errors import EncryptionUnavailable
-from chalicelib.job_pages import MAX_SCANNED_JOBS, Cursor, Place
-from chalicelib.job_records import JOB_ID, jobs_from_reply
+from chalicelib.job_pages import (
+    MAX_RESULT_BYTES,
+    MAX_ROUND_TRIPS,
+    MAX_SCANNED_JOBS,
+    Cursor,
+    Filling,
+    Looked,
+    Page,
+    Place,
+    Scan,
+)
+from chalicelib.job_records import JOB_ID, jobs_from_reply, result_bytes
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.lua_scripts import load_script
 from chalicelib.models import FINAL_STATUSES, Job, Status
 from chalicelib.observability import log
 from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient
+from chalicelib.redis_wire import Argument
 from chalicelib.sealing import Sealer
-
-_SCORE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 _ADMIT = load_script("admit")
 _SETTLE = load_script("settle")
 
-type Action = Literal["look", "brief", "cancel", "take", "peek"]
+type Action = Literal["look", "brief", "cancel", "take", "peek", "list"]
 
 
 @contextmanager
@@ -96,29 +105,32 @@ class JobQueue:
         """Cancel the caller's job if it is still open; the job as it then stands, or None."""
         return self._settle(owner, job_id, "cancel")
 
-    def page(
-        self, owner: str, limit: int, status: Status | None, after: Cursor | None
-    ) -> tuple[list[Job], Cursor | None]:
-        """Up to ``limit`` of the caller's jobs, newest first, and the cursor of the next page (None: there is none).
+    def page(self, owner: str, limit: int, status: Status | None, after: Cursor | None) -> Page:
+        """Up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS.
 
-        A page may come out short when few of MAX_SCANNED_JOBS match ``status``; its cursor then goes on from there.
+        A page stops early when MAX_SCANNED_JOBS were looked at, where the results together grow too large, or where
+        somebody filled the list with other things.
         """
-        found: list[Job] = []
-        scanned = 0
-        while True:
-            places = self._newest(owner, limit + 1, after)
-            jobs = self._look_at(owner, places)
-            for place in places:
-                if len(found) == limit or scanned == MAX_SCANNED_JOBS:
-                    return found, after
-                if place not in jobs:  # the results before it fill the answer
-                    return found, after
-                after, scanned = place.cursor, scanned + 1
-                job = jobs[place]
-                if job is not None and status in (None, job.status):
-                    found.append(job)
-            if len(places) <= limit:
-                return found, None
+        scan = Scan(self._queues.values(), owner, after)
+        page = Filling(limit)
+        at_once = limit if status is None else MAX_SCANNED_JOBS
+        trips = 0
+        while not page.is_full and trips < MAX_ROUND_TRIPS - 1:
+            if commands := scan.commands(at_once):
+                scan.take_in(self._redis.execute_all(commands))
+                trips += 1
+            places = scan.places(min(at_once, page.still_scanned))
+            if not places and not commands:
+                break
+            at_once = MAX_SCANNED_JOBS
+            if places:
+                looked = self._look_at(owner, places, page.missing, status)
+                trips += 1
+                for place in page.taken(places, looked):
+                    scan.pass_over(place)
+        if scan.odd_entries:
+            log.error("odd_entries", extra={"entries": scan.odd_entries})
+        return page.whole(scan.after())
 
     def ping(self) -> None:
         """Prove that Redis answers."""
@@ -149,9 +161,7 @@ class JobQueue:
         return None
 
     def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
-        shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
-        keys = [*shared, *queue.streams, *map(queue.job, job_ids)]
-        args = [owner, action, *job_ids]
+        keys, args = self._settle_call(queue, owner, job_ids, action)
         if action == "take":
             keys += map(queue.handover, job_ids)
             args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
@@ -159,39 +169,23 @@ class JobQueue:
         with _keys_at_hand():
             return jobs_from_reply(reply, self._sealer)
 
-    def _look_at(self, owner: str, places: Sequence[Place]) -> dict[Place, Job | None]:
-        """The jobs at those places; each queue is asked once. The last may be missing where results are large."""
-        jobs: dict[Place, Job | None] = {}
-        for queue in self._queues.values():
-            here = [place for place in places if place.queue is queue]
-            if here:
-                found = self._settle_in(queue, owner, [place.cursor.job_id for place in here], "look")
-                jobs |= zip(here, found, strict=False)
-        return jobs
+    def _settle_call(
+        self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action, *how: Argument
+    ) -> tuple[list[str], list[Argument]]:
+        """``KEYS`` and ``ARGV`` of ``settle.lua``."""
+        shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
+        return [*shared, *queue.streams, *map(queue.job, job_ids)], [owner, action, *how, *job_ids]
 
-    def _newest(self, owner: str, count: int, after: Cursor | None) -> list[Place]:
-        """The next ``count`` of the caller's jobs over all queues, newest first."""
-        places = [place for queue in self._queues.values() for place in self._newest_in(queue, owner, count, after)]
-        return sorted(places, key=lambda place: place.cursor, reverse=True)[:count]
-
-    def _newest_in(self, queue: QueueKeys, owner: str, count: int, after: Cursor | None) -> list[Place]:
-        """Jobs of one millisecond sort by id, so those already shown are skipped by comparing whole cursors."""
-        start = "+inf" if after is None else str(after.created_at)
-        cursors: list[Cursor] = []
-        offset = 0
-        while len(cursors) < count:
-            rows = self._rows(queue.owner(owner), start, offset, count)
-            cursors += [row for row in rows if row is not None and (after is None or row < after)]
-            offset += count
-            if len(rows) < count:
-                break
-        return [Place(cursor, queue) for cursor in cursors]
-
-    def _rows(self, key: str, start: str, offset: int, count: int) -> list[Cursor | None]:
-        rows = self._redis.execute("ZRANGE", key, start, "-inf", "BYSCORE", "REV", "LIMIT", offset, count, "WITHSCORES")
-        return [_cursor(score, job_id) for job_id, score in zip(rows[::2], rows[1::2], strict=True)]
-
-
-def _cursor(score: str, job_id: str) -> Cursor | None:
-    """None for an entry that admission did not write."""
-    return Cursor(int(score), job_id) if _SCORE.fullmatch(score) and JOB_ID.fullmatch(job_id) else None
+    def _look_at(self, owner: str, places: Sequence[Place], most: int, status: Status | None) -> Looked:
+        """The jobs at those places, in one round trip: of each queue ``most``, or as many as there is room for."""
+        ids: dict[QueueKeys, list[str]] = {}
+        for place in places:
+            ids.setdefault(place.queue, []).append(place.cursor.job_id)
+        how = (most, MAX_RESULT_BYTES, status or "")
+        calls = [self._settle_call(queue, owner, of_queue, "list", *how) for queue, of_queue in ids.items()]
+        replies = self._redis.run_all(_SETTLE, calls)
+        looked: Looked = {}
+        with _keys_at_hand():
+            for queue, reply in zip(ids, replies, strict=True):
+                looked[queue] = deque(zip(jobs_from_reply(reply, self._sealer), result_bytes(reply), strict=True))
+        return looked

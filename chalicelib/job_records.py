@@ -25,6 +25,16 @@ def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[
     return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
 
 
+def result_bytes(reply: Sequence[Any]) -> list[int]:
+    """How long the result of each record is in that answer."""
+    return [_result_bytes(record) if record else 0 for record in reply[2]]
+
+
+def _result_bytes(flat: Sequence[str]) -> int:
+    result = next((value for name, value in zip(flat[::2], flat[1::2], strict=True) if name == "result"), "")
+    return len(result) if result.isascii() else len(result.encode())
+
+
 def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
     """None, with a line in the log, where the record is not one that this service or its workers write."""
     record = dict(zip(flat[::2], flat[1::2], strict=True))

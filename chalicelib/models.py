@@ -169,6 +169,10 @@ class JobPage(Closed):
     data: list[Job]
     has_more: bool
     next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last.")
+    stopped_early: bool = Field(
+        description="The page ended before it had `limit` jobs, though there may be more: one request looks at no more"
+        " than 500 jobs and returns about 512 KiB of results. Go on with `next_cursor`."
+    )
 
 
 def rfc3339(milliseconds: int) -> str:

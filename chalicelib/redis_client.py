@@ -16,11 +16,18 @@ from chalicelib.redis_wire import Argument, Broken, Refused
 ATTEMPT_SECONDS = 0.7
 
 
+type Call = tuple[Sequence[str], Sequence[Argument]]
+"""Keys and arguments of a script."""
+
+
 class Asked(Protocol):
     """A connection to a server or to a cluster."""
 
     def execute(self, *parts: Argument) -> Any:
         """The answer. Raises Refused or Broken."""
+
+    def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The replies to several commands, sent together. Raises Refused or Broken."""
 
     def close(self) -> None:
         """Hang up; the next question opens it anew."""
@@ -50,6 +57,14 @@ class RedisClient:
     def execute(self, *parts: Argument) -> Any:
         """The answer to a command that is safe to send twice. Raises QueueUnavailable or QueueFull."""
         return self._ask(lambda connection: connection.execute(*parts))
+
+    def run_all(self, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
+        """Run a script several times, in one round trip. Raises as ``run`` does."""
+        return self._ask(lambda connection: _evaluate_all(connection, script, calls))
+
+    def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The replies to several commands, in one round trip. Raises as ``execute`` does."""
+        return self._ask(lambda connection: connection.execute_all(commands))
 
     def ping(self) -> None:
         """Prove that Redis answers. Raises QueueUnavailable."""
@@ -98,6 +113,15 @@ def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: S
         if _course(error) is not Course.SEND_SCRIPT:
             raise
         return connection.execute("EVAL", script.text, len(keys), *keys, *args)
+
+
+def _evaluate_all(connection: Asked, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
+    try:
+        return connection.execute_all([("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls])
+    except Refused as error:
+        if _course(error) is not Course.SEND_SCRIPT:
+            raise
+        return connection.execute_all([("EVAL", script.text, len(keys), *keys, *args) for keys, args in calls])
 
 
 def _course(error: Broken | Refused) -> Course:

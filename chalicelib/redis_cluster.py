@@ -3,6 +3,7 @@
 It is imported when a URL names a cluster, and only then: a single server's functions do not pay for it.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -45,9 +46,12 @@ class Cluster:
             Refused: Redis said no; the connections are as good as before.
             Broken: no answer in time. It may have been done all the same.
         """
+        return self._whole(lambda: self._nodes.ask(parts))
+
+    def _whole[Answer](self, question: Callable[[], Answer]) -> Answer:
         try:
             with deadlines.within(self._seconds):
-                return self._thread.submit(self._nodes.ask, parts).result(deadlines.left())
+                return self._thread.submit(question).result(deadlines.left())
         except (exceptions.RedisClusterException, OSError) as error:
             self.close()
             raise Broken(type(error).__name__) from error
@@ -56,6 +60,10 @@ class Cluster:
             raise refused(error) if error.status_code else Broken(type(error).__name__) from error
         except exceptions.RedisError as error:
             raise refused(error) from error
+
+    def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        """The replies to several commands: each node is sent all of its own at once. Raises as ``execute`` does."""
+        return self._whole(lambda: self._nodes.ask_all(commands))
 
     def close(self) -> None:
         """Hang up; the next question opens connections anew."""
@@ -86,11 +94,23 @@ class _Nodes:
         self._client: RedisCluster | None = None
         self._left = False
 
-    def ask(self, parts: tuple[Argument, ...]) -> Any:
+    def ask(self, parts: Sequence[Argument]) -> Any:
+        return self._with_client(lambda client: client.execute_command(*parts))  # type: ignore[no-untyped-call]
+
+    def ask_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        def ask(client: RedisCluster) -> list[Any]:
+            pipeline: Any = client.pipeline(transaction=False)  # type: ignore[no-untyped-call]
+            for parts in commands:
+                pipeline.execute_command(*parts)
+            return list(pipeline.execute())
+
+        return self._with_client(ask)
+
+    def _with_client[Answer](self, question: Callable[[RedisCluster], Answer]) -> Answer:
         try:
             if self._client is None:
                 self._client = RedisCluster.from_url(self._url, **self._options)
-            return self._client.execute_command(*parts)  # type: ignore[no-untyped-call]  # redis-py's own
+            return question(self._client)
         finally:
             if self._left:
                 self.leave()

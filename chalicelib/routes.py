@@ -97,8 +97,13 @@ def list_jobs() -> Response:
     query = request_headers.single_query(_request(), frozenset({"limit", "status", "cursor"}))
     limit = request_headers.page_size(query, openapi_parts.DEFAULT_PAGE, openapi_parts.MAX_PAGE)
     after = Cursor.decode(query["cursor"]) if "cursor" in query else None
-    jobs, last = parts.queue.page(principal.owner, limit, request_headers.wanted_status(query), after)
-    page = JobPage(data=jobs, has_more=last is not None, next_cursor=last.encode() if last else None)
+    found = parts.queue.page(principal.owner, limit, request_headers.wanted_status(query), after)
+    page = JobPage(
+        data=found.jobs,
+        has_more=found.after is not None,
+        next_cursor=found.after.encode() if found.after else None,
+        stopped_early=found.stopped_early,
+    )
     return _json(page.model_dump_json())
 
 

@@ -3,9 +3,12 @@
 --
 -- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6-17 streams  18.. jobs; for 'take' 18 the job  19 its handover
 -- ARGV  1 owner  2 'look', 'brief' (without results), 'cancel', 'take' (a result that is not kept goes to its reader and
---       is deleted) or 'peek' (it is shown and stays)  3.. the jobs' ids; for 'take' 4 the reader's nonce
+--       is deleted), 'peek' (it is shown and stays) or 'list' (jobs of one status)  3.. the jobs' ids; for 'take' 4 the
+--       reader's nonce; for 'list' 3 the most jobs to return  4 the most bytes of results  5 their status, or empty for
+--       any  6.. the jobs' ids
 -- Answers {now ms, figures, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
--- job; figures are an empty line when no job waits; the list ends early where the results together grow too large
+-- job, or 'list' is of another status; figures are an empty line when no job waits. A 'list' ends early once it has its
+-- most jobs, or where the results together grow too large
 
 -- No `#!lua` line: then a server that takes no writes (a replica, a full disk) still answers who only looks.
 
@@ -13,7 +16,9 @@ local now = now_ms()
 local action = ARGV[2]
 local FIRST_STREAM, FIRST_JOB = 6, 18
 local LAST_JOB = action == 'take' and FIRST_JOB or #KEYS
-local FIRST_ID = 3
+local is_list = action == 'list'
+local FIRST_ID = is_list and 6 or 3
+local most, room, wanted_status = tonumber(ARGV[3]), tonumber(ARGV[4]), is_list and ARGV[5] or ''
 local any_waiting = false
 
 -- Longer than a reader asks again for an answer that was lost.
@@ -40,55 +45,75 @@ local function with_short_errors(fields)
   return fields
 end
 
-local function without_result(fields)
-  local brief = {}
-  for place = 1, #fields, 2 do
-    if fields[place] ~= 'result' then
-      table.insert(brief, fields[place])
-      table.insert(brief, fields[place + 1])
+-- Without the result and the envelope, which can be megabytes: they are not even read.
+local BRIEF = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at', 'deadline_at',
+  'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
+
+local function brief(job_key)
+  local fields = {}
+  for place, value in ipairs(redis.call('HMGET', job_key, unpack(BRIEF))) do
+    if value then
+      table.insert(fields, BRIEF[place])
+      table.insert(fields, value)
     end
   end
-  return brief
+  return fields
 end
 
-local function shown(job_key, record)
-  local fields = redis.call('HGETALL', job_key)
-  if record.status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
+local function shown(job_key, record, status)
   local kept = record.store ~= '0' or action == 'peek'
-  if kept and action ~= 'brief' then return fields end
-  local brief = without_result(fields)
-  local result = action == 'take' and hand_over(job_key)
+  local holds_envelope = status == 'queued' and not record.stream_id
+  local is_whole = kept and action ~= 'brief' and not holds_envelope
+  local fields = is_whole and redis.call('HGETALL', job_key) or brief(job_key)
+  if status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
+  local result = action == 'take' and not kept and hand_over(job_key)
   if result then
-    table.insert(brief, 'result')
-    table.insert(brief, result)
+    table.insert(fields, 'result')
+    table.insert(fields, result)
   end
-  return brief
+  return fields
 end
+
+-- Records whose results would not fit are left for another call. The first always comes.
+local taken, listed, is_full = 0, 0, false
 
 local function settle(job_key, id)
   local record = read_open(job_key)
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
     stream = KEYS[FIRST_STREAM + tonumber(record.stream)]}
-  local waiting = record.status == 'queued'
-  if waiting and not record.started_at and now >= tonumber(record.deadline_at) then
-    close(keys, record, id, 'expired', tonumber(record.deadline_at))
-  elseif action == 'cancel' and (waiting or record.status == 'in_progress') then
-    close(keys, record, id, 'cancelled', now)
-  else
-    any_waiting = any_waiting or waiting
+  local status = record.status
+  if status == 'queued' and not record.started_at and now >= tonumber(record.deadline_at) then
+    status = 'expired'
+    close(keys, record, id, status, tonumber(record.deadline_at))
+  elseif action == 'cancel' and (status == 'queued' or status == 'in_progress') then
+    status = 'cancelled'
+    close(keys, record, id, status, now)
   end
-  return shown(job_key, record)
+  if wanted_status ~= '' and status ~= wanted_status then return false end
+  if is_list then
+    taken = taken + redis.call('HSTRLEN', job_key, 'result')
+    is_full = taken > room and listed > 0
+    if is_full then return false end
+  end
+  any_waiting = any_waiting or status == 'queued'
+  return shown(job_key, record, status)
 end
 
--- Lambda passes 6 MB back: records whose results would not fit are left for another call. The first always comes. A
--- page of the longest errors has 3 MB, with all escapes that they may need.
-local ROOM = 524288
-local taken = 0
+-- Whether the job has the status wanted, or will have it once it is brought up to date. Of others nothing else is read.
+local function may_be_wanted(job_key)
+  if wanted_status == '' then return true end
+  if wanted_status ~= 'expired' then return redis.call('HGET', job_key, 'status') == wanted_status end
+  local status, started_at, deadline_at = unpack(redis.call('HMGET', job_key, 'status', 'started_at', 'deadline_at'))
+  return status == 'expired' or (status == 'queued' and not started_at and now >= tonumber(deadline_at))
+end
+
 local records = {}
 for i = FIRST_JOB, LAST_JOB do
-  if action ~= 'brief' then taken = taken + redis.call('HSTRLEN', KEYS[i], 'result') end
-  if taken > ROOM and i > FIRST_JOB then break end
-  records[i - FIRST_JOB + 1] = settle(KEYS[i], ARGV[i - FIRST_JOB + FIRST_ID])
+  if is_list and listed == most then break end
+  local record = may_be_wanted(KEYS[i]) and settle(KEYS[i], ARGV[i - FIRST_JOB + FIRST_ID])
+  if is_full then break end
+  if record then listed = listed + 1 end
+  records[i - FIRST_JOB + 1] = record
 end
 return {digits(now), any_waiting and line_of(figures(KEYS[3])) or '', records}

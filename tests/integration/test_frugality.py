@@ -38,6 +38,13 @@ def test_a_poll_is_one_command(router: Router, generate: dict[str, Any], db: red
     assert commands(db, lambda: router.get(f"/v1/jobs/{new_job_id()}")) == ["EVALSHA"]
 
 
+def test_a_page_is_two_commands(router: Router, generate: dict[str, Any], db: redis.Redis):
+    router.post("/v1/jobs", generate)
+    router.get("/v1/jobs")
+    for query in ({}, {"status": ["queued"]}, {"status": ["completed"]}):
+        assert commands(db, lambda query=query: router.get("/v1/jobs", query=query)) == ["ZRANGE", "EVALSHA"]
+
+
 def test_a_cancellation_is_one_command(router: Router, generate: dict[str, Any], db: redis.Redis):
     location = router.post("/v1/jobs", generate).headers["location"]
     router.get(location)

@@ -14,7 +14,7 @@ from tests.security.growing import CASES, Case
 NOT_CALLERS = {
     "redis_troubles._NAME": "Redis's own words",
     "job_records._NUMBER": "a record's, bounded",
-    "job_queue._SCORE": "a score, as Redis writes numbers",
+    "job_pages._SCORE": "a score, as Redis writes numbers",
     "lua_scripts._DEFINED": "our own scripts', once",
     "lua_scripts._WORD": "our own scripts', once",
     "lua_scripts._COMMENT": "our own scripts', once",

@@ -90,7 +90,7 @@ def test_the_final_statuses_are_those_that_no_job_leaves():
     [
         (Job, JOB),
         (JobError, {"code": "c", "message": "m"}),
-        (JobPage, {"data": [], "has_more": False, "next_cursor": None}),
+        (JobPage, {"data": [], "has_more": False, "next_cursor": None, "stopped_early": False}),
         (JobRequest, {"type": "generate", "input": {}}),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",

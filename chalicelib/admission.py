@@ -17,7 +17,7 @@ from chalicelib.sealing import Place, Sealer
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
-Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full"]
+Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full", "delayed"]
 
 
 class QueuePolicy(NamedTuple):
@@ -26,6 +26,8 @@ class QueuePolicy(NamedTuple):
     rate: RatePolicy
     queue_cap: int
     open_jobs_cap: int
+    newcomers_percent: int
+    delayed_percent: int
     store_result_seconds: int
     idempotency_seconds: int
 
@@ -70,8 +72,9 @@ class Submission(NamedTuple):
     def keys(self) -> list[str]:
         """``KEYS`` of ``admit.lua``."""
         queue, owner = self.queue, self.caller.owner
-        shared = [queue.scheduled, queue.owner(owner), queue.open_jobs(owner), queue.rate(owner), queue.flow]
-        return [*shared, *queue.streams, *chain.from_iterable(map(self._job_keys, self.jobs))]
+        own = [queue.owner(owner), queue.open_jobs(owner), queue.rate(owner)]
+        shared = [queue.scheduled, *own, queue.flow, queue.retrying, *queue.streams]
+        return [*shared, *chain.from_iterable(map(self._job_keys, self.jobs))]
 
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
         """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
@@ -82,6 +85,8 @@ class Submission(NamedTuple):
             policy.rate.burst,
             policy.open_jobs_cap,
             policy.queue_cap,
+            policy.newcomers_percent,
+            policy.delayed_percent,
             self.queue.queue,
             self.caller.owner,
             self.caller.request_id,
@@ -157,20 +162,27 @@ class Decision(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """The script's answer: a decision per job, where the caller stands now, and how the queue moves."""
+    """The script's answer: a decision per job, where the caller stands now, and how the queue moves.
+
+    Attributes:
+        lapsed: where a cap refused a job, ids of the caller's expired jobs, which hold places until they are settled.
+    """
 
     decisions: Sequence[Decision]
     rate: RateState
     flow: Flow
+    lapsed: Sequence[str] = ()
 
     @classmethod
     def from_reply(cls, reply: str) -> "Admission":
         caller, figures, *decisions = reply.split("\n")
-        remaining, reset_ms, now_ms = map(int, caller.split())
+        numbers = caller.split()
+        remaining, reset_ms, now_ms = map(int, numbers[:3])
         return cls(
             decisions=[Decision.from_line(line) for line in decisions],
             rate=RateState(remaining, reset_ms),
             flow=Flow.from_line(figures, now_ms),
+            lapsed=numbers[3:],
         )
 
 

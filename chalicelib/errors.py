@@ -189,7 +189,7 @@ class Misconfigured(Problem):
 
 
 class QueueFull(Problem):
-    """Raised when the queue holds as many jobs as it may, or its memory is full; nothing was stored."""
+    """Raised when the queue or its part for delayed jobs is full, or Redis' memory; nothing was stored."""
 
     status, title = 503, "Queue full"
     type_uri = IANA_PROBLEM_TYPES + "temporary-reduced-capacity"

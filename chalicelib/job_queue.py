@@ -4,7 +4,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from chalicelib.admission import Admission, QueuePolicy, Submission
 from chalicelib.data_keys import KeyUnavailable
@@ -77,7 +77,19 @@ class JobQueue:
         return self._queues[queue]
 
     def submit(self, submission: Submission) -> Admission:
-        """Admit each of the jobs, or say why not: one script, one round trip."""
+        """Admit each of the jobs, or say why not: one round trip.
+
+        Where a cap refuses a job and jobs of this caller have expired, their places are given back and the script
+        decides once more.
+        """
+        admission = self.decide(submission)
+        if not admission.lapsed:
+            return admission
+        self._run_settle(submission.queue, submission.caller.owner, admission.lapsed, "brief")
+        return self.decide(submission)
+
+    def decide(self, submission: Submission) -> Admission:
+        """The script's own decision. It is repeated without harm: what was admitted stays so."""
         with _keys_at_hand():
             args = submission.args(self._policy, self._sealer)
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args))
@@ -161,13 +173,16 @@ class JobQueue:
         return None
 
     def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
+        reply = self._run_settle(queue, owner, job_ids, action)
+        with _keys_at_hand():
+            return jobs_from_reply(reply, self._sealer)
+
+    def _run_settle(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> Any:
         keys, args = self._settle_call(queue, owner, job_ids, action)
         if action == "take":
             keys += map(queue.handover, job_ids)
             args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
-        reply = self._redis.run(_SETTLE, keys, args)
-        with _keys_at_hand():
-            return jobs_from_reply(reply, self._sealer)
+        return self._redis.run(_SETTLE, keys, args)
 
     def _settle_call(
         self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action, *how: Argument

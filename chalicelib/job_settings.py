@@ -1,4 +1,4 @@
-"""The settings of jobs: how long and how often one is tried, how long it may wait, how large it may be."""
+"""The settings of jobs: how many there may be, how large one is, how long it may wait and how often it is tried."""
 
 import json
 from typing import Annotated, Any, NamedTuple, Self
@@ -112,6 +112,32 @@ class JobSettings(BaseModel):
 
     model_config = ConfigDict(defer_build=True)
 
+    router_queue_cap: int = Field(
+        default=10_000,
+        ge=1,
+        le=10_000_000,
+        description="Jobs one queue may hold: waiting, delayed, to be tried again or at work; above: 503.",
+    )
+    router_open_jobs_cap: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Unfinished jobs one caller may have in a queue; above: 429.",
+    )
+    router_newcomers_percent: int = Field(
+        default=10,
+        ge=0,
+        le=50,
+        description="Part of each cap of a queue that only callers without an unfinished job may use, in percent. With"
+        " `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs.",
+    )
+    router_delayed_percent: int = Field(
+        default=50,
+        ge=1,
+        le=100,
+        description="Part of `ROUTER_QUEUE_CAP` that jobs with `delay_seconds` may fill before their time has come, in"
+        " percent; above: 503.",
+    )
     router_job_timeout_seconds: TimeoutSeconds = Field(
         default=DEFAULT_TIMEOUT_SECONDS,
         description="Seconds that one attempt at a job may take. With its rests, a job may be at work for a day:"

@@ -79,7 +79,7 @@ class QueueKeys:
         return f"{self._prefix}owner:{owner}"
 
     def open_jobs(self, owner: str) -> str:
-        """Sorted set: the caller's unfinished jobs by the time at which they stop counting on their own."""
+        """Sorted set: the caller's unfinished jobs by when they expire or, once begun, their records end."""
         return f"{self._prefix}open:{owner}"
 
     def rate(self, owner: str) -> str:

@@ -123,18 +123,6 @@ class ServiceSettings(BaseModel):
         description="Queue of the job types that name none.",
         examples=["tinyllama"],
     )
-    router_queue_cap: int = Field(
-        default=10_000,
-        ge=1,
-        le=10_000_000,
-        description="Jobs one queue may hold, waiting or at work; above: 503.",
-    )
-    router_open_jobs_cap: int = Field(
-        default=100,
-        ge=1,
-        le=1_000_000,
-        description="Unfinished jobs one caller may have in a queue; above: 429.",
-    )
     router_rate_per_minute: int = Field(
         default=20, ge=1, le=100_000, description="Jobs one caller may send a minute, sustained; above: 429."
     )

@@ -82,10 +82,13 @@ def _refusal(parts: Services, admission: Admission, decision: Decision, headers:
             return RateLimited(detail, headers=headers | wait, violated_policies=[limits.RATE_POLICY])
         case "open":
             cap = parts.settings.router_open_jobs_cap
-            detail = f"You have {cap} unfinished jobs, which is the most; cancel some or let them finish."
+            detail = f"You have reached the limit of {cap} unfinished jobs; cancel some or let them finish."
             wait = limits.retry_after(admission.flow.service_ms)
             return TooManyOpenJobs(detail, headers=headers | wait, violated_policies=[limits.OPEN_JOBS_POLICY])
+        case "delayed":
+            detail = "The queue holds as many delayed jobs as it may; send the job without a delay, or later."
+            return QueueFull(detail, headers=headers | limits.retry_after(limits.QUEUE_FULL_RETRY_MS))
         case _:
-            detail = "The queue holds as many jobs as it may; nothing was stored."
+            detail = "The queue is full; nothing was stored."
             wait = limits.retry_after(admission.flow.drain_ms() or limits.QUEUE_FULL_RETRY_MS)
             return QueueFull(detail, headers=headers | wait)

@@ -104,6 +104,17 @@ variable "redis_url_parameter" {
   }
 }
 
+variable "router_delayed_percent" {
+  description = "ROUTER_DELAYED_PERCENT: Part of `ROUTER_QUEUE_CAP` that jobs with `delay_seconds` may fill before their time has come, in percent; above: 503."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.router_delayed_percent >= 1 && var.router_delayed_percent <= 100 && floor(var.router_delayed_percent) == var.router_delayed_percent
+    error_message = "router_delayed_percent must be a whole number from 1 to 100."
+  }
+}
+
 variable "router_idempotency_seconds" {
   description = "ROUTER_IDEMPOTENCY_SECONDS: Seconds that an `Idempotency-Key` is remembered."
   type        = number
@@ -255,6 +266,17 @@ variable "router_max_tokens" {
   }
 }
 
+variable "router_newcomers_percent" {
+  description = "ROUTER_NEWCOMERS_PERCENT: Part of each cap of a queue that only callers without an unfinished job may use, in percent. With `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.router_newcomers_percent >= 0 && var.router_newcomers_percent <= 50 && floor(var.router_newcomers_percent) == var.router_newcomers_percent
+    error_message = "router_newcomers_percent must be a whole number from 0 to 50."
+  }
+}
+
 variable "router_open_jobs_cap" {
   description = "ROUTER_OPEN_JOBS_CAP: Unfinished jobs one caller may have in a queue; above: 429."
   type        = number
@@ -289,7 +311,7 @@ variable "router_queue" {
 }
 
 variable "router_queue_cap" {
-  description = "ROUTER_QUEUE_CAP: Jobs one queue may hold, waiting or at work; above: 503."
+  description = "ROUTER_QUEUE_CAP: Jobs one queue may hold: waiting, delayed, to be tried again or at work; above: 503."
   type        = number
   default     = 10000
 

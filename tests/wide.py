@@ -7,6 +7,8 @@ WIDE = QueuePolicy(
     rate=RatePolicy(per_minute=6_000_000, burst=1_000_000),
     queue_cap=1_000_000,
     open_jobs_cap=1_000_000,
+    newcomers_percent=0,
+    delayed_percent=100,
     store_result_seconds=3_600,
     idempotency_seconds=3_600,
 )

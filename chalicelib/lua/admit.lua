@@ -1,26 +1,37 @@
 #!lua
 -- Decides everything about one or more new jobs of one caller: for each, in order,
--- idempotency -> rate -> open-jobs cap -> queue cap -> record -> stream (or the sorted set, when delayed).
+-- idempotency -> rate -> open-jobs cap -> queue cap -> cap on delayed jobs -> record -> stream (or the sorted set, when
+-- delayed). The last places of the queue, and of delayed jobs, are for callers without an open job.
 -- A refused job changes nothing, but that the rate of a caller is cut to a full burst where a clock that stepped back, or
 -- another setting, left more. Safe to send twice.
 --
--- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6-17 streams  then per job: job, idempotency (or job again)
+-- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7-18 streams  then per job: job, idempotency (or job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
---       7 queue  8 owner  9 request id  10 traceparent
+--       7 percent of the caps for newcomers  8 percent of the queue cap for delayed jobs
+--       9 queue  10 owner  11 request id  12 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
 --       type, priority's name, metadata, store (0 or 1)
--- Answers lines of words: jobs that may be sent now, ms until the burst is whole, now ms; then the queue's figures; then of
---   each job: verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
---   verdict: accepted | replayed | reused | rate | open | full
+-- Answers lines of words: jobs that may be sent now, ms until the burst is whole, now ms, and after a refusal for a cap up to
+--   100 ids of this caller's jobs that have expired and hold places until settle.lua closes them; then the queue's figures;
+--   then of each job: verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
+--   verdict: accepted | replayed | reused | rate | open | full | delayed
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local FIRST_STREAM, FIRST_JOB = 6, 18
+local retrying_key = KEYS[6]
+local FIRST_STREAM, FIRST_JOB = 7, 19
 local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
-local ARGS_BEFORE, ARGS_EACH = 10, 11
+local delayed_cap = math.ceil(queue_cap * tonumber(ARGV[8]) / 100)
+local ARGS_BEFORE, ARGS_EACH = 12, 11
+local MOST_LAPSED = 100
 local now = now_ms()
 local now_digits = digits(now)
+
+-- What callers who have an open job may fill of a cap. Else a few callers could keep out everybody for as long as their jobs wait.
+local newcomers_percent = tonumber(ARGV[7])
+local queue_shared = queue_cap - math.floor(queue_cap * newcomers_percent / 100)
+local delayed_shared = delayed_cap - math.floor(delayed_cap * newcomers_percent / 100)
 
 -- GCRA: the time at which the caller will have used up what it sent so far. A full burst is the most that it can have used
 -- up; beyond that the server's clock has stepped back since, or the policy allows less than it did.
@@ -39,20 +50,22 @@ for stream = 0, STREAMS - 1 do added = added + number(flow[2 * stream + 1], 0) e
 -- Jobs in the queue, waiting, delayed and at work. They are not counted for each job: what was counted within the last
 -- second and what was added since is as many or more, and where it seems too many they are counted anew.
 local counted = false
-local delayed = 0
+local delayed = 0 -- of the jobs at hand
+local delayed_before -- by others and earlier, not begun yet; counted where a job is delayed
 local added_then = number(flow[ADDED], 0)
 local depth = number(flow[DEPTH], queue_cap) + added - added_then
 local age = now - number(flow[COUNTED_AT], 0)
-if age < 0 or age > 1000 or added < added_then or depth + #KEYS >= queue_cap then
+if age < 0 or age > 1000 or added < added_then or depth + #KEYS >= queue_shared then
   counted = true
   depth = redis.call('ZCARD', scheduled_key)
   for i = FIRST_STREAM, FIRST_JOB - 1 do depth = depth + redis.call('XLEN', KEYS[i]) end
   flow[DEPTH], flow[ADDED] = depth, added
 end
 
--- What counts no more is taken off once a second, of the caller at hand.
-if counted then redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now) end
-local open = redis.call('ZCOUNT', open_key, '(' .. now_digits, '+inf')
+-- A job that expired counts until it has left the queue, or its caller could fill the queue with jobs of short lives while no
+-- worker has room. Ids that outlived any record are taken out once a second, of the caller at hand.
+if counted then redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now - longest_life - store - remember) end
+local open = redis.call('ZCARD', open_key)
 
 -- What was answered to the first sending, if this is another one because that answer was lost.
 local function answered(job_key, id)
@@ -63,11 +76,13 @@ end
 -- In one stretch: a function that holds variables of the script is made anew for every submission, and eight of them took
 -- a tenth of its time.
 local lines = {}
+local over_cap = false
 for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
   local job_key, idem_key = KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1]
   local a = ARGS_BEFORE + i * ARGS_EACH
   local id, fingerprint, keyed, stored = ARGV[a + 1], ARGV[a + 3], ARGV[a + 7] == '1', ARGV[a + 11] ~= '0'
 
+  local delay = tonumber(ARGV[a + 5])
   local verdict, wait, named, repeated = 'accepted', 0, id, false
   if keyed then
     local first_id, first_fingerprint = string.match(redis.call('GET', idem_key) or '', '^(%S+) (%S+)$')
@@ -81,8 +96,11 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
       verdict, wait = 'rate', math.ceil(too_early)
     elseif open >= open_cap then
       verdict = 'open'
-    elseif depth >= queue_cap then
+    elseif depth >= (open == 0 and queue_cap or queue_shared) then
       verdict = 'full'
+    elseif delay > 0 then
+      delayed_before = delayed_before or redis.call('ZCARD', scheduled_key) - redis.call('HLEN', retrying_key)
+      if delayed_before + delayed >= (open == 0 and delayed_cap or delayed_shared) then verdict = 'delayed' end
     end
     if verdict ~= 'accepted' or redis.call('ZADD', owner_key, 'NX', now, id) == 0 then repeated = answered(job_key, id) end
   end
@@ -91,8 +109,8 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     lines[i + 3] = repeated
   elseif verdict ~= 'accepted' then
     lines[i + 3] = table.concat({verdict, now_digits, digits(wait), named}, ' ')
+    over_cap = over_cap or verdict == 'open' or verdict == 'full' or verdict == 'delayed'
   else
-    local delay = tonumber(ARGV[a + 5])
     local due = now + delay
     local deadline = due + tonumber(ARGV[a + 4])
     -- A record lives as long as its key; a result that is not to be kept must not live longer for it.
@@ -115,7 +133,7 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     if not stored then more[5], more[6] = 'store', '0' end
     redis.call('HSET', job_key, 'id', id, 'status', 'queued', 'created_at', now, 'deadline_at', deadline,
       'store_ms', ARGV[1], 'keep_until', now + keep, 'type', ARGV[a + 8], 'priority', ARGV[a + 9],
-      'metadata', ARGV[a + 10], 'queue', ARGV[7], 'owner', ARGV[8], 'request_id', ARGV[9], 'traceparent', ARGV[10],
+      'metadata', ARGV[a + 10], 'queue', ARGV[9], 'owner', ARGV[10], 'request_id', ARGV[11], 'traceparent', ARGV[12],
       'stream', stream, unpack(more))
     redis.call('PEXPIRE', job_key, life)
     redis.call('ZADD', open_key, deadline, id)
@@ -148,5 +166,10 @@ if arrival > before or used_up > before then
 end
 local remaining = math.max(0, math.floor((burst * interval - (arrival - now)) / interval + 1e-6))
 lines[1] = table.concat({remaining, digits(math.ceil(arrival - now)), now_digits}, ' ')
+if over_cap then
+  for _, id in ipairs(redis.call('ZRANGE', open_key, '-inf', now_digits, 'BYSCORE', 'LIMIT', 0, MOST_LAPSED)) do
+    if string.find(id, '^[%w_]+$') then lines[1] = lines[1] .. ' ' .. id else redis.call('ZREM', open_key, id) end
+  end
+end
 lines[2] = line_of(flow)
 return table.concat(lines, '\n')

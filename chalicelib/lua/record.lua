@@ -208,8 +208,8 @@ local function close(keys, record, id, status, finished_at, ...)
 end
 
 -- Keeps an open job's record alive until then and for its storage, and what names it for as long. One that was begun counts
--- as open for all that time: if it stopped when its lease lapsed, its caller could have many jobs in the first lane. One that
--- was not stops counting at its deadline, when it expires.
+-- as open for all that time. One that was not expires at its deadline, and admit.lua has it closed then if its caller needs the
+-- place.
 local function keep_open(keys, record, id, now, until_ms, is_begun)
   local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
   redis.call('PEXPIREAT', keys.job, digits(gone_at))

@@ -2,10 +2,10 @@
 -- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
 --
 -- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6-17 streams  18.. jobs; for 'take' 18 the job  19 its handover
--- ARGV  1 owner  2 'look', 'brief' (without results), 'cancel', 'take' (a result that is not kept goes to its reader and
---       is deleted), 'peek' (it is shown and stays) or 'list' (jobs of one status)  3.. the jobs' ids; for 'take' 4 the
---       reader's nonce; for 'list' 3 the most jobs to return  4 the most bytes of results  5 their status, or empty for
---       any  6.. the jobs' ids
+-- ARGV  1 owner  2 'look', 'brief' (without results; a job without a record gives its place back, too), 'cancel', 'take'
+--       (a result that is not kept goes to its reader and is deleted), 'peek' (it is shown and stays) or 'list' (jobs of
+--       one status)  3.. the jobs' ids; for 'take' 4 the reader's nonce; for 'list' 3 the most jobs to return  4 the most
+--       bytes of results  5 their status, or empty for any  6.. the jobs' ids
 -- Answers {now ms, figures, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
 -- job, or 'list' is of another status; figures are an empty line when no job waits. A 'list' ends early once it has its
 -- most jobs, or where the results together grow too large
@@ -74,11 +74,20 @@ local function shown(job_key, record, status)
   return fields
 end
 
+-- Of a caller's job without a record: nothing else would take it from its place. One that waits for another try stays in
+-- line, until a worker makes it a dead letter.
+local function drop_place(id)
+  if redis.call('ZREM', KEYS[1], id) == 1 and redis.call('HEXISTS', KEYS[5], id) == 0 then
+    redis.call('ZREM', KEYS[2], id)
+  end
+end
+
 -- Records whose results would not fit are left for another call. The first always comes.
 local taken, listed, is_full = 0, 0, false
 
 local function settle(job_key, id)
   local record = read_open(job_key)
+  if action == 'brief' and not record.status then drop_place(id) end
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
     stream = KEYS[FIRST_STREAM + tonumber(record.stream)]}

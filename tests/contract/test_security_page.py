@@ -43,7 +43,7 @@ def test_every_row_of_the_threat_table_has_a_figure_and_a_command_that_there_is(
     assert all(row[3] for row in rows)
     for command in commands:
         targets = re.findall(r"`make ([a-z-]+)`", command)
-        files = re.findall(r"tests/security/\w+\.py", command)
+        files = re.findall(r"tests/\w+/\w+\.py", command)
         assert command == "the same" or targets or files, command
         assert set(targets) <= MAKE_TARGETS, f"the Makefile has no target {targets}"
         assert all((ROOT / file).is_file() for file in files), command

@@ -57,7 +57,9 @@ def entries(db: Redis, priority: Priority = "normal") -> list[tuple[str, dict[st
 
 def expire(db: Redis, location: str) -> None:
     """Let the job have waited past its deadline."""
-    db.hset(KEYS.job(location.rpartition("/")[2]), "deadline_at", 1_700_000_000_000)
+    job_id, long_ago = location.rpartition("/")[2], 1_700_000_000_000
+    db.hset(KEYS.job(job_id), "deadline_at", long_ago)
+    db.zadd(KEYS.open_jobs(str(db.hget(KEYS.job(job_id), "owner"))), {job_id: long_ago}, xx=True)
 
 
 def stream_of(db: Redis, job_id: str) -> str:

@@ -12,6 +12,8 @@ WIDE = QueuePolicy(
     RatePolicy(60_000, 1_000),
     queue_cap=1_000,
     open_jobs_cap=1_000,
+    newcomers_percent=0,
+    delayed_percent=100,
     store_result_seconds=600,
     idempotency_seconds=600,
 )

@@ -12,7 +12,7 @@ from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import CLIENT_ID, MakeToken, Router
 from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, assert_held_back
 from tests.integration.conftest import BuildRouter
-from tests.integration.in_redis import KEYS, QUEUE, everything, stored_jobs
+from tests.integration.in_redis import KEYS, QUEUE, everything, expire, stored_jobs
 from tests.integration.submissions import WIDE, submit_one
 from tests.integration.worker_hand import begin_job, finish_job
 from tests.patience import eventually
@@ -138,9 +138,36 @@ def test_a_cancelled_job_makes_room(small: Router, generate: dict[str, Any]):
 
 
 def test_a_delayed_job_takes_room(small: Router, generate: dict[str, Any]):
-    for _ in range(3):
-        small.post("/v1/jobs", generate | {"delay_seconds": 60})
+    for delay in (60, 60, 0):
+        assert small.post("/v1/jobs", generate | {"delay_seconds": delay}).status == 202
     assert small.post("/v1/jobs", generate).status == 503
+
+
+def test_a_delayed_job_over_the_part_for_delayed_jobs_is_503(build_router: BuildRouter, generate: dict[str, Any]):
+    router, delayed = build_router(ROUTER_QUEUE_CAP="3", ROUTER_DELAYED_PERCENT="34"), generate | {"delay_seconds": 60}
+    replies = [router.post("/v1/jobs", body) for body in (delayed, delayed, delayed, generate)]
+    assert [reply.status for reply in replies] == [202, 202, 503, 202]
+    assert "delay" in assert_held_back(replies[2], 503, QUEUE_FULL)["detail"]
+    assert replies[2].headers["retry-after"] == "30"
+
+
+def test_a_callers_second_job_leaves_the_last_place_to_others(
+    build_router: BuildRouter, make_token: MakeToken, generate: dict[str, Any]
+):
+    router = build_router(ROUTER_QUEUE_CAP="2", ROUTER_NEWCOMERS_PERCENT="50")
+    assert [router.post("/v1/jobs", generate).status for _ in range(2)] == [202, 503]
+    assert router.as_caller(make_token("newcomer")).post("/v1/jobs", generate).status == 202
+
+
+def test_jobs_that_expired_give_their_places_back_within_the_request_that_needs_them(
+    build_router: BuildRouter, generate: dict[str, Any], db: redis.Redis
+):
+    router = build_router(ROUTER_OPEN_JOBS_CAP="2")
+    first = [router.post("/v1/jobs", generate).headers["location"] for _ in range(2)]
+    for location in first:
+        expire(db, location)
+    assert [router.post("/v1/jobs", generate).status for _ in range(3)] == [202, 202, 429]
+    assert [router.get(location).json["status"] for location in first] == ["expired"] * 2
 
 
 def test_a_job_at_work_takes_room(small: Router, generate: dict[str, Any], redis_url: str):

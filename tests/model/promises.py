@@ -74,11 +74,6 @@ class Step:
     def unchanged(self) -> bool:
         return self.before.same(self.after)
 
-    def counting(self) -> list[dict[str, str]]:
-        """Open jobs that count for their callers: until the deadline while they were never begun."""
-        records = self.after.open.values()
-        return [each for each in records if "started_at" in each or self.now < int(each["deadline_at"])]
-
     def more(self, now: dict[str, str], field: str) -> int:
         return int(now.get(field, 0)) - int(self.before.jobs.get(now["id"], {}).get(field, 0))
 
@@ -252,21 +247,32 @@ def _callers(s: Step) -> Checks:
 
 
 def _caps(s: Step) -> Checks:
-    policy, is_steady = s.scenario.policy, min(s.scenario.jumps) > 0  # a clock that steps back forgets who counts
-    counting, depth = s.counting(), len(s.after.entries) + len(s.after.value("scheduled"))
-    for each in counting if is_steady else []:
-        until = int(s.after.value(f"open:{each['owner']}").get(each["id"], 0))
-        yield "contract: unfinished jobs: waiting, delayed, to be tried again, at work", until > s.now
+    policy, scheduled, retrying = s.scenario.policy, s.after.value("scheduled"), s.after.value("retrying")
+    depth, delayed = len(s.after.entries) + len(scheduled), len(scheduled) - len(retrying)
+    for id_, each in s.after.open.items():
+        counts = id_ in s.after.value(f"open:{each['owner']}")
+        yield "contract: unfinished jobs: waiting, delayed, to be tried again, at work", counts
     if s.kind is None or not s.verdicts:
         return
-    lanes = [int(each["stream"]) % LANES for each in counting if each["owner"] == s.kind.owner]
+    lanes = [int(each["stream"]) % LANES for each in s.after.open.values() if each["owner"] == s.kind.owner]
+    delayed_cap = -(-policy.queue_cap * policy.delayed_percent // 100)
+    caps = (policy.queue_cap, delayed_cap)
+    queue_shared, delayed_shared = (cap - cap * policy.newcomers_percent // 100 for cap in caps)
     if "accepted" in s.verdicts:
-        fits = not is_steady or all(lanes.count(lane) <= most for lane, most in enumerate((1, 4, 16)))
+        fits = all(lanes.count(lane) <= most for lane, most in enumerate((1, 4, 16)))
+        is_newcomer = len(lanes) == 1
+        has_room = delayed <= (delayed_cap if is_newcomer else delayed_shared) or "delay" not in s.kind.body
+        yield "contract: A tenth of the queue's cap, and of the delayed jobs' part of it", has_room
         yield "queue: | Open jobs before it | Lane | Of one caller, at most so many wait in the lane |", fits
         yield "contract: ROUTER_OPEN_JOBS_CAP", len(lanes) <= policy.open_jobs_cap
-        yield "contract: jobs of all callers in the queue, the same states", depth <= policy.queue_cap
-    is_early = is_steady and "open" in s.verdicts and len(s.after.open) < policy.open_jobs_cap
-    yield "contract: ROUTER_QUEUE_CAP", not is_early and ("full" not in s.verdicts or depth >= policy.queue_cap)
+        has_room = depth <= (policy.queue_cap if is_newcomer else queue_shared)
+        yield "contract: jobs of all callers in the queue, the same states", has_room
+    is_early = (
+        ("open" in s.verdicts and len(s.after.open) < policy.open_jobs_cap)
+        or ("full" in s.verdicts and depth < queue_shared)
+        or ("delayed" in s.verdicts and delayed < delayed_shared)
+    )
+    yield "contract: ROUTER_QUEUE_CAP", not is_early
     most = s.now + policy.rate.burst * policy.rate.interval_ms
     yield "contract: ROUTER_RATE_BURST", float(s.after.value(f"rate:{s.kind.owner}") or 0) <= most
     is_sent_again = bool(s.kind.key) or not {"replayed", "reused"} & {*s.verdicts}

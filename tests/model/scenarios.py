@@ -33,7 +33,8 @@ def _verbs(*texts: str) -> frozenset[str]:
 _WORK = "claim sweep promote start renew complete retry"
 _COMMON = _verbs(_WORK, "reject fail refuse untouched crashed crash looks cancels redrive discard")
 _ALL = _COMMON | _verbs("release begun takes resubmits forget beat leave tidy") | {"fails over"}
-_NARROW = replace(POLICY, rate=RatePolicy(per_minute=6, burst=4), open_jobs_cap=3, queue_cap=6)
+_RATE = RatePolicy(per_minute=6, burst=4)
+_NARROW = replace(POLICY, rate=_RATE, open_jobs_cap=3, queue_cap=6, newcomers_percent=34, delayed_percent=50)
 _LONG_KEYS = replace(POLICY, idempotency_seconds=200_000)
 _LETTERS = _verbs("claim start complete takes reject refuse redrive discard cancels resubmits")
 _REQUEUED = _verbs("claim sweep start complete reject redrive")

@@ -192,7 +192,7 @@ def call_of(action: Action, scenario: Scenario, world: World, now_ms: int) -> Ca
             return Call(lambda wire: CALLERS[verb](JobQueue(wire, scenario.policy, ["q"]), owner, job_id))
         ids = job_ids(about if verb == "submits" else about + 8, kind.jobs)
         sent = submission(kind.owner, kind.body, kind.key, *ids)
-        return Call(lambda wire: JobQueue(wire, scenario.policy, ["q"]).submit(sent))
+        return Call(lambda wire: JobQueue(wire, scenario.policy, ["q"]).decide(sent))
     crew, held = scenario.crew[int(actor[1:]) - 1], None if verb in CHORES else world.held[about]
     read = [[fate.job_id for fate in world.fates]] if verb in ("promote", "forget") else []
     return Call(lambda wire: _WORKERS[verb](WorkQueue(wire, "q", actor, *crew), held), read)

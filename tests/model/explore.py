@@ -52,7 +52,7 @@ def with_a_fault(fault: Fault, server: Server) -> Row:
     """One fault put into the scripts, which has to be found."""
     found, what = hunt(server, fault), f"{fault.script}: {fault.old[:60]!r}"
     if found:
-        return Row(f"{what} found: {found.promise}", [], len(found.history()))
+        return Row(f"{what} found: {found.promise}", [], len(found.history))
     lost = [] if fault.shown_by else [f"{what} was not found in {MOST_SECONDS:.0f} s"]
     return Row(f"{what} not found; {fault.shown_by or 'no test shows it'}", lost, 0)
 

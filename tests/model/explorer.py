@@ -16,38 +16,28 @@ _NO_ROOM, _ROOM = (packed("CONFIG", "SET", "maxmemory", size) for size in (1, 0)
 _END = Action("everybody", "ends")
 
 
-class Taken(NamedTuple):
-    """A step, what the server replied, and the steps before it."""
-
-    action: Action
-    reply: Any
-    before: "Taken | None"
+#: Actions, and what the server replied.
+type History = tuple[tuple[Action, Any], ...]
 
 
 class Node(NamedTuple):
-    """A state, and the last step to it. ``replicated``: what a failover goes back to, before the last write."""
+    """A state, and the way to it. ``replicated``: what a failover goes back to, before the last write."""
 
     now_us: int
     sight: Sight
     world: World
     replicated: tuple[Sight, World]
-    taken: Taken | None = None
+    history: History = ()
 
 
 class Found(NamedTuple):
-    """A promise, and the last step of a history that breaks it."""
+    """A promise, and a history that breaks it."""
 
     promise: str
-    taken: Taken | None
-
-    def history(self) -> list[Taken]:
-        steps, taken = list[Taken](), self.taken
-        while taken:
-            steps, taken = [taken, *steps], taken.before
-        return steps
+    history: History
 
     def __str__(self) -> str:
-        steps = [f"  {at}. {taken.action} -> {str(taken.reply)[:100]}" for at, taken in enumerate(self.history(), 1)]
+        steps = [f"  {at}. {action} -> {str(reply)[:100]}" for at, (action, reply) in enumerate(self.history, 1)]
         return "\n".join([self.promise, *steps])
 
 
@@ -69,7 +59,7 @@ class Explorer:
         calls, commands = list[tuple[Action, Call]](), list[bytes]()
         put, look = self.server.put(node.sight.data), self.server.look
         for action in chosen:
-            if not action.has_command:
+            if action.actor in ("clock", "redis"):
                 yield self._without_command(node, action)
                 continue
             call = call_of(action, self.scenario, node.world, node.sight.now)
@@ -81,11 +71,11 @@ class Explorer:
         replies = batched(self.server.ask_all(commands), 7, strict=True)
         for (action, call), (*_, reply, _, looked, again, looked_again) in zip(calls, replies, strict=True):
             if isinstance(reply, Refused) and not action.full:
-                raise RuntimeError(f"{action} after {Found('', node.taken)}: {reply}")
+                raise RuntimeError(f"{action} after {Found('', node.history)}: {reply}")
             answer = reply if isinstance(reply, Refused) else call.answer(reply)
             sight = seen(now_us // 1000, looked)
             repeat = (seen(now_us // 1000, looked_again).same(sight), again == reply)
-            yield self._stepped(node, Taken(action, reply, node.taken), answer, now_us, sight, repeat)
+            yield self._stepped(node, (action, reply), answer, now_us, sight, repeat)
 
     def _command(self, call: Call) -> bytes:
         word, *rest = call.command()
@@ -104,17 +94,24 @@ class Explorer:
         is_lost = action.verb == "fails over"
         sight, lost = node.replicated if is_lost else (node.sight, node.world)
         data = {key: value for key, value in sight.data.items() if not 0 <= value.expires <= now_us // 1000}
-        after, found = self._stepped(node, Taken(action, "", node.taken), None, now_us, Sight(now_us // 1000, data))
+        after, found = self._stepped(node, (action, ""), None, now_us, Sight(now_us // 1000, data))
         return after._replace(world=after_failover(after.world, lost) if is_lost else after.world), found
 
     def _stepped(
-        self, node: Node, taken: Taken, answer: Any, now_us: int, sight: Sight, repeat: tuple[bool, bool] = (True, True)
+        self,
+        node: Node,
+        taken: tuple[Action, Any],
+        answer: Any,
+        now_us: int,
+        sight: Sight,
+        repeat: tuple[bool, bool] = (True, True),
     ) -> tuple[Node, list[Found]]:
         self.steps += 1
-        world = learnt(taken.action, self.scenario, node.world, answer, sight)
-        step = Step(self.scenario, taken.action, answer, repeat, node.sight, sight, node.world, world)
-        replicated = node.replicated if sight.same(node.sight) else (node.sight, node.world)
-        return Node(now_us, sight, world, replicated, taken), [Found(promise, taken) for promise in broken(step)]
+        world = learnt(taken[0], self.scenario, node.world, answer, sight)
+        step = Step(self.scenario, taken[0], answer, repeat, node.sight, sight, node.world, world)
+        replicated = node.replicated if step.unchanged else (node.sight, node.world)
+        after = Node(now_us, sight, world, replicated, (*node.history, taken))
+        return after, [Found(promise, after.history) for promise in broken(step)]
 
     def step(self, node: Node, action: Action) -> tuple[Node, list[Found]]:
         return next(iter(self.after(node, [action])))
@@ -129,7 +126,7 @@ class Explorer:
             return after
 
         for _ in range(8):
-            node = does("clock", "jumps", self.scenario.crew[0].lease_ms)
+            node = does("clock", "jumps", self.scenario.crew[0][0])
             for verb in ("promote", *["sweep", "claim"] * 3):
                 if Action("w1", verb) in chores("w1", node.world, node.sight):
                     node = does("w1", verb)
@@ -137,5 +134,4 @@ class Explorer:
                     node = does("w1", "complete" if node.world.held[todo[0]].lease else "start", todo[0])
             if not node.sight.entries and not node.sight.value("scheduled"):
                 break
-        end = Taken(_END, "", node.taken)
-        return found + self._stepped(node, end, None, node.now_us, node.sight)[1]
+        return found + self._stepped(node, (_END, ""), None, node.now_us, node.sight)[1]

@@ -166,7 +166,7 @@ def _leases(s: Step) -> Checks:
 
 
 def _silence(s: Step) -> Checks:
-    longest = max(crew.lease_ms for crew in s.scenario.crew)
+    longest = max(lease_ms for lease_ms, _ in s.scenario.crew)
     for entry in s.after.entries if s.answer == "leased" else []:
         until = int(s.after.jobs.get(entry.job_id, {}).get("lease_until", 0))
         waits = entry.holder and until > s.now and entry.since + longest > until + longest // 2

@@ -4,7 +4,7 @@ from copy import replace
 
 from chalicelib.limits import RatePolicy
 from tests.model.product import POLICY
-from tests.model.world import Crew, Kind, Scenario
+from tests.model.world import Kind, Scenario
 
 _KINDS = {
     "plain": Kind(),
@@ -43,10 +43,10 @@ _LEAVING = _verbs(_WORK, "leave tidy release untouched crash")
 _ONE = _COMMON | _verbs("release begun takes resubmits forget")
 
 ALL = (
-    Scenario("letters", _kinds("keyed unkept"), _LETTERS, (20_000_000,), crew=(Crew(),), policy=_LONG_KEYS),
+    Scenario("letters", _kinds("keyed unkept"), _LETTERS, (20_000_000,), crew=((30_000, 2),), policy=_LONG_KEYS),
     Scenario("requeued", _kinds("plain"), _REQUEUED, (30_000,), 9),
     Scenario(
-        "leases", _kinds("plain"), _verbs(_WORK, "reject crash looks"), (29_000, 1_000), crew=(Crew(), Crew(29_000))
+        "leases", _kinds("plain"), _verbs(_WORK, "reject crash looks"), (29_000, 1_000), crew=((30_000, 2), (29_000, 2))
     ),
     Scenario("failover", _kinds("keyed"), _FAILOVER, (30_000,)),
     Scenario("leaving", _kinds("urgent"), _LEAVING, (30_000,)),

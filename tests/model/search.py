@@ -28,7 +28,7 @@ def breadth_first(explorer: Explorer, drains: int = 50, ends: float = float("inf
                 found += faults
                 if after[1:3] != node[1:3] and (digest := after.sight.digest(after.world.pieces())) not in seen:
                     seen.add(digest)
-                    following.append(after)
+                    following += [after] * (depth < explorer.scenario.depth)  # the last ones are not needed
                     found += explorer.drained(after) if len(seen) % drains == 0 else []
             if found or time.monotonic() > ends:
                 break
@@ -52,13 +52,13 @@ def _drawn(rng: random.Random, choice: list[Action]) -> Action:
     """Callers come more often than the clock jumps; now and then the memory is full."""
     weights = {"jumps": 0.3, "submits": 3.0, "fails over": 0.05, "crash": 0.3}
     action = rng.choices(choice, [weights.get(action.verb, 1.0) for action in choice])[0]
-    return action._replace(full=action.has_command and rng.random() < 0.05)
+    return action._replace(full=action.actor not in ("clock", "redis") and rng.random() < 0.05)
 
 
 def _shrunk(explorer: Explorer, fault: Found) -> Found:
     """The same without each step that it does not take."""
-    for at in reversed(range(len(fault.history()) - 1)):
-        chosen = [taken.action for taken in fault.history()]
+    for at in reversed(range(len(fault.history) - 1)):
+        chosen = [action for action, _ in fault.history]
         fault = _replayed(explorer, chosen[:at] + chosen[at + 1 :], fault.promise) or fault
     return fault
 

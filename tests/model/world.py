@@ -23,22 +23,18 @@ class Kind(NamedTuple):
     jobs: int = 1
 
 
-class Crew(NamedTuple):
-    """A worker's options."""
-
-    lease_ms: int = 30_000
-    deaths: int = 2
-
-
 class Scenario(NamedTuple):
-    """Who takes part, what may be sent first, second …, what else is done, and how far the clock jumps (ms)."""
+    """What may be sent first, second …, what else is done, how far the clock jumps (ms), and how deep it goes.
+
+    ``crew``: each worker's lease (ms), and the expired leases or crashes after which it gives a job up.
+    """
 
     name: str
     kinds: tuple[dict[str, Kind], ...]
     verbs: frozenset[str]
     jumps: tuple[int, ...]
     depth: int = 8
-    crew: tuple[Crew, ...] = (Crew(deaths=2), Crew(deaths=1))
+    crew: tuple[tuple[int, int], ...] = ((30_000, 2), (30_000, 1))
     policy: QueuePolicy = POLICY
 
 
@@ -50,10 +46,6 @@ class Action(NamedTuple):
     about: int = 0
     kind: str = ""
     full: bool = False
-
-    @property
-    def has_command(self) -> bool:
-        return self.actor not in ("clock", "redis", "everybody") and self.verb != "crash"
 
     def __str__(self) -> str:
         return " ".join(map(str, self[:4])).rstrip() + " on a full memory" * self.full
@@ -74,11 +66,15 @@ class Held(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What the world was told of a job: its final state since it was sent, whether it was begun, its largest token."""
+    """What the world was told of a job: its final state since it was sent, whether it was begun, its largest token.
+
+    ``key_until``: until then its key is remembered (ms).
+    """
 
     job_id: str
     kind: Kind
     final: str = ""
+    key_until: int = 0
     begun: bool = False
     token: int = 0
 
@@ -146,7 +142,7 @@ def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Act
         yield from (Action("caller", verb, at) for verb in CALLERS)
         if fate.job_id in sight.jobs:
             yield Action("stranger", "cancels", at)
-        if fate.kind.key and sight.now < int(sight.jobs.get(fate.job_id, {}).get("keep_until", 0)):
+        if sight.now < fate.key_until:
             yield Action("caller", "resubmits", at)
     yield from (Action("operator", verb, at) for at in range(len(world.letters)) for verb in OPERATORS)
     for at, held in enumerate(world.held):
@@ -210,8 +206,9 @@ def learnt(action: Action, scenario: Scenario, world: World, answer: Any, after:
     if action.verb == "submits":
         kind = scenario.kinds[action.about][action.kind]
         ids = job_ids(action.about, kind.jobs)
+        kept = [int(after.jobs.get(job_id, {}).get("keep_until", 0)) if kind.key else 0 for job_id in ids]
         verdicts = ["" if each.verdict == "accepted" else "refused" for each in answer.decisions]
-        world = world._replace(fates=(*world.fates, *map(Fate, ids, [kind] * kind.jobs, verdicts)))
+        world = world._replace(fates=(*world.fates, *map(Fate, ids, [kind] * kind.jobs, verdicts, kept)))
     elif action.actor[0] == "w":
         world = _worker_learnt(action, world, answer)
     new = [letter for letter in after.letters if letter not in world.letters]
@@ -249,5 +246,5 @@ def _worker_learnt(action: Action, world: World, answer: Any) -> World:
 def after_failover(world: World, lost: World) -> World:
     """What was not replicated never happened to a job; tokens that were handed out were, and workers keep them."""
     known = [old._replace(token=new.token) for old, new in zip(lost.fates, world.fates, strict=False)]
-    never = [fate._replace(final="lost") for fate in world.fates[len(known) :]]
+    never = [fate._replace(final="lost", key_until=0) for fate in world.fates[len(known) :]]
     return world._replace(fates=(*known, *never), failed_over=True)

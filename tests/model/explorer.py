@@ -41,6 +41,10 @@ class Found(NamedTuple):
         return "\n".join([self.promise, *steps])
 
 
+#: A step: the state after it, and what it breaks.
+type Taken = tuple[Node, list[Found]]
+
+
 class Explorer:
     """``changed``: a script's file by its name, and text in it to replace: a script that is not run as shipped."""
 
@@ -54,8 +58,8 @@ class Explorer:
         sight = Sight(BEGAN_US // 1000, {})
         return Node(BEGAN_US, sight, World(), (sight, World()))
 
-    def after(self, node: Node, chosen: Iterable[Action]) -> Iterator[tuple[Node, list[Found]]]:
-        """The state after each of these actions, and what the step breaks. All commands go to the server in one go."""
+    def after(self, node: Node, chosen: Iterable[Action]) -> Iterator[Taken]:
+        """A step for each of these actions. All commands go to the server in one go."""
         calls, commands = list[tuple[Action, Call]](), list[bytes]()
         put, look = self.server.put(node.sight.data), self.server.look
         for action in chosen:
@@ -74,8 +78,8 @@ class Explorer:
                 raise RuntimeError(f"{action} after {Found('', node.history)}: {reply}")
             answer = reply if isinstance(reply, Refused) else call.answer(reply)
             sight = seen(now_us // 1000, looked)
-            repeat = (seen(now_us // 1000, looked_again).same(sight), again == reply)
-            yield self._stepped(node, (action, reply), answer, now_us, sight, repeat)
+            is_same = seen(now_us // 1000, looked_again).same(sight)
+            yield self._stepped(node, action, reply, answer, now_us, sight, is_same, again == reply)
 
     def _command(self, call: Call) -> bytes:
         word, *rest = call.command()
@@ -89,31 +93,25 @@ class Explorer:
             self.scripts[sha] = self.server.load(changed)
         return self.scripts[sha]
 
-    def _without_command(self, node: Node, action: Action) -> tuple[Node, list[Found]]:
+    def _without_command(self, node: Node, action: Action) -> Taken:
         now_us = node.now_us + 1 + (action.about * 1000 if action.verb == "jumps" else 0)
-        is_lost = action.verb == "fails over"
+        is_lost = action.verb == "failover"
         sight, lost = node.replicated if is_lost else (node.sight, node.world)
-        data = {key: value for key, value in sight.data.items() if not 0 <= value.expires <= now_us // 1000}
-        after, found = self._stepped(node, (action, ""), None, now_us, Sight(now_us // 1000, data))
+        data = {key: value for key, value in sight.data.items() if not 0 <= value[0] <= now_us // 1000}
+        after, found = self._stepped(node, action, "", None, now_us, Sight(now_us // 1000, data))
         return after._replace(world=after_failover(after.world, lost) if is_lost else after.world), found
 
     def _stepped(
-        self,
-        node: Node,
-        taken: tuple[Action, Any],
-        answer: Any,
-        now_us: int,
-        sight: Sight,
-        repeat: tuple[bool, bool] = (True, True),
-    ) -> tuple[Node, list[Found]]:
+        self, node: Node, action: Action, reply: Any, answer: Any, now_us: int, sight: Sight, *repeat: bool
+    ) -> Taken:
         self.steps += 1
-        world = learnt(taken[0], self.scenario, node.world, answer, sight)
-        step = Step(self.scenario, taken[0], answer, repeat, node.sight, sight, node.world, world)
+        world = learnt(action, self.scenario, node.world, answer, sight)
+        step = Step(self.scenario, action, answer, node.sight, sight, node.world, world, *repeat)
         replicated = node.replicated if step.unchanged else (node.sight, node.world)
-        after = Node(now_us, sight, world, replicated, (*node.history, taken))
+        after = Node(now_us, sight, world, replicated, (*node.history, (action, reply)))
         return after, [Found(promise, after.history) for promise in broken(step)]
 
-    def step(self, node: Node, action: Action) -> tuple[Node, list[Found]]:
+    def step(self, node: Node, action: Action) -> Taken:
         return next(iter(self.after(node, [action])))
 
     def drained(self, node: Node) -> list[Found]:
@@ -134,4 +132,4 @@ class Explorer:
                     node = does("w1", "complete" if node.world.held[todo[0]].lease else "start", todo[0])
             if not node.sight.entries and not node.sight.value("scheduled"):
                 break
-        return found + self._stepped(node, (_END, ""), None, node.now_us, node.sight)[1]
+        return found + self._stepped(node, _END, "", None, node.now_us, node.sight)[1]

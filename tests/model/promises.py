@@ -10,7 +10,7 @@ from chalicelib.models import Job
 from chalicelib.queue_keys import LANES
 from chalicelib.redis_wire import Refused
 from tests.model.sight import Entry, Sight
-from tests.model.world import CHORES, ENDINGS, Action, Held, Scenario, World
+from tests.model.world import CHORES, ENDINGS, KINDS, Action, Held, Scenario, World
 from worker.work_queue import Lease
 
 #: A page below docs/, a sentence on it, and whether it holds.
@@ -36,19 +36,17 @@ _WAYS = {
 
 @dataclass
 class Step:
-    """An action, its answer, and how things stood before and after.
-
-    ``repeat``: sending it again at once changed nothing, and had the same reply.
-    """
+    """An action, its answer, and how things stood before and after; and what came of sending it again at once."""
 
     scenario: Scenario
     action: Action
     answer: Any
-    repeat: tuple[bool, bool]
     before: Sight
     after: Sight
     old: World
     world: World
+    changes_nothing_again: bool = True
+    has_same_reply: bool = True
 
     def __post_init__(self) -> None:
         actor, self.verb, about, *_ = self.action
@@ -65,7 +63,7 @@ class Step:
         self.was = self.before.jobs.get(self.job_id, {})
         self.fate = self.old.fate(self.job_id)
         #: What a caller sends, and how each of its jobs was decided.
-        self.kind = self.scenario.kinds[about][self.action.kind] if is_new else sent and sent.kind
+        self.kind = KINDS[self.action.kind] if is_new else sent and sent.kind
         self.verdicts = [each.verdict for each in self.answer.decisions] if isinstance(self.answer, Admission) else []
         self.ran, self.was_at_work = isinstance(self.answer, Lease), self.was.get("status") == "in_progress"
         self.new_letters = [letter for letter in self.after.letters if letter not in self.before.letters]
@@ -238,8 +236,7 @@ def _callers(s: Step) -> Checks:
         is_first = s.verdicts == ["replayed"] and s.answer.decisions[0].job_id == s.job_id
         yield "contract: A repeat with the same body gets 202", is_first
     if s.verb not in ("claim", "sweep") and not isinstance(s.answer, Refused):
-        changes_nothing, has_same_reply = s.repeat
-        is_once = changes_nothing and (has_same_reply or not (s.ran or s.verb in ENDINGS))
+        is_once = s.changes_nothing_again and (s.has_same_reply or not (s.ran or s.verb in ENDINGS))
         yield "queue: What may be repeated when an answer was lost", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
         has_result = bool(s.answer.result) or not s.answer.store
@@ -323,5 +320,5 @@ CHECKS: list[Callable[[Step], Checks]] = [
 
 def broken(step: Step) -> list[str]:
     """The sentences that this step belies."""
-    checks = CHECKS if step.verb != "fails over" else []
+    checks = CHECKS if step.verb != "failover" else []
     return [sentence for check in checks for sentence, holds in check(step) if not holds]

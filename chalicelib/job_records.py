@@ -14,8 +14,8 @@ from chalicelib.sealing import CannotDecrypt, Place, Sealer, is_sealed
 
 JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
 STREAMS = LANES * len(PRIORITIES)
-#: Milliseconds up to the year 5138, whose digits a date bears.
-_NUMBER = re.compile(r"[0-9]{1,14}", re.ASCII)
+#: Of milliseconds up to the year 5138, which a date bears.
+_DIGITS = 14
 
 
 def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
@@ -118,7 +118,7 @@ def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | No
 def _number(record: Mapping[str, str], name: str) -> int | None:
     """None where there is none, or something else than a time or a count."""
     value = record.get(name, "")
-    return int(value) if _NUMBER.fullmatch(value) else None
+    return int(value) if value.isdecimal() and len(value) <= _DIGITS else None
 
 
 def _time(record: Mapping[str, str], name: str) -> str | None:

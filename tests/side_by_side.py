@@ -14,6 +14,7 @@ FOLDERS = ("conformance", "protocol")
 #: Files that share a stack's life, a built package, or a running stack.
 FILES = {
     "deploy/test_life.py": "life",
+    "deploy/test_alarms.py": "life",
     "deploy/test_by_make.py": "life",
     "deploy/test_permissions.py": "life",
     "deploy/test_artefact.py": "package",

@@ -20,7 +20,7 @@ from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform
 from tools.dev_stack import RECORD, run
 from tools.package_source import SHIPPED
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.release, pytest.mark.timeout(300)]
 
 NAME = "lambda-router-dev"
 DEV = VARIABLES | {"stage_name": "dev", "redis_url_parameter": "/lambda-router/dev/redis-url"}

@@ -153,7 +153,8 @@ def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Act
     if (sent := len(world.fates)) < len(scenario.kinds):
         yield from (Action("caller", "submits", sent, name) for name in scenario.kinds[sent].split())
     for at, fate in enumerate(world.fates):
-        yield from (Action("caller", verb, at) for verb in CALLERS)
+        is_kept = '"store": false' not in fate.kind.body  # who takes what is kept looks at it
+        yield from (Action("caller", verb, at) for verb in CALLERS if not (is_kept and verb == "takes"))
         if fate.job_id in sight.jobs:
             yield Action("stranger", "cancels", at)
         if sight.now < fate.key_until:

@@ -1,7 +1,7 @@
-"""Steps on a Valkey: it restores a state, runs the product's own command, once and again, and reads what came of it."""
+"""Steps on a Valkey: it restores a state, runs the product's own command, and reads what came of it."""
 
 from collections.abc import Iterable, Iterator
-from itertools import batched
+from itertools import batched, chain
 from typing import Any, NamedTuple
 
 from chalicelib.redis_wire import Refused
@@ -12,22 +12,25 @@ from tests.model.sight import Sight, seen
 from tests.model.world import Action, Scenario, World, after_failover, call_of, chores, learnt
 
 _NO_ROOM, _ROOM = (packed("CONFIG", "SET", "maxmemory", size) for size in (1, 0))
-#: Where nothing is left to do.
-_END = Action("everybody", "ends")
-
+#: The last command is sent again, since its reply was lost; and nothing is left to do.
+_AGAIN, _END = Action("everybody", "again"), Action("everybody", "ends")
 
 #: Actions, and what the server replied.
 type History = tuple[tuple[Action, Any], ...]
 
 
 class Node(NamedTuple):
-    """A state, and the way to it. ``replicated``: what a failover goes back to, before the last write."""
+    """A state, and the way to it.
+
+    ``replicated``: what a failover goes back to, before the last write. ``command``: the last, if it may be repeated.
+    """
 
     now_us: int
     sight: Sight
     world: World
     replicated: tuple[Sight, World]
     history: History = ()
+    command: bytes = b""
 
 
 class Found(NamedTuple):
@@ -59,27 +62,26 @@ class Explorer:
         return Node(BEGAN_US, sight, World(), (sight, World()))
 
     def after(self, node: Node, chosen: Iterable[Action]) -> Iterator[Taken]:
-        """A step for each of these actions. All commands go to the server in one go."""
-        calls, commands = list[tuple[Action, Call]](), list[bytes]()
-        put, look = self.server.put(node.sight.data), self.server.look
+        """First the last command sent again, then a step for each of these actions; all go to the server in one go."""
+        asked: list[tuple[Action, Call | None, bytes]] = [(_AGAIN, None, node.command)] if node.command else []
         for action in chosen:
             if action.actor in ("clock", "redis"):
                 yield self._without_command(node, action)
-                continue
-            call = call_of(action, self.scenario, node.world, node.sight.now)
-            calls.append((action, call))
-            command = self._command(call)
-            commands += [put, _NO_ROOM if action.full else _ROOM, command, _ROOM, look, command, look]
-        now_us = node.now_us + 1
+            else:
+                call = call_of(action, self.scenario, node.world, node.sight.now)
+                asked.append((action, call, self._command(call)))
+        now_us, put, look = node.now_us + 1, self.server.put(node.sight.data), self.server.look
         self.server.at(now_us)
-        replies = batched(self.server.ask_all(commands), 7, strict=True)
-        for (action, call), (*_, reply, _, looked, again, looked_again) in zip(calls, replies, strict=True):
-            if isinstance(reply, Refused) and not action.full:
+        parts = [[put, _NO_ROOM if action.full else _ROOM, sent, _ROOM, look] for action, _, sent in asked]
+        replies = batched(self.server.ask_all([*chain(*parts)]), 5, strict=True)
+        for (action, call, sent), (_, _, reply, _, looked) in zip(asked, replies, strict=True):
+            is_refused = isinstance(reply, Refused)
+            if is_refused and not action.full:
                 raise RuntimeError(f"{action} after {Found('', node.history)}: {reply}")
-            answer = reply if isinstance(reply, Refused) else call.answer(reply)
-            sight = seen(now_us // 1000, looked)
-            is_same = seen(now_us // 1000, looked_again).same(sight)
-            yield self._stepped(node, action, reply, answer, now_us, sight, is_same, again == reply)
+            answer = (*node.history[-1], reply) if call is None else reply if is_refused else call.answer(reply)
+            after, found = self._stepped(node, action, reply, answer, now_us, seen(now_us // 1000, looked))
+            may_repeat = call and not is_refused and action.verb not in ("claim", "sweep")
+            yield after._replace(command=sent if may_repeat else b""), found
 
     def _command(self, call: Call) -> bytes:
         word, *rest = call.command()
@@ -101,18 +103,19 @@ class Explorer:
         after, found = self._stepped(node, action, "", None, now_us, Sight(now_us // 1000, data))
         return after._replace(world=after_failover(after.world, lost) if is_lost else after.world), found
 
-    def _stepped(
-        self, node: Node, action: Action, reply: Any, answer: Any, now_us: int, sight: Sight, *repeat: bool
-    ) -> Taken:
+    def _stepped(self, node: Node, action: Action, reply: Any, answer: Any, now_us: int, sight: Sight) -> Taken:
         self.steps += 1
         world = learnt(action, self.scenario, node.world, answer, sight)
-        step = Step(self.scenario, action, answer, node.sight, sight, node.world, world, *repeat)
+        step = Step(self.scenario, action, answer, node.sight, sight, node.world, world)
         replicated = node.replicated if step.unchanged else (node.sight, node.world)
         after = Node(now_us, sight, world, replicated, (*node.history, (action, reply)))
         return after, [Found(promise, after.history) for promise in broken(step)]
 
     def step(self, node: Node, action: Action) -> Taken:
-        return next(iter(self.after(node, [action])))
+        """That step, and what it breaks or the one before it when it is sent again."""
+        taken = list(self.after(node, [action]))
+        after = next(after for after, _ in taken if after.history[-1][0] == action)
+        return after, [fault for _, faults in taken for fault in faults]
 
     def drained(self, node: Node) -> list[Found]:
         """What is found on the way to the end, with one worker left that works."""

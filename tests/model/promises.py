@@ -36,7 +36,10 @@ _WAYS = {
 
 @dataclass
 class Step:
-    """An action, its answer, and how things stood before and after; and what came of sending it again at once."""
+    """An action, its answer, and how things stood before and after.
+
+    "again": the last command was sent again. The answer to that is its action, the first reply, and the second.
+    """
 
     scenario: Scenario
     action: Action
@@ -45,8 +48,6 @@ class Step:
     after: Sight
     old: World
     world: World
-    changes_nothing_again: bool = True
-    has_same_reply: bool = True
 
     def __post_init__(self) -> None:
         actor, self.verb, about, *_ = self.action
@@ -235,8 +236,10 @@ def _callers(s: Step) -> Checks:
     elif s.verb == "resubmits":
         is_first = s.verdicts == ["replayed"] and s.answer.decisions[0].job_id == s.job_id
         yield "contract: A repeat with the same body gets 202", is_first
-    if s.verb not in ("claim", "sweep") and not isinstance(s.answer, Refused):
-        is_once = s.changes_nothing_again and (s.has_same_reply or not (s.ran or s.verb in ENDINGS))
+    elif s.verb == "again":
+        last, first, second = s.answer
+        is_told_the_same = last.verb in ENDINGS or (last.verb == "start" and first[0] == "run")
+        is_once = s.unchanged and (first == second or not is_told_the_same)
         yield "queue: What may be repeated when an answer was lost", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
         has_result = bool(s.answer.result) or not s.answer.store

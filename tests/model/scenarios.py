@@ -17,7 +17,7 @@ _LEASES = ((30_000, 2), (29_000, 2))
 
 ALL = (
     Scenario("letters", ("keyed unkept",), _LETTERS, (20_000_000,), crew=_LEASES[:1], policy=_LONG_KEYS),
-    Scenario("requeued", ("plain",), "claim sweep start complete reject redrive", (30_000,), 9),
+    Scenario("requeued", ("plain",), "claim sweep start complete begun reject redrive looks", (50_000,)),
     Scenario("leases", ("plain",), f"{_WORK} reject crash looks", (29_000, 1_000), crew=_LEASES),
     Scenario("failover", ("keyed",), f"{_WORK} refuse redrive resubmits failover", (30_000,)),
     Scenario("leaving", ("urgent",), f"{_WORK} leave tidy release untouched crash", (30_000,)),

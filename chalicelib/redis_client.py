@@ -96,8 +96,7 @@ class RedisClient:
 
     def _ask_twice[Answer](self, connection: Asked, question: Callable[[Asked], Answer]) -> Answer:
         try:
-            with deadlines.within(ATTEMPT_SECONDS):
-                return question(connection)
+            return question(connection)
         except (Broken, Refused) as error:
             if _course(error) is not Course.AGAIN:
                 raise

@@ -171,9 +171,10 @@ class Replies:
 
     def _filled(self, values: list[Any], size: int) -> list[Any]:
         """The array, with what was missing of it; what is whole of it is kept when the bytes end before it does."""
+        append, value = values.append, self._value
         try:
             for _ in range(size - len(values)):
-                values.append(self._value())
+                append(value())
         except _NotWhole:
             self._begun.append((values, size))
             raise

@@ -23,8 +23,9 @@ _QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
 
 def header_values(request: Request, name: str) -> list[str]:
     """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all."""
+    wanted = name.lower()
     many = request.to_original_event().get("multiValueHeaders") or {}
-    values = [value for key, values in many.items() if key.lower() == name.lower() for value in values]
+    values = [value for key, values in many.items() if key.lower() == wanted for value in values]
     if values:
         return values
     value = request.headers.get(name)

@@ -6,6 +6,7 @@
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -58,7 +59,13 @@ class Surface(NamedTuple):
 
     @property
     def cors_origins(self) -> tuple[str, ...]:
-        return tuple(split_commas(self.cors_origin))
+        return _origins(self.cors_origin)
+
+
+@cache
+def _origins(text: str) -> tuple[str, ...]:
+    """Every answer asks for them."""
+    return tuple(split_commas(text))
 
 
 class ServiceSettings(BaseModel):

@@ -30,8 +30,8 @@ from worker.work_queue import Lease, WorkQueue
 
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
 ROUTER_COMMANDS = (
-    "evalsha eval ping time get set hget hmget hset hdel hgetall hincrby hstrlen pexpire pexpireat pttl"
-    " xadd xack xdel xlen zadd zcard zcount zrem zrange zremrangebyscore info"
+    "evalsha eval ping time get set hget hmget hset hdel hgetall hincrby hlen hstrlen pexpire pexpireat pttl"
+    " xadd xack xdel xlen zadd zcard zrem zrange zremrangebyscore info"
 )
 WORKER_COMMANDS = (
     ROUTER_COMMANDS + " client|setinfo hsetnx xgroup|create xreadgroup xrange xclaim xautoclaim zscore"

@@ -9,6 +9,12 @@ MAX_RETRY_AFTER_SECONDS = 120
 #: A job is worth looking at this often, however long it is likely to take.
 MAX_POLL_SECONDS = 30
 
+#: The longest that an answer is held back for `Prefer: wait`.
+MAX_WAIT_SECONDS = 20
+
+#: When to look again at a job that is not final, where no place was free to wait for it.
+NO_PLACE_RETRY_SECONDS = 2
+
 #: When to come back to a full queue that no worker empties.
 QUEUE_FULL_RETRY_MS = 30_000
 

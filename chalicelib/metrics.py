@@ -37,6 +37,7 @@ class Metric(StrEnum):
     JOBS_ACCEPTED = "JobsAccepted", "Count", "type"
     JOBS_REPLAYED = "JobsReplayed", "Count"
     REQUESTS_REFUSED = "RequestsRefused", "Count", "reason"
+    WAITS_REFUSED = "WaitsRefused", "Count", "reason"
     LATENCY = "Latency", "Milliseconds", "route"
     DEAD_LETTERS = "DeadLetters", "Count", "queue"
     JOBS_WAITING = "JobsWaiting", "Count", "queue"

@@ -102,7 +102,7 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
         "getJob",
         "One job; with `Prefer: wait=N` as soon as it is final",
         {
-            "200": _ok("The job as it now stands.", "Job", ["ETag", "Preference-Applied"]),
+            "200": _ok("The job as it now stands.", "Job", ["ETag", "Preference-Applied", "Retry-After"]),
             "304": {"description": "Unchanged since that ETag."},
         },
         (*_SIGNED_IN, errors.NotFound, errors.MalformedRequest),

@@ -2,11 +2,11 @@
 
 from typing import get_args
 
+from chalicelib.limits import MAX_WAIT_SECONDS
 from chalicelib.models import Status
 from chalicelib.openapi_schema import Schema
 
 DEFAULT_PAGE, MAX_PAGE = 20, 100
-MAX_WAIT_SECONDS = 20
 
 STRING: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
@@ -66,7 +66,7 @@ HEADERS: Schema = {
         ("RateLimit", "Jobs you may send now (`r`) and seconds until the burst is whole (`t`).", STRING),
         ("Idempotency-Replayed", "`true` when this key was seen before: no second job was made.", STRING),
         ("ETag", "Changes when the job changes.", STRING),
-        ("Preference-Applied", "The `wait` that was honoured.", STRING),
+        ("Preference-Applied", "The `wait` that was honoured; `wait=0` where no place was free.", STRING),
     )
 }
 
@@ -92,7 +92,7 @@ TRACEPARENT = _parameter("header", "traceparent", "W3C trace context; travels wi
 PREFER = _parameter(
     "header",
     "Prefer",
-    f"`wait=N`: hold the answer up to N seconds, at most {MAX_WAIT_SECONDS}.",
+    f"`wait=N`: hold the answer up to N seconds, at most {MAX_WAIT_SECONDS}, if a place for that is free.",
     {"type": "string", "pattern": r"^wait=\d{1,4}$"},
 )
 IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag seen before.", STRING)

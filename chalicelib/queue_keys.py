@@ -86,6 +86,18 @@ class QueueKeys:
         """String: the caller's theoretical arrival time (GCRA), milliseconds."""
         return f"{self._prefix}rate:{owner}"
 
+    @cached_property
+    def waits(self) -> str:
+        """Sorted set: requests that are held until a job is final, by when each counts no more (ms).
+
+        Of all callers and all queues, under the first queue's name in alphabetical order.
+        """
+        return f"{self._prefix}waits"
+
+    def callers_waits(self, owner: str) -> str:
+        """Sorted set: the same of one caller."""
+        return f"{self._prefix}waits:{owner}"
+
     def idempotency(self, owner: str, key: str) -> str:
         """String: id of the job first sent with this key, and its fingerprint."""
         return f"{self._prefix}idem:{owner}:{key}"

@@ -3,13 +3,12 @@
 import hashlib
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
 import chalicelib
-from chalicelib import batches, deadlines, gateway, openapi, openapi_parts, request_headers, verdicts, wiring
+from chalicelib import batches, gateway, limits, openapi, openapi_parts, request_headers, verdicts, wiring
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.auth import Principal
 from chalicelib.body import parse_batch, parse_job
@@ -21,6 +20,7 @@ from chalicelib.middleware import request_id
 from chalicelib.models import FINAL_STATUSES, Job, JobPage
 from chalicelib.observability import notes
 from chalicelib.settings import Surface
+from chalicelib.waits import Waits
 from chalicelib.wiring import Services
 
 routes = Blueprint(__name__)
@@ -112,15 +112,11 @@ def get_job(job_id: str) -> Response:
     """One job; with ``Prefer: wait=N`` as soon as it is final, or after N seconds."""
     parts, principal = _guard()
     request = _request()
-    wait = request_headers.preferred_wait(
-        request_headers.header_values(request, "prefer"), openapi_parts.MAX_WAIT_SECONDS
-    )
     known = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
-    look = partial(parts.queue.take if known is None else parts.queue.look, principal.owner, job_id)
-    job = _wait_for(look, job_id, _affordable(request, wait or 0))
-    headers = {"ETag": _etag(job)}
-    if wait is not None:
-        headers["Preference-Applied"] = f"wait={wait}"
+    read = parts.queue.take if known is None else parts.queue.look
+    _note_job(job_id)
+    job, applied = _awaited(request, parts.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
+    headers = {"ETag": _etag(job)} | applied
     if request_headers.etag_matches(known, headers["ETag"]):
         return Response("", _NO_STORE | headers, 304)
     if known is not None and not job.store:  # looked at first: a 304 would have taken the result with it
@@ -173,27 +169,31 @@ def _caller(request: Request, principal: Principal) -> Caller:
     return Caller(principal.owner, request_id(request), trace)
 
 
-def _wait_for(look: Callable[[], Job | None], job_id: str, seconds: float) -> Job:
-    """The caller's job, as soon as it is final or the time is up."""
+def _note_job(job_id: str) -> None:
     if JOB_ID.fullmatch(job_id):  # else it is whatever the caller wrote there
         notes().job_id = job_id
-    deadline = time.monotonic() + seconds
-    pause = 0.05
-    while True:
-        job = _found(look())
-        left = deadline - time.monotonic()
-        if job.status in FINAL_STATUSES or left <= 0:
-            return job
-        time.sleep(min(pause, left))
-        deadlines.renew(deadlines.REQUEST_SECONDS)
-        pause = min(pause * 1.5, 0.5)
+
+
+def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]) -> tuple[Job, dict[str, str]]:
+    """The caller's job, as soon as it is final or its wait is over; and headers that tell which wait was granted."""
+    wait = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
+    job = look()
+    if wait is None:
+        return job, {}
+    seconds = _affordable(request, wait)
+    if seconds > 0 and job.status not in FINAL_STATUSES:
+        waited = waits.until_final(look, owner, seconds)
+        if waited is None:
+            return job, {"Preference-Applied": "wait=0"} | limits.retry_after(limits.NO_PLACE_RETRY_SECONDS * 1000)
+        job = waited
+    return job, {"Preference-Applied": f"wait={wait}"}
 
 
 def _affordable(request: Request, seconds: int) -> float:
     """The wait, cut so that the function does not run out of time while it holds the caller."""
     context: Any = request.lambda_context
     remaining: float = context.get_remaining_time_in_millis() / 1000
-    return max(0.0, min(seconds, remaining - WAIT_RESERVE_SECONDS))
+    return min(seconds, remaining - WAIT_RESERVE_SECONDS)
 
 
 def _bytes(request: Request) -> bytes:

@@ -139,6 +139,16 @@ class ServiceSettings(BaseModel):
         le=100_000,
         description="Jobs one caller may send at once before the rate holds it back.",
     )
+    router_caller_waits_cap: int = Field(
+        default=8, ge=0, le=1_000, description="Requests of one caller that `Prefer: wait` may hold at a time."
+    )
+    router_waits_cap: int = Field(
+        default=40,
+        ge=0,
+        le=1_000,
+        description="The same of all callers together: fewer than Lambda may run environments, of which each keeps"
+        " one. Terraform sets four fifths of `reserved_concurrency`.",
+    )
     router_store_result_seconds: int = Field(
         default=86_400, ge=60, le=604_800, description="Seconds that a finished job can be fetched."
     )

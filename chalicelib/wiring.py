@@ -20,10 +20,12 @@ from chalicelib.limits import RatePolicy
 from chalicelib.metrics import DEFAULT_STACK
 from chalicelib.observability import log
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_client import RedisClient, connect
 from chalicelib.redis_url import BadRedisURL, check_redis_url
 from chalicelib.sealing import Sealer
 from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError, Surface
+from chalicelib.waits import WaitCaps, Waits
 
 
 class Services(NamedTuple):
@@ -33,6 +35,7 @@ class Services(NamedTuple):
     keys: SigningKeys
     verifier: TokenVerifier
     queue: JobQueue
+    waits: Waits
     rate: RatePolicy
     job_types: Mapping[str, JobType]
 
@@ -121,6 +124,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
     url = _redis_url(settings)
     queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
+    redis = RedisClient(lambda: connect(url))
     return Services(
         settings=settings,
         keys=keys,
@@ -130,7 +134,12 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
-        queue=JobQueue(RedisClient(lambda: connect(url)), policy, queues, sealer),
+        queue=JobQueue(redis, policy, queues, sealer),
+        waits=Waits(
+            redis,
+            QueueKeys(queues[0]),
+            WaitCaps(settings.router_caller_waits_cap, settings.router_waits_cap),
+        ),
         rate=rate,
         job_types=under(settings, job_types),
     )

@@ -1,6 +1,8 @@
 locals {
-  name        = "${var.app_name}-${var.stage_name}"
-  outputs     = "/${var.app_name}/${var.stage_name}/outputs"
+  name    = "${var.app_name}-${var.stage_name}"
+  outputs = "/${var.app_name}/${var.stage_name}/outputs"
+  # ROUTER_WAITS_CAP: long polls may not use up all executions. Where none are reserved there may be as few as 10, a new account's quota.
+  waits_cap   = coalesce(var.waits_cap, var.reserved_concurrency == -1 ? 8 : floor(var.reserved_concurrency * 4 / 5))
   kms_decrypt = distinct([for arn in [var.redis_kms_key_arn, var.kms_key_arn] : arn if arn != null])
 }
 

@@ -104,6 +104,17 @@ variable "redis_url_parameter" {
   }
 }
 
+variable "router_caller_waits_cap" {
+  description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller that `Prefer: wait` may hold at a time."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.router_caller_waits_cap >= 0 && var.router_caller_waits_cap <= 1000 && floor(var.router_caller_waits_cap) == var.router_caller_waits_cap
+    error_message = "router_caller_waits_cap must be a whole number from 0 to 1000."
+  }
+}
+
 variable "router_delayed_percent" {
   description = "ROUTER_DELAYED_PERCENT: Part of `ROUTER_QUEUE_CAP` that jobs with `delay_seconds` may fill before their time has come, in percent; above: 503."
   type        = number

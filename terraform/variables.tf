@@ -254,6 +254,22 @@ variable "vpc_config" {
   }
 }
 
+variable "waits_cap" {
+  description = "ROUTER_WAITS_CAP: Requests that `Prefer: wait` may hold at once, of all callers together; null: four fifths of reserved_concurrency, and 8 where that is -1."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.waits_cap == null ? true : var.waits_cap >= 0 && var.waits_cap <= 1000 && floor(var.waits_cap) == var.waits_cap
+    error_message = "waits_cap must be null or a whole number from 0 to 1000."
+  }
+
+  validation {
+    condition     = var.waits_cap == null || var.reserved_concurrency == -1 ? true : var.waits_cap < var.reserved_concurrency
+    error_message = "waits_cap must be below reserved_concurrency: requests that are held would leave no execution for any other."
+  }
+}
+
 variable "warm_schedule" {
   description = "How often a made-up GET /health keeps one environment awake, as EventBridge writes it; empty: never."
   type        = string

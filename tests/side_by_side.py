@@ -22,6 +22,7 @@ FILES = {
     "deploy/test_package_contents.py": "package",
     "deploy/test_package_sbom.py": "package",
     "e2e/test_local_stack.py": "stack",
+    "e2e/test_many_waits.py": "stack",
     "e2e/test_smoke.py": "stack",
 }
 #: Groups that take minutes. They begin first, or the others would be done and wait for them.

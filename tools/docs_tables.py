@@ -32,6 +32,7 @@ METRICS: Mapping[Metric, str] = {
     Metric.JOBS_ACCEPTED: "A job was stored and 202 answered; `type` is the job type.",
     Metric.JOBS_REPLAYED: "An `Idempotency-Key` was seen before and the first job given back.",
     Metric.REQUESTS_REFUSED: "A request ended in a problem; `reason` is its slug.",
+    Metric.WAITS_REFUSED: "A `Prefer: wait` found no place; `reason` is whose were all taken: `caller` or `all`.",
     Metric.LATENCY: "Time in our own code; `route` is method and pattern.",
     Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are all that follow.",
     Metric.JOBS_WAITING: "Jobs that wait, without delayed ones and those to be tried again.",

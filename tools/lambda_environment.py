@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 LIMIT = 4_096
 _NAMED = 3
+#: As long as the text of Terraform's `local.waits_cap` can be.
+_LONGEST_WAITS_CAP = "1000"
 _ADVICE = {
     "COGNITO_AUD": "take app clients that no longer call out of COGNITO_AUD, or let callers share one",
     "COGNITO_JWKS": "let COGNITO_JWKS name a URL or a file of the package instead of holding the keys",
@@ -48,8 +50,10 @@ def too_large(variables: Mapping[str, str]) -> TooLarge | None:
 
 def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict[str, str]:
     """With the values of Terraform's variables in the place of its expressions."""
-    stack = f"{value_of('app_name')}-{value_of('stage_name')}"  # local.name
-    return {
-        name: re.sub(r"\$\{var\.(\w+)\}", lambda found: value_of(found[1]), text).replace("${local.name}", stack)
-        for name, text in variables.items()
-    }
+    named = {"name": f"{value_of('app_name')}-{value_of('stage_name')}", "waits_cap": _LONGEST_WAITS_CAP}
+
+    def value(found: re.Match[str]) -> str:
+        kind, name = found.groups()
+        return value_of(name) if kind == "var" else named[name]
+
+    return {name: re.sub(r"\$\{(var|local)\.(\w+)\}", value, text) for name, text in variables.items()}

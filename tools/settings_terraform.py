@@ -26,10 +26,10 @@ _NOTICE = (
 
 #: Settings that Terraform has no variable for: a secret may not enter the state, and whether there are OPTIONS methods
 #: is decided when the app is packaged, before Terraform knows any value.
-NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack"})
+NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack", "router_waits_cap"})
 
-#: Settings that follow from what Terraform calls the stack, so that nobody can set them otherwise.
-LOCALS = {"router_stack": "local.name"}
+#: Settings that follow from others of Terraform's variables: from the stack's name, and from its reserved concurrency.
+LOCALS = {"router_stack": "local.name", "router_waits_cap": "local.waits_cap"}
 
 #: Defaults that say that nothing is set.
 EMPTY: tuple[Any, ...] = (None, "", (), {})

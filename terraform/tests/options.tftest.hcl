@@ -180,6 +180,10 @@ run "not_warmed" {
     condition     = aws_lambda_function.api_handler.reserved_concurrent_executions == -1
     error_message = "No concurrency is reserved."
   }
+  assert {
+    condition     = aws_lambda_function.api_handler.environment[0].variables.ROUTER_WAITS_CAP == "8"
+    error_message = "Long polls leave a fifth of a new account's 10 executions."
+  }
 }
 
 run "refuses" {
@@ -199,6 +203,7 @@ run "refuses" {
 
     # what the function would refuse
     router_log_level            = "TRACE"
+    router_caller_waits_cap     = 1001
     router_open_jobs_cap        = 0
     router_queue                = "Tiny Llama"
     router_queue_cap            = 0
@@ -240,7 +245,7 @@ run "refuses" {
   expect_failures = [
     var.timeout, var.redis_url_parameter, var.cognito_user_pool_arn, var.cognito_region, var.cognito_jwks,
     var.router_scope,
-    var.router_log_level, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
+    var.router_log_level, var.router_caller_waits_cap, var.router_open_jobs_cap, var.router_queue, var.router_queue_cap, var.router_rate_burst,
     var.router_rate_per_minute, var.router_kms_key_id, var.router_idempotency_seconds, var.router_store_result_seconds,
     var.router_token_leeway_seconds,
     var.router_job_attempts, var.router_job_types, var.router_retry_longest_seconds, var.router_ttl_seconds,
@@ -250,6 +255,36 @@ run "refuses" {
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
     var.throttling_rate_limit, var.vpc_config, var.warm_schedule,
   ]
+}
+
+run "long_polls_have_what_they_are_given" {
+  variables {
+    reserved_concurrency = 10
+    waits_cap            = 9
+  }
+
+  assert {
+    condition     = aws_lambda_function.api_handler.environment[0].variables.ROUTER_WAITS_CAP == "9"
+    error_message = "waits_cap wins over four fifths of reserved_concurrency."
+  }
+}
+
+# Apart, because waits_cap is not checked while reserved_concurrency is wrong.
+run "refuses_half_a_long_poll" {
+  command = plan
+  variables {
+    waits_cap = 0.5
+  }
+  expect_failures = [var.waits_cap]
+}
+
+run "refuses_long_polls_that_leave_nothing" {
+  command = plan
+  variables {
+    reserved_concurrency = 10
+    waits_cap            = 10
+  }
+  expect_failures = [var.waits_cap]
 }
 
 # Apart, because cognito_region is not checked while cognito_issuer is wrong.

@@ -41,6 +41,10 @@ run "defaults" {
     error_message = "Connections to Redis are bounded by reserved concurrency."
   }
   assert {
+    condition     = aws_lambda_function.api_handler.environment[0].variables.ROUTER_WAITS_CAP == "40"
+    error_message = "Long polls have four fifths of reserved concurrency."
+  }
+  assert {
     condition     = aws_lambda_function.api_handler.tracing_config[0].mode == "Active"
     error_message = "The function is traced."
   }

@@ -71,6 +71,7 @@ def test_no_placeholder_is_forgotten() -> None:
 def test_stage_terraform_asks_terraform_for_the_variable_of_the_same_name() -> None:
     expressions = {name: f"${{var.{name.lower()}}}" for name in STAGES["terraform"] if name not in PLAIN_IN_TERRAFORM}
     expressions["ROUTER_STACK"] = "${local.name}"  # the stack's own name, which no variable repeats
+    expressions["ROUTER_WAITS_CAP"] = "${local.waits_cap}"  # follows from reserved_concurrency where nobody set it
 
     assert {name: STAGES["terraform"][name] for name in expressions} == expressions
     assert [STAGES["terraform"][name] for name in PLAIN_IN_TERRAFORM] == [""]

@@ -222,7 +222,7 @@ def test_a_missing_key_of_a_stage_is_filled_in_with_the_default_and_values_stay(
 def test_every_setting_but_secrets_the_gateways_shape_and_the_stacks_name_is_a_variable_of_terraform() -> None:
     others = set(Settings.model_fields) - set(settings_terraform.variables())
 
-    assert others == {"redis_url", "router_cors_origin", "router_stack"}
+    assert others == {"redis_url", "router_cors_origin", "router_stack", "router_waits_cap"}
     assert set(settings_terraform.LOCALS) <= others
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalicelib import job_queue, lua_scripts
+from chalicelib import job_queue, lua_scripts, waits
 from chalicelib.admission import Caller, NewJob, Submission
 from chalicelib.body import parse_job
 from chalicelib.job_types import JOB_TYPES
@@ -23,7 +23,7 @@ LUA = {path.stem: path.read_text() for folder in _FOLDERS for path in folder.glo
 #: The scripts as they are sent, with their names, by SHA-1.
 SCRIPTS = {
     value.sha: (name.strip("_").lower(), value.text)
-    for module in (work_queue, operations, job_queue)
+    for module in (work_queue, operations, job_queue, waits)
     for name, value in vars(module).items()
     if isinstance(value, LuaScript)
 }

@@ -10,7 +10,7 @@ from chalicelib.models import Job
 from chalicelib.queue_keys import LANES
 from chalicelib.redis_wire import Refused
 from tests.model.sight import Entry, Sight
-from tests.model.world import CHORES, ENDINGS, KINDS, Action, Held, Scenario, World
+from tests.model.world import CHORES, ENDINGS, HELD_FOR, KINDS, PLACES, WAIT_CAPS, Action, Held, Scenario, World
 from worker.work_queue import Lease
 
 #: A page below docs/, a sentence on it, and whether it holds.
@@ -288,6 +288,26 @@ def _refusals(s: Step) -> Checks:
         yield "contract: A refused job uses up nothing", before == after and is_less
 
 
+def _waits(s: Step) -> Checks:
+    if s.verb in PLACES:
+        name, keys = f"wait-{s.action.about}", ("waits", f"waits:{HELD_FOR[s.action.about]}")
+        before, after = ([_others(sight.value(key), name, s.now) for key in keys] for sight in (s.before, s.after))
+        if s.verb == "frees":
+            wanted = "freed"
+        elif len(before[1]) >= WAIT_CAPS.per_caller:
+            wanted = "caller"
+        else:
+            wanted = "all" if len(before[0]) >= WAIT_CAPS.all_callers else "taken"
+        yield "contract: **A wait takes one of a few places**", s.answer == wanted and before == after
+        has_it = [name in s.after.value(key) for key in keys]
+        yield "contract: A place is free again as soon as its answer is sent", has_it == [wanted == "taken"] * 2
+
+
+def _others(places: dict[str, str], name: str, now: int) -> set[str]:
+    """Waits beside this one that hold a place: what ends too late was taken before the clock stepped back."""
+    return {each for each, ends in places.items() if each != name and now < int(ends) <= now + 23_000}
+
+
 def _turns(s: Step) -> Checks:
     if s.verb == "promote":
         scheduled = s.before.value("scheduled")
@@ -317,7 +337,7 @@ def _first(flow: dict[str, str], waiting: list[Entry]) -> Entry:
 
 
 CHECKS: list[Callable[[Step], Checks]] = [
-    _places, _stations, _ways, _leases, _silence, _lives, _letters, _callers, _caps, _refusals, _turns,
+    _places, _stations, _ways, _leases, _silence, _lives, _letters, _callers, _caps, _refusals, _waits, _turns,
 ]  # fmt: skip
 
 

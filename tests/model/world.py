@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from chalicelib.admission import QueuePolicy
 from chalicelib.job_queue import JobQueue
 from chalicelib.models import FINAL_STATUSES
+from chalicelib.queue_keys import QueueKeys
 from chalicelib.redis_wire import Refused
+from chalicelib.waits import WaitCaps, Waits
 from tests.model.product import POLICY, Call, submission
 from tests.model.sight import Entry, Sight, cut
 from worker.operations import Operations
@@ -138,6 +140,13 @@ CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
 }
 _WORKERS = CLAIMED | ENDINGS | CHORES | {"renew": lambda queue, held: queue.renew(held.lease)}
 CALLERS = {"looks": JobQueue.look, "takes": JobQueue.take, "cancels": JobQueue.cancel}
+#: What a function does about a place to hold its caller; and for whom, with how many places there are.
+PLACES: dict[str, Callable[[Waits, str, str], Any]] = {
+    "holds": lambda waits, wait_id, owner: waits.take(wait_id, owner, 20),
+    "frees": lambda waits, wait_id, owner: waits.give_back(wait_id, owner),
+}
+HELD_FOR = ("alice", "alice", "bob", "carol")
+WAIT_CAPS = WaitCaps(per_caller=1, all_callers=2)
 OPERATORS = {"redrive": Operations.retry, "discard": Operations.discard}
 #: Entries that a worker claims before it starts one.
 MOST_CLAIMS = 2
@@ -159,6 +168,7 @@ def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Act
             yield Action("stranger", "cancels", at)
         if sight.now < fate.key_until:
             yield Action("caller", "resubmits", at)
+    yield from (Action("function", verb, at) for at in range(len(HELD_FOR)) for verb in PLACES)
     yield from (Action("operator", verb, at) for at in range(len(world.letters)) for verb in OPERATORS)
     for at, held in enumerate(world.held):
         verbs = CLAIMED if held.lease is None else [held.sent] if held.sent else ["renew", *ENDINGS]
@@ -196,6 +206,8 @@ def call_of(action: Action, scenario: Scenario, world: World, now_ms: int) -> Ca
         row = [letter.entry_id, [part for pair in letter.fields.items() for part in pair]]
         time = [[now_ms // 1000, now_ms % 1000 * 1000]] if verb == "redrive" else []
         return Call(lambda wire: _on_letter(verb, Operations(wire, "q"), letter.job_id), [[row], [], *time])
+    if actor == "function":
+        return Call(lambda wire: PLACES[verb](Waits(wire, QueueKeys("q"), WAIT_CAPS), f"wait-{about}", HELD_FOR[about]))
     if actor in ("caller", "stranger"):
         kind = KINDS[name] if verb == "submits" else world.fates[about].kind
         if verb in CALLERS:

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Takes one of the few places for requests that the function holds, or gives it back. A place that nobody gives back is
+-- free again when its time is up. Taking a place twice takes one.
+--
+-- KEYS  1 waits  2 the caller's waits
+-- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place is free by itself  4 the most that any place asks
+--       for  5 places of one caller  6 places of all callers together
+-- Answers taken, freed, or whose places are all taken: caller, all
+
+local id = ARGV[1]
+redis.call('ZREM', KEYS[1], id)
+redis.call('ZREM', KEYS[2], id)
+if ARGV[2] == 'free' then return 'freed' end
+
+local now = now_ms()
+for _, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(now))
+  -- What ends later than any place can was taken before the clock stepped back.
+  redis.call('ZREMRANGEBYSCORE', key, '(' .. digits(now + ARGV[4]), '+inf')
+end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'caller' end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[6]) then return 'all' end
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, digits(now + ARGV[3]), id)
+  redis.call('PEXPIRE', key, ARGV[4])
+end
+return 'taken'

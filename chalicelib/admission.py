@@ -174,8 +174,10 @@ class Admission(NamedTuple):
     lapsed: Sequence[str] = ()
 
     @classmethod
-    def from_reply(cls, reply: str) -> "Admission":
-        caller, figures, *decisions = reply.split("\n")
+    def from_reply(cls, reply: str, jobs: int) -> "Admission":
+        """From the answer of ``admit.lua`` about so many jobs. An overwritten figure may be several lines."""
+        caller, *lines = reply.split("\n")
+        figures, decisions = "\n".join(lines[:-jobs]), lines[-jobs:]
         numbers = caller.split()
         remaining, reset_ms, now_ms = map(int, numbers[:3])
         return cls(

@@ -92,7 +92,7 @@ class JobQueue:
         """The script's own decision. It is repeated without harm: what was admitted stays so."""
         with _keys_at_hand():
             args = submission.args(self._policy, self._sealer)
-        return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args))
+        return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
 
     def look(self, owner: str, job_id: str) -> Job | None:
         """The caller's job as it now stands, or None when the caller has no such job.
@@ -110,8 +110,10 @@ class JobQueue:
         return self._settle(owner, job_id, "take")
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
-        """Several of the caller's jobs without their results, in one round trip."""
-        return self._settle_in(queue, owner, job_ids, "brief") if job_ids else []
+        """Several of the caller's jobs without their results, in one round trip. None for what is no job's id."""
+        known = [job_id for job_id in job_ids if JOB_ID.fullmatch(job_id)]
+        found = dict(zip(known, self._settle_in(queue, owner, known, "brief"), strict=True)) if known else {}
+        return [found.get(job_id) for job_id in job_ids]
 
     def cancel(self, owner: str, job_id: str) -> Job | None:
         """Cancel the caller's job if it is still open; the job as it then stands, or None."""

@@ -32,7 +32,7 @@ def result_bytes(reply: Sequence[Any]) -> list[int]:
 
 def _result_bytes(flat: Sequence[str]) -> int:
     result = next((value for name, value in zip(flat[::2], flat[1::2], strict=True) if name == "result"), "")
-    return len(result) if result.isascii() else len(result.encode())
+    return len(result) if result.isascii() else len(result.encode(errors="surrogateescape"))
 
 
 def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
@@ -52,8 +52,8 @@ def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | No
     result, error = _outcome(record, sealer)
     return Job(
         id=record["id"],
-        type=record["type"],
-        queue=record["queue"],
+        type=_text(record, "type"),
+        queue=_text(record, "queue"),
         status=cast(Status, record["status"]),  # the model looks
         priority=cast(Priority, record["priority"]),
         created_at=rfc3339(int(record["created_at"])),
@@ -68,7 +68,7 @@ def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | No
         last_error=_last_error(record),
         metadata=_metadata(record),
         store=record.get("store") != "0",
-        request_id=record["request_id"],
+        request_id=_text(record, "request_id"),
     )
 
 
@@ -81,7 +81,7 @@ BAD_OUTCOME = JobError(code="worker_error", message="The worker wrote an outcome
 def _outcome(record: Mapping[str, str], sealer: Sealer | None) -> tuple[Any, JobError | None]:
     """Result and error as the worker wrote them."""
     try:
-        result = from_json(_result(record, sealer), allow_inf_nan=False) if "result" in record else None
+        result = from_json(_result(record, sealer).encode(), allow_inf_nan=False) if "result" in record else None
         return result, JobError.model_validate_json(record["error"]) if "error" in record else None
     except CannotDecrypt:
         return None, NOT_DECRYPTED
@@ -115,6 +115,13 @@ def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | No
     return flow.place(now_ms, stream, seq, due or 0)
 
 
+def _text(record: Mapping[str, str], name: str) -> str:
+    """Raises ValueError where somebody wrote bytes that are no UTF-8."""
+    text = record[name]
+    text.encode()
+    return text
+
+
 def _number(record: Mapping[str, str], name: str) -> int | None:
     """None where there is none, or something else than a time or a count."""
     value = record.get(name, "")
@@ -129,7 +136,7 @@ def _time(record: Mapping[str, str], name: str) -> str | None:
 def _metadata(record: Mapping[str, str]) -> dict[str, str]:
     """As the caller sent it; none where somebody has written something else there since."""
     try:
-        found = from_json(record["metadata"])
+        found = from_json(record["metadata"].encode())
     except ValueError:
         return {}
     is_ours = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())

@@ -88,6 +88,7 @@ class _Nodes:
             "socket_keepalive": True,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": True,
+            "encoding_errors": "surrogateescape",
             "protocol": 2,
             "driver_info": DriverInfo(name=None, lib_version=None),
         }

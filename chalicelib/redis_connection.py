@@ -76,7 +76,8 @@ class Connection:
 
     def _open(self) -> _Line:
         sock = self._connect()
-        line = _Line(sock, Replies())
+        # What somebody wrote that is no UTF-8 spoils the field that it stands in, and nothing else.
+        line = _Line(sock, Replies("surrogateescape"))
         try:
             for greeting in self._address.greetings():
                 self._ask(line, [greeting])

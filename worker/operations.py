@@ -1,6 +1,7 @@
 """What an operator asks of a queue: its figures, and its dead letters."""
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -95,8 +96,8 @@ class Operations:
             workers=len(living),
             slots=flow.slots,
             closed=dict(_closed(member) for member in living if "\t" in member),
-            completed=int(fields.get("completed", 0)),
-            failed=int(fields.get("failed", 0)),
+            completed=_number(fields.get("completed")),
+            failed=_number(fields.get("failed")),
             per_minute=_per_minute(fields, now_ms),
             service_seconds=round(flow.service_ms / 1000, 3) or None,
         )
@@ -214,7 +215,9 @@ def _closed(member: str) -> tuple[str, str]:
 
 def _per_minute(flow: dict[str, str], now_ms: int) -> float | None:
     """From the average gap between two finishes, or from the time since the last one when that is longer."""
-    if "gap_ms" not in flow:
+    try:
+        average = float(flow["gap_ms"])
+    except (LookupError, ValueError):  # none was measured, or a stranger wrote something else
         return None
-    gap_ms = max(float(flow["gap_ms"]), now_ms - int(flow["finished_at"]), 1.0)
-    return round(60_000 / gap_ms, 1)
+    gap_ms = max(average, now_ms - (_number(flow.get("finished_at")) or now_ms), 1.0)
+    return round(60_000 / gap_ms, 1) if math.isfinite(gap_ms) else None

@@ -70,7 +70,10 @@ local open = redis.call('ZCARD', open_key)
 -- What was answered to the first sending, if this is another one because that answer was lost.
 local function answered(job_key, id)
   local record = read(job_key, 'created_at', 'stream', 'seq')
-  return record.created_at and table.concat({'accepted', record.created_at, 0, id, record.stream, record.seq or nil}, ' ')
+  if not record.created_at then return false end
+  local place, seq = stream_place(record.stream), number(record.seq)
+  local created = digits(number(record.created_at, now))
+  return table.concat({'accepted', created, 0, id, place, place and seq and digits(seq)}, ' ')
 end
 
 -- In one stretch: a function that holds variables of the script is made anew for every submission, and eight of them took

@@ -132,6 +132,12 @@ local function line_of(values)
   return table.concat(values, ' ', 1, FIGURES)
 end
 
+-- The stream that a field names by its place among all streams, from 0; nil where it names none.
+local function stream_place(value)
+  local place = number(value, STREAMS)
+  return place < STREAMS and place % 1 == 0 and place or nil
+end
+
 -- Adds an entry to a stream and counts it in. `stream` is the stream's place among all streams, from 0.
 local function add_entry(stream_key, flow_key, stream, id, envelope, ...)
   local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope, ...)
@@ -144,9 +150,16 @@ local function enqueue(job_key, stream_key, flow_key, stream, id, envelope, ...)
   redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
 end
 
+-- Whether a field holds an entry's id. Redis raises an error where a command is given another text.
+local function is_entry_id(value)
+  local milliseconds, sequence = string.match(value or '', '^(%d+)%-(%d+)$')
+  return milliseconds and #milliseconds < 20 and #sequence < 20
+end
+
 -- Takes an entry out of its stream; answers 1 if it was there. XDEL only after XACK, or the entry would stay pending for ever.
+-- Answers nil where a record names no stream or no entry: a worker finds that entry, and that its job is final.
 local function remove_entry(stream_key, entry_id)
-  if not entry_id then return 0 end
+  if not stream_key or not is_entry_id(entry_id) then return nil end
   redis.call('XACK', stream_key, GROUP, entry_id)
   return redis.call('XDEL', stream_key, entry_id)
 end
@@ -158,8 +171,8 @@ local function take_away(keys, record, id)
     redis.call('ZREM', keys.scheduled, id)
     redis.call('HDEL', keys.retrying, id)
   else
-    remove_entry(keys.stream, record.stream_id)
-    if record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream, keys.stream) end
+    local removed = remove_entry(keys.stream, record.stream_id)
+    if removed and record.status == 'queued' then count_waiting(keys.flow, 'left', record.stream, keys.stream) end
   end
 end
 
@@ -175,6 +188,14 @@ end
 -- `longest_life` in `flow` says that one has lived longer.
 local LONGEST_LIFE = 3 * 86400000
 
+-- What counts where somebody overwrote how long a job is kept.
+local DAY = 86400000
+
+-- When the record of a job that ends then is deleted.
+local function kept_until(record, ms)
+  return math.max(ms + number(record.store_ms, DAY), number(record.keep_until, 0))
+end
+
 -- Has the caller list a record until it is gone. admit.lua throws out of that list what is older than any record became.
 local function list_until(keys, created_at, gone_at, now)
   live_at_least(keys.owner, gone_at - now)
@@ -186,8 +207,8 @@ end
 
 -- The same where the record lives longer than it would have if nobody had begun the job: so long admission has it listed.
 local function list_longer(keys, record, gone_at, now)
-  if gone_at <= tonumber(record.deadline_at) + tonumber(record.store_ms) or gone_at <= tonumber(record.keep_until) then return end
-  list_until(keys, tonumber(record.created_at), gone_at, now)
+  if gone_at <= kept_until(record, number(record.deadline_at, 0)) then return end
+  list_until(keys, number(record.created_at, now), gone_at, now)
 end
 
 -- Writes the final state, once: callers have checked that the job is still open.
@@ -195,14 +216,14 @@ local function close(keys, record, id, status, finished_at, ...)
   take_away(keys, record, id)
   -- Not before it was stored or begun, though the clock may have stepped back since.
   local shown_at = finished_at
-  if status ~= 'expired' then shown_at = math.max(finished_at, tonumber(record.attempt_at or record.created_at)) end
+  if status ~= 'expired' then shown_at = math.max(finished_at, number(record.attempt_at or record.created_at, 0)) end
   redis.call('HSET', keys.job, 'status', status, 'finished_at', digits(shown_at), ...)
   if record.status == 'queued' or record.retried_token then redis.call('HDEL', keys.job, 'envelope', 'due', 'last_error') end
   count(keys.flow, status, 1)
   redis.call('ZREM', keys.open, id)
   -- It expired at its deadline, which may be long ago where it was given back since: its record lives on as it did.
   if status == 'expired' then return end
-  local gone_at = math.max(shown_at + tonumber(record.store_ms), tonumber(record.keep_until))
+  local gone_at = kept_until(record, shown_at)
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
   list_longer(keys, record, gone_at, finished_at)
 end
@@ -211,9 +232,9 @@ end
 -- as open for all that time. One that was not expires at its deadline, and admit.lua has it closed then if its caller needs the
 -- place.
 local function keep_open(keys, record, id, now, until_ms, is_begun)
-  local gone_at = math.max(until_ms + tonumber(record.store_ms), tonumber(record.keep_until))
+  local gone_at = kept_until(record, until_ms)
   redis.call('PEXPIREAT', keys.job, digits(gone_at))
-  redis.call('ZADD', keys.open, is_begun and digits(gone_at) or record.deadline_at, id)
+  redis.call('ZADD', keys.open, digits(is_begun and gone_at or number(record.deadline_at, now)), id)
   live_at_least(keys.open, gone_at - now)
   list_longer(keys, record, gone_at, now)
 end

@@ -46,14 +46,13 @@ local function with_short_errors(fields)
 end
 
 -- Without the result and the envelope, which can be megabytes: they are not even read.
-local BRIEF = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at', 'deadline_at',
-  'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
-
 local function brief(job_key)
+  local names = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at',
+    'deadline_at', 'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
   local fields = {}
-  for place, value in ipairs(redis.call('HMGET', job_key, unpack(BRIEF))) do
+  for place, value in ipairs(redis.call('HMGET', job_key, unpack(names))) do
     if value then
-      table.insert(fields, BRIEF[place])
+      table.insert(fields, names[place])
       table.insert(fields, value)
     end
   end
@@ -90,11 +89,12 @@ local function settle(job_key, id)
   if action == 'brief' and not record.status then drop_place(id) end
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
-    stream = KEYS[FIRST_STREAM + tonumber(record.stream)]}
+    stream = KEYS[FIRST_STREAM + (stream_place(record.stream) or #KEYS)]} -- nil where the record names none
   local status = record.status
-  if status == 'queued' and not record.started_at and now >= tonumber(record.deadline_at) then
+  if status == 'queued' and not record.started_at and now >= number(record.deadline_at, now) then
     status = 'expired'
-    close(keys, record, id, status, tonumber(record.deadline_at))
+    local deadline = number(record.deadline_at, now)
+    close(keys, record, id, status, deadline, 'deadline_at', digits(deadline)) -- so that its caller can read it
   elseif action == 'cancel' and (status == 'queued' or status == 'in_progress') then
     status = 'cancelled'
     close(keys, record, id, status, now)
@@ -114,7 +114,7 @@ local function may_be_wanted(job_key)
   if wanted_status == '' then return true end
   if wanted_status ~= 'expired' then return redis.call('HGET', job_key, 'status') == wanted_status end
   local status, started_at, deadline_at = unpack(redis.call('HMGET', job_key, 'status', 'started_at', 'deadline_at'))
-  return status == 'expired' or (status == 'queued' and not started_at and now >= tonumber(deadline_at))
+  return status == 'expired' or (status == 'queued' and not started_at and now >= number(deadline_at, now))
 end
 
 local records = {}

@@ -25,7 +25,8 @@ FIGURES = [
 ]  # fmt: skip
 ODD = {
     "words": "abc", "empty": "", "minus one": "-1", "not a number": "nan", "infinite": "inf", "too large": "1e400",
-    "as large as integers are": str(2**63 - 1), "four hundred digits": "9" * 400, "a fraction": "1.5", "spaces": " 7 ",
+    "as large as integers are": str(2**63 - 1), "four hundred digits": "9" * 400, "a fraction": "1.5",
+    "spaces": " 7 ", "two lines": "7\n7",
 }  # fmt: skip
 #: Field → odd value → what is shown of the field.
 REPAIRED: dict[str, tuple[str, str, str, Any]] = {
@@ -38,9 +39,10 @@ REPAIRED: dict[str, tuple[str, str, str, Any]] = {
     "metadata nested deep": ("metadata", "[" * 100_000, "metadata", {}),
     "place": ("seq", "x", "position", None),
     "due": ("due", "x", "estimated_start_at", None),
+    "deadline": ("deadline_at", "9" * 30, "status", "expired"),
 }
 LEFT_OUT = {
-    "status": PLANTED, "priority": PLANTED, "created_at": PLANTED, "deadline_at": "9" * 30, "id": PLANTED,
+    "status": PLANTED, "priority": PLANTED, "created_at": PLANTED, "id": PLANTED,
 }  # fmt: skip
 
 
@@ -136,3 +138,46 @@ def test_an_odd_figure_keeps_nobody_from_the_queue(
     db.hset(KEYS.flow, field, value)
     live_one_job(router, generate, redis_url)
     live_one_job(router, generate, redis_url)
+
+
+@pytest.mark.parametrize("value", [*ODD.values(), b"\xff"], ids=repr)
+def test_an_odd_rate_keeps_its_caller_from_nothing(
+    value: str | bytes, metered: Router, generate: dict[str, Any], db: redis.Redis
+) -> None:
+    metered.post("/v1/jobs", generate)
+    [key] = db.scan_iter("*:rate:*")
+    db.set(key, value)
+
+    # What is later than a full burst counts as a full burst; what is no time counts as nothing.
+    assert metered.post("/v1/jobs", generate).status in {202, 429}
+    assert 0 < db.pttl(key) <= 5 * 60_000 / 20
+
+
+@pytest.mark.parametrize("value", ["x y", "x", "", "job_" + "0" * 32 + " y", b"\xff \xfe"], ids=repr)
+def test_an_odd_idempotency_key_is_no_500(
+    value: str | bytes, router: Router, generate: dict[str, Any], db: redis.Redis
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    router.post("/v1/jobs", generate, headers=key)
+    router.post("/v1/jobs/batch", {"jobs": [generate, generate]}, headers=key)
+    for stored in db.scan_iter("*:idem:*"):
+        db.set(stored, value)
+
+    assert router.post("/v1/jobs", generate, headers=key).status != 500
+    batch = router.post("/v1/jobs/batch", {"jobs": [generate, generate]}, headers=key)
+    assert batch.status == 200, batch.body
+
+
+def test_what_is_no_utf8_spoils_the_entry_that_it_stands_in_alone(
+    router: Router, location: str, redis_url: str, log_lines: Lines
+) -> None:
+    job_id = location.rpartition("/")[2]
+    with redis.Redis.from_url(redis_url) as raw:
+        [key] = raw.scan_iter("*:owner:*")
+        raw.zadd(key, {b"\xff\xfe": 1e12})
+        raw.hset(KEYS.flow, b"service_ms", b"\xff")
+
+    for query in ({}, {"status": ["queued"]}):
+        reply = router.get("/v1/jobs", query=query)
+        assert (reply.status, [job["id"] for job in reply.json["data"]]) == (200, [job_id])
+    assert {"odd_entries", "odd_figure"} <= {line["message"] for line in log_lines()}

@@ -59,6 +59,21 @@ def test_stats_count_completed_and_failed_jobs_apart(command: Any, queue: Caller
     assert (figures["completed"], figures["failed"]) == (1, 2)
 
 
+@pytest.mark.parametrize("value", ["abc", "", "-1", "nan", "1e400", "9" * 400, "1.5"])
+def test_stats_of_figures_that_somebody_overwrote(
+    command: Any, queue: Callers, hand: Hand, db: Any, value: str
+) -> None:
+    queue.send_one()
+    hand.call("complete", hand.begin(), '"done"')
+    for field in ("completed", "failed", "gap_ms", "finished_at", "service_ms", "slots", "added:4", "left:4"):
+        db.hset(QUEUE.flow, field, value)
+
+    shown = command("stats", "--json")
+
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["queue"] == QUEUE.queue
+
+
 def test_stats_count_what_was_given_back_as_waiting(command: Any, queue: Callers, hand: Hand) -> None:
     queue.send(count=2)
     hand.begin()

@@ -27,7 +27,7 @@ end
 local gap_ms = math.min(now - number(flow.finished_at, now), 600000)
 local fields = {'finished_at', digits(now), 'gap_ms', average('gap_ms', gap_ms)}
 if ARGV[3] == 'completed' then
-  fields[5], fields[6] = 'service_ms', average('service_ms', now - tonumber(record.attempt_at))
+  fields[5], fields[6] = 'service_ms', average('service_ms', now - number(record.attempt_at, now))
 end
 redis.call('HSET', keys.flow, unpack(fields))
 return 'done'

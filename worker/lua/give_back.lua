@@ -18,14 +18,14 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 local envelope = entry_envelope(record.stream_id)
 redis.call('HSET', keys.job, 'retried_token', ARGV[2])
-local crashes = tonumber(record.crashes or 0)
-if ARGV[3] == 'crashed' then crashes = redis.call('HINCRBY', keys.job, 'crashes', 1) end
+local crashes = number(record.crashes, 0)
+if ARGV[3] == 'crashed' then crashes = count(keys.job, 'crashes', 1) end
 if crashes >= tonumber(ARGV[4]) or not envelope then
   bury(record, id, envelope, 'backend_crashed', 'The model server broke each time it was given this job.', now)
   return 'dead'
 end
 
-redis.call('HINCRBY', keys.job, 'attempts', -1)
+count(keys.job, 'attempts', -1)
 redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
 -- The line takes it back in, where it stood.
@@ -36,8 +36,8 @@ redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', 
 redis.call('HSET', keys.flow, 'released', 1)
 if as_new then
   redis.call('HDEL', keys.job, 'started_at')
-  keep_open(keys, record, id, now, math.max(now, tonumber(record.deadline_at)), false)
+  keep_open(keys, record, id, now, math.max(now, number(record.deadline_at, 0)), false)
 else
-  keep_open(keys, record, id, now, now + tonumber(record.deadline_at) - tonumber(record.created_at), true)
+  keep_open(keys, record, id, now, now + patience(record), true)
 end
 return 'given back'

@@ -9,8 +9,21 @@ local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[
 local BEGUN = 1000000
 local RETURNED = 2000000
 
+-- A stream's place among all streams, from 0; its name ends in its priority and lane.
+local function place_of(stream_key)
+  local priority, lane = string.match(stream_key, ':(%a+):(%d)$')
+  return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
+end
+
 local function read_leased()
-  return read_open(keys.job, 'attempts', 'lease_token', 'lease_until', 'nonce', 'crashes')
+  local record = read_open(keys.job, 'attempts', 'lease_token', 'lease_until', 'nonce', 'crashes')
+  record.stream = stream_place(record.stream) or place_of(keys.stream)
+  return record
+end
+
+-- How long a job may wait for a start, or for another one.
+local function patience(record)
+  return math.max(0, number(record.deadline_at, 0) - number(record.created_at, 0))
 end
 
 -- Further arguments are fields of the record and their values, to be written along with the lease.
@@ -27,12 +40,6 @@ local function leave_entry(entry_id, lease_until, sweep_ms, now)
   if not worker or not entry or entry[2] == worker then return end
   local idle = math.max(0, sweep_ms - (lease_until - now))
   redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'RETRYCOUNT', BEGUN, 'JUSTID')
-end
-
--- A stream's place among all streams, from 0; its name ends in its priority and lane.
-local function place_of(stream_key)
-  local priority, lane = string.match(stream_key, ':(%a+):(%d)$')
-  return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
 end
 
 -- The delivery count of a claimed entry, or nil.
@@ -52,7 +59,7 @@ end
 
 -- A stream's entry as a table by name, or nil.
 local function entry_fields(stream_key, entry_id)
-  local entry = entry_id and redis.call('XRANGE', stream_key, entry_id, entry_id)[1]
+  local entry = is_entry_id(entry_id) and redis.call('XRANGE', stream_key, entry_id, entry_id)[1]
   if not entry then return nil end
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end

@@ -10,6 +10,8 @@ local scheduled_key, flow_key, dead_key, retrying_key = KEYS[1], KEYS[2], KEYS[3
 local FIRST_STREAM, FIRST_JOB = 5, 17
 local now = now_ms()
 local moved = 0
+-- The first lane of normal priority, for a job whose record names no stream.
+local ANY_STREAM = 4
 for i, id in ipairs(ARGV) do
   local job_key = KEYS[FIRST_JOB - 1 + i]
   local due = tonumber(redis.call('ZSCORE', scheduled_key, id) or 'inf')
@@ -19,11 +21,12 @@ for i, id in ipairs(ARGV) do
     local retried = redis.call('HGET', retrying_key, id)
     if retried then redis.call('HDEL', retrying_key, id) end
     if record.status == 'queued' and record.envelope then
-      local stream_key = KEYS[FIRST_STREAM + tonumber(record.stream)]
+      local stream = stream_place(record.stream) or ANY_STREAM
+      local stream_key = KEYS[FIRST_STREAM + stream]
       if record.started_at then -- so that its entry says that it was begun, whatever becomes of the record
-        enqueue(job_key, stream_key, flow_key, record.stream, id, record.envelope, 'begun', '1')
+        enqueue(job_key, stream_key, flow_key, stream, id, record.envelope, 'begun', '1')
       else
-        enqueue(job_key, stream_key, flow_key, record.stream, id, record.envelope)
+        enqueue(job_key, stream_key, flow_key, stream, id, record.envelope)
       end
       redis.call('HDEL', job_key, 'envelope', 'due')
       moved = moved + 1

@@ -11,8 +11,8 @@ local record = read_leased()
 local entry = entry_fields(keys.stream, ARGV[2]) or {}
 local envelope = entry.job
 local now = now_ms()
-if record.stream_id == ARGV[2] and record.status == 'in_progress' and now < tonumber(record.lease_until) then
-  leave_entry(ARGV[2], tonumber(record.lease_until), tonumber(ARGV[5] or 0), now)
+if record.stream_id == ARGV[2] and record.status == 'in_progress' and now < number(record.lease_until, 0) then
+  leave_entry(ARGV[2], number(record.lease_until, 0), tonumber(ARGV[5] or 0), now)
   return 'leased' -- by a worker that can read it
 end
 if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status == 'in_progress') then

@@ -17,7 +17,7 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 local envelope = entry_envelope(record.stream_id)
 redis.call('HSET', keys.job, 'retried_token', ARGV[2])
-if tonumber(record.attempts) >= tonumber(ARGV[4]) or not envelope then
+if number(record.attempts, 0) >= tonumber(ARGV[4]) or not envelope then
   bury(record, id, envelope, ARGV[5], ARGV[6], now)
   return 'dead'
 end
@@ -30,5 +30,5 @@ redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', di
   'last_error', error_json(ARGV[5], ARGV[6]))
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
 redis.call('ZADD', keys.scheduled, digits(due), id)
-keep_open(keys, record, id, now, due + tonumber(record.deadline_at) - tonumber(record.created_at), true)
+keep_open(keys, record, id, now, due + patience(record), true)
 return 'scheduled'

@@ -14,16 +14,15 @@ if before.status == 'queued' or before.status == 'in_progress' then return 'open
 
 -- The token of the last start, from the letter where the record is gone. A stranger's letter may hold anything.
 local function last_token()
-  local token = tonumber(before.lease_token or letter.token)
-  return token and token < 2 ^ 53 and token or 0
+  return number(before.lease_token or letter.token, 0)
 end
 -- A new one at once: a worker that slept through all this has lost the job, though nobody has begun it yet.
 local token = digits(next_token(last_token(), now_us()))
 
 -- What its caller was promised at first holds: how long the job is kept, and that it outlives its Idempotency-Key.
 local id, deadline = ARGV[1], tonumber(ARGV[5])
-local store = math.max(tonumber(ARGV[6]), tonumber(before.store_ms or 0))
-local keep_until = math.max(deadline, tonumber(before.keep_until or 0))
+local store = math.max(tonumber(ARGV[6]), number(before.store_ms, 0))
+local keep_until = math.max(deadline, number(before.keep_until, 0))
 local gone_at = math.max(deadline + store, keep_until)
 redis.call('DEL', keys.job)
 redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4], 'deadline_at', ARGV[5],

@@ -25,7 +25,7 @@ end
 
 local function answer(token, attempts)
   if ARGV[7] ~= 'crashes' then return {'run', token, attempts} end
-  return {'run', token, attempts, tonumber(record.crashes or 0)}
+  return {'run', token, attempts, number(record.crashes, 0)}
 end
 
 if not record.status then
@@ -45,31 +45,32 @@ if record.stream_id ~= entry_id then -- the job was sent round again since
 end
 if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost
   hold()
-  return answer(tonumber(record.lease_token), tonumber(record.attempts))
+  return answer(number(record.lease_token, 0), number(record.attempts, 0))
 end
 if record.status == 'queued' then
-  if not record.started_at and now >= tonumber(record.deadline_at) then
-    close(keys, record, id, 'expired', tonumber(record.deadline_at))
+  local deadline = number(record.deadline_at, now)
+  if not record.started_at and now >= deadline then
+    close(keys, record, id, 'expired', deadline, 'deadline_at', digits(deadline)) -- so that its caller can read it
     return {'expired'}
   end
   count_waiting(keys.flow, 'left', record.stream, keys.stream)
 else
-  local lease_until = tonumber(record.lease_until)
+  local lease_until = number(record.lease_until, 0)
   if now < lease_until then
     leave_entry(entry_id, lease_until, tonumber(ARGV[4]), now)
     return {'leased'}
   end
-  if redis.call('HINCRBY', keys.job, 'deaths', 1) >= tonumber(ARGV[5]) then
+  if count(keys.job, 'deaths', 1) >= tonumber(ARGV[5]) then
     bury(record, id, entry_envelope(entry_id), 'worker_died', 'The workers that tried this job died.', now)
     return {'dead'}
   end
 end
 
-local token = next_token(tonumber(record.lease_token or 0), microseconds)
-local attempts = tonumber(record.attempts or 0) + 1
+local token = next_token(number(record.lease_token, 0), microseconds)
+local attempts = math.floor(number(record.attempts, 0)) + 1
 -- After whatever came before it, though the clock may have stepped back; and at no attempt's very time, since give_back.lua
 -- tells by it which was the first.
-local attempt_at = digits(math.max(now, tonumber(record.created_at), tonumber(record.attempt_at or 0) + 1))
+local attempt_at = digits(math.max(now, number(record.created_at, 0), number(record.attempt_at, 0) + 1))
 hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
   'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', digits(token))
 return answer(token, attempts)

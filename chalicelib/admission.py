@@ -17,7 +17,7 @@ from chalicelib.sealing import Place, Sealer
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
-Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full", "delayed"]
+Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full", "delayed", "caller_bytes", "queue_bytes"]
 
 
 class QueuePolicy(NamedTuple):
@@ -28,6 +28,8 @@ class QueuePolicy(NamedTuple):
     open_jobs_cap: int
     newcomers_percent: int
     delayed_percent: int
+    caller_bytes_cap: int
+    queue_bytes_cap: int
     store_result_seconds: int
     idempotency_seconds: int
 
@@ -39,6 +41,8 @@ class NewJob(NamedTuple):
     request: JobRequest
     job_type: JobType
     idempotency_key: str | None = None
+    #: Bytes of its input that its caller can read once it is final.
+    kept_input_bytes: int = 0
 
     def fingerprint(self) -> str:
         """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order.
@@ -73,7 +77,7 @@ class Submission(NamedTuple):
         """``KEYS`` of ``admit.lua``."""
         queue, owner = self.queue, self.caller.owner
         own = [queue.owner(owner), queue.open_jobs(owner), queue.rate(owner)]
-        shared = [queue.scheduled, *own, queue.flow, queue.retrying, *queue.streams]
+        shared = [queue.scheduled, *own, queue.flow, queue.retrying, queue.stored_bytes(owner), *queue.streams]
         return [*shared, *chain.from_iterable(map(self._job_keys, self.jobs))]
 
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
@@ -87,6 +91,8 @@ class Submission(NamedTuple):
             policy.queue_cap,
             policy.newcomers_percent,
             policy.delayed_percent,
+            policy.caller_bytes_cap,
+            policy.queue_bytes_cap,
             self.queue.queue,
             self.caller.owner,
             self.caller.request_id,
@@ -136,6 +142,7 @@ class Submission(NamedTuple):
             request.priority,
             to_json(request.metadata).decode(),
             int(request.store),
+            job.kept_input_bytes,
         )
 
 

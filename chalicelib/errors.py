@@ -8,10 +8,11 @@
     ├── InsufficientScope 403       ├── IdempotencyKeyReused 422
     ├── NotFound 404                ├── RateLimited 429
     ├── MethodNotAllowed 405        ├── TooManyOpenJobs 429
-    ├── NotAcceptable 406           ├── InternalError 500
-    ├── PayloadTooLarge 413         ├── Misconfigured 500
-    ├── EncryptionUnavailable 503   ├── QueueUnavailable 503
-    └── QueueFull 503               └── SigningKeysUnavailable 503
+    ├── NotAcceptable 406           ├── TooMuchStored 429
+    ├── PayloadTooLarge 413         ├── InternalError 500
+    ├── EncryptionUnavailable 503   ├── Misconfigured 500
+    ├── QueueFull 503               ├── QueueUnavailable 503
+    └── SigningKeysUnavailable 503
 
 The first sentence of a class's docstring is its row in ``docs/errors.md``.
 """
@@ -169,6 +170,12 @@ class TooManyOpenJobs(Problem):
     """Raised when the caller already has as many unfinished jobs as it may have."""
 
     status, title = 429, "Too many open jobs"
+
+
+class TooMuchStored(Problem):
+    """Raised when the caller's jobs, waiting and kept, take as many bytes as they may."""
+
+    status, title = 429, "Too much stored"
 
 
 class InternalError(Problem):

@@ -191,6 +191,7 @@ class JobQueue:
     ) -> tuple[list[str], list[Argument]]:
         """``KEYS`` and ``ARGV`` of ``settle.lua``."""
         shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
+        shared.append(queue.stored_bytes(owner))
         return [*shared, *queue.streams, *map(queue.job, job_ids)], [owner, action, *how, *job_ids]
 
     def _look_at(self, owner: str, places: Sequence[Place], most: int, status: Status | None) -> Looked:

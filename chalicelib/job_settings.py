@@ -138,6 +138,19 @@ class JobSettings(BaseModel):
         description="Part of `ROUTER_QUEUE_CAP` that jobs with `delay_seconds` may fill before their time has come, in"
         " percent; above: 503.",
     )
+    router_caller_bytes_cap: int = Field(
+        default=64 * 1024 * 1024,
+        ge=4 * 1024 * 1024,
+        le=2**40,
+        description="Bytes that one caller's jobs may take in a queue, waiting and kept, results included; above: 429.",
+    )
+    router_queue_bytes_cap: int = Field(
+        default=512 * 1024 * 1024,
+        ge=4 * 1024 * 1024,
+        le=2**40,
+        description="Bytes that all jobs of one queue may take, waiting and kept, results included; above: 503. Redis"
+        " needs about half as much again.",
+    )
     router_job_timeout_seconds: TimeoutSeconds = Field(
         default=DEFAULT_TIMEOUT_SECONDS,
         description="Seconds that one attempt at a job may take. With its rests, a job may be at work for a day:"

@@ -18,11 +18,15 @@ NO_PLACE_RETRY_SECONDS = 2
 #: When to come back to a full queue that no worker empties.
 QUEUE_FULL_RETRY_MS = 30_000
 
+#: When to come back where too many bytes are stored: they go as records end, which are counted in tens of minutes.
+STORED_RETRY_MS = MAX_RETRY_AFTER_SECONDS * 1000
+
 #: What a client should wait before it repeats a request that met a broken dependency.
 UNAVAILABLE_RETRY_SECONDS = 2
 
 RATE_POLICY = "rate"
 OPEN_JOBS_POLICY = "open-jobs"
+STORED_BYTES_POLICY = "stored-bytes"
 
 
 class RatePolicy(NamedTuple):

@@ -86,6 +86,7 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
             errors.IdempotencyKeyReused,
             errors.RateLimited,
             errors.TooManyOpenJobs,
+            errors.TooMuchStored,
             errors.QueueFull,
         ),
         parameters=[parts.IDEMPOTENCY_KEY, parts.TRACEPARENT],

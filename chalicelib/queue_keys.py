@@ -82,6 +82,10 @@ class QueueKeys:
         """Sorted set: the caller's unfinished jobs by when they expire or, once begun, their records end."""
         return f"{self._prefix}open:{owner}"
 
+    def stored_bytes(self, owner: str) -> str:
+        """Hash: bytes stored for the caller, in all and by when they are gone; the queue's own are in ``flow``."""
+        return f"{self._prefix}bytes:{owner}"
+
     def rate(self, owner: str) -> str:
         """String: the caller's theoretical arrival time (GCRA), milliseconds."""
         return f"{self._prefix}rate:{owner}"

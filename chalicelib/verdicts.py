@@ -11,6 +11,7 @@ from chalicelib.errors import (
     QueueUnavailable,
     RateLimited,
     TooManyOpenJobs,
+    TooMuchStored,
 )
 from chalicelib.metrics import Metric
 from chalicelib.models import Job
@@ -85,10 +86,26 @@ def _refusal(parts: Services, admission: Admission, decision: Decision, headers:
             detail = f"You have reached the limit of {cap} unfinished jobs; cancel some or let them finish."
             wait = limits.retry_after(admission.flow.service_ms)
             return TooManyOpenJobs(detail, headers=headers | wait, violated_policies=[limits.OPEN_JOBS_POLICY])
+        case "caller_bytes":
+            cap = parts.settings.router_caller_bytes_cap
+            detail = (
+                f"You have reached the limit of {cap:,} bytes stored, results included; older jobs have to go first."
+            )
+            wait = limits.retry_after(limits.STORED_RETRY_MS)
+            return TooMuchStored(detail, headers=headers | wait, violated_policies=[limits.STORED_BYTES_POLICY])
+        case _:
+            return _queue_full(admission, decision, headers)
+
+
+def _queue_full(admission: Admission, decision: Decision, headers: dict[str, str]) -> QueueFull:
+    match decision.verdict:
         case "delayed":
             detail = "The queue holds as many delayed jobs as it may; send the job without a delay, or later."
-            return QueueFull(detail, headers=headers | limits.retry_after(limits.QUEUE_FULL_RETRY_MS))
+            wait_ms: float = limits.QUEUE_FULL_RETRY_MS
+        case "queue_bytes":
+            detail = "The queue stores as many bytes of jobs and results as it may; nothing was stored."
+            wait_ms = limits.STORED_RETRY_MS
         case _:
             detail = "The queue is full; nothing was stored."
-            wait = limits.retry_after(admission.flow.drain_ms() or limits.QUEUE_FULL_RETRY_MS)
-            return QueueFull(detail, headers=headers | wait)
+            wait_ms = admission.flow.drain_ms() or limits.QUEUE_FULL_RETRY_MS
+    return QueueFull(detail, headers=headers | limits.retry_after(wait_ms))

@@ -117,6 +117,8 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         open_jobs_cap=settings.router_open_jobs_cap,
         newcomers_percent=settings.router_newcomers_percent,
         delayed_percent=settings.router_delayed_percent,
+        caller_bytes_cap=settings.router_caller_bytes_cap,
+        queue_bytes_cap=settings.router_queue_bytes_cap,
         store_result_seconds=settings.router_store_result_seconds,
         idempotency_seconds=settings.router_idempotency_seconds,
     )

@@ -104,6 +104,17 @@ variable "redis_url_parameter" {
   }
 }
 
+variable "router_caller_bytes_cap" {
+  description = "ROUTER_CALLER_BYTES_CAP: Bytes that one caller's jobs may take in a queue, waiting and kept, results included; above: 429."
+  type        = number
+  default     = 67108864
+
+  validation {
+    condition     = var.router_caller_bytes_cap >= 4194304 && var.router_caller_bytes_cap <= 1099511627776 && floor(var.router_caller_bytes_cap) == var.router_caller_bytes_cap
+    error_message = "router_caller_bytes_cap must be a whole number from 4194304 to 1099511627776."
+  }
+}
+
 variable "router_caller_waits_cap" {
   description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller that `Prefer: wait` may hold at a time."
   type        = number
@@ -318,6 +329,17 @@ variable "router_queue" {
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{0,62}$", var.router_queue))
     error_message = "router_queue must match ^[a-z0-9][a-z0-9-]{0,62}$, such as tinyllama."
+  }
+}
+
+variable "router_queue_bytes_cap" {
+  description = "ROUTER_QUEUE_BYTES_CAP: Bytes that all jobs of one queue may take, waiting and kept, results included; above: 503. Redis needs about half as much again."
+  type        = number
+  default     = 536870912
+
+  validation {
+    condition     = var.router_queue_bytes_cap >= 4194304 && var.router_queue_bytes_cap <= 1099511627776 && floor(var.router_queue_bytes_cap) == var.router_queue_bytes_cap
+    error_message = "router_queue_bytes_cap must be a whole number from 4194304 to 1099511627776."
   }
 }
 

@@ -17,7 +17,7 @@ from worker import event_loop, eviction, health_probe, operations_cli, queue_met
 from worker.backend_options import BadBackend, api_key
 from worker.cli_options import Matching, option, queue_options, variable
 from worker.connection import connect
-from worker.consumer import Consumer
+from worker.consumer import Consumer, KeepDead
 from worker.encryption import Encryption
 from worker.gate import Gate
 from worker.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
@@ -53,6 +53,12 @@ _RUN_OPTIONS = [
         type=click.IntRange(0, 3650),
         default=14,
         help="Days after which dead letters are thrown away; 0 for never.",
+    ),
+    option(
+        "--keep-dead",
+        type=click.IntRange(0, 1_000_000),
+        default=1_000,
+        help="Dead letters that a queue keeps; the oldest beyond them are discarded. 0 for all.",
     ),
     option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
     option(
@@ -114,13 +120,14 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
         handler = await _handler(options, stack)
         redis = connect(options["redis_url"])
         stack.push_async_callback(redis.aclose)
-        lease_ms, keep_dead_ms = options["lease_seconds"] * 1000, options["keep_dead_days"] * 86_400_000
+        lease_ms = options["lease_seconds"] * 1000
+        dead = KeepDead(options["keep_dead"], options["keep_dead_days"] * 86_400_000)
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
         gate = Gate(handler if isinstance(handler, OpenAIBackend) else None)
         run = JobRun(queue, handler, Encryption(options["kms_key_id"], options["plain_text"] == "accepted"), gate)
         figures = Operations(redis, options["queue"])
         report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)
-        consumer = Consumer(queue, run, options["concurrency"], report, keep_dead_ms)
+        consumer = Consumer(queue, run, options["concurrency"], report, dead)
         memory = await stack.enter_async_context(eviction.watched(redis, options["queue"]))
         if options["health_port"] is not None:
             probe = await _probe(consumer, memory, options["health_port"], options["health_host"])

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.backoff import pause
 from worker.connection import REDIS_TROUBLE
@@ -25,12 +25,22 @@ TRIM_EVERY_SECONDS = 1.0
 #: Names of workers that died are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
 FORGET_AFTER_MS = 3_600_000
+TRIM_LETTERS_EVERY_SECONDS = 30.0
 #: How often a worker that drains says what it waits for, and how many jobs it names.
 DRAINING_EVERY_SECONDS = 10.0
 MOST_JOBS_NAMED = 20
 #: A line a minute or less.
 REPORT_EVERY_SECONDS = 75.0
 
+
+class KeepDead(NamedTuple):
+    """How many dead letters are kept, and how long; 0: all, and for ever."""
+
+    most: int = 0
+    ms: int = 0
+
+
+ALL_DEAD = KeepDead()
 
 type Chore = Callable[[], Awaitable[object]]
 
@@ -44,20 +54,20 @@ class Consumer:
 
     Args:
         report: what to do about once a minute, such as writing the queue's figures.
-        keep_dead_ms: how long dead letters are kept; 0: for ever.
+        dead: how many dead letters are kept, and how long.
 
     Attributes:
         gate: nothing is claimed while it is closed.
     """
 
     def __init__(
-        self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, keep_dead_ms: int = 0
+        self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, dead: KeepDead = ALL_DEAD
     ) -> None:
         self._queue = queue
         self._idle_wait = IdleWait(queue, IDLE_WAIT_MS)
         self.gate = run.gate
         self._report = report
-        self._keep_dead_ms = keep_dead_ms
+        self._dead = dead
         self._run_job = run
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
@@ -88,15 +98,21 @@ class Consumer:
         log.info("started", extra=facts | self.gate.facts)
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
-        tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._keep_dead_ms))
+        tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._dead.ms))
         trim = self._every(TRIM_EVERY_SECONDS, self._run_job.job_lists.trim)
         report = self._every(REPORT_EVERY_SECONDS, self._report)
-        async with _meanwhile(beat), _meanwhile(report):
+        letters = self._every(TRIM_LETTERS_EVERY_SECONDS, self._trim_letters)
+        async with _meanwhile(beat), _meanwhile(report), _meanwhile(letters):
             async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
             await self._drain()
         with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
             await self.leave()
+
+    async def _trim_letters(self) -> None:
+        discarded = await self._queue.trim_letters(self._dead.most) if self._dead.most else 0
+        if discarded:
+            log.warning("dead_letters_discarded", extra={"count": discarded, "kept": self._dead.most})
 
     async def leave(self) -> None:
         """Say goodbye. Raises one of REDIS_TROUBLE."""

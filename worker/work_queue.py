@@ -62,7 +62,7 @@ class Lease(NamedTuple):
 def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[str]:
     """``KEYS`` of every script about one job."""
     own = [keys.job(job_id), stream, keys.open_jobs(owner)]
-    return [*own, keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying]
+    return [*own, keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying, keys.stored_bytes(owner)]
 
 
 class WorkQueue:
@@ -141,6 +141,10 @@ class WorkQueue:
         """
         keys = [self.keys.dead, self.keys.scheduled, self.keys.retrying, *self.keys.streams]
         return int(await self._run(_TIDY, keys, [idle_ms, keep_dead_ms]))
+
+    async def trim_letters(self, most: int) -> int:
+        """Discard the oldest dead letters beyond so many; how many that were."""
+        return int(await self._redis.execute("XTRIM", self.keys.dead, "MAXLEN", most))
 
     async def listed(self, owner: str) -> int:
         """How many ids the caller's list has."""

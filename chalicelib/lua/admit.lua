@@ -1,29 +1,34 @@
 #!lua
 -- Decides everything about one or more new jobs of one caller: for each, in order,
--- idempotency -> rate -> open-jobs cap -> queue cap -> cap on delayed jobs -> record -> stream (or the sorted set, when
--- delayed). The last places of the queue, and of delayed jobs, are for callers without an open job.
+-- idempotency -> rate -> open-jobs cap -> queue cap -> cap on delayed jobs -> the caller's bytes -> the queue's bytes -> record
+-- -> stream (or the sorted set, when delayed). The last places of the queue, and of delayed jobs, are for callers without an
+-- open job; the last of the queue's bytes for callers who store little.
 -- A refused job changes nothing, but that the rate of a caller is cut to a full burst where a clock that stepped back, or
 -- another setting, left more. Safe to send twice.
 --
--- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7-18 streams  then per job: job, idempotency (or job again)
+-- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7 bytes  8-19 streams
+--       then per job: job, idempotency (or job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 percent of the caps for newcomers  8 percent of the queue cap for delayed jobs
---       9 queue  10 owner  11 request id  12 traceparent
+--       9 most bytes stored for the caller  10 and for the queue
+--       11 queue  12 owner  13 request id  14 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
---       type, priority's name, metadata, store (0 or 1)
+--       type, priority's name, metadata, store (0 or 1), bytes of its input that stay once it is final
 -- Answers lines of words: jobs that may be sent now, ms until the burst is whole, now ms, and after a refusal for a cap up to
 --   100 ids of this caller's jobs that have expired and hold places until settle.lua closes them; then the queue's figures;
 --   then of each job: verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
---   verdict: accepted | replayed | reused | rate | open | full | delayed
+--   verdict: accepted | replayed | reused | rate | open | full | delayed | caller_bytes | queue_bytes
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local retrying_key = KEYS[6]
-local FIRST_STREAM, FIRST_JOB = 7, 19
+local retrying_key, bytes_key = KEYS[6], KEYS[7]
+local FIRST_STREAM, FIRST_JOB = 8, 20
+local LAST_JOB = (#KEYS - FIRST_JOB + 1) / 2 - 1
 local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
 local delayed_cap = math.ceil(queue_cap * tonumber(ARGV[8]) / 100)
-local ARGS_BEFORE, ARGS_EACH = 12, 11
+local caller_bytes_cap, queue_bytes_cap = tonumber(ARGV[9]), tonumber(ARGV[10])
+local ARGS_BEFORE, ARGS_EACH = 14, 12
 local MOST_LAPSED = 100
 local now = now_ms()
 local now_digits = digits(now)
@@ -32,6 +37,9 @@ local now_digits = digits(now)
 local newcomers_percent = tonumber(ARGV[7])
 local queue_shared = queue_cap - math.floor(queue_cap * newcomers_percent / 100)
 local delayed_shared = delayed_cap - math.floor(delayed_cap * newcomers_percent / 100)
+-- Finished jobs are stored as well, so one without an open job may store much: of the bytes' last part each may fill a hundredth.
+local newcomers_bytes = math.floor(queue_bytes_cap * newcomers_percent / 100)
+local little_bytes, queue_bytes_shared = newcomers_bytes / 100, queue_bytes_cap - newcomers_bytes
 
 -- GCRA: the time at which the caller will have used up what it sent so far. A full burst is the most that it can have used
 -- up; beyond that the server's clock has stepped back since, or the policy allows less than it did.
@@ -39,10 +47,50 @@ local used_up = number(redis.call('GET', rate_key), now)
 local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
+-- Takes buckets off that are over, and those that no record lives for. The sum begins anew by this, whatever it was.
+local MOST_BUCKETS = 60 * 86400000 / BUCKET_MS
+local function sweep_bytes(key, bucket_now)
+  local fields, total = redis.call('HGETALL', key), 0
+  for i = 1, #fields, 2 do
+    local bucket = tonumber(string.match(fields[i], '^bytes:(%d+)$'))
+    if bucket and (bucket <= bucket_now or bucket > bucket_now + MOST_BUCKETS) then
+      redis.call('HDEL', key, fields[i])
+    elseif bucket then
+      total = total + number(fields[i + 1], 0)
+    end
+  end
+  redis.call('HSET', key, 'bytes', digits(total), 'bytes_swept', digits(bucket_now))
+  return total
+end
+
+-- Bytes stored; once in a bucket's time, or where the clock stepped back, swept first.
+local function stored_bytes(key, total, swept, bucket_now)
+  if number(total, 0) > 0 and number(swept, 0) ~= bucket_now then return sweep_bytes(key, bucket_now) end
+  return number(total, 0)
+end
+
 -- Behind the figures: jobs in the queue, and jobs ever added to streams, when they were last counted; when that was; and
--- the longest life of a record.
-local DEPTH, ADDED, COUNTED_AT, LONGEST = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4
-local flow = figures(flow_key, 'depth', 'depth_added', 'depth_at', 'longest_life')
+-- the longest life of a record. Then the bytes stored, and in the buckets that the jobs at hand would be counted in.
+local DEPTH, ADDED, COUNTED_AT, LONGEST, BYTES = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4, FIGURES + 5
+local lives, keeps, buckets, bucket_names, bucket_places = {}, {}, {}, {}, {}
+for i = 0, LAST_JOB do
+  local a = ARGS_BEFORE + i * ARGS_EACH
+  -- A record lives as long as its key; a result that is not to be kept must not live longer for it.
+  keeps[i] = ARGV[a + 11] ~= '0' and remember or math.min(remember, store)
+  lives[i] = math.max(ARGV[a + 5] + ARGV[a + 4] + store, keeps[i])
+  local bucket = 'bytes:' .. digits(bucket_of(now + lives[i]))
+  if not bucket_places[bucket] then
+    table.insert(bucket_names, bucket)
+    bucket_places[bucket] = #bucket_names
+  end
+  buckets[i] = bucket
+end
+local flow = figures(flow_key, 'depth', 'depth_added', 'depth_at', 'longest_life', 'bytes', 'bytes_swept', unpack(bucket_names))
+local books = redis.call('HMGET', bytes_key, 'bytes', 'bytes_swept', unpack(bucket_names))
+local bucket_now = math.floor(now / BUCKET_MS)
+local caller_bytes = stored_bytes(bytes_key, books[1], books[2], bucket_now)
+local queue_bytes = stored_bytes(flow_key, flow[BYTES], flow[BYTES + 1], bucket_now)
+local bytes_added, added_to = 0, {} -- by the jobs at hand, and to which bucket
 local longest_life = math.max(LONGEST_LIFE, number(flow[LONGEST], 0))
 local added = 0
 for stream = 0, STREAMS - 1 do added = added + number(flow[2 * stream + 1], 0) end
@@ -79,13 +127,14 @@ end
 -- In one stretch: a function that holds variables of the script is made anew for every submission, and eight of them took
 -- a tenth of its time.
 local lines = {}
-local over_cap = false
-for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
+local over_cap, lists_longer = false, false
+for i = 0, LAST_JOB do
   local job_key, idem_key = KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1]
   local a = ARGS_BEFORE + i * ARGS_EACH
   local id, fingerprint, keyed, stored = ARGV[a + 1], ARGV[a + 3], ARGV[a + 7] == '1', ARGV[a + 11] ~= '0'
-
   local delay = tonumber(ARGV[a + 5])
+  local kept = JOB_BYTES + #ARGV[a + 10] + ARGV[a + 12] + (keyed and KEY_BYTES + #idem_key or 0)
+  local bytes = kept + #ARGV[a + 2]
   local verdict, wait, named, repeated = 'accepted', 0, id, false
   if keyed then
     local first_id, first_fingerprint = string.match(redis.call('GET', idem_key) or '', '^(%S+) (%S+)$')
@@ -102,8 +151,19 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     elseif depth >= (open == 0 and queue_cap or queue_shared) then
       verdict = 'full'
     elseif delay > 0 then
-      delayed_before = delayed_before or redis.call('ZCARD', scheduled_key) - redis.call('HLEN', retrying_key)
+      if not delayed_before then
+        local retried = redis.pcall('HLEN', retrying_key) -- a user who may not ask (it is new to its list) counts them all
+        delayed_before = redis.call('ZCARD', scheduled_key) - (type(retried) == 'number' and retried or 0)
+      end
       if delayed_before + delayed >= (open == 0 and delayed_cap or delayed_shared) then verdict = 'delayed' end
+    end
+    if verdict == 'accepted' then
+      local own = caller_bytes + bytes_added + bytes
+      if own > caller_bytes_cap then
+        verdict = 'caller_bytes'
+      elseif queue_bytes + bytes_added + bytes > (own <= little_bytes and queue_bytes_cap or queue_bytes_shared) then
+        verdict = 'queue_bytes'
+      end
     end
     if verdict ~= 'accepted' or redis.call('ZADD', owner_key, 'NX', now, id) == 0 then repeated = answered(job_key, id) end
   end
@@ -112,13 +172,12 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     lines[i + 3] = repeated
   elseif verdict ~= 'accepted' then
     lines[i + 3] = table.concat({verdict, now_digits, digits(wait), named}, ' ')
-    over_cap = over_cap or verdict == 'open' or verdict == 'full' or verdict == 'delayed'
+    over_cap = over_cap or not (verdict == 'rate' or verdict == 'replayed' or verdict == 'reused')
   else
     local due = now + delay
     local deadline = due + tonumber(ARGV[a + 4])
-    -- A record lives as long as its key; a result that is not to be kept must not live longer for it.
-    local keep = stored and remember or math.min(remember, store)
-    local life = math.max(deadline - now + store, keep)
+    local keep, life, bucket = keeps[i], lives[i], buckets[i]
+    local counted_for = table.concat({bytes, kept, string.sub(bucket, 7)}, ' ')
     -- The lane goes by how many open jobs the caller has: its first job never stands behind another caller's hundredth.
     local lane = open < 1 and 0 or open < 4 and 1 or open < 16 and 2 or 3
     local stream = tonumber(ARGV[a + 6]) * 4 + lane
@@ -136,8 +195,8 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     if not stored then more[5], more[6] = 'store', '0' end
     redis.call('HSET', job_key, 'id', id, 'status', 'queued', 'created_at', now, 'deadline_at', deadline,
       'store_ms', ARGV[1], 'keep_until', now + keep, 'type', ARGV[a + 8], 'priority', ARGV[a + 9],
-      'metadata', ARGV[a + 10], 'queue', ARGV[9], 'owner', ARGV[10], 'request_id', ARGV[11], 'traceparent', ARGV[12],
-      'stream', stream, unpack(more))
+      'metadata', ARGV[a + 10], 'queue', ARGV[11], 'owner', ARGV[12], 'request_id', ARGV[13], 'traceparent', ARGV[14],
+      'stream', stream, 'counted', counted_for, unpack(more))
     redis.call('PEXPIRE', job_key, life)
     redis.call('ZADD', open_key, deadline, id)
     if life > longest_life then
@@ -147,21 +206,36 @@ for i = 0, (#KEYS - FIRST_JOB + 1) / 2 - 1 do
     -- The caller's lists outlive every record that they name.
     live_at_least(open_key, life)
     if live_at_least(owner_key, life) then -- a few times a day, which is often enough for a list to end somewhere
+      lists_longer = true
       -- Workers take ids without a record out of a list sooner (forget.lua); this is for callers whose jobs no such one meets.
       redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - longest_life - store - remember)
     end
     if keyed then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', keep) end
     arrival, open, depth = arrival + interval, open + 1, depth + 1
+    bytes_added, added_to[bucket] = bytes_added + bytes, (added_to[bucket] or 0) + bytes
     lines[i + 3] = table.concat({'accepted', now_digits, 0, id, stream, seq}, ' ')
   end
 end
 
 if arrival > before then
+  local of_caller = {'bytes_swept', digits(bucket_now), 'bytes', digits(caller_bytes + bytes_added)}
+  local of_queue = {'bytes_swept', digits(bucket_now), 'bytes', digits(queue_bytes + bytes_added)}
+  for bucket, added in pairs(added_to) do
+    local place = bucket_places[bucket]
+    of_caller[#of_caller + 1], of_queue[#of_queue + 1] = bucket, bucket
+    of_caller[#of_caller + 1] = digits(number(books[2 + place], 0) + added)
+    of_queue[#of_queue + 1] = digits(number(flow[BYTES + 1 + place], 0) + added)
+  end
   if counted then
-    redis.call('HSET', flow_key, 'depth', flow[DEPTH] + delayed, 'depth_added', flow[ADDED], 'depth_at', now)
+    for _, word in ipairs({'depth', flow[DEPTH] + delayed, 'depth_added', flow[ADDED], 'depth_at', now}) do
+      of_queue[#of_queue + 1] = word
+    end
   elseif delayed > 0 then
     count(flow_key, 'depth', delayed)
   end
+  redis.call('HSET', flow_key, unpack(of_queue))
+  redis.call('HSET', bytes_key, unpack(of_caller))
+  if lists_longer or not books[1] then live_as_long(bytes_key, owner_key) end
 end
 if arrival > before or used_up > before then
   -- Also where all were refused: what is later than a full burst would else be so at every call.

@@ -1,7 +1,8 @@
 -- Brings records of one caller's jobs up to date and returns them: a job that waited past its deadline without ever
 -- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
 --
--- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6-17 streams  18.. jobs; for 'take' 18 the job  19 its handover
+-- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6 bytes  7-18 streams  19.. jobs; for 'take' 19 the job
+--       20 its handover
 -- ARGV  1 owner  2 'look', 'brief' (without results; a job without a record gives its place back, too), 'cancel', 'take'
 --       (a result that is not kept goes to its reader and is deleted), 'peek' (it is shown and stays) or 'list' (jobs of
 --       one status)  3.. the jobs' ids; for 'take' 4 the reader's nonce; for 'list' 3 the most jobs to return  4 the most
@@ -14,7 +15,7 @@
 
 local now = now_ms()
 local action = ARGV[2]
-local FIRST_STREAM, FIRST_JOB = 6, 18
+local FIRST_STREAM, FIRST_JOB = 7, 19
 local LAST_JOB = action == 'take' and FIRST_JOB or #KEYS
 local is_list = action == 'list'
 local FIRST_ID = is_list and 6 or 3
@@ -25,12 +26,18 @@ local any_waiting = false
 local HANDOVER_MS = 2000
 
 -- The result, to its first reader only: out of the record, and for a moment to be had again by the same nonce.
-local function hand_over(job_key)
+local function hand_over(keys, record)
   local nonce = ARGV[4] .. ' '
-  local result = redis.call('HGET', job_key, 'result')
+  local result = redis.call('HGET', keys.job, 'result')
   if result then
-    redis.call('HDEL', job_key, 'result') -- first: a full memory allows it, and then the SET
+    redis.call('HDEL', keys.job, 'result') -- first: a full memory allows it, and then the SET
     redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. result, 'PX', HANDOVER_MS)
+    local old = counted_of(record)
+    local new = {bytes = math.max(0, old.bytes - #result), kept = old.kept, bucket = old.bucket}
+    if record.counted then
+      redis.call('HSET', keys.job, 'counted', counted_text(new))
+      recount_bytes(keys, old, new)
+    end
     return result
   end
   local handed = redis.call('GET', KEYS[FIRST_JOB + 1])
@@ -59,13 +66,13 @@ local function brief(job_key)
   return fields
 end
 
-local function shown(job_key, record, status)
+local function shown(keys, record, status)
   local kept = record.store ~= '0' or action == 'peek'
   local holds_envelope = status == 'queued' and not record.stream_id
   local is_whole = kept and action ~= 'brief' and not holds_envelope
-  local fields = is_whole and redis.call('HGETALL', job_key) or brief(job_key)
+  local fields = is_whole and redis.call('HGETALL', keys.job) or brief(keys.job)
   if status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
-  local result = action == 'take' and not kept and hand_over(job_key)
+  local result = action == 'take' and not kept and hand_over(keys, record)
   if result then
     table.insert(fields, 'result')
     table.insert(fields, result)
@@ -76,7 +83,7 @@ end
 -- Of a caller's job without a record: nothing else would take it from its place. One that waits for another try stays in
 -- line, until a worker makes it a dead letter.
 local function drop_place(id)
-  if redis.call('ZREM', KEYS[1], id) == 1 and redis.call('HEXISTS', KEYS[5], id) == 0 then
+  if redis.call('ZREM', KEYS[1], id) == 1 and redis.call('HSTRLEN', KEYS[5], id) == 0 then
     redis.call('ZREM', KEYS[2], id)
   end
 end
@@ -89,7 +96,7 @@ local function settle(job_key, id)
   if action == 'brief' and not record.status then drop_place(id) end
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
-    stream = KEYS[FIRST_STREAM + (stream_place(record.stream) or #KEYS)]} -- nil where the record names none
+    bytes = KEYS[6], stream = KEYS[FIRST_STREAM + (stream_place(record.stream) or #KEYS)]} -- nil where the record names none
   local status = record.status
   if status == 'queued' and not record.started_at and now >= number(record.deadline_at, now) then
     status = 'expired'
@@ -106,7 +113,7 @@ local function settle(job_key, id)
     if is_full then return false end
   end
   any_waiting = any_waiting or status == 'queued'
-  return shown(job_key, record, status)
+  return shown(keys, record, status)
 end
 
 -- Whether the job has the status wanted, or will have it once it is brought up to date. Of others nothing else is read.

@@ -33,7 +33,7 @@ def keep_moving(trouble=""):
 def work(stream, entry_id, fields):
     job = json.loads(dict(zip(fields[::2], fields[1::2], strict=True))["job"])
     own = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}"]
-    keys = [*own, SCHEDULED, FLOW, DEAD, f"{KEY}owner:{job['owner']}", RETRYING]
+    keys = [*own, SCHEDULED, FLOW, DEAD, f"{KEY}owner:{job['owner']}", RETRYING, f"{KEY}bytes:{job['owner']}"]
     if job["v"] != 1 or "encrypted_input" in job:
         return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.", LEASE_MS)
     verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())

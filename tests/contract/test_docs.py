@@ -201,6 +201,7 @@ def test_the_bounds_of_retry_after_are_documented() -> None:
         "": str(limits.MAX_POLL_SECONDS),
         "rate-limited": str(limits.MAX_RETRY_AFTER_SECONDS),
         "too-many-open-jobs": str(limits.MAX_RETRY_AFTER_SECONDS),
+        "too-much-stored": str(limits.STORED_RETRY_MS // 1000),
         "queue-full": str(limits.MAX_RETRY_AFTER_SECONDS),
         "queue-unavailable": str(limits.UNAVAILABLE_RETRY_SECONDS),
     }

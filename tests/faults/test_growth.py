@@ -89,7 +89,7 @@ def test_every_key_about_a_job_or_a_caller_expires_by_itself(url: str, db: Any) 
     callers.close()
     assert lasting <= FIXED | {QUEUE.scheduled, QUEUE.retrying}
     kinds = {key.split(":")[2] for key in db.keys("*")} - {key.split(":")[2] for key in lasting}
-    assert kinds == {"job", "owner", "open", "idem"}
+    assert kinds == {"job", "owner", "open", "bytes", "idem"}
 
 
 async def leave_in_every_state(url: str, callers: Callers) -> None:

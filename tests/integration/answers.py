@@ -12,6 +12,7 @@ QUEUE_FULL = "https://iana.org/assignments/http-problem-types#temporary-reduced-
 
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
+TOO_MUCH_STORED = "urn:problem-type:lambda-router:too-much-stored"
 TOO_MANY_OPEN = "urn:problem-type:lambda-router:too-many-open-jobs"
 
 QUEUE_UNAVAILABLE = "urn:problem-type:lambda-router:queue-unavailable"

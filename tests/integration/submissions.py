@@ -14,6 +14,8 @@ WIDE = QueuePolicy(
     open_jobs_cap=1_000,
     newcomers_percent=0,
     delayed_percent=100,
+    caller_bytes_cap=2**40,
+    queue_bytes_cap=2**40,
     store_result_seconds=600,
     idempotency_seconds=600,
 )

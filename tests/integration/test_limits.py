@@ -1,5 +1,6 @@
 """Open jobs, the queue's size, and what all limits have in common: who is held back, and that nothing is stored."""
 
+import json
 from contextlib import closing
 from copy import replace
 from typing import Any
@@ -10,7 +11,7 @@ import redis
 from chalicelib.job_queue import JobQueue
 from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import CLIENT_ID, MakeToken, Router
-from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, assert_held_back
+from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, TOO_MUCH_STORED, assert_held_back
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import KEYS, QUEUE, everything, expire, stored_jobs
 from tests.integration.submissions import WIDE, submit_one
@@ -87,6 +88,27 @@ def test_a_job_that_nobody_started_frees_its_place_at_its_deadline(redis_url: st
         job = queue.look("alice", short.job_id)
         assert job is not None
         assert job.status == "expired"
+
+
+# Bytes stored
+
+
+def test_whoever_submits_and_cancels_the_largest_metadata_is_429_at_the_cap(
+    build_router: BuildRouter, make_token: MakeToken, generate: dict[str, Any], db: redis.Redis
+):
+    cap, before = 4 * 1024 * 1024, db.info("memory")["used_memory"]
+    router = build_router(ROUTER_CALLER_BYTES_CAP=str(cap), ROUTER_RATE_PER_MINUTE="100000", ROUTER_RATE_BURST="1000")
+    metadata = {f"{place:02}" + "\U0001f600" * 62: "\U0001f600" * 512 for place in range(16)}
+    body = json.dumps(generate | {"metadata": metadata}, ensure_ascii=False).encode()
+    for _ in range(cap // 37_000 + 1):
+        reply = router.post("/v1/jobs", body)
+        if reply.status != 202:
+            break
+        assert router.delete(reply.headers["location"]).json["status"] == "cancelled"
+    problem = assert_held_back(reply, 429, TOO_MUCH_STORED)
+    assert (problem["violated-policies"], reply.headers["retry-after"]) == (["stored-bytes"], "120")
+    assert db.info("memory")["used_memory"] - before < 2 * cap
+    assert router.as_caller(make_token("newcomer")).post("/v1/jobs", body).status == 202
 
 
 # The queue

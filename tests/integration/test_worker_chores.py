@@ -15,6 +15,7 @@ from tests.integration.in_redis import KEYS, dead_letters, pending
 from tests.integration.worker_hand import start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from tests.patience import soon
+from worker.consumer import KeepDead
 from worker.work_queue import RELEASED
 
 
@@ -168,12 +169,27 @@ def test_a_busy_worker_still_moves_delayed_jobs_into_line(redis_url: str, submit
 # Tidying and reporting
 
 
+def test_a_worker_discards_the_oldest_dead_letters_beyond_its_bound_and_logs_how_many(
+    redis_url: str, db: redis.Redis, caplog: pytest.LogCaptureFixture
+):
+    for name in ("first", "second", "third"):
+        db.xadd(KEYS.dead, {"id": name})
+
+    async def scenario() -> None:
+        async with working(redis_url, upper, dead=KeepDead(most=1)):
+            assert await soon(lambda: [letter["id"] for letter in dead_letters(db)] == ["third"])
+
+    asyncio.run(scenario())
+    (line,) = (record for record in caplog.records if record.message == "dead_letters_discarded")
+    assert (vars(line)["count"], vars(line)["kept"]) == (2, 1)
+
+
 def test_a_worker_throws_away_dead_letters_that_are_too_old(redis_url: str, db: redis.Redis):
     db.xadd(KEYS.dead, {"id": "old"}, id="1700000000000-0")
     db.xadd(KEYS.dead, {"id": "young"})
 
     async def scenario() -> None:
-        async with working(redis_url, upper, keep_dead_ms=60_000):
+        async with working(redis_url, upper, dead=KeepDead(ms=60_000)):
             assert await soon(lambda: [letter["id"] for letter in dead_letters(db)] == ["young"])
 
     asyncio.run(scenario())

@@ -203,6 +203,23 @@ def _lives(s: Step) -> Checks:
     yield "queue: It expires by itself", all(expires[name] > 0 for name in expires if name.startswith(kinds))
 
 
+def _books(s: Step) -> Checks:
+    """Of each caller and of the queue: what is counted is what records say, and what those said that have ended."""
+    counted = [(record["owner"], *map(int, record["counted"].split())) for record in s.after.jobs.values()]
+    for owner, book in [("", s.after.flow), *((name[6:], book) for name, book in s.after.named("bytes").items())]:
+        buckets = {int(name[6:]): int(held) for name, held in book.items() if name.startswith("bytes:")}
+        yield "queue: their sum is `bytes`", int(book.get("bytes", 0)) == sum(buckets.values())
+        for _, size, _, bucket in (each for each in counted if owner in ("", each[0])):
+            buckets[bucket] = buckets.get(bucket, 0) - size
+        left = [*buckets.values()]
+        is_exact = min(left, default=0) >= 0 and (s.world.vanished or not any(left))
+        yield "queue: the sum of what all records of the bucket say", is_exact
+    for id_, record in s.after.jobs.items():
+        until, bucket = s.after.expires[f"job:{id_}"], int(record["counted"].split()[2])
+        outlives = until <= bucket * 600_000 and s.after.expires[f"bytes:{record['owner']}"] >= until
+        yield "queue: the ten minutes in which the record will be gone", outlives
+
+
 def _letters(s: Step) -> Checks:
     most = s.verb in ("reject", "start", "promote")
     if s.answer == "dead" and s.was.get("status") in ("queued", "in_progress"):
@@ -264,6 +281,9 @@ def _caps(s: Step) -> Checks:
         has_room = delayed <= (delayed_cap if is_newcomer else delayed_shared) or "delay" not in s.kind.body
         yield "contract: A tenth of the queue's cap, and of the delayed jobs' part of it", has_room
         yield "queue: | Open jobs before it | Lane | Of one caller, at most so many wait in the lane |", fits
+        stored = int(s.after.value(f"bytes:{s.kind.owner}")["bytes"])
+        fits = stored <= policy.caller_bytes_cap and int(s.after.flow["bytes"]) <= policy.queue_bytes_cap
+        yield "contract: ROUTER_CALLER_BYTES_CAP", fits
         yield "contract: ROUTER_OPEN_JOBS_CAP", len(lanes) <= policy.open_jobs_cap
         has_room = depth <= (policy.queue_cap if is_newcomer else queue_shared)
         yield "contract: jobs of all callers in the queue, the same states", has_room
@@ -279,10 +299,15 @@ def _caps(s: Step) -> Checks:
     yield "contract: **`Idempotency-Key`** is a quoted string", is_sent_again
 
 
+def _unswept(flow: dict[str, str]) -> dict[str, str]:
+    """Without the bytes stored: those that are gone are taken off whenever somebody sends."""
+    return {name: count for name, count in flow.items() if not name.startswith("bytes")}
+
+
 def _refusals(s: Step) -> Checks:
     if s.verdicts and "accepted" not in s.verdicts and not s.unchanged:
         # What counts no more is forgotten all the same, and a rate of the future where the clock has stepped back.
-        before, after = ((each.jobs, each.entries, each.flow, each.value("retrying")) for each in (s.before, s.after))
+        before, after = ((each.jobs, each.entries, _unswept(each.flow)) for each in (s.before, s.after))
         rates = s.after.named("rate").items()
         is_less = all(float(text) <= float(s.before.value(name) or 0) for name, text in rates)
         yield "contract: A refused job uses up nothing", before == after and is_less
@@ -337,7 +362,7 @@ def _first(flow: dict[str, str], waiting: list[Entry]) -> Entry:
 
 
 CHECKS: list[Callable[[Step], Checks]] = [
-    _places, _stations, _ways, _leases, _silence, _lives, _letters, _callers, _caps, _refusals, _waits, _turns,
+    _places, _stations, _ways, _leases, _silence, _lives, _books, _letters, _callers, _caps, _refusals, _waits, _turns,
 ]  # fmt: skip
 
 

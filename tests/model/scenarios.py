@@ -12,6 +12,7 @@ _ONE = f"{_COMMON} release begun takes resubmits forget"
 _LETTERS = "claim start complete takes reject refuse redrive discard cancels resubmits"
 _RATE = RatePolicy(per_minute=6, burst=4)
 _NARROW = replace(POLICY, rate=_RATE, open_jobs_cap=3, queue_cap=6, newcomers_percent=34, delayed_percent=50)
+_NARROW = replace(_NARROW, caller_bytes_cap=8_000, queue_bytes_cap=20_000)
 _LONG_KEYS = replace(POLICY, idempotency_seconds=200_000)
 _LEASES = ((30_000, 2), (29_000, 2))
 
@@ -27,7 +28,7 @@ ALL = (
     Scenario("three jobs", ("plain", "plain bob's-plain", "plain bob's-plain"), _COMMON, (30_000,), 6),
     Scenario("two jobs", ("plain unkept", "plain bob's-plain urgent"), _COMMON, (30_000, 120_000), 7),
 )
-_BUSY = Scenario("busy", (" ".join(KINDS),) * 12, f"{_ONE} beat leave tidy failover", (1_000, 10_000, 30_000, 120_000))
+_BUSY = Scenario("busy", (" ".join(KINDS),) * 12, f"{_ONE} beat leave tidy failover", (1_000, 10_000, 30_000, 700_000))
 CHANCE = (
     _BUSY,
     _BUSY._replace(name="capped", policy=_NARROW),

@@ -14,7 +14,7 @@ LONG_AGO_MS = 30_000
 _PREFIX = len(QUEUE.flow) - len("flow")
 _STREAMS = {key[_PREFIX:]: place for place, key in enumerate(QUEUE.streams)}
 #: Fields of a record that no script goes by; and those that none does any more once the job was begun, or is final.
-_NOTES = "created_at attempt_at finished_at worker seq last_error traceparent request_id metadata"
+_NOTES = "created_at attempt_at finished_at worker seq last_error traceparent request_id metadata counted"
 _UNTIL_BEGUN = "deadline_at"
 _UNTIL_FINAL = "deadline_at store_ms keep_until started_at attempts deaths crashes nonce lease_until"
 _NUMBERS = re.compile(r"(\d{13}-\d+|\d{16}|\d{13}|nonce-\d+)")
@@ -79,6 +79,8 @@ def _telling(kind: str, value: Any) -> object:
             return [(letter[:3], letter.fields.get("job") == "", letter.fields.get("token")) for letter in value]
         case "flow":
             return _lines(value), value.get("released")
+        case "bytes":
+            value = {}  # of the books nothing makes a difference but where they are full
         case "owner" | "retrying":
             return sorted(value)
     return sorted(value.items()) if isinstance(value, dict) else value

@@ -96,13 +96,17 @@ class Fate(NamedTuple):
 
 
 class World(NamedTuple):
-    """``letters``: those that operators have ever seen; two of them may have the same list, and act on it later."""
+    """``letters``: those that operators have ever seen; two of them may have the same list, and act on it later.
+
+    ``vanished``: a record has ended by itself.
+    """
 
     held: tuple[Held, ...] = ()
     fates: tuple[Fate, ...] = ()
     letters: tuple[Entry, ...] = ()
     nonces: int = 0
     failed_over: bool = False
+    vanished: bool = False
 
     def fate(self, job_id: str) -> Fate | None:
         return next((fate for fate in self.fates if fate.job_id == job_id), None)
@@ -240,6 +244,8 @@ def learnt(action: Action, scenario: Scenario, world: World, answer: Any, after:
         world = _worker_learnt(action, world, answer)
     new = [letter for letter in after.letters if letter not in world.letters]
     fates = [_told(fate, after) for fate in world.fates]
+    vanished = {fate.job_id for fate in world.fates if fate.final not in ("refused", "lost")} - after.jobs.keys()
+    world = world._replace(vanished=world.vanished or bool(vanished))
     return world._replace(fates=tuple(fates), letters=(*world.letters, *new))
 
 

@@ -96,8 +96,10 @@ def test_an_entry_that_no_record_names_leaves_the_line_once(
 
 def waiting(db: Any) -> int:
     """Jobs in all lines, by the counters."""
-    figures = {name: int(value) for name, value in db.hgetall(QUEUE.flow).items() if ":" in name}
-    return sum(count if name.startswith("added:") else -count for name, count in figures.items() if "turn" not in name)
+    figures = {
+        name: int(count) for name, count in db.hgetall(QUEUE.flow).items() if name.startswith(("added:", "left:"))
+    }
+    return sum(count if name.startswith("added:") else -count for name, count in figures.items())
 
 
 def test_a_single_job_is_told_its_fair_place_not_the_end_of_the_line(queue: Callers, hand: Hand) -> None:

@@ -37,6 +37,7 @@ STATUSES = {
     "InvalidJob": 422,
     "RateLimited": 429,
     "TooManyOpenJobs": 429,
+    "TooMuchStored": 429,
     "InternalError": 500,
     "Misconfigured": 500,
     "QueueFull": 503,

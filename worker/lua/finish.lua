@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Writes the final state of a running job, once, if the worker still holds it. Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 completed or failed  4 field: result or error  5 its JSON; an error's message has 4 KiB at
 --       most, its code 64 bytes, and more is cut off
 -- Answers 'done', 'lost', 'gone', or the status that the job has meanwhile

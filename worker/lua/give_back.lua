@@ -4,7 +4,7 @@
 -- An untouched job is as if never started, so that it can still expire. One that had crashed the model server, or was there
 -- when that broke, counts a crash; after ARGV[4] crashes it goes to the dead letters.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed
 -- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 

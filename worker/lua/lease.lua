@@ -1,8 +1,8 @@
 -- Shared by the scripts that a worker calls about one job, behind record.lua.
--- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 
 local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6],
-  owner = KEYS[7], retrying = KEYS[8]}
+  owner = KEYS[7], retrying = KEYS[8], bytes = KEYS[9]}
 
 -- What an entry's delivery count tells, also when the record is gone: from BEGUN on its job is at work, from RETURNED on it
 -- was begun before and stands in line again. No number of deliveries comes near them.

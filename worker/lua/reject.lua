@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives up a claimed entry that this worker cannot read, without starting it.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
 --       5 lease ms of this worker (or none)
 -- Answers 'dead', also where the job was begun and has no record any more; 'leased' while a worker that can read it holds

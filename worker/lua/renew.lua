@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Renews the lease of a running job and tells the worker whether to go on.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 entry id  4 consumer  5 lease ms
 -- Answers 'run', 'lost' (another attempt has started), 'gone', or the status that the job has meanwhile
 

@@ -2,7 +2,7 @@
 -- Puts a running job back, to be tried again after a delay; after the last attempt it goes to the dead letters.
 -- Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, 64 bytes at most  6 message, 4 KiB at most; more
 --       is cut off
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
@@ -26,9 +26,9 @@ local due = now + tonumber(ARGV[3])
 take_away(keys, record, id)
 -- Where it outlives the record; and in the record, where workers look that do not know the other place.
 redis.call('HSET', keys.retrying, id, envelope)
-redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due),
-  'last_error', error_json(ARGV[5], ARGV[6]))
+local last_error = error_json(ARGV[5], ARGV[6])
+redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due), 'last_error', last_error)
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
 redis.call('ZADD', keys.scheduled, digits(due), id)
-keep_open(keys, record, id, now, due + patience(record), true)
+keep_open(keys, record, id, now, due + patience(record), true, counted_of(record).kept + 2 * #envelope + #last_error)
 return 'scheduled'

@@ -1,7 +1,7 @@
 #!lua
 -- Sends a dead letter round again, as a new beginning: attempts and deaths at zero, its time to wait anew.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 dead letter's entry id  3 envelope with its new times  4 created ms  5 deadline ms
 --       6 store ms, unless the record has more  7 stream  8.. record fields and values
 -- Answers 'queued', 'gone' when the letter is no longer there (another operator was faster), or 'open' when the job is
@@ -9,7 +9,7 @@
 
 local letter = entry_fields(keys.dead, ARGV[2])
 if not letter then return 'gone' end
-local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms')
+local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms', 'counted')
 if before.status == 'queued' or before.status == 'in_progress' then return 'open' end
 
 -- The token of the last start, from the letter where the record is gone. A stranger's letter may hold anything.
@@ -24,9 +24,12 @@ local id, deadline = ARGV[1], tonumber(ARGV[5])
 local store = math.max(tonumber(ARGV[6]), number(before.store_ms, 0))
 local keep_until = math.max(deadline, number(before.keep_until, 0))
 local gone_at = math.max(deadline + store, keep_until)
+local old, kept = counted_of(before), JOB_BYTES
+for i = 8, #ARGV do kept = kept + #ARGV[i] end
+local new = {bytes = kept + #ARGV[3], kept = kept, bucket = bucket_of(gone_at)}
 redis.call('DEL', keys.job)
 redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4], 'deadline_at', ARGV[5],
-  'store_ms', digits(store), 'keep_until', digits(keep_until), 'lease_token', token, unpack(ARGV, 8))
+  'store_ms', digits(store), 'keep_until', digits(keep_until), 'lease_token', token, 'counted', counted_text(new), unpack(ARGV, 8))
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
 redis.call('PEXPIREAT', keys.job, digits(gone_at))
 redis.call('ZADD', keys.open, deadline, id)
@@ -34,5 +37,6 @@ local now = now_ms()
 live_at_least(keys.open, gone_at - now)
 redis.call('ZADD', keys.owner, ARGV[4], id)
 list_until(keys, tonumber(ARGV[4]), gone_at, now)
+recount_bytes(keys, old, new)
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

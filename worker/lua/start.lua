@@ -5,7 +5,7 @@
 -- does one that was begun and has no record any more.
 -- Safe to send twice with the same nonce: the job that the first sending started is answered again, its lease anew.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
 --       7 'crashes', to be told those too (or none)
 -- Answers {'run', token, attempts}, with the job's crashes behind them if asked for, or {why not}: expired | leased |

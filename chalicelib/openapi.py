@@ -53,7 +53,7 @@ def document(job_types: Mapping[str, JobType], scope: str, base: str = "/", body
             "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
         "servers": [{"url": base}],
-        "paths": _paths(job_types, body_limits),
+        "paths": {path: _with_head(operations) for path, operations in _paths(job_types, body_limits).items()},
         "components": {
             "schemas": _schemas(job_types),
             "headers": parts.HEADERS,
@@ -148,6 +148,19 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
         "/v1/jobs/batch": {"post": batch | secured},
         "/v1/jobs/{job_id}": {"parameters": [parts.JOB_ID], "get": look | secured, "delete": cancel | secured},
     }
+
+
+def _with_head(operations: Schema) -> Schema:
+    """With what is read also as HEAD: the same answers without their content."""
+    if "get" not in operations:
+        return operations
+    get: Schema = operations["get"]
+    bare = {
+        status: {name: value for name, value in answer.items() if name != "content"}
+        for status, answer in get["responses"].items()
+    }
+    named = {"operationId": f"{get['operationId']}Head", "summary": f"{get['summary']}; without the content"}
+    return operations | {"head": get | named | {"responses": bare}}
 
 
 def _operation(

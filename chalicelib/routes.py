@@ -28,11 +28,15 @@ routes = Blueprint(__name__)
 _open = gateway.open_route(wiring.surface())
 _guarded = gateway.guarded_route(wiring.surface())
 
+#: RFC 9110 section 9.1 has every server do both. The HTTP server in front of the function takes the content out of an
+#: answer to HEAD.
+_READ = ["GET", "HEAD"]
+
 #: Time that Lambda keeps for the answer itself when a wait would outlast the function.
 WAIT_RESERVE_SECONDS = 2.0
 
 
-@routes.route("/health", **_open)
+@routes.route("/health", methods=_READ, **_open)
 def health() -> Response:
     """Whether the process answers; touches nothing outside it."""
     request = _request()
@@ -40,7 +44,7 @@ def health() -> Response:
     return _json({"status": "ok", "version": chalicelib.__version__, "function_version": version})
 
 
-@routes.route("/ready", **_open)
+@routes.route("/ready", methods=_READ, **_open)
 def ready() -> Response:
     """Whether Redis and the signing keys can be had."""
     _request()
@@ -49,7 +53,7 @@ def ready() -> Response:
     return _json(report, 200 if all(part["ok"] for part in report.values()) else 503)
 
 
-@routes.route("/openapi.json", **_open)
+@routes.route("/openapi.json", methods=_READ, **_open)
 def openapi_document() -> Response:
     """The OpenAPI document of this very deployment."""
     request = _request()
@@ -90,7 +94,7 @@ def create_batch() -> Response:
     return _json(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
 
 
-@routes.route("/v1/jobs", methods=["GET"], **_guarded)
+@routes.route("/v1/jobs", methods=_READ, **_guarded)
 def list_jobs() -> Response:
     """The caller's jobs, newest first."""
     parts, principal = _guard()
@@ -107,19 +111,20 @@ def list_jobs() -> Response:
     return _json(page.model_dump_json())
 
 
-@routes.route("/v1/jobs/{job_id}", methods=["GET"], **_guarded)
+@routes.route("/v1/jobs/{job_id}", methods=_READ, **_guarded)
 def get_job(job_id: str) -> Response:
     """One job; with ``Prefer: wait=N`` as soon as it is final, or after N seconds."""
     parts, principal = _guard()
     request = _request()
     known = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
-    read = parts.queue.take if known is None else parts.queue.look
+    is_reader = request.method == "GET"  # who sends HEAD gets no result, and takes none from its reader
+    read = parts.queue.take if is_reader and known is None else parts.queue.look
     _note_job(job_id)
     job, applied = _awaited(request, parts.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
     headers = {"ETag": _etag(job)} | applied
     if request_headers.etag_matches(known, headers["ETag"]):
         return Response("", _NO_STORE | headers, 304)
-    if known is not None and not job.store:  # looked at first: a 304 would have taken the result with it
+    if is_reader and known is not None and not job.store:  # looked at first: a 304 would have taken the result with it
         job = _found(parts.queue.take(principal.owner, job_id))
     return _json(job.model_dump_json(), headers=headers)
 

@@ -95,13 +95,13 @@ def _when(kind: type[Problem]) -> str:
 
 
 def routes() -> str:
-    """Every operation of the OpenAPI document."""
+    """Every operation of the OpenAPI document but HEAD, which is wherever GET is."""
     document = openapi.document(JOB_TYPES, Settings.model_fields["router_scope"].default)
     rows = [
         _route(method, path, operation)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
-        if method != "parameters"
+        if method not in ("parameters", "head")
     ]
     return table(("Route", "Who", "What", "Answers"), rows)
 

@@ -11,7 +11,7 @@ from tests.contract.repository import fresh_python
 
 ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
 SCOPE = "lambda-router/jobs"
-OPEN = {"GET /health", "GET /ready", "GET /openapi.json"}
+OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/health", "/ready", "/openapi.json")}
 #: API Gateway answers these by itself.
 RESERVED = {"/ping", "/sping"}
 

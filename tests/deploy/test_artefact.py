@@ -62,7 +62,7 @@ def test_a_wrong_method_is_405_with_the_methods_there_are(function: RuntimeApi) 
     answer = function.invoke(gateway_event("PUT", "/v1/jobs", {}, {}))
 
     assert answer["statusCode"] == 405
-    assert {method.strip() for method in answer["headers"]["Allow"].split(",")} == {"GET", "POST"}
+    assert {method.strip() for method in answer["headers"]["Allow"].split(",")} == {"GET", "HEAD", "POST"}
 
 
 def test_it_is_connected_before_the_first_request(

@@ -83,8 +83,18 @@ def test_an_unknown_route_is_a_404_problem(stack: RunningStack) -> None:
     assert "Bearer" not in answer.text
 
 
+def test_head_has_the_headers_of_get_and_no_content(stack: RunningStack) -> None:
+    with stack.caller("ida") as ida:
+        job = submit(ida).json()["id"]
+        final(ida, job)
+        for path in ("/health", "/openapi.json", "/v1/jobs", f"/v1/jobs/{job}"):
+            get, head = ida.get(path), ida.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert {**head.headers, "x-request-id": "", "date": ""} == {**get.headers, "x-request-id": "", "date": ""}
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("PUT", "/v1/jobs", {"GET", "POST"}), ("HEAD", "/health", {"GET"})]
+    ("method", "path", "allowed"), [("PUT", "/v1/jobs", {"GET", "HEAD", "POST"}), ("PUT", "/health", {"GET", "HEAD"})]
 )
 def test_a_wrong_method_is_told_the_right_ones(stack: RunningStack, method: str, path: str, allowed: set[str]) -> None:
     answer = httpx.request(method, stack.url + path, trust_env=False)

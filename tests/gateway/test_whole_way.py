@@ -51,7 +51,7 @@ def test_a_canary_sees_a_job_come_out(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("path", "methods"),
-    [("/v1/jobs", {"GET", "POST"}), ("/v1/jobs/job_1", {"GET", "DELETE"}), ("/health", {"GET"})],
+    [("/v1/jobs", {"GET", "HEAD", "POST"}), ("/v1/jobs/job_1", {"GET", "DELETE"}), ("/health", {"GET", "HEAD"})],
 )
 def test_a_browser_may_send_what_its_page_is_allowed_to(anyone: httpx.Client, path: str, methods: set[str]) -> None:
     asked = {"Origin": ORIGIN, "Access-Control-Request-Headers": "authorization,content-type"}
@@ -191,7 +191,7 @@ def test_of_several_origins_each_page_is_answered_by_its_own_name(stack: Stack, 
         answers = [preflight, ann.get("/v1/jobs", headers=page), ann.get("/v1/jobs/job_unknown", headers=page)]
 
         assert [answer.status_code for answer in answers] == [204, 200, 404]
-        assert _listed(preflight, "Access-Control-Allow-Methods") == {"GET", "OPTIONS", "POST"}
+        assert _listed(preflight, "Access-Control-Allow-Methods") == {"GET", "HEAD", "OPTIONS", "POST"}
         for answer in answers:
             named = answer.headers.get("Access-Control-Allow-Origin")
             assert (named, answer.headers["Vary"]) == (origin if origin in (ORIGIN, other) else None, "Origin")

@@ -91,11 +91,11 @@ def test_ready_is_503_in_time_when_redis_is_silent(build_router: BuildRouter):
 
 
 ROUTES = {
-    "/health": {"GET"},
-    "/ready": {"GET"},
-    "/openapi.json": {"GET"},
-    "/v1/jobs": {"GET", "POST"},
-    "/v1/jobs/job_00000000000000000000000000000000": {"GET", "DELETE"},
+    "/health": {"GET", "HEAD"},
+    "/ready": {"GET", "HEAD"},
+    "/openapi.json": {"GET", "HEAD"},
+    "/v1/jobs": {"GET", "HEAD", "POST"},
+    "/v1/jobs/job_00000000000000000000000000000000": {"GET", "HEAD", "DELETE"},
 }
 
 

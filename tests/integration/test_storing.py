@@ -44,6 +44,12 @@ def test_reading_before_the_job_is_final_takes_nothing(router: Router, generate:
     assert router.get(location).json["result"] == RESULT
 
 
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": '"another"'}, {"Prefer": "wait=5"}], ids=str)
+def test_head_takes_no_result_from_its_reader(router: Router, not_kept: str, headers: dict[str, str]):
+    assert router.call("HEAD", not_kept, headers=headers).status == 200
+    assert router.get(not_kept).json["result"] == RESULT
+
+
 @pytest.mark.parametrize(
     "ask",
     [

@@ -32,7 +32,7 @@ print(json.dumps({
     for path, methods in app.routes.items() for method, entry in methods.items()
 }))
 """
-OPEN = {"GET /health", "GET /ready", "GET /openapi.json"}
+OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/health", "/ready", "/openapi.json")}
 
 
 def routes(**environ: str) -> dict[str, Any]:

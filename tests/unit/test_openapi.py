@@ -24,7 +24,10 @@ OPERATIONS = {
     for method, operation in item.items()
     if method in METHODS
 }
-every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=[" ".join(name) for name in OPERATIONS])
+WITH_CONTENT = {name: operation for name, operation in OPERATIONS.items() if name[0] != "HEAD"}
+every_operation = pytest.mark.parametrize(
+    "operation", WITH_CONTENT.values(), ids=[" ".join(name) for name in WITH_CONTENT]
+)
 
 
 def problems(operation: dict[str, Any]) -> set[tuple[str, str]]:
@@ -53,6 +56,20 @@ def test_every_operation_has_an_id_of_its_own():
     assert len(set(ids)) == len(ids)
 
 
+def test_head_is_get_without_content():
+    heads = {path: operation for (method, path), operation in OPERATIONS.items() if method == "HEAD"}
+    assert heads.keys() == {path for method, path in OPERATIONS if method == "GET"}
+    for path, head in heads.items():
+        get = OPERATIONS["GET", path]
+        assert [head.get(name) for name in ("parameters", "security")] == [
+            get.get(name) for name in ("parameters", "security")
+        ]
+        assert head["responses"] == {
+            status: {name: value for name, value in answer.items() if name != "content"}
+            for status, answer in get["responses"].items()
+        }
+
+
 #: An operation cannot answer that its own method is not allowed.
 listed = [kind for kind in Problem.kinds() if kind is not errors.MethodNotAllowed]
 
@@ -74,7 +91,7 @@ def test_every_operation_may_fail_and_says_how(operation: dict[str, Any]):
     )
 
 
-@pytest.mark.parametrize(("name", "operation"), OPERATIONS.items(), ids=[" ".join(name) for name in OPERATIONS])
+@pytest.mark.parametrize(("name", "operation"), WITH_CONTENT.items(), ids=[" ".join(name) for name in WITH_CONTENT])
 def test_a_token_is_asked_for_where_jobs_are_and_nowhere_else(name: tuple[str, str], operation: dict[str, Any]):
     guarded = name[1].startswith("/v1/")
     assert operation.get("security") == ([{"cognito": []}] if guarded else None)

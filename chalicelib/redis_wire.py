@@ -4,6 +4,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/. It reads no socke
 each answer, and the worker, which has many questions under way, share it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ NOT_WHOLE: Final = object()
 
 _STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
 _KINDS = frozenset(b"$*:+-")
+#: How a string of less than 10 kB begins.
+_SHORT_STRING = re.compile(rb"\$([0-9]{1,4})\r\n")
 #: Errors and statuses are a line; no server's are as long.
 _MAX_LINE_BYTES = 64 * 1024
 #: How short strings begin, ready made: writing the same few numbers took a third of a command's time.
@@ -171,10 +174,16 @@ class Replies:
 
     def _filled(self, values: list[Any], size: int) -> list[Any]:
         """The array, with what was missing of it; what is whole of it is kept when the bytes end before it does."""
-        append, value = values.append, self._value
+        raw, errors = self._raw, self._errors
         try:
             for _ in range(size - len(values)):
-                append(value())
+                short = _SHORT_STRING.match(raw, self._at)
+                end = short.end() + int(short[1]) if short else 0
+                if short and end + 2 <= len(raw):  # most are, and in one stretch they take half the time
+                    values.append(raw[short.end() : end].decode("utf-8", errors))
+                    self._at = end + 2
+                else:
+                    values.append(self._value())
         except _NotWhole:
             self._begun.append((values, size))
             raise

@@ -20,7 +20,7 @@ from chalicelib.observability import log
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
-#: Any text but half a surrogate pair, which JSON can carry and UTF-8 cannot: Pydantic looks where there is a constraint.
+#: Any text but half a surrogate pair, which JSON can carry and UTF-8 cannot. A constraint has Pydantic look for that.
 Text = Annotated[str, StringConstraints(min_length=0)]
 #: What comes back in a header of the answer: no control characters, so that it cannot end there and begin another.
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -18,7 +18,7 @@ def give_up(bench: Bench, job_id: str) -> None:
     """As a worker that cannot read the job, once the lease is over."""
     keys, record = bench.keys, bench.record(job_id)
     named = [keys.job(job_id), keys.streams[int(record["stream"])], keys.open_jobs("alice"), keys.scheduled]
-    named += [keys.flow, keys.dead, keys.owner("alice"), keys.retrying]
+    named += [keys.flow, keys.dead, keys.owner("alice"), keys.retrying, keys.stored_bytes("alice")]
     words = [job_id, record["stream_id"], "unreadable", "No worker could read this job."]
     assert eventually(lambda: bench.db.eval(_REJECT, len(named), *named, *words) == "dead")
 

@@ -11,6 +11,7 @@ from chalicelib.admission import NewJob
 from chalicelib.body import parse_job
 from chalicelib.job_queue import new_job_id
 from chalicelib.job_types import JOB_TYPES
+from chalicelib.redis_wire import Refused
 from tests.protocol.conftest import QUEUE, Callers, Hand, Operator
 
 #: The largest that the API takes: 16 pairs, each character four bytes.
@@ -184,3 +185,16 @@ def test_the_oldest_letters_beyond_the_bound_are_discarded(queue: Callers, hands
 
     letters = [fields["id"] for _, fields in db.xrange(QUEUE.dead)]
     assert len(letters) == 2
+
+
+def test_a_worker_that_sends_too_few_keys_hears_of_it_before_anything_is_written(
+    queue: Callers, hand: Hand, db: Any
+) -> None:
+    queue.send_one()
+    lease = hand.begin()
+    before = db.hgetall(lease.keys[0])
+
+    with pytest.raises(Refused, match="nine keys"):
+        hand.call("complete", lease._replace(keys=lease.keys[:8]), '"result"')
+
+    assert db.hgetall(lease.keys[0]) == before

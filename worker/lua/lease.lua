@@ -15,7 +15,9 @@ local function place_of(stream_key)
   return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
 end
 
+-- A worker whose calls are older than its scripts hears of it before anything is written.
 local function read_leased()
+  if not keys.bytes then error({err = 'ERR a script about a job takes nine keys, and was sent ' .. #KEYS}) end
   local record = read_open(keys.job, 'attempts', 'lease_token', 'lease_until', 'nonce', 'crashes')
   record.stream = stream_place(record.stream) or place_of(keys.stream)
   return record

@@ -31,6 +31,8 @@ _LIMITS = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentE
 #: moto keeps a pool's issuer type, and speaks of the ORIGINAL one all the same.
 _DISCOVERY = re.compile(r"^/(?P<pool>(?P<region>[\w-]+)_\w+)/\.well-known/openid-configuration$")
 _API = re.compile(r"^/restapis/[^/]+$")
+#: moto obeys no condition of a bucket's policy, and is asked without TLS: it would refuse everything.
+_TLS_ONLY = b"aws:SecureTransport"
 
 
 class MotoAsAws:
@@ -41,6 +43,7 @@ class MotoAsAws:
         self._kept: dict[tuple[str, str], Json] = {}
         self._apis = ApiGateway(moto)
         self._deleted: set[tuple[str, str]] = set()
+        self._bucket_policies: dict[str, bytes] = {}
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
@@ -63,8 +66,18 @@ class MotoAsAws:
     def _told(self, request: Request) -> Response | None:
         if request.path == _ACCOUNT:
             return Response(json.dumps(_LIMITS), content_type="application/json")
+        if "policy" in request.args and (told := self._bucket_policy(request)):
+            return told
         discovery = _DISCOVERY.match(request.path)
         return self._discovered(request, **discovery.groupdict()) if discovery else None
+
+    def _bucket_policy(self, request: Request) -> Response | None:
+        bucket = request.host + request.path
+        if request.method == "PUT" and _TLS_ONLY in request.get_data():
+            self._bucket_policies[bucket] = request.get_data()
+            return Response(status=204)
+        is_known = request.method == "GET" and bucket in self._bucket_policies
+        return Response(self._bucket_policies[bucket], content_type="application/json") if is_known else None
 
     def _discovered(self, request: Request, pool: str, region: str) -> Response:
         response = Response.from_app(self._moto, request.environ)

@@ -24,7 +24,7 @@ from benchmarks.figures import Row, show
 
 ROOT = Path(__file__).parent.parent
 ONE_SIDE = Path(__file__).parent / "one_side.py"
-TURNS, JOBS, DEEP = 60, 300, 50_000
+TURNS, JOBS, DEEP = 80, 200, 50_000
 #: How much slower a side may be.
 ALLOWED = 1.05
 

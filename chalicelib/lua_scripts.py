@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FOLDER = Path(__file__).parent / "lua"
+#: In front of every script, in this order: what each uses of it.
+SHARED = (_FOLDER / "record.lua", _FOLDER / "life.lua")
 _DEFINED = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _COMMENT = re.compile(r"--.*")
@@ -19,8 +21,8 @@ class LuaScript(NamedTuple):
 
 
 def load_script(name: str, *before: str, folder: Path = _FOLDER) -> LuaScript:
-    """Read ``<name>.lua`` and what it uses of ``record.lua`` and of ``<before>.lua`` of the folder, as one script."""
-    shared = [_FOLDER / "record.lua", *(folder / f"{part}.lua" for part in before)]
+    """Read ``<name>.lua`` and what it uses of the shared files and of ``<before>.lua`` of the folder, as one script."""
+    shared = [*SHARED, *(folder / f"{part}.lua" for part in before)]
     return assembled((folder / f"{name}.lua").read_text(), *(file.read_text() for file in shared))
 
 

@@ -14,7 +14,7 @@ from tools.markdown import code, first_sentence, table
 _ROOT = Path(__file__).parent.parent
 FOLDERS = ("chalicelib/lua", "worker/lua")
 #: Put in front of other scripts, never run by themselves.
-SHARED = frozenset({"record.lua", "lease.lua"})
+SHARED = frozenset({"record.lua", "life.lua", "lease.lua"})
 
 _PLACEHOLDERS = {"priority": "<priority>", "lane": "<lane>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
 #: How the docstring of a key begins.

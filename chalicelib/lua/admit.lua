@@ -59,7 +59,7 @@ local function sweep_bytes(key, bucket_now)
       total = total + number(fields[i + 1], 0)
     end
   end
-  redis.call('HSET', key, 'bytes', digits(total), 'bytes_swept', digits(bucket_now))
+  redis.call('HSET', key, 'bytes', total, 'bytes_swept', bucket_now)
   return total
 end
 
@@ -93,7 +93,9 @@ local queue_bytes = stored_bytes(flow_key, flow[BYTES], flow[BYTES + 1], bucket_
 local bytes_added, added_to = 0, {} -- by the jobs at hand, and to which bucket
 local longest_life = math.max(LONGEST_LIFE, number(flow[LONGEST], 0))
 local added = 0
-for stream = 0, STREAMS - 1 do added = added + number(flow[2 * stream + 1], 0) end
+for place = 1, 2 * STREAMS, 2 do
+  if flow[place] ~= '0' then added = added + number(flow[place], 0) end
+end
 
 -- Jobs in the queue, waiting, delayed and at work. They are not counted for each job: what was counted within the last
 -- second and what was added since is as many or more, and where it seems too many they are counted anew.
@@ -115,6 +117,11 @@ end
 if counted then redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now - longest_life - store - remember) end
 local open = redis.call('ZCARD', open_key)
 
+local function add_field(fields, name, value)
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
+end
+
 -- What was answered to the first sending, if this is another one because that answer was lost.
 local function answered(job_key, id)
   local record = read(job_key, 'created_at', 'stream', 'seq')
@@ -126,7 +133,7 @@ end
 
 -- In one stretch: a function that holds variables of the script is made anew for every submission, and eight of them took
 -- a tenth of its time.
-local lines = {}
+local lines, lengthened = {}, {}
 local over_cap, lists_longer = false, false
 for i = 0, LAST_JOB do
   local job_key, idem_key = KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1]
@@ -177,15 +184,18 @@ for i = 0, LAST_JOB do
     local due = now + delay
     local deadline = due + tonumber(ARGV[a + 4])
     local keep, life, bucket = keeps[i], lives[i], buckets[i]
-    local counted_for = table.concat({bytes, kept, string.sub(bucket, 7)}, ' ')
+    local counted_for = string.format('%d %d %s', bytes, kept, string.sub(bucket, 7))
     -- The lane goes by how many open jobs the caller has: its first job never stands behind another caller's hundredth.
     local lane = open < 1 and 0 or open < 4 and 1 or open < 16 and 2 or 3
     local stream = tonumber(ARGV[a + 6]) * 4 + lane
     local envelope = '{"created_at":' .. now_digits .. ',"deadline_at":' .. digits(deadline) .. ',' .. string.sub(ARGV[a + 2], 2)
     local entry_id, seq, more
     if delay == 0 then
-      entry_id, seq = add_entry(KEYS[FIRST_STREAM + stream], flow_key, stream, id, envelope)
-      flow[2 * stream + 1] = seq
+      entry_id = redis.call('XADD', KEYS[FIRST_STREAM + stream], '*', 'id', id, 'job', envelope)
+      seq = number(flow[2 * stream + 1], -1) + 1
+      if seq < 1 or seq % 1 > 0 then seq = count_waiting(flow_key, 'added', stream, KEYS[FIRST_STREAM + stream]) end
+      flow[2 * stream + 1] = digits(seq)
+      lengthened[stream] = true
       more = {'stream_id', entry_id, 'seq', seq}
     else
       delayed = delayed + 1
@@ -201,7 +211,7 @@ for i = 0, LAST_JOB do
     redis.call('ZADD', open_key, deadline, id)
     if life > longest_life then
       longest_life = life
-      redis.call('HSET', flow_key, 'longest_life', digits(life))
+      redis.call('HSET', flow_key, 'longest_life', life)
     end
     -- The caller's lists outlive every record that they name.
     live_at_least(open_key, life)
@@ -218,18 +228,19 @@ for i = 0, LAST_JOB do
 end
 
 if arrival > before then
-  local of_caller = {'bytes_swept', digits(bucket_now), 'bytes', digits(caller_bytes + bytes_added)}
-  local of_queue = {'bytes_swept', digits(bucket_now), 'bytes', digits(queue_bytes + bytes_added)}
+  local of_caller, of_queue = {'bytes', caller_bytes + bytes_added}, {'bytes', queue_bytes + bytes_added}
   for bucket, added in pairs(added_to) do
     local place = bucket_places[bucket]
-    of_caller[#of_caller + 1], of_queue[#of_queue + 1] = bucket, bucket
-    of_caller[#of_caller + 1] = digits(number(books[2 + place], 0) + added)
-    of_queue[#of_queue + 1] = digits(number(flow[BYTES + 1 + place], 0) + added)
+    add_field(of_caller, bucket, number(books[2 + place], 0) + added)
+    add_field(of_queue, bucket, number(flow[BYTES + 1 + place], 0) + added)
   end
+  if not books[2] then add_field(of_caller, 'bytes_swept', bucket_now) end
+  if number(flow[BYTES + 1], 0) == 0 then add_field(of_queue, 'bytes_swept', bucket_now) end
+  for stream in pairs(lengthened) do add_field(of_queue, 'added:' .. stream, flow[2 * stream + 1]) end
   if counted then
-    for _, word in ipairs({'depth', flow[DEPTH] + delayed, 'depth_added', flow[ADDED], 'depth_at', now}) do
-      of_queue[#of_queue + 1] = word
-    end
+    add_field(of_queue, 'depth', flow[DEPTH] + delayed)
+    add_field(of_queue, 'depth_added', flow[ADDED])
+    add_field(of_queue, 'depth_at', now)
   elseif delayed > 0 then
     count(flow_key, 'depth', delayed)
   end

@@ -32,11 +32,9 @@ local function hand_over(keys, record)
   if result then
     redis.call('HDEL', keys.job, 'result') -- first: a full memory allows it, and then the SET
     redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. result, 'PX', HANDOVER_MS)
-    local old = counted_of(record)
-    local new = {bytes = math.max(0, old.bytes - #result), kept = old.kept, bucket = old.bucket}
     if record.counted then
-      redis.call('HSET', keys.job, 'counted', counted_text(new))
-      recount_bytes(keys, old, new)
+      local bytes, kept, bucket = counted_of(record)
+      recount(keys, record, math.max(0, bytes - #result), kept, bucket)
     end
     return result
   end
@@ -92,7 +90,7 @@ end
 local taken, listed, is_full = 0, 0, false
 
 local function settle(job_key, id)
-  local record = read_open(job_key)
+  local record = read_open(job_key, 'owner', 'started_at', 'store')
   if action == 'brief' and not record.status then drop_place(id) end
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
@@ -101,10 +99,10 @@ local function settle(job_key, id)
   if status == 'queued' and not record.started_at and now >= number(record.deadline_at, now) then
     status = 'expired'
     local deadline = number(record.deadline_at, now)
-    close(keys, record, id, status, deadline, 'deadline_at', digits(deadline)) -- so that its caller can read it
+    close(keys, record, id, status, deadline, false, 'deadline_at', digits(deadline)) -- so that its caller can read it
   elseif action == 'cancel' and (status == 'queued' or status == 'in_progress') then
     status = 'cancelled'
-    close(keys, record, id, status, now)
+    close(keys, record, id, status, now, false)
   end
   if wanted_status ~= '' and status ~= wanted_status then return false end
   if is_list then

@@ -14,14 +14,14 @@ if ARGV[2] == 'free' then return 'freed' end
 
 local now = now_ms()
 for _, key in ipairs(KEYS) do
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(now))
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   -- What ends later than any place can was taken before the clock stepped back.
   redis.call('ZREMRANGEBYSCORE', key, '(' .. digits(now + ARGV[4]), '+inf')
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'caller' end
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[6]) then return 'all' end
 for _, key in ipairs(KEYS) do
-  redis.call('ZADD', key, digits(now + ARGV[3]), id)
+  redis.call('ZADD', key, now + ARGV[3], id)
   redis.call('PEXPIRE', key, ARGV[4])
 end
 return 'taken'

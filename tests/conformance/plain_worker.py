@@ -12,7 +12,8 @@ from plain_model import Asking, is_well
 KEY, NAME, LEASE_MS = f"lr:{{{environ['QUEUE']}}}:", f"plain-{urandom(8).hex()}", int(environ["LEASE_SECONDS"]) * 1000
 STREAMS = [f"{KEY}jobs:{priority}:{lane}" for priority in ("high", "normal", "low") for lane in range(4)]
 SCHEDULED, FLOW, DEAD, RETRYING, WORKERS = (KEY + name for name in ("scheduled", "flow", "dead", "retrying", "workers"))
-SHARED = Path("chalicelib/lua/record.lua").read_text() + "\n" + Path("worker/lua/lease.lua").read_text()
+PARTS = ("chalicelib/lua/record.lua", "chalicelib/lua/life.lua", "worker/lua/lease.lua")
+SHARED = "\n".join(Path(name).read_text() for name in PARTS)
 MAKE_GROUPS = "for _, stream in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', stream, 'workers', 0, 'MKSTREAM') end"
 FOR_EVER = redis.retry.Retry(redis.backoff.ExponentialBackoff(1), -1)
 db = redis.Redis.from_url(environ["REDIS_URL"], decode_responses=True, retry=FOR_EVER)

@@ -91,7 +91,7 @@ class Explorer:
         """The SHA-1 of that script as the server has it, changed or not."""
         if sha not in self.scripts:
             (name, text), (script, old, new) = SCRIPTS[sha], self._changed
-            changed = text.replace(old, new) if script in (name, "record", "lease") else text
+            changed = text.replace(old, new) if script in (name, "record", "life", "lease") else text
             self.scripts[sha] = self.server.load(changed)
         return self.scripts[sha]
 

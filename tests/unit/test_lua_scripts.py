@@ -1,4 +1,4 @@
-"""chalicelib.lua_scripts: a script is its own file behind what it uses of record.lua, known by its SHA-1."""
+"""chalicelib.lua_scripts: a script is its own file behind what it uses of the shared files, known by its SHA-1."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from worker.outcomes import JobFailed
 from worker.work_queue import LUA
 
 FOLDER = Path(lua_scripts.__file__).parent / "lua"
-NAMES = sorted(file.stem for file in FOLDER.glob("*.lua") if file.stem != "record")
+NAMES = sorted(file.stem for file in FOLDER.glob("*.lua") if file not in lua_scripts.SHARED)
 
 every_script = pytest.mark.parametrize("name", NAMES)
 
@@ -38,7 +38,7 @@ def test_a_script_is_given_what_it_uses_of_the_shared_parts_and_what_that_uses_a
     assert assembled(f"#!lua\n{own}", shared).text == "\n\n".join(["#!lua\n" + used[0], used[1], own])
 
 
-@pytest.mark.parametrize("file", [FOLDER / "record.lua", LUA / "lease.lua"], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*lua_scripts.SHARED, LUA / "lease.lua"], ids=lambda file: file.name)
 def test_no_shared_function_has_a_blank_line_in_it(file: Path):
     assert not re.search(r"\n\n[ \t]", file.read_text())
 

@@ -8,9 +8,9 @@
 -- Answers the number of jobs that all workers together can do at a time
 
 local now = now_ms()
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', digits(now - tonumber(ARGV[3])))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
 -- Heard of before the server's clock stepped back. One that lives says so again in 2 s.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], digits(now + tonumber(ARGV[3])), '+inf')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf')
 local slots = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local concurrency, consumer, reason = string.match(member, '^(%d+) ([^\t]+)\t?(.*)$')
@@ -23,10 +23,10 @@ end
 if tonumber(ARGV[2]) > 0 then
   local reason = ARGV[4] or ''
   local member = ARGV[2] .. ' ' .. ARGV[1] .. (reason ~= '' and '\t' .. reason or '')
-  redis.call('ZADD', KEYS[1], digits(now), member)
+  redis.call('ZADD', KEYS[1], now, member)
   if reason == '' then slots = slots + tonumber(ARGV[2]) end
 end
-redis.call('HSET', KEYS[2], 'slots', slots, 'slots_at', digits(now))
+redis.call('HSET', KEYS[2], 'slots', slots, 'slots_at', now)
 
 for i = 3, #KEYS do
   -- Entries that it holds would be forgotten with its name. Where the group is missing, somebody emptied Redis.

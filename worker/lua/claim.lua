@@ -33,20 +33,28 @@ if wanted > 0 and redis.call('HGET', flow_key, 'released') then
   redis.call('HDEL', flow_key, 'released')
 end
 
+-- Where the turns stand: of the wheel, then of the lanes of each priority. Within a script no entry is added, so a stream that
+-- had none is not asked again.
+local turns = redis.call('HMGET', flow_key, 'turn', 'turn:1', 'turn:2', 'turn:3')
+for i, turn in ipairs(turns) do turns[i] = math.floor(number(turn, 0)) end
+local is_empty = {}
+
 local function take_from(priority)
-  local turn = math.floor(number(redis.call('HGET', flow_key, 'turn:' .. priority), 0))
   for i = 0, LANES - 1 do
-    local stream = KEYS[(priority - 1) * LANES + (turn + i) % LANES + 1]
-    local reply = redis.call('XREADGROUP', 'GROUP', GROUP, ARGV[1], 'COUNT', 1, 'STREAMS', stream, '>')
+    local lane = (turns[priority + 1] + i) % LANES
+    local stream = KEYS[(priority - 1) * LANES + lane + 1]
+    local reply = not is_empty[stream] and redis.call('XREADGROUP', 'GROUP', GROUP, ARGV[1], 'COUNT', 1, 'STREAMS', stream, '>')
     if reply then
-      redis.call('HSET', flow_key, 'turn:' .. priority, (turn + i + 1) % LANES)
+      turns[priority + 1] = (lane + 1) % LANES
       return {stream, reply[1][2][1][1], reply[1][2][1][2]}
     end
+    is_empty[stream] = true
   end
 end
 
 local function pick()
-  local favourite = WHEEL[count(flow_key, 'turn', 1) % #WHEEL + 1]
+  turns[1] = turns[1] + 1
+  local favourite = WHEEL[turns[1] % #WHEEL + 1]
   local taken = take_from(favourite)
   for priority = 1, 3 do
     if taken then return taken end
@@ -55,9 +63,13 @@ local function pick()
   return taken
 end
 
+local had = #claimed
 while #claimed < wanted do
   local taken = pick()
   if not taken then break end
   table.insert(claimed, taken)
+end
+if #claimed > had then
+  redis.call('HSET', flow_key, 'turn', turns[1], 'turn:1', turns[2], 'turn:2', turns[3], 'turn:3', turns[4])
 end
 return claimed

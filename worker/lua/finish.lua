@@ -12,22 +12,6 @@ if stop then return stop end
 if record.status == ARGV[3] and record.retried_token == ARGV[2] then return 'done' end -- the reply to the first sending was lost
 if record.status ~= 'in_progress' then return record.status end
 
-local now = now_ms()
 local outcome = ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5]
-close(keys, record, ARGV[1], ARGV[3], now, ARGV[4], outcome, 'retried_token', ARGV[2])
-
--- Moving averages: how long a job takes, and how far apart jobs finish. Never below 0, though the server's clock may have
--- stepped back in between.
-local flow = read(keys.flow, 'service_ms', 'gap_ms', 'finished_at')
-local function average(field, milliseconds)
-  local value = math.max(0, milliseconds)
-  local old = number(flow[field], value)
-  return string.format('%.3f', old + (value - old) * 0.1)
-end
-local gap_ms = math.min(now - number(flow.finished_at, now), 600000)
-local fields = {'finished_at', digits(now), 'gap_ms', average('gap_ms', gap_ms)}
-if ARGV[3] == 'completed' then
-  fields[5], fields[6] = 'service_ms', average('service_ms', now - number(record.attempt_at, now))
-end
-redis.call('HSET', keys.flow, unpack(fields))
+close(keys, record, ARGV[1], ARGV[3], now_ms(), true, ARGV[4], outcome, 'retried_token', ARGV[2])
 return 'done'

@@ -9,7 +9,7 @@
 -- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 local id = ARGV[1]
-local record = read_leased()
+local record = read_leased('attempts', 'started_at', 'store', 'crashes')
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.retried_token == ARGV[2] then return record.status == 'failed' and 'dead' or 'given back' end

@@ -1,4 +1,4 @@
--- Shared by the scripts that a worker calls about one job, behind record.lua.
+-- Shared by the scripts that a worker calls about one job, behind record.lua and life.lua.
 -- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 
 local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6],
@@ -16,9 +16,9 @@ local function place_of(stream_key)
 end
 
 -- A worker whose calls are older than its scripts hears of it before anything is written.
-local function read_leased()
+local function read_leased(...)
   if not keys.bytes then error({err = 'ERR a script about a job takes nine keys, and was sent ' .. #KEYS}) end
-  local record = read_open(keys.job, 'attempts', 'lease_token', 'lease_until', 'nonce', 'crashes')
+  local record = read_open(keys.job, 'lease_token', ...)
   record.stream = stream_place(record.stream) or place_of(keys.stream)
   return record
 end
@@ -30,7 +30,7 @@ end
 
 -- Further arguments are fields of the record and their values, to be written along with the lease.
 local function hold_lease(record, id, now, lease_ms, ...)
-  redis.call('HSET', keys.job, 'lease_until', digits(now + lease_ms), ...)
+  redis.call('HSET', keys.job, 'lease_until', now + lease_ms, ...)
   keep_open(keys, record, id, now, now + lease_ms, true)
 end
 
@@ -41,7 +41,7 @@ local function leave_entry(entry_id, lease_until, sweep_ms, now)
   local entry = redis.call('XPENDING', keys.stream, GROUP, entry_id, entry_id, 1)[1]
   if not worker or not entry or entry[2] == worker then return end
   local idle = math.max(0, sweep_ms - (lease_until - now))
-  redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', digits(idle), 'RETRYCOUNT', BEGUN, 'JUSTID')
+  redis.call('XCLAIM', keys.stream, GROUP, worker, 0, entry_id, 'IDLE', math.floor(idle), 'RETRYCOUNT', BEGUN, 'JUSTID')
 end
 
 -- The delivery count of a claimed entry, or nil.
@@ -77,7 +77,7 @@ end
 -- a failover has lost the first of them. Where the clock was set back it goes on from the old token, by the part of the
 -- second that it is, for the same reason.
 local function next_token(old, microseconds)
-  return math.max(microseconds, old + 1 + microseconds % 1000000)
+  return math.floor(math.max(microseconds, old + 1 + microseconds % 1000000))
 end
 
 -- What a letter may keep of a job that has no record to ask. What cannot be read is a stranger's, whose input it is not.
@@ -90,14 +90,14 @@ end
 -- A letter of the stream of dead letters.
 local function add_letter(dead_key, id, envelope, code, message, attempts, token, now)
   redis.call('XADD', dead_key, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
-    'attempts', attempts, 'token', token, 'at', digits(now))
+    'attempts', attempts, 'token', token, 'at', now)
 end
 
--- Gives the job up: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
+-- Gives the job up, whose `attempts` and `store` have been read, too: its envelope goes to the dead letters, unless it is not to be kept; its record says why.
 local function bury(record, id, envelope, code, message, now)
   local kept = record.store ~= '0' and envelope or ''
   add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
-  close(keys, record, id, 'failed', now, 'error', error_json(code, message))
+  close(keys, record, id, 'failed', now, false, 'error', error_json(code, message))
 end
 
 -- Gives a job up that was begun and has no record any more.

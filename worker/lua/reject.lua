@@ -7,7 +7,7 @@
 -- Answers 'dead', also where the job was begun and has no record any more; 'leased' while a worker that can read it holds
 -- it; or 'gone' when the job is not open
 
-local record = read_leased()
+local record = read_leased('attempts', 'store', 'lease_until')
 local entry = entry_fields(keys.stream, ARGV[2]) or {}
 local envelope = entry.job
 local now = now_ms()

@@ -8,7 +8,7 @@
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
 
 local id = ARGV[1]
-local record = read_leased()
+local record = read_leased('attempts', 'store')
 local stop = fenced_out(record, ARGV[2])
 if stop then return stop end
 if record.retried_token == ARGV[2] then return record.status == 'failed' and 'dead' or 'scheduled' end
@@ -27,8 +27,9 @@ take_away(keys, record, id)
 -- Where it outlives the record; and in the record, where workers look that do not know the other place.
 redis.call('HSET', keys.retrying, id, envelope)
 local last_error = error_json(ARGV[5], ARGV[6])
-redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', digits(due), 'last_error', last_error)
+redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', due, 'last_error', last_error)
 redis.call('HDEL', keys.job, 'stream_id', 'seq', 'lease_until')
-redis.call('ZADD', keys.scheduled, digits(due), id)
-keep_open(keys, record, id, now, due + patience(record), true, counted_of(record).kept + 2 * #envelope + #last_error)
+redis.call('ZADD', keys.scheduled, due, id)
+local _, kept = counted_of(record)
+keep_open(keys, record, id, now, due + patience(record), true, kept + 2 * #envelope + #last_error)
 return 'scheduled'

@@ -17,26 +17,25 @@ local function last_token()
   return number(before.lease_token or letter.token, 0)
 end
 -- A new one at once: a worker that slept through all this has lost the job, though nobody has begun it yet.
-local token = digits(next_token(last_token(), now_us()))
+local token = next_token(last_token(), now_us())
 
 -- What its caller was promised at first holds: how long the job is kept, and that it outlives its Idempotency-Key.
 local id, deadline = ARGV[1], tonumber(ARGV[5])
 local store = math.max(tonumber(ARGV[6]), number(before.store_ms, 0))
 local keep_until = math.max(deadline, number(before.keep_until, 0))
-local gone_at = math.max(deadline + store, keep_until)
-local old, kept = counted_of(before), JOB_BYTES
+local gone_at = math.floor(math.max(deadline + store, keep_until))
+local kept = JOB_BYTES
 for i = 8, #ARGV do kept = kept + #ARGV[i] end
-local new = {bytes = kept + #ARGV[3], kept = kept, bucket = bucket_of(gone_at)}
 redis.call('DEL', keys.job)
 redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4], 'deadline_at', ARGV[5],
-  'store_ms', digits(store), 'keep_until', digits(keep_until), 'lease_token', token, 'counted', counted_text(new), unpack(ARGV, 8))
+  'store_ms', store, 'keep_until', keep_until, 'lease_token', token, unpack(ARGV, 8))
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
-redis.call('PEXPIREAT', keys.job, digits(gone_at))
+redis.call('PEXPIREAT', keys.job, gone_at)
 redis.call('ZADD', keys.open, deadline, id)
 local now = now_ms()
 live_at_least(keys.open, gone_at - now)
 redis.call('ZADD', keys.owner, ARGV[4], id)
 list_until(keys, tonumber(ARGV[4]), gone_at, now)
-recount_bytes(keys, old, new)
+recount(keys, before, kept + #ARGV[3], kept, bucket_of(gone_at))
 redis.call('XDEL', keys.dead, ARGV[2])
 return 'queued'

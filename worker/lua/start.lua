@@ -12,7 +12,7 @@
 -- stale | dead | abandoned | gone | a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
-local record = read_leased()
+local record = read_leased('attempts', 'started_at', 'store', 'lease_until', 'nonce', 'crashes')
 local microseconds = now_us()
 local now = math.floor(microseconds / 1000)
 
@@ -50,7 +50,7 @@ end
 if record.status == 'queued' then
   local deadline = number(record.deadline_at, now)
   if not record.started_at and now >= deadline then
-    close(keys, record, id, 'expired', deadline, 'deadline_at', digits(deadline)) -- so that its caller can read it
+    close(keys, record, id, 'expired', deadline, false, 'deadline_at', digits(deadline)) -- so that its caller can read it
     return {'expired'}
   end
   count_waiting(keys.flow, 'left', record.stream, keys.stream)
@@ -72,5 +72,5 @@ local attempts = math.floor(number(record.attempts, 0)) + 1
 -- tells by it which was the first.
 local attempt_at = digits(math.max(now, number(record.created_at, 0), number(record.attempt_at, 0) + 1))
 hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
-  'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', digits(token))
+  'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', token)
 return answer(token, attempts)

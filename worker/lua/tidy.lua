@@ -8,7 +8,7 @@
 
 -- A letter's entry id is when it was written. First, since a queue without groups may have dead letters, too.
 local keep = tonumber(ARGV[2])
-if keep > 0 then redis.call('XTRIM', KEYS[1], 'MINID', digits(now_ms() - keep)) end
+if keep > 0 then redis.call('XTRIM', KEYS[1], 'MINID', now_ms() - keep) end
 
 -- Routers and workers that do not know this place leave envelopes in it when a job is cancelled or moved. A user who may not
 -- ask (HRANDFIELD is new to its list) does without.

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.queue_keys import GROUP
 from tests.protocol.conftest import QUEUE, Callers, Hand, Operator
+from worker.work_queue import Lease
 
 
 def bury(queue: Callers, hand: Hand, **body: Any) -> str:
@@ -70,6 +72,30 @@ def test_an_old_letter_of_a_job_that_was_given_up_on_again_does_not_stand_for_th
 
     assert db.xlen(QUEUE.dead) == 1
     assert Operator(hand, job_id).retry() == "queued"
+
+
+@pytest.mark.parametrize("look", ["start", "reject"])
+def test_an_entry_of_the_same_id_in_another_stream_is_another_entry(
+    queue: Callers, hand: Hand, db: Any, look: str
+) -> None:
+    """A letter that is sent round again within the millisecond may get the id that the entry before it had."""
+    job_id = queue.send_one()
+    old = hand.claim_one()
+    line = len(QUEUE.streams) - 1
+    assert db.xadd(QUEUE.streams[line], {"id": job_id, "job": old.envelope}, old.entry_id) == old.entry_id
+    db.hset(QUEUE.job(job_id), "stream", line)
+    db.xack(old.stream, GROUP, old.entry_id)
+    db.xdel(old.stream, old.entry_id)
+
+    if look == "start":
+        assert hand.start(old) == "stale"
+    else:
+        assert hand.call("reject", old, "alice", "unreadable", "No.") == "gone"
+
+    assert queue.look(job_id).status == "queued"
+    new = hand.claim_one()
+    assert (new.stream, new.entry_id) == (QUEUE.streams[line], old.entry_id)
+    assert isinstance(hand.start(new), Lease)
 
 
 HOUR = 3600

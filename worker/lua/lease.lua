@@ -23,6 +23,11 @@ local function read_leased(...)
   return record
 end
 
+-- Whether the record names this entry. In another stream another entry may have the same id.
+local function is_current(record, entry_id)
+  return record.stream_id == entry_id and record.stream == place_of(keys.stream)
+end
+
 -- How long a job may wait for a start, or for another one.
 local function patience(record)
   return math.max(0, number(record.deadline_at, 0) - number(record.created_at, 0))

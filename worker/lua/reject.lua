@@ -11,11 +11,11 @@ local record = read_leased('attempts', 'store', 'lease_until')
 local entry = entry_fields(keys.stream, ARGV[2]) or {}
 local envelope = entry.job
 local now = now_ms()
-if record.stream_id == ARGV[2] and record.status == 'in_progress' and now < number(record.lease_until, 0) then
+if is_current(record, ARGV[2]) and record.status == 'in_progress' and now < number(record.lease_until, 0) then
   leave_entry(ARGV[2], number(record.lease_until, 0), tonumber(ARGV[5] or 0), now)
   return 'leased' -- by a worker that can read it
 end
-if record.stream_id == ARGV[2] and (record.status == 'queued' or record.status == 'in_progress') then
+if is_current(record, ARGV[2]) and (record.status == 'queued' or record.status == 'in_progress') then
   bury(record, ARGV[1], envelope, ARGV[3], ARGV[4], now)
   return 'dead'
 end

@@ -39,7 +39,7 @@ if record.status ~= 'queued' and record.status ~= 'in_progress' then
   drop_entry(entry_id)
   return {record.status}
 end
-if record.stream_id ~= entry_id then -- the job was sent round again since
+if not is_current(record, entry_id) then -- the job was sent round again since
   drop_entry(entry_id)
   return {'stale'}
 end

@@ -9,6 +9,9 @@ from chalicelib.routes import answer_preflights, routes
 app = Router(app_name="lambda-router", configure_logs=False)
 app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
 
+# Nothing here is binary; Chalice would compare every answer with its sixteen types, three times.
+app.api.binary_types = []
+
 # The first registered is the outermost: it sees what all the others have made of the answer.
 app.register_middleware(request_log(app.routes), "http")
 app.register_middleware(readable_by_pages(wiring.surface()), "http")

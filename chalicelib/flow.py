@@ -19,13 +19,14 @@ WORKERS_FRESH_MS = 15_000
 
 #: Of ten turns, how many go to each priority while all have jobs waiting (``claim.lua``).
 TURNS = dict(zip(PRIORITIES, (6, 3, 1), strict=True))
+_TURNS = tuple(TURNS.values())
+_OTHERS = [[other for other in range(len(PRIORITIES)) if other != own] for own in range(len(PRIORITIES))]
 
 #: Fields of the ``flow`` hash, in the order in which scripts write them into one line.
 FIGURES = (
     *(f"{change}:{stream}" for stream in range(LANES * len(PRIORITIES)) for change in ("added", "left")),
     *("service_ms", "slots", "slots_at"),
 )
-_NOTHING = ("0",) * len(FIGURES)
 #: No figure of ours comes near it, and doubles count exactly up to it.
 _MOST = 2**53
 _DIGITS = len(str(_MOST))
@@ -33,14 +34,20 @@ _DIGITS = len(str(_MOST))
 LONGEST_FORETOLD_MS = 366 * 86_400_000
 
 
-def _figures(words: Sequence[str]) -> list[float]:
+def _figures(line: str) -> Sequence[float]:
+    """A number for each of FIGURES, none below 0."""
     try:  # all at once, as JSON: a quarter of the time that a word at a time takes
-        figures: list[float] = from_json(f"[{','.join(words)}]", allow_inf_nan=False)
-        if min(figures) >= 0 and sum(figures) <= _MOST:
+        figures: list[float] = from_json(f"[{line.replace(' ', ',')}]", allow_inf_nan=False)
+        if len(figures) == len(FIGURES) and min(figures) >= 0 and sum(figures) <= _MOST:
             return figures
     except (ValueError, TypeError, OverflowError):
         pass
-    return [*map(_figure, FIGURES, words)]
+    words = line.split(" ")
+    if len(words) == len(FIGURES):
+        return [*map(_figure, FIGURES, words)]
+    if line:
+        log.error("odd_figure", extra={"field": "several"})
+    return [0] * len(FIGURES)
 
 
 def _figure(name: str, word: str) -> float:
@@ -75,16 +82,12 @@ class Flow(NamedTuple):
 
         Whoever can write to Redis may have written any of them: what is no number counts as 0 and is logged.
         """
-        words = line.split(" ") if line else _NOTHING
-        if len(words) != len(FIGURES):
-            log.error("odd_figure", extra={"field": "several"})
-            words = _NOTHING
-        *counts, service_ms, slots, slots_at = _figures(words)
+        *counts, service_ms, slots, slots_at = _figures(line)
         left = counts[1::2]
         fresh = abs(now_ms - slots_at) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
         return cls(
             waiting=[int(a - b) if a > b else 0 for a, b in zip(counts[::2], left, strict=True)],
-            left=[int(each) for each in left],
+            left=[*map(int, left)],
             service_ms=service_ms,
             slots=int(slots) if fresh else 0,
         )
@@ -95,12 +98,14 @@ class Flow(NamedTuple):
         Lanes take turns, so each other lane sends at most as many jobs ahead as stand ahead in this one, and one more;
         priorities take turns by their weights. An estimate: jobs cancelled behind it make it look nearer than it is.
         """
-        ahead_in_lane = max(0, seq - 1 - self.left[stream])
-        own = stream // LANES
+        own, own_lane = divmod(stream, LANES)
+        place_in_lane = max(1, seq - self.left[stream])
         lanes = self._lanes(own)
-        others = sum(min(waiting, ahead_in_lane + 1) for lane, waiting in enumerate(lanes) if lane != stream % LANES)
-        ahead = ahead_in_lane + others
-        return 1 + ahead + sum(self._ahead_of(own, priority, ahead) for priority in range(len(PRIORITIES)))
+        others = sum([min(waiting, place_in_lane) for lane, waiting in enumerate(lanes) if lane != own_lane])
+        place = place_in_lane + others
+        # Jobs of another priority get their turns while those ahead and this one get theirs.
+        turns = [(sum(self._lanes(other)), place * _TURNS[other] // _TURNS[own]) for other in _OTHERS[own]]
+        return place + sum([min(turn) for turn in turns])
 
     def start_delay_ms(self, position: int) -> float | None:
         """Milliseconds until the job at that place is likely to start; None when nothing is known."""
@@ -122,10 +127,3 @@ class Flow(NamedTuple):
 
     def _lanes(self, priority: int) -> Sequence[int]:
         return self.waiting[priority * LANES : (priority + 1) * LANES]
-
-    def _ahead_of(self, own: int, other: int, ahead: int) -> int:
-        """Jobs of another priority that get their turns while ``ahead`` jobs and this one get theirs."""
-        if own == other:
-            return 0
-        turns = list(TURNS.values())
-        return min(sum(self._lanes(other)), (ahead + 1) * turns[other] // turns[own])

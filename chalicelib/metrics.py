@@ -94,8 +94,9 @@ def _documents(measured: Measured, stack: str, timestamp_ms: int) -> Iterator[di
         cut = {dimension: of[:MAX_DIMENSION_CHARACTERS] for dimension, of in named.items()}
         metadata = {"Timestamp": timestamp_ms, "CloudWatchMetrics": directives}
         yield {"_aws": metadata, "service": SERVICE} | cut | fitting
-        rest = {key: value for key, value in measured.items() if values[key[0].dimension] != key[1]}
-        yield from _documents(rest, stack, timestamp_ms)
+        if len(fitting) < len(measured):
+            rest = {key: value for key, value in measured.items() if values[key[0].dimension] != key[1]}
+            yield from _documents(rest, stack, timestamp_ms)
 
 
 def _directive(dimension: str, metrics: Mapping[Metric, float]) -> dict[str, Any]:

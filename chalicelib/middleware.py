@@ -29,13 +29,14 @@ def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Resp
     def write_line(request: Request, next_handler: NextHandler) -> Response:
         cold_start = next(_requests) == 0
         learnt = begin_notes()
-        log.thread_safe_append_keys(request_id=request_id(request))
+        its_id = request_id(request)
+        log.thread_safe_append_keys(request_id=its_id)
         started = time.perf_counter()
         with deadlines.within(deadlines.REQUEST_SECONDS):
             response = next_handler(request)
-        response.headers["X-Request-Id"] = request_id(request)
+        response.headers["X-Request-Id"] = its_id
         record = RequestRecord(
-            request_id=request_id(request),
+            request_id=its_id,
             method=request.method if request.method in _METHODS else "other",
             route=request.path if request.path in routes else "unknown",
             status=response.status_code,

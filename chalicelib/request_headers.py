@@ -22,10 +22,18 @@ _QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
 
 
 def header_values(request: Request, name: str) -> list[str]:
-    """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all."""
-    wanted = name.lower()
-    many = request.to_original_event().get("multiValueHeaders") or {}
-    values = [value for key, values in many.items() if key.lower() == wanted for value in values]
+    """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all.
+
+    Args:
+        request: what Chalice made of the event.
+        name: of the header, in lower case.
+    """
+    by_name: dict[str, list[str]] | None = vars(request).get("_headers_by_name")
+    if by_name is None:  # worked out once a request
+        by_name = vars(request)["_headers_by_name"] = {}
+        for key, values in (request.to_original_event().get("multiValueHeaders") or {}).items():
+            by_name.setdefault(key.lower(), []).extend(values)
+    values = by_name.get(name, [])
     if values:
         return values
     value = request.headers.get(name)

@@ -1,6 +1,7 @@
 """chalicelib.redis_wire: RESP2 as the specification has it, and nothing else."""
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -81,6 +82,36 @@ def test_what_is_no_text_is_an_error_or_replaced_as_one_likes():
     replies = Replies(errors="replace")
     replies.feed(b"$1\r\n\xff\r\n")
     assert replies.take() == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        [b"a", b"b"],
+        [b"a", b"two\r\nlines", b"c"],
+        [b"", b"\r\n", b""],
+        [b"\xff", b"\xfe"],
+        [b"\xc3", b"\xa4"],  # the halves of an ä
+        [b"x" * 20_000, b"y"],
+        [b"x"] * 5_000,
+    ],
+    ids=["two", "a line's end within", "nothing but line ends", "no UTF-8", "half characters", "a long one", "many"],
+)
+def test_an_array_of_strings_is_what_each_of_them_is_alone(strings: list[bytes]):
+    replies = Replies("surrogateescape")
+    replies.feed(b"*%d\r\n" % len(strings) + b"".join(b"$%d\r\n%b\r\n" % (len(each), each) for each in strings))
+    replies.feed(b"+next\r\n")
+
+    assert replies.take() == [each.decode("utf-8", "surrogateescape") for each in strings]
+    assert replies.take() == "next"
+
+
+@pytest.mark.parametrize("size", [b"$2", b"$01", b"$+1", b"$ 1", b"$1 "])
+def test_a_string_of_another_length_than_it_says_is_not_taken_for_two(size: bytes):
+    replies = Replies()
+    replies.feed(b"*2\r\n$1\r\na\r\n" + size + b"\r\nb\r\n")
+    with suppress(Broken):
+        assert replies.take() in (NOT_WHOLE, ["a", "b"])
 
 
 values = st.recursive(st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(), st.lists, max_leaves=30)

@@ -177,5 +177,5 @@ class JobPage(Closed):
 
 def rfc3339(milliseconds: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='milliseconds')}Z"

@@ -31,13 +31,11 @@ def header_values(request: Request, name: str) -> list[str]:
     by_name: dict[str, list[str]] | None = vars(request).get("_headers_by_name")
     if by_name is None:  # worked out once a request
         by_name = vars(request)["_headers_by_name"] = {}
-        for key, values in (request.to_original_event().get("multiValueHeaders") or {}).items():
+        event = request.to_original_event()
+        many = event.get("multiValueHeaders") or {key: [value] for key, value in (event.get("headers") or {}).items()}
+        for key, values in many.items():
             by_name.setdefault(key.lower(), []).extend(values)
-    values = by_name.get(name, [])
-    if values:
-        return values
-    value = request.headers.get(name)
-    return [] if value is None else [value]
+    return by_name.get(name, [])
 
 
 def one_header(request: Request, name: str) -> str | None:
@@ -85,7 +83,8 @@ def traceparent(value: str | None) -> str:
     """The caller's W3C trace context, or a new one when it sent none that can be used (Trace Context section 3.2)."""
     if value is not None and _TRACEPARENT.fullmatch(value.strip()):
         return value.strip()
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    drawn = secrets.token_hex(24)
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
 
 
 def require_json_acceptable(values: list[str]) -> None:

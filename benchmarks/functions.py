@@ -25,7 +25,7 @@ from chalicelib.lua_scripts import load_script
 from tests.conftest import CLIENT_ID, ISSUER, KID, POOL, SCOPE, gateway_event, public_jwk
 from tests.deploy.artefact import built, lambda_python
 from tests.deploy.runtime_api import RuntimeApi
-from tools.zip_writer import unpack
+from tools.package.writer import unpack
 
 HERE = Path(__file__).parent
 BENCH_PACKAGES = HERE.parent / ".venv-bench/lib/python3.13/site-packages"

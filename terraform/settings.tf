@@ -1,5 +1,5 @@
 # Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in
-# tools/settings_terraform.py. In alphabetical order.
+# tools/docs/terraform.py. In alphabetical order.
 
 variable "cognito_aud" {
   description = "COGNITO_AUD: Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim."

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.contract.repository import page
-from tools import assurance
+from tools.gates import assurance
 
 
 def test_every_part_is_a_target_of_the_makefile() -> None:

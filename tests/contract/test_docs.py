@@ -22,7 +22,8 @@ from chalicelib.queue_keys import LANES
 from chalicelib.settings import Settings
 from tests.contract import repository
 from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
-from tools import docs, docs_settings
+from tools.docs import __main__ as docs
+from tools.docs import settings
 
 README_LINES = 120
 DECISION_LINES = 40
@@ -135,7 +136,7 @@ def _make_calls(text: str) -> list[str]:
 @each_page
 def test_variables_that_are_named_exist(path: Path) -> None:
     pattern = r"\b(?:COGNITO|ROUTER|REDIS|WORKER)_[A-Z][A-Z_]*[A-Z]\b"
-    options = {str(option.envvar) for option in docs_settings.worker_options()}
+    options = {str(option.envvar) for option in settings.worker_options()}
     known = {*Settings.names(), *options, *re.findall(pattern, page("Makefile"))}
 
     assert set(re.findall(pattern, path.read_text())) <= known

@@ -11,9 +11,10 @@ import yaml
 
 from chalicelib.settings import Settings
 from tests.contract.repository import ROOT, page
-from tools import docs, settings_chalice, settings_terraform, settings_workflows
-from tools.findings import Finding
-from tools.settings_check import check
+from tools.docs import __main__ as docs
+from tools.docs import stages, terraform, workflows
+from tools.docs.check import check
+from tools.stack.findings import Finding
 
 WORKFLOW = ".github/workflows/deploy.yml"
 _WORKFLOW_TEXT = """jobs:
@@ -34,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / ".github/workflows").mkdir(parents=True)
-    (tmp_path / WORKFLOW).write_text(settings_workflows.with_settings(_WORKFLOW_TEXT))
+    (tmp_path / WORKFLOW).write_text(workflows.with_settings(_WORKFLOW_TEXT))
     return tmp_path
 
 
@@ -180,7 +181,7 @@ def test_a_workflow_that_sets_some_by_hand_has_to_set_all(copy: Path) -> None:
 
     named = [each.found for each in faults(copy)]
 
-    assert len(named) == len(settings_terraform.variables()) - 1
+    assert len(named) == len(terraform.variables()) - 1
     assert "redis_url_parameter is missing" in named
 
 
@@ -195,9 +196,9 @@ def test_this_repository_names_every_setting_everywhere() -> None:
 
 
 def test_a_workflow_keeps_the_default_where_github_has_no_variable() -> None:
-    env = yaml.safe_load(settings_workflows.with_settings(_WORKFLOW_TEXT))["jobs"]["plan"]["env"]
+    env = yaml.safe_load(workflows.with_settings(_WORKFLOW_TEXT))["jobs"]["plan"]["env"]
 
-    assert list(env) == ["TF_VAR_aws_region", *(f"TF_VAR_{name}" for name in settings_terraform.variables())]
+    assert list(env) == ["TF_VAR_aws_region", *(f"TF_VAR_{name}" for name in terraform.variables())]
     assert env["TF_VAR_cognito_aud"] == "${{ vars.COGNITO_AUD }}"
     assert env["TF_VAR_router_queue_cap"] == "${{ vars.ROUTER_QUEUE_CAP || '10000' }}"
 
@@ -207,24 +208,24 @@ def _with_workflow(rewrite: Callable[[str], str]) -> str:
 
 
 def test_writing_a_workflow_twice_changes_nothing_more() -> None:
-    assert _with_workflow(settings_workflows.with_settings) == settings_workflows.with_settings(_WORKFLOW_TEXT)
+    assert _with_workflow(workflows.with_settings) == workflows.with_settings(_WORKFLOW_TEXT)
 
 
 def test_a_missing_key_of_a_stage_is_filled_in_with_the_default_and_values_stay() -> None:
     text = page(".chalice/config.json").replace('        "ROUTER_QUEUE_CAP": "10000",\n', "", 1)
     text = text.replace('"COGNITO_AUD": "local-client"', '"COGNITO_AUD": "mine"')
 
-    filled = settings_chalice.filled_in(text)
+    filled = stages.filled_in(text)
 
     assert filled == page(".chalice/config.json").replace('"local-client"', '"mine"')
 
 
 def test_every_setting_but_secrets_the_gateways_shape_and_the_stacks_name_is_a_variable_of_terraform() -> None:
-    others = set(Settings.model_fields) - set(settings_terraform.variables())
+    others = set(Settings.model_fields) - set(terraform.variables())
 
     assert others == {"redis_url", "router_cors_origin", "router_stack", "router_waits_cap"}
-    assert set(settings_terraform.LOCALS) <= others
+    assert set(terraform.LOCALS) <= others
 
 
 def test_a_text_in_hcl_is_no_expression() -> None:
-    assert settings_terraform.quoted('a ${b} %{c} "d"') == '"a $${b} %%{c} \\"d\\""'
+    assert terraform.quoted('a ${b} %{c} "d"') == '"a $${b} %%{c} \\"d\\""'

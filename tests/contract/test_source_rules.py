@@ -9,7 +9,7 @@ import pytest
 
 from tests import side_by_side
 from tests.contract.repository import ROOT, files, name_of, text_of
-from tools.docs_queue import SHARED, top_comment
+from tools.docs.queue import SHARED, top_comment
 
 MAX_LINES = 300
 READS_THE_ENVIRONMENT = "chalicelib/wiring.py"

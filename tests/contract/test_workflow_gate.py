@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.repository import ROOT
-from tools.findings import Finding
-from tools.workflow_lint import found_in
+from tools.gates.workflows import found_in
+from tools.stack.findings import Finding
 
 #: Rule, workflow, what is put out of order in it, and by what.
 FAULTS = {

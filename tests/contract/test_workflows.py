@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from tests.contract.repository import ROOT, page, table_column
 from tests.contract.workflows import FOLDER, Step, jobs, steps, workflows
-from tools import settings_terraform, settings_workflows
+from tools.docs import terraform
+from tools.docs.workflows import audience
 
 _MAKE = re.compile(r"make [a-z-]+( [A-Z_]+=[\w.-]+)*")
 _GUIDE = "docs/github-actions.md"
@@ -60,7 +61,10 @@ def would_run(step: Step) -> Iterator[list[str]]:
 def understood(words: list[str]) -> None:
     """Fails unless the program is there and knows each option."""
     if words[2].startswith("tools."):
-        program = importlib.import_module(words[2]).main
+        package = importlib.util.find_spec(words[2])
+        assert package, words[2]
+        name = f"{words[2]}.__main__" if package.submodule_search_locations else words[2]
+        program = importlib.import_module(name).main
         program.make_parser(click.Context(program)).parse_args(words[3:])
         assert CliRunner().invoke(program, ["--help"]).exit_code == 0
     else:
@@ -69,8 +73,8 @@ def understood(words: list[str]) -> None:
 
 def test_a_step_with_an_unknown_option_or_program_is_noticed() -> None:
     with pytest.raises(click.NoSuchOption):
-        understood([".venv/bin/python", "-m", "tools.plan_summary", "--colour"])
-    with pytest.raises(ModuleNotFoundError):
+        understood([".venv/bin/python", "-m", "tools.deploy.plan_summary", "--colour"])
+    with pytest.raises(AssertionError, match="no_such_program"):
         understood([".venv/bin/python", "-m", "tools.no_such_program"])
     with pytest.raises(AssertionError, match="No rule to make target 'no-such-target'"):
         list(would_run(Step("ci", "check", {"run": "make no-such-target"}, {})))
@@ -96,7 +100,7 @@ def test_only_a_job_that_takes_on_a_role_may_ask_for_its_token() -> None:
 def test_the_token_is_for_the_partition_of_the_region() -> None:
     asked = {str(step.step["with"].get("audience")) for step in steps() if "configure-aws-credentials" in step.uses}
 
-    assert asked == {settings_workflows.audience()}
+    assert asked == {audience()}
 
 
 def test_no_run_that_changes_something_is_ended_half_way() -> None:
@@ -182,11 +186,11 @@ def test_a_job_that_plans_gives_every_variable_that_terraform_asks_for(workflow:
 
     assert given <= set(declared())
     assert {name for name, is_needed in declared().items() if is_needed} <= given
-    assert set(settings_terraform.variables()) <= given
+    assert set(terraform.variables()) <= given
 
 
 def test_nothing_is_given_that_nobody_reads() -> None:
-    readers = [ROOT / "Makefile", *(ROOT / "tools").glob("*.py"), *FOLDER.glob("*.yml")]
+    readers = [ROOT / "Makefile", *(ROOT / "tools").rglob("*.py"), *FOLDER.glob("*.yml")]
     text = "\n".join(path.read_text() for path in readers)
     given = {name for step in steps() for name in step.env if not name.startswith(("TF_VAR_", "AWS_"))}
 
@@ -196,7 +200,7 @@ def test_nothing_is_given_that_nobody_reads() -> None:
 def test_what_the_repository_has_to_be_told_is_listed() -> None:
     text = "\n".join(path.read_text() for path in FOLDER.glob("*.yml"))
     asked = set(re.findall(r"\b(?:vars|secrets)\.([A-Z_]+)", text))
-    settings = {name.upper() for name in settings_terraform.variables()}
+    settings = {name.upper() for name in terraform.variables()}
 
     assert set(table_column(page(_GUIDE), "## Variables")) == asked - settings
 

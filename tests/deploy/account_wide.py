@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tools.doctor_gateway import POLICY, ROLE, TRUST
+from tools.doctor.gateway import POLICY, ROLE, TRUST
 
 type Connect = Callable[[str], Any]
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.runtime_api import RuntimeApi
-from tools.package import ZIP, build_zip
-from tools.package_chalice import chalice_package
-from tools.package_source import copy_source
-from tools.zip_writer import unpack
+from tools.package.__main__ import build_zip
+from tools.package.chalice import chalice_package
+from tools.package.source import copy_source
+from tools.package.writer import unpack
+from tools.stack.repository import ZIP
 
 #: What ``built`` says it is, whatever the checkout's history.
 BUILD = "0.1.0+g0123456789ab"

@@ -8,8 +8,8 @@ from typing import Any
 from moto.apigateway.models import APIGatewayBackend, RestAPI, apigateway_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from tools.terraform_merge_openapi import ANY_METHOD
-from tools.terraform_merge_responses import RESPONSES
+from tools.merge.openapi import ANY_METHOD
+from tools.merge.responses import RESPONSES
 
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
 

@@ -19,13 +19,13 @@ from tests.deploy.life import NAME, STACK, STATE_KEY, Life, backend
 from tests.deploy.recorder import Recording
 from tests.deploy.terraform_cli import Ran, Terraform
 from tests.unit.peers import NO_NAME
-from tools.canary import Alarms, Canary
-from tools.live_alias import LiveAlias
-from tools.package import SUMS, TERRAFORM, ZIP
-from tools.patience import Patience
-from tools.release import release
-from tools.release_refusal import Refused
-from tools.zip_writer import Sums, sums_of, unpack
+from tools.package.writer import Sums, sums_of, unpack
+from tools.release.__main__ import release
+from tools.release.canary import Alarms, Canary
+from tools.release.live_alias import LiveAlias
+from tools.stack.options import Refused
+from tools.stack.patience import Patience
+from tools.stack.repository import SUMS, TERRAFORM, ZIP
 
 ALARM = f"{NAME}-server-errors"
 _VERSION = "/lambda-router/prod/outputs/function_version"

@@ -18,15 +18,15 @@ from tests.deploy.inventory import REGION, client
 from tests.deploy.printed_commands import Shell
 from tests.deploy.stand_in import chalice_json
 from tests.deploy.terraform_cli import Terraform, copy_of_terraform
-from tools import terraform_cli
-from tools.deployed_stack import DeployedStack, deployed_stack
-from tools.drift import drift
-from tools.findings import Finding
-from tools.live_alias import LiveAlias
-from tools.reimport import reimport
-from tools.rollback import rollback
-from tools.verify import verify
-from tools.zip_writer import unpack
+from tools.package.writer import unpack
+from tools.release.live_alias import LiveAlias
+from tools.release.reimport import reimport
+from tools.release.rollback import rollback
+from tools.stack import terraform as terraform_cli
+from tools.stack.deployed import DeployedStack, deployed_stack
+from tools.stack.findings import Finding
+from tools.verify.drift import drift
+from tools.verify.stack import verify
 
 NAME = "lambda-router-prod"
 BUCKET = "state"

@@ -9,9 +9,9 @@ from typing import Any
 from tests.contract.repository import ROOT
 from tests.deploy import inventory, printed
 from tests.deploy.inventory import REGION
-from tools.doctor import OFFLINE, Check, examine
-from tools.doctor_stack import Stack
-from tools.findings import Finding
+from tools.doctor.__main__ import OFFLINE, Check, examine
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
 
 BUCKET, KEY = "doctor-state", "lambda-router/doctor.tfstate"
 PARAMETER = "/lambda-router/doctor/redis-url"

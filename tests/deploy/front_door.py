@@ -15,9 +15,9 @@ import app as app_module
 from tests.deploy.artefact import running
 from tests.deploy.inventory import REGION, client
 from tests.deploy.runtime_api import RuntimeApi
-from tools.local_gateway import HttpRequest, lambda_event
-from tools.local_problems import Answer, problem_answer
-from tools.local_server import LocalServer
+from tools.local.gateway import HttpRequest, lambda_event
+from tools.local.problems import Answer, problem_answer
+from tools.local.server import LocalServer
 
 
 class FrontDoor:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from tests.deploy.aws_calls import Call
 from tests.deploy.remembered_tags import RememberedTags, requested
-from tools.iam_policy import Request
+from tools.permissions.policy import Request
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 

@@ -20,8 +20,8 @@ from tests.deploy.outside import API, COGNITO, OSV, address, outside, token_endp
 from tests.deploy.terraform_cli import Terraform, cli_configuration
 from tests.deploy.user_pool import make_pool
 from tests.osv import database
-from tools.package import ZIP
-from tools.zip_writer import sums_of, unpack
+from tools.package.writer import sums_of, unpack
+from tools.stack.repository import ZIP
 
 OWN = "octo/router"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.contract.repository import ROOT, files, name_of
 from tests.deploy.artefact import BUILD
-from tools.terraform_merge import merge, named
+from tools.merge.document import merge, named
 
 _SOURCE = ("app.py", "chalicelib/", ".chalice/config.json")
 _OUR_ROLE = {"manage_iam_role": False, "iam_role_arn": "${module.iam.runtime_role_arn}"}

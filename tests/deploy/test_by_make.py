@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.by_make import ALARM, Journey
 from tests.deploy.life import Life
 from tests.deploy.terraform_cli import Ran
-from tools.findings import Status
+from tools.stack.findings import Status
 
 pytestmark = [
     pytest.mark.release,

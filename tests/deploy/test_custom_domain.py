@@ -16,10 +16,10 @@ from tests.deploy import own_domain
 from tests.deploy.conftest import VARIABLES
 from tests.deploy.deployed import MORE_VARIABLES, Deployed, deployed_to_moto
 from tests.deploy.inventory import client
-from tools.findings import Finding
-from tools.reimport import reimport
-from tools.verify import verify
-from tools.verify_routes import REDEPLOY
+from tools.release.reimport import reimport
+from tools.stack.findings import Finding
+from tools.verify.routes import REDEPLOY
+from tools.verify.stack import verify
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(300)]
 
@@ -105,9 +105,9 @@ def test_the_record_leads_where_the_output_says(deployed: Deployed, at_home: Non
     ("program", "options"),
     [
         ("verify", []),
-        ("drift", []),
-        ("smoke", ["--no-result"]),
-        ("canary_probe", ["--smoke", "--patience", "0"]),
+        ("verify.drift", []),
+        ("verify.smoke", ["--no-result"]),
+        ("release.canary_probe", ["--smoke", "--patience", "0"]),
     ],
     ids=["verify", "drift", "smoke", "canary"],
 )

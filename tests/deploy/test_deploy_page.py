@@ -10,8 +10,8 @@ from tests.deploy.conftest import played_aws
 from tests.deploy.doctor_patient import new_patient
 from tests.deploy.inventory import REGION, client
 from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
-from tools import doctor_cognito
-from tools.doctor import ONLINE
+from tools.doctor import cognito as doctor_cognito
+from tools.doctor.__main__ import ONLINE
 
 #: In us-east-1 S3 wants no location; AWS is played for each, which takes its time.
 REGIONS = ["eu-central-1", pytest.param("us-east-1", marks=pytest.mark.release)]

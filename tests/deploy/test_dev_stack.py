@@ -12,10 +12,10 @@ from chalicelib.settings import SettingsError
 from tests.contract.repository import ROOT, page
 from tests.deploy.test_two_ways import checkout
 from tests.unit import peers
-from tools.dev_settings import PARAMETERS, fill_in
-from tools.dev_stack import run
-from tools.package_refusal import Refusal
-from tools.package_source import CONFIG
+from tools.dev.__main__ import run
+from tools.dev.settings import PARAMETERS, fill_in
+from tools.package.source import CONFIG
+from tools.stack.refusal import Refusal
 
 GOOD = {
     "AWS_REGION": "eu-central-1",

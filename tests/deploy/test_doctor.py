@@ -15,9 +15,9 @@ from tests.deploy.account_wide import let_gateway_log, point_gateway_at
 from tests.deploy.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
 from tests.deploy.inventory import REGION
 from tests.deploy.user_pool import make_pool
-from tools.doctor import OFFLINE, ONLINE, examine
-from tools.doctor_gateway import POLICY, ROLE, TRUST
-from tools.findings import Status
+from tools.doctor.__main__ import OFFLINE, ONLINE, examine
+from tools.doctor.gateway import POLICY, ROLE, TRUST
+from tools.stack.findings import Status
 
 POOL_NAME = "doctor"
 

@@ -7,7 +7,7 @@ import pytest
 from tests.deploy.doctor_patient import Patient, client, new_patient
 from tests.deploy.inventory import REGION
 from tests.tls import write_certificate
-from tools.doctor import ONLINE
+from tools.doctor.__main__ import ONLINE
 
 pytestmark = pytest.mark.release
 

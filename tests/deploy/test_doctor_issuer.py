@@ -14,9 +14,9 @@ import pytest
 from chalicelib.user_pool import issuers_of
 from tests.deploy import inventory
 from tests.deploy.doctor_patient import Patient, new_patient
-from tools.doctor_issuer import issuer
-from tools.doctor_stack import Stack
-from tools.findings import Finding
+from tools.doctor.issuer import issuer
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
 
 pytestmark = pytest.mark.release
 

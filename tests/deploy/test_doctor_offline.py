@@ -14,12 +14,12 @@ from redis import Redis
 from tests.deploy.doctor_patient import KEY, Patient, new_patient
 from tests.deploy.inventory import REGION
 from tests.deploy.terraform_cli import terraform_path
-from tools.doctor import ONLINE, examine
-from tools.doctor_stack import Stack
-from tools.findings import Finding, Status, status_of
-from tools.package_refusal import Refusal
-from tools.package_variables import refuse_variables
-from tools.settings_workflows import with_settings
+from tools.docs.workflows import with_settings
+from tools.doctor.__main__ import ONLINE, examine
+from tools.package.variables import refuse_variables
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding, Status, status_of
+from tools.stack.refusal import Refusal
 
 pytestmark = pytest.mark.release
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from tools.package_golden import MERGED, RAW, as_text
-from tools.terraform_merge import BODY, STEPS, merge, rules_named_for_the_function
-from tools.terraform_merge_openapi import ALIAS, ANY_METHOD, INTEGRATION, MEDIA_TYPES, scopes_of, to_openapi
+from tools.merge.document import BODY, STEPS, merge, rules_named_for_the_function
+from tools.merge.openapi import ALIAS, ANY_METHOD, INTEGRATION, MEDIA_TYPES, scopes_of, to_openapi
+from tools.package.golden import MERGED, RAW, as_text
 
 
 def raw() -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.deploy.test_merge import preflight, raw, swagger
-from tools.package_refusal import Refusal, UnknownShape
-from tools.terraform_merge import BODY, merge
-from tools.terraform_merge_openapi import INTEGRATION, to_openapi
+from tools.merge.document import BODY, merge
+from tools.merge.openapi import INTEGRATION, to_openapi
+from tools.stack.refusal import Refusal, UnknownShape
 
 type Change = Callable[[dict[str, Any]], object]
 

@@ -9,7 +9,7 @@ import pytest
 from chalicelib import gateway
 from chalicelib.errors import Problem
 from tests.deploy.test_merge import body, raw
-from tools.terraform_merge import BODY, merge
+from tools.merge.document import BODY, merge
 
 ORIGIN = "https://app.example.com"
 STATUSES = {

@@ -9,10 +9,10 @@ import pytest
 from tests.contract.repository import ROOT
 from tests.deploy.artefact import zip_named
 from tests.deploy.clone import Clone
-from tools.package_build import build_of
-from tools.package_golden import as_text
-from tools.terraform_merge import named
-from tools.zip_writer import Sums, sums_of
+from tools.merge.document import named
+from tools.package.build import build_of
+from tools.package.golden import as_text
+from tools.package.writer import Sums, sums_of
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 

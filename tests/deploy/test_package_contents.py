@@ -14,9 +14,9 @@ import pytest
 from tests.conftest import MakeToken, gateway_event
 from tests.contract.repository import files, name_of
 from tests.deploy.artefact import built, lambda_python
-from tools.package_table import contents_table
-from tools.zip_contents import METADATA_READ, NEVER_RUN
-from tools.zip_writer import unpack
+from tools.package.contents import METADATA_READ, NEVER_RUN
+from tools.package.table import contents_table
+from tools.package.writer import unpack
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from tests.contract.repository import ROOT, page
-from tools.package_chalice import chalice_package, environment, refuse_output
-from tools.package_refusal import Refusal
-from tools.package_routes import refuse_routes
-from tools.package_shell import refuse_shell
-from tools.package_source import CONFIG, copy_source
-from tools.package_wheelhouse import refuse_download
-from tools.package_wheels import locked, refuse_wheels
-from tools.zip_bytecode import compile_all
-from tools.zip_contents import shipped
-from tools.zip_imports import modules_in, reachable
-from tools.zip_writer import refuse_size
+from tools.package.bytecode import compile_all
+from tools.package.chalice import chalice_package, environment, refuse_output
+from tools.package.contents import shipped
+from tools.package.imports import modules_in, reachable
+from tools.package.routes import refuse_routes
+from tools.package.shell import refuse_shell
+from tools.package.source import CONFIG, copy_source
+from tools.package.wheelhouse import refuse_download
+from tools.package.wheels import locked, refuse_wheels
+from tools.package.writer import refuse_size
+from tools.stack.refusal import Refusal
 
 X86 = b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little")
 ARM = b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little")

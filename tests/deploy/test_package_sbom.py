@@ -13,11 +13,11 @@ from tests.contract.repository import ROOT
 from tests.contract.test_logs_hold_no_secrets import TOKEN, URL
 from tests.deploy.artefact import built
 from tests.file_secrets import secrets_below
-from tools.package import SBOM
-from tools.package_refusal import Refusal
-from tools.package_sbom import sbom
-from tools.package_wheels import locked
-from tools.zip_writer import sums_of, unpack
+from tools.package.sbom import sbom
+from tools.package.wheels import locked
+from tools.package.writer import sums_of, unpack
+from tools.stack.refusal import Refusal
+from tools.stack.repository import SBOM
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(300)]
 

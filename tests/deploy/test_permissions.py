@@ -15,14 +15,14 @@ from tests.deploy.by_make import Journey
 from tests.deploy.iam_requests import iam_requests
 from tests.deploy.inventory import client
 from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY, Life
-from tools.doctor import ONLINE
-from tools.findings import Status, status_of
-from tools.iam_identity import Deployer, deployer
-from tools.iam_policy import Request, Statement, decide
-from tools.permissions import compared, statement
-from tools.permissions_excused import EXCUSED
-from tools.permissions_plan import Asking, requests
-from tools.permissions_table import KINDS, STATE, Kind, Need
+from tools.doctor.__main__ import ONLINE
+from tools.permissions.comparison import compared, statement
+from tools.permissions.excused import EXCUSED
+from tools.permissions.identity import Deployer, deployer
+from tools.permissions.plan import Asking, requests
+from tools.permissions.policy import Request, Statement, decide
+from tools.permissions.table import KINDS, STATE, Kind, Need
+from tools.stack.findings import Status, status_of
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(900)]
 

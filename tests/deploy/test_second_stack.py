@@ -15,8 +15,8 @@ from tests.deploy.conftest import VARIABLES, initialised, played_aws
 from tests.deploy.inventory import REGION, client, inventory
 from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
 from tests.deploy.terraform_cli import Terraform, cli_configuration, write_chalice, write_zip
-from tools import doctor_gateway
-from tools.doctor_stack import Stack
+from tools.doctor import gateway
+from tools.stack.configured import Stack
 
 pytestmark = [
     pytest.mark.release,
@@ -88,7 +88,7 @@ class Account:
         role = client("apigateway", self.url).get_account().get("cloudwatchRoleArn", "")
         self.wide[step] = (role, [each["Arn"] for each in providers])
         stack = _Seen(connect=lambda service, _: client(service, self.url))
-        self.log_role_is_well[step] = all(finding.ok for finding in doctor_gateway.log_role(stack))
+        self.log_role_is_well[step] = all(finding.ok for finding in gateway.log_role(stack))
 
 
 class _Seen(Stack):
@@ -127,7 +127,7 @@ def _of(stage: str, held: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_a_second_stack_changes_nothing_of_the_first_and_nothing_of_the_account(account: Account) -> None:
     assert _of("prod", account.held["two"]) == _of("prod", account.held["one"])
     assert account.wide["two"] == account.wide["one"]
-    assert account.wide["one"][0] == f"arn:aws:iam::123456789012:role/{doctor_gateway.ROLE}"
+    assert account.wide["one"][0] == f"arn:aws:iam::123456789012:role/{gateway.ROLE}"
     assert len(account.wide["one"][1]) == 1
 
 
@@ -153,7 +153,7 @@ def test_api_gateway_can_log_as_long_as_there_is_a_stack(account: Account) -> No
 
 
 def test_after_the_last_removal_the_account_is_empty(account: Account) -> None:
-    assert account.held["none"] == {"roles": [doctor_gateway.ROLE]}
+    assert account.held["none"] == {"roles": [gateway.ROLE]}
     assert account.held["empty"] == {}
     assert account.wide["empty"] == ("", [])
     assert client("s3", account.url).list_buckets()["Buckets"] == []

@@ -15,8 +15,9 @@ from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, REGION_PATTERN, W
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
-from tools import settings_terraform
-from tools.terraform_docs import blocks
+from tools.docs.terraform import quoted
+from tools.docs.terraform import variables as settings_variables
+from tools.stack.declarations import blocks
 
 pytestmark = pytest.mark.timeout(360)
 
@@ -116,7 +117,7 @@ def test_there_are_enough_assertions() -> None:
 def test_variables_are_in_order_typed_and_described(module: str) -> None:
     variables = _variables(module)
 
-    settings = set(settings_terraform.variables())
+    settings = set(settings_variables())
     own = [name for name in variables if module or name not in settings]
     assert own == sorted(own)
     for name, body in variables.items():
@@ -289,6 +290,6 @@ def test_the_state_is_locked_in_s3() -> None:
 def test_regions_are_judged_as_in_the_code(module: str) -> None:
     region = _variables(module)["aws_region"]
 
-    assert f"regex({settings_terraform.quoted(f'^{REGION_PATTERN}$')}, var.aws_region)" in region
+    assert f"regex({quoted(f'^{REGION_PATTERN}$')}, var.aws_region)" in region
     assert f'!can(regex("^({"|".join(PREFIXES_WITHOUT_USER_POOLS)})", var.aws_region))' in region
     assert f"aws_region {WITHOUT_USER_POOLS}." in region

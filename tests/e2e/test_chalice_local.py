@@ -19,10 +19,10 @@ from chalicelib import wiring
 from tests.contract.repository import fences, page
 from tests.e2e.conftest import StartStack
 from tests.e2e.running_stack import RunningStack, clean_environ, final, is_alive, submit
-from tools import local_commands
-from tools.local_cognito import LocalCognito
-from tools.local_ports import free_ports
-from tools.local_state import ROOT
+from tools.local import commands
+from tools.local.cognito import LocalCognito
+from tools.local.ports import free_ports
+from tools.stack.repository import ROOT
 
 CHALICE = Path(sys.executable).parent / "chalice"
 STARTED_WITHIN_SECONDS = 30
@@ -57,7 +57,7 @@ def _exported(stack: RunningStack) -> dict[str, str]:
     facts = stack.facts
     cognito = LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"])
     limits = {"ROUTER_RATE_PER_MINUTE": "60000", "ROUTER_RATE_BURST": "1000"}
-    return local_commands.app_settings(cognito, facts["redis_url"]) | limits
+    return commands.app_settings(cognito, facts["redis_url"]) | limits
 
 
 def _shell(**settings: str) -> dict[str, str]:

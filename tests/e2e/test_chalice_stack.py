@@ -19,8 +19,8 @@ from tests.deploy.clone import Clone
 from tests.e2e.running_stack import STARTED_WITHIN_SECONDS, clean_environ, final, is_alive, submit
 from tests.log_secrets import remember_secret
 from tests.patience import eventually
-from tools import local_stack
-from tools.local_ports import free_ports
+from tools.local import __main__ as local_stack
+from tools.local.ports import free_ports
 
 
 @dataclass
@@ -137,7 +137,7 @@ def test_a_setting_that_is_wrong_is_named_before_anything_starts(options: list[s
 def test_a_token_for_a_port_that_nothing_has_names_both_ways_to_start_it() -> None:
     (port,) = free_ports(1)
     ran = subprocess.run(
-        [sys.executable, "-m", "tools.token", "--port", str(port)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tools.local.token", "--port", str(port)], capture_output=True, text=True, check=False
     )
 
     assert ran.returncode == 1

@@ -19,9 +19,12 @@ from tests.e2e.conftest import StartStack
 from tests.e2e.running_stack import RunningStack, clean_environ, final, is_alive, run_tool, starting_stack, submit
 from tests.model_process import model_process
 from tests.patience import eventually
-from tools import local_server, local_stack, token
-from tools.local_ports import free_ports
-from tools.local_state import ROOT, LocalState
+from tools.local import __main__ as local_stack
+from tools.local import server as local_server
+from tools.local import token
+from tools.local.ports import free_ports
+from tools.local.state import LocalState
+from tools.stack.repository import ROOT
 
 PROMPT = "a prompt that nobody logs"
 
@@ -121,13 +124,13 @@ def test_a_token_with_another_signature_is_refused(stack: RunningStack) -> None:
 
 
 def test_the_token_program_prints_the_token_and_nothing_else(stack: RunningStack) -> None:
-    finished = run_tool("token", PORT=str(stack.port), AS="jon")
+    finished = run_tool("local.token", PORT=str(stack.port), AS="jon")
     assert (finished.returncode, finished.stderr) == (0, "")
     assert [len(line.split(".")) for line in finished.stdout.splitlines()] == [3]
 
 
 def test_the_token_program_needs_none_of_this_machines_aws_settings(stack: RunningStack) -> None:
-    finished = run_tool("token", PORT=str(stack.port), AWS_PROFILE="nobody", http_proxy="http://127.0.0.1:9")
+    finished = run_tool("local.token", PORT=str(stack.port), AWS_PROFILE="nobody", http_proxy="http://127.0.0.1:9")
     assert finished.returncode == 0, finished.stderr
 
 
@@ -140,13 +143,13 @@ def test_a_name_that_cannot_be_a_users_is_refused(user: str) -> None:
 
 def test_a_token_for_a_stack_that_does_not_run_names_the_way_to_start_it() -> None:
     port = free_ports(1)[0]
-    finished = run_tool("token", "--port", str(port))
+    finished = run_tool("local.token", "--port", str(port))
     assert (finished.returncode, finished.stdout) == (1, "")
     assert f"nothing runs on port {port}: start it with `PORT={port} make run` or" in finished.stderr
 
 
 def test_a_taken_port_is_named_with_the_way_out(stack: RunningStack) -> None:
-    finished = run_tool("local_stack", PORT=str(stack.port))
+    finished = run_tool("local", PORT=str(stack.port))
     assert (finished.returncode, finished.stdout) == (1, "")
     assert f"port {stack.port} is taken" in finished.stderr
     assert "PORT=" in finished.stderr
@@ -326,16 +329,16 @@ def test_the_log_has_one_json_line_for_each_request(stack: RunningStack) -> None
 
 
 class TestServerAlone:
-    """``python -m tools.local_server`` without the stack."""
+    """``python -m tools.local.server`` without the stack."""
 
     def test_wrong_settings_end_it_with_their_explanation(self) -> None:
-        finished = run_tool("local_server", "--port", str(free_ports(1)[0]), COGNITO_AUD="x")
+        finished = run_tool("local.server", "--port", str(free_ports(1)[0]), COGNITO_AUD="x")
         assert (finished.returncode, finished.stdout) == (2, "")
         assert "COGNITO_USER_POOL_ID: found nothing" in finished.stderr
         assert "Traceback" not in finished.stderr
 
     def test_a_taken_port_comes_before_wrong_settings(self, stack: RunningStack) -> None:
-        finished = run_tool("local_server", "--port", str(stack.port))
+        finished = run_tool("local.server", "--port", str(stack.port))
         assert finished.returncode == 1
         assert f"port {stack.port} is taken" in finished.stderr
 
@@ -347,7 +350,7 @@ class TestServerAlone:
             "COGNITO_JWKS": f"http://127.0.0.1:{port}/none.json",
             "REDIS_URL": "redis://127.0.0.1:1/0",
         }
-        command = [sys.executable, "-m", "tools.local_server", "--port", str(port)]
+        command = [sys.executable, "-m", "tools.local.server", "--port", str(port)]
         with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as server:
             # The port is bound before the app is imported, so the first request only waits.
             while not _listens(port):

@@ -16,7 +16,7 @@ from tests.e2e.running_stack import RunningStack, run_tool
     ids=["to its result", "without a worker"],
 )
 def test_a_job_goes_in_and_out_again(stack: RunningStack, options: list[str], things: list[str]) -> None:
-    ran = run_tool("smoke", "--json", *options, URL=stack.url, TOKEN=stack.token("smoke"))
+    ran = run_tool("verify.smoke", "--json", *options, URL=stack.url, TOKEN=stack.token("smoke"))
 
     said = json.loads(ran.stdout)
     assert (ran.returncode, said["status"]) == (0, "ok")
@@ -24,7 +24,7 @@ def test_a_job_goes_in_and_out_again(stack: RunningStack, options: list[str], th
 
 
 def test_a_refused_token_is_a_finding_and_is_not_said(stack: RunningStack) -> None:
-    ran = run_tool("smoke", URL=stack.url, TOKEN="not-a-token-at-all")
+    ran = run_tool("verify.smoke", URL=stack.url, TOKEN="not-a-token-at-all")
 
     assert ran.returncode == 3
     assert "WRONG a job goes in: 401 " in ran.stdout
@@ -32,14 +32,14 @@ def test_a_refused_token_is_a_finding_and_is_not_said(stack: RunningStack) -> No
 
 
 def test_a_service_that_is_not_there_could_not_be_looked_at() -> None:
-    ran = run_tool("smoke", URL="http://127.0.0.1:1", TOKEN="any")
+    ran = run_tool("verify.smoke", URL="http://127.0.0.1:1", TOKEN="any")
 
     assert ran.returncode == 1
     assert "UNSEEN GET /health" in ran.stdout
 
 
 def test_without_a_token_it_says_where_one_comes_from() -> None:
-    ran = run_tool("smoke", URL="http://127.0.0.1:1", TOKEN="")
+    ran = run_tool("verify.smoke", URL="http://127.0.0.1:1", TOKEN="")
 
     assert ran.returncode == 1
     assert "smoke: set TOKEN, or all of COGNITO_TOKEN_URL" in ran.stderr

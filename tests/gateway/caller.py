@@ -13,7 +13,7 @@ import httpx
 from tests.gateway.account import Account
 from tests.integration.processes import ROOT, clean_environment
 from tests.log_secrets import remember_secret
-from tools.local_children import die_with_parent
+from tools.local.children import die_with_parent
 
 SCOPES = ("jobs", "other")
 

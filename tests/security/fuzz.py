@@ -25,8 +25,8 @@ from app import app
 from chalicelib import wiring
 from chalicelib.observability import log
 from tests.conftest import CLIENT_ID, ISSUER, KID, POOL, SCOPE, public_jwk
-from tools.local_gateway import Gateway
-from tools.local_server import LocalServer
+from tools.local.gateway import Gateway
+from tools.local.server import LocalServer
 
 #: Where a check takes for a fault what the contract promises, each with its reason.
 EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")

@@ -1,6 +1,6 @@
 """A clock that moves only when somebody waits, or when a test says so."""
 
-from tools.patience import Patience
+from tools.stack.patience import Patience
 
 
 class Clock:

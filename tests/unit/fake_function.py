@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tools.live_alias import LiveAlias, Traffic
+from tools.release.live_alias import LiveAlias, Traffic
 
 
 class InUse(Exception):

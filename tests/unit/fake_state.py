@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tools.state_backend import Backend
+from tools.stack.backend import Backend
 
 
 class FakeS3:

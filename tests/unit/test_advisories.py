@@ -4,8 +4,8 @@ import pytest
 
 from tests.osv import database
 from tests.servers import free_port
-from tools.advisories import PIP_AUDIT, found_by
-from tools.findings import Status, lines, status_of
+from tools.gates.advisories import PIP_AUDIT, found_by
+from tools.stack.findings import Status, lines, status_of
 
 pytestmark = pytest.mark.skipif(not PIP_AUDIT.exists(), reason="no pip-audit here: make audit-tools")
 

@@ -10,16 +10,16 @@ import pytest
 from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
 from tests.unit.fake_state import FakeS3
-from tools.apply import apply
-from tools.deployed_stack import DeployedStack
-from tools.findings import Finding, Status
-from tools.live_alias import Traffic
-from tools.package import SUMS, ZIP
-from tools.release_refusal import Refused
-from tools.saved_plan import PLAN
-from tools.state_backend import Backend
-from tools.terraform_cli import Terraform
-from tools.zip_writer import sums_of
+from tools.deploy.saved_plan import PLAN
+from tools.package.writer import sums_of
+from tools.release.apply import apply
+from tools.release.live_alias import Traffic
+from tools.stack.backend import Backend
+from tools.stack.deployed import DeployedStack
+from tools.stack.findings import Finding, Status
+from tools.stack.options import Refused
+from tools.stack.repository import SUMS, ZIP
+from tools.stack.terraform import Terraform
 
 OUTPUTS = {each.name: each.name for each in fields(DeployedStack)}
 

@@ -1,4 +1,4 @@
-"""``tools/caller_token.py``: where a program's token comes from, and that no secret is said when there is none."""
+"""``tools/verify/caller_token.py``: where a program's token comes from; no secret is printed when there is none."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from tests.unit import peers
-from tools.caller_token import NoToken, caller_token
+from tools.verify.caller_token import NoToken, caller_token
 
 SECRET = "the-secret-of-the-client"
 

@@ -8,12 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.fake_function import FakeFunction
-from tools.canary import Alarms, Canary, WentOff
-from tools.findings import Finding, Status
-from tools.patience import Patience
-from tools.release import release
-from tools.release_refusal import Refused
-from tools.stop_signals import Stopped, stoppable
+from tools.release.__main__ import release
+from tools.release.canary import Alarms, Canary, WentOff
+from tools.stack.findings import Finding, Status
+from tools.stack.options import Refused
+from tools.stack.patience import Patience
+from tools.stack.signals import Stopped, stoppable
 
 THROUGH = ["version 1, 10% to version 2", "version 2"]
 PATIENCE = Patience(0)

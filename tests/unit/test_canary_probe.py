@@ -1,12 +1,12 @@
-"""``tools/canary_probe.py``: what it says, and that it leaves the newest version only."""
+"""``tools/release/canary_probe.py``: what it says, and that it leaves the newest version only."""
 
 import pytest
 
 from tests.unit import peers
 from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
-from tools.canary_probe import canary, go_back, probe
-from tools.findings import Finding, Status
+from tools.release.canary_probe import canary, go_back, probe
+from tools.stack.findings import Finding, Status
 
 BAD = Finding("GET /health", False, "500", "200", "the function cannot start", "make rollback")
 

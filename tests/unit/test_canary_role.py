@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 
 from tests.contract.repository import page
-from tools.canary_probe import go_back
-from tools.live_alias import LiveAlias
+from tools.release.canary_probe import go_back
+from tools.release.live_alias import LiveAlias
 
 
 class Recorded:

@@ -1,4 +1,4 @@
-"""``tools/checks.py``: what cannot be looked at is said, and nothing else goes unlooked at for that."""
+"""``tools/stack/checks.py``: what cannot be looked at is said, and nothing else goes unlooked at for that."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,9 +6,9 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tools.checks import FIND, LOG_IN, REACH_AWS, WAIT, each
-from tools.findings import Finding
-from tools.terraform_cli import TerraformFailed
+from tools.stack.checks import FIND, LOG_IN, REACH_AWS, WAIT, each
+from tools.stack.findings import Finding
+from tools.stack.terraform import TerraformFailed
 
 GOOD = Finding("alias live", ok=True, found="version 7")
 DENIED = "User: arn:aws:sts::1:assumed-role/plan/x is not authorized to perform: lambda:GetAlias on resource: arn:aws:…"

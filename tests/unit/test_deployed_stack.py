@@ -1,4 +1,4 @@
-"""``tools/deployed_stack.py``: what Terraform's outputs say of the stack."""
+"""``tools/stack/deployed.py``: what Terraform's outputs say of the stack."""
 
 import dataclasses
 import re
@@ -9,8 +9,8 @@ import pytest
 
 from tests.contract.repository import ROOT
 from tests.unit.fake_state import FakeS3
-from tools.deployed_stack import DeployedStack, NoStack, outputs_of
-from tools.terraform_cli import Terraform
+from tools.stack.deployed import DeployedStack, NoStack, outputs_of
+from tools.stack.terraform import Terraform
 
 NAMES = [field.name for field in dataclasses.fields(DeployedStack)]
 #: Outputs that came later.

@@ -1,10 +1,10 @@
-"""``tools/drift.py``: which differences are somebody's doing."""
+"""``tools/verify/drift.py``: which differences are somebody's doing."""
 
 from typing import Any
 
 import pytest
 
-from tools.drift import changed
+from tools.verify.drift import changed
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""``tools/findings.py``: what checks say, and the status they end with."""
+"""``tools/stack/findings.py``: what checks say, and the status they end with."""
 
 import json
 
 import pytest
 
-from tools.findings import Finding, Status, lines, report, status_of
+from tools.stack.findings import Finding, Status, lines, report, status_of
 
 GOOD = Finding("alias live", ok=True, found="version 7")
 BAD = Finding("alias live", False, "version 6", "version 7", "old code serves", "make apply")

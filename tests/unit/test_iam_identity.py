@@ -1,4 +1,4 @@
-"""tools/iam_identity.py: who deploys, read from IAM; botocore's stubs hold both sides to the shape of the real API."""
+"""``tools/permissions/identity.py``: who deploys, read from IAM; botocore's stubs hold both sides to the API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from tools.iam_identity import CannotLook, Deployer, deployer
-from tools.iam_policy import Request
+from tools.permissions.identity import CannotLook, Deployer, deployer
+from tools.permissions.policy import Request
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:router"
 GET = Request("lambda:GetAlias", FUNCTION)

@@ -1,10 +1,10 @@
-"""tools/iam_policy.py: IAM's rules as far as policies of stacks like ours need them."""
+"""tools/permissions/policy.py: IAM's rules as far as policies of stacks like ours need them."""
 
 from typing import Any
 
 import pytest
 
-from tools.iam_policy import Request, decide, statements
+from tools.permissions.policy import Request, decide, statements
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:router"
 

@@ -1,8 +1,8 @@
-"""tools.lambda_environment: how much of a function's variables Lambda takes."""
+"""tools.package.environment: how much of a function's variables Lambda takes."""
 
 import pytest
 
-from tools.lambda_environment import LIMIT, filled, measured, too_large
+from tools.package.environment import LIMIT, filled, measured, too_large
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from chalice.app import Chalice, CORSConfig, Response
 
-from tools.local_gateway import Gateway
-from tools.local_http import MAX_BODY_BYTES, Handler
-from tools.local_server import LocalServer
+from tools.local.gateway import Gateway
+from tools.local.http import MAX_BODY_BYTES, Handler
+from tools.local.server import LocalServer
 
 
 def tiny_app() -> Chalice:

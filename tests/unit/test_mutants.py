@@ -1,8 +1,8 @@
-"""tools.mutants: what counts as a survivor, and what the page lists."""
+"""tools.gates.mutants: what counts as a survivor, and what the page lists."""
 
 import pytest
 
-from tools.mutants import judge, listed
+from tools.gates.mutants import judge, listed
 
 PAGE = """
 | Code | Broken so | Why |

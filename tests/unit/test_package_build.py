@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.package_build import build_of, stamp
-from tools.package_refusal import Refusal
+from tools.package.build import build_of, stamp
+from tools.stack.refusal import Refusal
 
 
 class Repository:
@@ -47,7 +47,7 @@ def test_a_build_is_version_and_commit(repository: Repository) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["app.py", "chalicelib/lua/admit.lua", ".chalice/config.json", "tools/zip_contents.py", "requirements-dev.txt"],
+    ["app.py", "chalicelib/lua/admit.lua", ".chalice/config.json", "tools/package/contents.py", "requirements-dev.txt"],
 )
 def test_what_changes_the_package_makes_another_build(repository: Repository, name: str) -> None:
     first = repository.commit()
@@ -60,7 +60,7 @@ def test_what_changes_the_package_makes_another_build(repository: Repository, na
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/deploy.md", "tests/test_app.py", "terraform/main.tf", "tools/docs.py"]
+    "name", ["README.md", "docs/deploy.md", "tests/test_app.py", "terraform/main.tf", "tools/docs/__main__.py"]
 )
 def test_documents_and_tests_make_no_other_build(repository: Repository, name: str) -> None:
     first = repository.commit()

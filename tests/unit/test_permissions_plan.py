@@ -1,13 +1,13 @@
-"""tools/permissions_plan.py and tools/permissions.py: a saved plan, and what lacks for it, in small."""
+"""tools/permissions/plan.py and tools/permissions/__main__.py: a saved plan, and what lacks for it, in small."""
 
 from typing import Any
 
 import pytest
 
-from tools.findings import Status, status_of
-from tools.iam_identity import Deployer
-from tools.permissions import compared, statement
-from tools.permissions_plan import UnknownType, requests
+from tools.permissions.comparison import compared, statement
+from tools.permissions.identity import Deployer
+from tools.permissions.plan import UnknownType, requests
+from tools.stack.findings import Status, status_of
 
 ALIAS = {"function_name": "router", "name": "live", "function_version": "1"}
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:router"
@@ -91,7 +91,7 @@ def test_the_state_and_its_lock_are_needed_too() -> None:
 
 def test_a_type_that_the_table_lacks_is_named_with_the_file_to_mend() -> None:
     with pytest.raises(
-        UnknownType, match=r"aws_sqs_queue\.it: tools/permissions_table\.py has no aws_sqs_queue; add it"
+        UnknownType, match=r"aws_sqs_queue\.it: tools/permissions/table\.py has no aws_sqs_queue; add it"
     ):
         requests(plan("aws_sqs_queue", "create", after={}), None)
 

@@ -9,8 +9,8 @@ from typing import Any, override
 import pytest
 from click.testing import CliRunner
 
-from tools.plan_summary import MOST_CHARACTERS, main, summary
-from tools.terraform_cli import Terraform
+from tools.deploy.plan_summary import MOST_CHARACTERS, main, summary
+from tools.stack.terraform import Terraform
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.fake_function import FakeFunction
-from tools.live_alias import Traffic
-from tools.published_versions import PublishedVersion, prunable, prune, published_versions
-from tools.release_refusal import Refused
-from tools.rollback import target_of
+from tools.release.live_alias import Traffic
+from tools.release.published_versions import PublishedVersion, prunable, prune, published_versions
+from tools.release.rollback import target_of
+from tools.stack.options import Refused
 
 
 def versions(*numbers: int) -> list[PublishedVersion]:

@@ -8,10 +8,10 @@ from botocore.exceptions import ClientError
 
 from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
-from tools.findings import Finding, Status
-from tools.live_alias import Traffic
-from tools.release_proof import prove
-from tools.verdict import Look
+from tools.release.live_alias import Traffic
+from tools.release.proof import prove
+from tools.release.verdict import Look
+from tools.stack.findings import Finding, Status
 
 GOOD = Finding("code", ok=True)
 WRONG = Finding("code", False, "old", "new", "old code serves", "make apply")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tools.live_alias import Traffic
-from tools.published_versions import PublishedVersion
-from tools.releases import as_json, table
+from tools.release.live_alias import Traffic
+from tools.release.published_versions import PublishedVersion
+from tools.release.releases import as_json, table
 
 VERSIONS = [
     PublishedVersion(12, "0.1.0+g0123456789ab", "2026-11-24T23:55:10.000+0000", "aGFsbG8gd2VsdCBkYXMgaXN0IGVz"),

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tools.package import SUMS, ZIP
-from tools.release_refusal import Refused
-from tools.saved_plan import SavedPlan
-from tools.zip_writer import sums_of
+from tools.deploy.saved_plan import SavedPlan
+from tools.package.writer import sums_of
+from tools.stack.options import Refused
+from tools.stack.repository import SUMS, ZIP
 
 
 @pytest.fixture

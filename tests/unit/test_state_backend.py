@@ -1,4 +1,4 @@
-"""tools/state_backend.py: where the state is, and what is read of it without Terraform."""
+"""tools/stack/backend.py: where the state is, and what is read of it without Terraform."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.fake_state import FakeS3
-from tools.state_backend import Backend, StateUnread
+from tools.stack.backend import Backend, StateUnread
 
 NAMED = {"STATE_BUCKET": "octo-state", "AWS_REGION": "eu-central-1"}
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tools.stop_signals import STOPS, Stopped, left_to, remembered, stoppable, undisturbed
+from tools.stack.signals import STOPS, Stopped, left_to, remembered, stoppable, undisturbed
 
 #: By os.write: a signal may come while the first line is still being printed, and then nothing else may be.
 _SAYS_WHAT_IT_GOT = """

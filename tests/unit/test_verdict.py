@@ -9,14 +9,14 @@ from tests.unit import peers
 from tests.unit.clock import Clock
 from tests.unit.fake_function import FakeFunction
 from tests.unit.peers import BROKEN, CLOSED_PORT, NO_NAME, PROXY_502, Said, well
-from tools.canary_probe import canary, go_back
-from tools.checks import each
-from tools.findings import Finding, Status
-from tools.live_alias import Traffic
-from tools.patience import Patience
-from tools.release_proof import prove
-from tools.verdict import Look, Verdict
-from tools.verify_live import Site, health, refusal
+from tools.release.canary_probe import canary, go_back
+from tools.release.live_alias import Traffic
+from tools.release.proof import prove
+from tools.release.verdict import Look, Verdict
+from tools.stack.checks import each
+from tools.stack.findings import Finding, Status
+from tools.stack.patience import Patience
+from tools.verify.live import Site, health, refusal
 
 GOOD = Finding("GET /health", ok=True, found="200")
 WRONG = Finding("GET /health", False, "500", "200", "the function cannot start", "make release")

@@ -1,4 +1,4 @@
-"""``tools/verify_live.py``: what answers on the URL, and for how long it may answer otherwise."""
+"""``tools/verify/live.py``: what answers on the URL, and for how long it may answer otherwise."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import pytest
 from tests.unit import peers
 from tests.unit.clock import Clock
 from tests.unit.peers import Said, healthy
-from tools.patience import Patience
-from tools.verify_live import Site, health, readiness, refusal
+from tools.stack.patience import Patience
+from tools.verify.live import Site, health, readiness, refusal
 
 
 @dataclass

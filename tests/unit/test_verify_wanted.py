@@ -1,4 +1,4 @@
-"""``tools/verify_wanted.py``: what the package says should run, with the values that Terraform was given."""
+"""``tools/verify/wanted.py``: what the package says should run, with the values that Terraform was given."""
 
 import dataclasses
 import json
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.contract.repository import ROOT
-from tools.deployed_stack import DeployedStack
-from tools.verify_routes import Route, packaged
-from tools.verify_wanted import NoPackage, Wanted
-from tools.zip_writer import sums_of
+from tools.package.writer import sums_of
+from tools.stack.deployed import DeployedStack
+from tools.verify.routes import Route, packaged
+from tools.verify.wanted import NoPackage, Wanted
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/deploy/golden/chalice.tf.json").read_text())
 VARIABLES = {"COGNITO_USER_POOL_ARN": "arn:of:pool", "ROUTER_SCOPE": "my/scope", "ROUTER_QUEUE_CAP": "5"}

@@ -1,4 +1,4 @@
-"""tools.zip_rewrites: a package's sources without what no function needs, and with all else."""
+"""tools.package.rewrites: a package's sources without what no function needs, and with all else."""
 
 import ast
 import importlib.util
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tools.package_refusal import Refusal
-from tools.zip_rewrites import REWRITES, rewritten
+from tools.package.rewrites import REWRITES, rewritten
+from tools.stack.refusal import Refusal
 
 
 def source_of(name: str) -> str:
@@ -43,7 +43,7 @@ def test_pydantic_finds_no_plugins():
 
 @pytest.mark.parametrize("name", REWRITES)
 def test_what_is_not_there_any_more_is_told(name: str):
-    with pytest.raises(Refusal, match=rf"^{name} has no \w+ any more: remove it from tools/zip_rewrites.py$"):
+    with pytest.raises(Refusal, match=rf"^{name} has no \w+ any more: remove it from tools/package/rewrites.py$"):
         rewritten(name, ast.parse("def other(): pass"))
 
 

@@ -1,7 +1,7 @@
 # Roles that GitHub Actions takes on by OpenID Connect: one that plans, one that deploys, one that goes back.
 
 locals {
-  # For whom GitHub issues the token; the workflows ask for the same by the region (tools/settings_workflows.py).
+  # For whom GitHub issues the token; the workflows ask for the same by the region (tools/docs/workflows.py).
   audience     = "sts.${data.aws_partition.current.dns_suffix}"
   issuer       = "token.actions.githubusercontent.com"
   provider_arn = var.github == null ? null : coalesce(var.github.oidc_provider_arn, one(data.aws_iam_openid_connect_provider.made_by_step_2_of_deploy_md[*].arn))

@@ -1,0 +1,1 @@
+"""Terraform's commands on the stack: init, plan, outputs, destroy. ``tools.release`` applies."""

@@ -1,0 +1,36 @@
+"""``python -m tools.deploy.outputs``: what the stack tells of itself, from Terraform's state."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tools.stack.deployed import outputs_of
+from tools.stack.options import Refused, said_plainly, stack_folder
+from tools.stack.terraform import Terraform
+
+
+@click.command()
+@stack_folder
+@click.option("--name", help="Only that value, bare.")
+def main(folder: Path, name: str | None) -> None:
+    """Print the stack's outputs as JSON, or one of them."""
+    with said_plainly("outputs"):
+        outputs = outputs_of(Terraform(folder))
+        click.echo(_text(_of(outputs, name) if name else dict(outputs)))
+
+
+def _of(outputs: Mapping[str, Any], name: str) -> Any:
+    if name not in outputs:
+        raise Refused(f"there is no output {name}, but {', '.join(sorted(outputs))}")
+    return outputs[name]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""``python -m tools.deploy.plan``: what Terraform would change, kept for ``make apply``, and what is not permitted."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tools.deploy.ready import refuse_unready
+from tools.deploy.saved_plan import PLAN
+from tools.permissions.comparison import permissions
+from tools.permissions.plan import UnknownType
+from tools.stack.findings import Status, report
+from tools.stack.options import said_plainly, stack_folder
+from tools.stack.terraform import Terraform, TerraformFailed
+
+
+@click.command()
+@stack_folder
+@click.option("--canary", is_flag=True, help="Callers stay at the version where they are.")
+@click.option("--replace", help="Address of a resource to make anew.")
+@click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
+@click.option("--details", is_flag=True, help="Each action that the plan needs, also those that are allowed.")
+def main(folder: Path, canary: bool, replace: str | None, role: str | None, details: bool) -> None:
+    """Plan, and look at the deployer's permissions: 0 planned, 1 no plan, 3 planned, and a permission is missing."""
+    terraform = Terraform(folder)
+    with said_plainly("plan"):
+        refuse_unready(folder)
+        options = ["-var=move_alias=false"] if canary else []
+        options += [f"-replace={replace}"] if replace else []
+        if terraform.run_locked("plan", "-input=false", *options, f"-out={PLAN}") != 0:
+            sys.exit(Status.FAILED)
+    sys.exit(_permissions(terraform, role, details=details))
+
+
+def _permissions(terraform: Terraform, role: str | None, *, details: bool) -> Status:
+    """The plan stands where nobody could look."""
+    try:
+        status = report(permissions(terraform, terraform.folder / PLAN, role, details=details), as_json=False)
+    except (TerraformFailed, UnknownType) as why:
+        click.echo(f"permissions: {why}", err=True)
+        return Status.OK
+    return Status.OK if status is Status.FAILED else status
+
+
+if __name__ == "__main__":
+    main()

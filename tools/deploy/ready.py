@@ -1,0 +1,65 @@
+"""What has to be done before Terraform plans or destroys: each is refused with the one command to run first."""
+
+import os
+from pathlib import Path
+
+from tools.stack.backend import Backend, StateUnread
+from tools.stack.configured import Stack, Unknown
+from tools.stack.findings import Finding
+from tools.stack.options import Refused
+from tools.stack.repository import TERRAFORM, ZIP
+from tools.stack.terraform import terraform_path
+
+_STATE = "state's stack"
+
+
+def refuse_unpackaged(folder: Path) -> None:
+    """Raises Refused where a part of the configuration is missing, which Terraform would tell at length."""
+    for name in (TERRAFORM, ZIP):
+        if not (folder / name).is_file():
+            raise Refused(f"there is no {folder.name}/{name}: make package first")
+
+
+def refuse_unready(folder: Path) -> None:
+    """Let nothing through but a package, with a state of the stack that the variables name.
+
+    Raises:
+        Refused: there is no package, no backend, or the state is another stack's.
+        TerraformFailed: there is no Terraform, or it cannot read the variables.
+    """
+    refuse_unpackaged(folder)
+    terraform_path()
+    try:
+        if Backend.initialised(folder, os.environ) is None:
+            raise Refused(f"{folder.name}/ is not initialised: make init STATE_BUCKET=… AWS_REGION=… first")
+        found = stack_in(Backend.of(folder, os.environ), Stack(folder=folder))
+    except Unknown:
+        return  # Terraform says what is wrong with the variables
+    except StateUnread as why:
+        raise Refused(str(why)) from why
+    if found is not None and not found.ok:
+        raise Refused(f"{found.thing} is {found.found}, wanted {found.wanted}: {found.why}: {found.fix}")
+
+
+def stack_in(backend: Backend, stack: Stack) -> Finding | None:
+    """Whether the state holds the stack that the variables name; None before the first apply.
+
+    Raises:
+        StateUnread, ClientError: the state cannot be read.
+        TerraformFailed, Unknown: the variables cannot be read.
+    """
+    app, stage = stack.text("app_name"), stack.text("stage_name")
+    found = backend.outputs().get("function_name")
+    if found is None:
+        return None
+    if found == f"{app}-{stage}":
+        return Finding(_STATE, ok=True, found=found)
+    own = Backend(backend.bucket, f"{app}/{stage}.tfstate", backend.region)
+    return Finding(
+        _STATE,
+        ok=False,
+        found=f"{found}, in {backend}",
+        wanted=f"{app}-{stage}, as app_name and stage_name say",
+        why=f"a plan would destroy all of {found}; a second stack has a state of its own",
+        fix=own.init(),
+    )

@@ -1,0 +1,1 @@
+"""``make deploy-dev``: one developer's stack by ``chalice deploy``."""

@@ -1,0 +1,67 @@
+"""The settings of a developer's stack: stage ``dev`` of ``.chalice/config.json``, with the shell's values in it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from chalicelib.settings import Settings
+from tools.package.environment import too_large
+from tools.package.source import CONFIG
+from tools.stack.refusal import Refusal
+
+#: The role that .chalice/policy-dev.json describes may read below this only.
+PARAMETERS = "/lambda-router/dev/"
+
+
+def fill_in(source: Path, stage: str, shell: Mapping[str, str], *, checked: bool) -> None:
+    """Write the shell's values into the copied configuration.
+
+    Unchecked, a placeholder that is left becomes empty: to delete a stack nobody needs to know its values.
+
+    Raises:
+        Refusal: a placeholder is left, or the role could not read the parameter.
+        SettingsError: a value is not what the function takes.
+    """
+    config = json.loads((source / CONFIG).read_text())
+    variables = config["stages"][stage]["environment_variables"]
+    variables |= {name: shell[name] for name in variables if shell.get(name)}
+    if checked:
+        _refuse(variables, region_of(shell))
+    variables |= {name: "" for name, value in variables.items() if _is_placeholder(value)}
+    (source / CONFIG).write_text(json.dumps(config))
+
+
+def region_of(shell: Mapping[str, str]) -> str:
+    """Where the stack is.
+
+    Raises:
+        Refusal: the shell does not say; Chalice would look into a profile that may belong to something else.
+    """
+    region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION")
+    if not region:
+        raise Refusal("the shell names no region: export AWS_REGION=eu-central-1, or where the stack is to be")
+    return region
+
+
+def _refuse(variables: dict[str, str], region: str) -> None:
+    left = [f"  {name} is still {value!r}" for name, value in variables.items() if _is_placeholder(value)]
+    if left:
+        lines = "\n".join(left)
+        raise Refusal(
+            f"stage dev is not filled in:\n{lines}\nexport these variables, then make deploy-dev; docs/deploy.md says"
+            " where their values are"
+        )
+    parameter = variables["REDIS_URL_PARAMETER"]
+    if not parameter.startswith(PARAMETERS):
+        raise Refusal(
+            f"REDIS_URL_PARAMETER is {parameter!r}, which the function's role may not read: put the URL below"
+            f" {PARAMETERS}, or change .chalice/policy-dev.json with it"
+        )
+    Settings.from_environ(variables | {"AWS_REGION": region})
+    if fault := too_large(variables):
+        raise Refusal(f"{fault.found}: {fault.fix}")
+
+
+def _is_placeholder(value: str) -> bool:
+    """Whether ``.chalice/config.json`` says what belongs here instead of a value."""
+    return value.startswith("<") and value.endswith(">")

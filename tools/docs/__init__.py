@@ -1,0 +1,1 @@
+"""``make docs``: documents and configuration generated from the code, and whether a setting is missing anywhere."""

@@ -1,0 +1,114 @@
+"""``python -m tools.docs``: writes the documents that are generated from the code; ``--check`` only compares them.
+
+A whole file (``docs/settings.md``) is written anew; in a hand-written page only what stands between
+``<!-- generated: name -->`` and ``<!-- end -->``. Configuration that settings reach goes the same way.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from tools.docs import modules, permissions, queue, settings, stages, tables, terraform, workflows
+from tools.stack.repository import ROOT
+
+FILES: Mapping[str, Callable[[], str]] = {
+    ".env.example": settings.env_example,
+    "docs/errors.md": tables.errors_page,
+    "docs/permissions.md": permissions.page,
+    "docs/settings.md": settings.page,
+    "terraform/settings.tf": terraform.settings_tf,
+}
+BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("docs/architecture.md", "layers"): tables.layers,
+    ("docs/contract.md", "routes"): tables.routes,
+    ("docs/deploy.md", "statuses"): tables.statuses,
+    ("docs/operations.md", "metrics"): tables.metrics,
+    ("docs/queue.md", "keys"): queue.keys,
+    ("docs/queue.md", "scripts"): queue.scripts,
+    ("docs/reliability.md", "redis-errors"): tables.redis_errors,
+}
+#: Files by pattern, and what makes the new text of the old, keeping what a person wrote there.
+REWRITTEN: Mapping[str, Callable[[str], str]] = {
+    ".chalice/config.json": stages.filled_in,
+    ".github/workflows/*.yml": workflows.with_settings,
+}
+_MODULES = ("terraform", "terraform/bootstrap", "terraform/modules/*")
+#: Pages of which the tables may be taken out.
+OPTIONAL = frozenset({"docs/queue.md"})
+
+
+class BadMarkers(click.ClickException):
+    """A page lacks the two comments that its generated block stands between; the message says which."""
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and name what is stale.")
+def main(check: bool) -> None:
+    """Write the generated documents again from the code."""
+    changes = dict(stale(ROOT))
+    for name, text in changes.items():
+        if check:
+            click.echo(f"stale: {name} is not what the code says; fix: make docs", err=True)
+        else:
+            (ROOT / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {name}")
+    sys.exit(1 if check and changes else 0)
+
+
+def stale(root: Path) -> Iterator[tuple[str, str]]:
+    """Each file that differs from what the code says, and the text it should have."""
+    for name, text in wanted(root).items():
+        if _read(root / name) != text:
+            yield name, text
+
+
+def wanted(root: Path) -> dict[str, str]:
+    """The text of every file that is generated, wholly or in part."""
+    texts = {name: generate() for name, generate in FILES.items()}
+    for (name, block), generate in BLOCKS.items():
+        text = texts.get(name) or _read(root / name)
+        if name not in OPTIONAL or f"<!-- generated: {block} -->" in text:
+            texts[name] = with_block(text, block, generate(), name)
+    for pattern, rewrite in REWRITTEN.items():
+        texts |= {_name(root, path): rewrite(_read(path)) for path in sorted(root.glob(pattern))}
+    return texts | dict(_module_pages(root, texts))
+
+
+def _module_pages(root: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The README of each Terraform module, with tables of its variables and outputs."""
+    for variables in (path for module in _MODULES for path in sorted(root.glob(f"{module}/variables.tf"))):
+        readme = variables.with_name("README.md")
+        files = [variables.with_name(name) for name in ("variables.tf", "settings.tf", "outputs.tf")]
+        said = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
+        yield _name(root, readme), modules.with_tables(_read(readme), said)
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def with_block(page: str, block: str, content: str, name: str) -> str:
+    """The page with that block's content replaced.
+
+    Raises:
+        BadMarkers: the page has no such block, or has it twice.
+    """
+    pattern = rf"(<!-- generated: {block} -->\n).*?(<!-- end -->)"
+    replaced, count = re.subn(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", page, flags=re.DOTALL)
+    if count != 1:
+        raise BadMarkers(
+            f"{name} has {count} blocks '{block}', wants one: put the lines '<!-- generated: {block} -->' and"
+            " '<!-- end -->' where the table belongs, then run: make docs"
+        )
+    return replaced
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    main()

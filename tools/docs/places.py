@@ -1,0 +1,115 @@
+"""Where settings are named outside the code, line by line: stages, Terraform, example environment, workflows."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chalicelib.settings import OWN_PREFIXES, Settings
+from tools.docs import terraform, workflows
+from tools.docs.stages import TERRAFORM_STAGE, names
+
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_STAGE = re.compile(rf'"environment_variables"\s*:\s*\{{((?:\s*{_TEXT}\s*:\s*{_TEXT}\s*,?)*)\s*\}}')
+_ENTRY = re.compile(rf'"((?:[^"\\]|\\.)*)"\s*:\s*{_TEXT}')
+_EXPRESSION = re.compile(r"\$\{var\.(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A setting's name as it was found, and the line, counted from 1."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """One list of settings.
+
+    Attributes:
+        path: the file, from the root of the repository.
+        part: which of the lists in it, such as ``stage dev``; empty where there is one.
+        line: where the list begins.
+        wanted: the names that have to be there.
+        found: the names that are.
+        closed: whether nothing but settings belongs there; else a name must look like ours to be called wrong.
+    """
+
+    path: str
+    part: str
+    line: int
+    wanted: Sequence[str]
+    found: Sequence[Name]
+    closed: bool = False
+
+
+def places(root: Path) -> Iterator[Place]:
+    """Every list of settings below that folder; files that are not there are passed over."""
+    yield from _stages(root, ".chalice/config.json")
+    yield from _terraform(root)
+    yield from _environments(root)
+    for path in sorted(root.glob(".github/workflows/*.yml")):
+        yield from _workflow(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8"))
+
+
+def _stages(root: Path, name: str) -> Iterator[Place]:
+    if not (root / name).exists():
+        return
+    text = (root / name).read_text(encoding="utf-8")
+    stages = [stage for stage, chosen in json.loads(text)["stages"].items() if "environment_variables" in chosen]
+    for stage, block in zip(stages, _STAGE.finditer(text), strict=True):
+        part, line, first_line = f"stage {stage}", _line(text, block.start()), _line(text, block.start(1))
+        found = _names(_ENTRY, block[1], first_line)
+        wanted = names(stage, {each.name: "" for each in found})
+        yield Place(name, part, line, wanted, found, closed=True)
+        if stage == TERRAFORM_STAGE:
+            asked = _names(_EXPRESSION, block[1], first_line)
+            yield Place(name, f"{part}, values", line, list(terraform.variables()), asked, closed=True)
+
+
+def _terraform(root: Path) -> Iterator[Place]:
+    """The variables of every file, but only the generated one has to have them."""
+    declared = re.compile(r'^variable "(\w+)"', re.MULTILINE)
+    generated = "terraform/settings.tf"
+    for path in sorted(root.glob("terraform/*.tf")):
+        name = path.relative_to(root).as_posix()
+        wanted = list(terraform.variables()) if name == generated else []
+        yield Place(name, "", 1, wanted, _names(declared, path.read_text(encoding="utf-8")), closed=name == generated)
+
+
+def _environments(root: Path) -> Iterator[Place]:
+    """``.env`` is one person's and may leave out what has a default; ``.env.example`` may not."""
+    patterns = {".env.example": r"^#?([A-Z][A-Z_]*)=", ".env": r"^(?:export +)?([A-Z][A-Z_]*)="}
+    for name, pattern in patterns.items():
+        if (root / name).exists():
+            found = _names(re.compile(pattern, re.MULTILINE), (root / name).read_text(encoding="utf-8"))
+            yield Place(name, "", 1, Settings.names() if name == ".env.example" else [], found)
+
+
+def _workflow(name: str, text: str) -> Iterator[Place]:
+    """Each generated block; and what stands outside, which has to be whole where there is no block."""
+    variable = re.compile(r"^ *TF_VAR_(\w+):", re.MULTILINE)
+    known = list(terraform.variables())
+    blocks = list(workflows.BLOCK.finditer(text))
+    for block in blocks:
+        line = _line(text, block.start())
+        yield Place(name, "", line, known, _names(variable, block["body"], line + 1))
+    outside = _names(variable, workflows.BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text))
+    ours = [each for each in outside if looks_ours(each.name)]
+    if ours:
+        yield Place(name, "", ours[0].line, [] if blocks else known, outside)
+
+
+def looks_ours(name: str) -> bool:
+    """Whether only a setting may be called so, in the environment or as Terraform's variable."""
+    return name.upper().startswith(OWN_PREFIXES)
+
+
+def _names(pattern: re.Pattern[str], text: str, first_line: int = 1) -> list[Name]:
+    return [Name(found[1], first_line - 1 + _line(text, found.start(1))) for found in pattern.finditer(text)]
+
+
+def _line(text: str, offset: int) -> int:
+    return text.count("\n", 0, offset) + 1

@@ -1,0 +1,72 @@
+"""The tables of ``docs/queue.md``: keys from ``QueueKeys``, scripts from the comments that they begin with."""
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from chalicelib.queue_keys import QueueKeys
+from tools.docs.markdown import code, first_sentence, table
+from tools.stack.repository import ROOT
+
+FOLDERS = ("chalicelib/lua", "worker/lua")
+#: Put in front of other scripts, never run by themselves.
+SHARED = frozenset({"record.lua", "life.lua", "lease.lua"})
+
+_PLACEHOLDERS = {"priority": "<priority>", "lane": "<lane>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
+#: How the docstring of a key begins.
+_TYPE_AND_CONTENT = re.compile(r"(String|Hash|Stream|Sorted set)(?:: | of )(.*?)\.?")
+
+
+def keys() -> str:
+    """Every key that ``QueueKeys`` names, with its docstring as type and content."""
+    return table(("Key", "Type", "Holds"), _rows())
+
+
+def _rows() -> Iterator[tuple[str, str, str]]:
+    example = QueueKeys("<queue>")
+    public = {name: member for name, member in vars(QueueKeys).items() if not name.startswith("_")}
+    for name, member in public.items():
+        if inspect.isfunction(member):
+            yield _row(_example_of(getattr(example, name)), member)
+        elif isinstance(member, cached_property) and isinstance(key := getattr(example, name), str):
+            yield _row(key, member.func)
+
+
+def _example_of(build: Callable[..., str]) -> str:
+    return build(*(_PLACEHOLDERS[parameter] for parameter in inspect.signature(build).parameters))
+
+
+def _row(key: str, described: Callable[..., Any]) -> tuple[str, str, str]:
+    words = _TYPE_AND_CONTENT.fullmatch(first_sentence(described.__doc__))
+    if words is None:
+        name = described.__qualname__
+        raise ValueError(f"{name}: its docstring begins with none of 'String', 'Hash', 'Stream', 'Sorted set'")
+    return code(key), words[1].lower(), words[2]
+
+
+def scripts() -> str:
+    """What each script does, takes and answers: the comment at its top."""
+    return "\n\n".join(_script(path) for path in script_files())
+
+
+def script_files() -> list[Path]:
+    """Every script that is run, the router's first."""
+    found = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.lua"))]
+    return [path for path in found if path.name not in SHARED]
+
+
+def top_comment(path: Path) -> str:
+    """The comment that a script begins with, behind its ``#!lua`` line if it has one, without its dashes."""
+    source = path.read_text(encoding="utf-8").splitlines()
+    behind = itertools.dropwhile(lambda line: line.startswith("#!"), source)
+    lines = itertools.takewhile(lambda line: line.startswith("--"), behind)
+    return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
+
+
+def _script(path: Path) -> str:
+    name = path.relative_to(ROOT).as_posix()
+    return f"#### {code(name)}\n\n```text\n{top_comment(path)}\n```"

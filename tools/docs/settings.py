@@ -1,0 +1,249 @@
+"""``docs/settings.md`` and ``.env.example``, from ``chalicelib.settings.Settings`` and the worker's options."""
+
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import annotated_types
+import click
+from pydantic import AfterValidator, SecretStr
+from pydantic.fields import FieldInfo
+
+from chalicelib.settings import Settings
+from tools.docs.markdown import NOTICE, code, table
+from tools.docs.terraform import EMPTY
+from worker.cli import main as worker_command
+from worker.cli_options import EnvironmentOnly
+
+#: What a value has to be, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
+_CHECKED_BY: Mapping[str, str] = {
+    "is_redis_url": "Redis URL, secret",
+    "has_user_pools": "text",
+    "is_https": "https URL",
+    "is_key_source": "https URL, path of a file, or JSON",
+    "is_origin": "origin",
+}
+
+#: Checks of a list beside the check of each of its parts.
+_OF_WHOLE_LISTS = frozenset({"are_origins"})
+
+_PAGE = """# Settings
+
+{notice}
+
+What the Lambda function reads from its environment. `chalicelib/settings.py` is the one place where they
+are defined, with `chalicelib/job_settings.py` for those of jobs; `.env.example` holds the same list, and the stages in
+`.chalice/config.json` give a value to each.
+
+An empty variable counts as unset. A value that is refused, or a variable that begins like ours but does not exist
+(`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`), makes the function answer
+[misconfigured](errors.md#misconfigured); its log names the variable, what was found and what is wanted.
+
+{settings}
+
+¹ Read when Chalice packages the app, too: {packaging}
+shape the API itself (authorizer, scope, `OPTIONS` methods), so changing one takes a new deployment of the API.
+
+What a Redis URL may look like, for the function and for the worker: [operations.md](operations.md#redis).
+
+## The worker
+
+`python -m worker` takes options, and where an option is not given the environment variable beside it.
+`python -m worker --help` shows the same list.
+
+{worker}
+
+### Commands
+
+Without a command the worker works its queue. The others ask one thing and end; each takes `--redis-url` and `--queue`,
+and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows what they answer.
+
+{commands}
+"""
+
+#: The worker says itself that it wants this one, since its commands share the option.
+_REQUIRED = "redis_url"
+
+
+def page() -> str:
+    return _PAGE.format(
+        notice=NOTICE,
+        settings=_settings_table(),
+        packaging=_and([code(name) for name in read_at_packaging()]),
+        worker=_worker_table(),
+        commands=table(("Command", "What it does"), _commands(worker_command, "python -m worker")),
+    )
+
+
+def env_example() -> str:
+    """Every variable behind a comment that says what it is; those that must be set have an example value."""
+    intro = textwrap.wrap(
+        "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md has "
+        "bounds too. A variable that is commented out shows its default, or an example where there is none.",
+        width=100,
+    )
+    blocks = ["\n".join(f"# {line}" for line in intro)]
+    blocks += [_env_entry(name, field) for name, field in Settings.model_fields.items()]
+    return "\n\n".join(blocks) + "\n"
+
+
+def read_at_packaging() -> list[str]:
+    """Names of the variables that ``Settings.surface`` asks for."""
+    asked = _Recorder()
+    Settings.surface(asked)
+    return [name for name in Settings.names() if name in asked.names]
+
+
+class _Recorder(dict[str, str]):
+    """An empty environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return default
+
+
+def _settings_table() -> str:
+    packaging = read_at_packaging()
+    rows = [
+        (
+            f'<a id="{name}"></a>{code(name.upper())}' + (" ¹" if name.upper() in packaging else ""),
+            _kind(field),
+            _default(name, field),
+            _bounds(field),
+            field.description or "",
+            code(str(_example(field))) if _example(field) is not None else "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("Variable", "Type", "Default", "Bounds", "Meaning", "Example"), rows)
+
+
+def _kind(field: FieldInfo) -> str:
+    """The type in words.
+
+    Raises:
+        KeyError: a new check has no words yet; give it some in ``_CHECKED_BY``.
+    """
+    annotation = _without_none(field.annotation)
+    checks = [*field.metadata, *_metadata_of(field.annotation)]
+    names = [getattr(check.func, "__name__", "") for check in checks if isinstance(check, AfterValidator)]
+    named = [_CHECKED_BY[name] for name in names if name not in _OF_WHOLE_LISTS]
+    if named:
+        return named[0] + ("s, comma-separated" if typing.get_origin(annotation) is tuple else "")
+    if typing.get_origin(annotation) is Literal:
+        return "one of " + ", ".join(code(value) for value in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return "list, comma-separated"
+    if typing.get_origin(annotation) is dict:
+        return "JSON object"
+    return {int: "whole number", str: "text", SecretStr: "text, secret"}[annotation]
+
+
+def _without_none(annotation: Any) -> Any:
+    kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+    if type(None) not in typing.get_args(annotation):
+        return annotation
+    return kinds[0].__origin__ if hasattr(kinds[0], "__metadata__") else kinds[0]
+
+
+def _metadata_of(annotation: Any) -> list[Any]:
+    return [part for kind in typing.get_args(annotation) for part in getattr(kind, "__metadata__", ())]
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    if name in {"redis_url", "redis_url_parameter"}:
+        return "**one of the two**"
+    return code(str(field.default)) if field.default not in EMPTY else "unset"
+
+
+def _bounds(field: FieldInfo) -> str:
+    low = [part.ge for part in field.metadata if isinstance(part, annotated_types.Ge)]
+    high = [part.le for part in field.metadata if isinstance(part, annotated_types.Le)]
+    if low and high:
+        return f"{low[0]:,} to {high[0]:,}"
+    patterns = [part.pattern for part in field.metadata if getattr(part, "pattern", None)]
+    if patterns:
+        return code(patterns[0])
+    least = [part.min_length for part in field.metadata if isinstance(part, annotated_types.MinLen)]
+    return f"at least {least[0]}" if least else ""
+
+
+def _example(field: FieldInfo) -> Any:
+    return field.examples[0] if field.examples else None
+
+
+def _env_entry(name: str, field: FieldInfo) -> str:
+    required = field.is_required() or name == "redis_url"
+    default = field.default if not required and field.default not in EMPTY else None
+    value = default if default is not None else _example(field)
+    meaning = textwrap.wrap(f"{field.description} {_env_note(field)}".strip(), width=100)
+    lines = [f"# {line}" for line in meaning]
+    return "\n".join([*lines, f"{'' if required else '#'}{name.upper()}={value}"])
+
+
+def _env_note(field: FieldInfo) -> str:
+    kind = _kind(field)
+    if kind.startswith("one of"):
+        return f"(O{kind.removeprefix('o')}.)"
+    if _bounds(field) and kind == "whole number":
+        return f"({_bounds(field)}.)"
+    return ""
+
+
+def worker_options() -> list[click.Option]:
+    """What a worker that works its queue can be told."""
+    return [option for option in worker_command.params if isinstance(option, click.Option)]
+
+
+def _worker_table() -> str:
+    rows = [
+        (
+            "" if isinstance(option, EnvironmentOnly) else code(option.opts[0]),
+            code(str(option.envvar)),
+            _worker_default(option),
+            _worker_bounds(option),
+            option.help or "",
+        )
+        for option in worker_options()
+    ]
+    return table(("Option", "Variable", "Default", "Bounds", "Meaning"), rows)
+
+
+def _worker_default(option: click.Option) -> str:
+    if option.name == _REQUIRED:
+        return "**required**"
+    default = option.to_info_dict()["default"]
+    return "unset" if default is None else code(str(default))
+
+
+def _worker_bounds(option: click.Option) -> str:
+    kind = option.type
+    return f"{kind.min:,} to {kind.max:,}" if isinstance(kind, click.IntRange) else ""
+
+
+def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
+    """Usage and purpose of every command."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{called} {name}")
+        else:
+            yield code(" ".join((called, name, *_usage(command)))), command.get_short_help_str(200)
+
+
+def _usage(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            yield parameter.make_metavar(click.Context(command))
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            yield f"[{parameter.opts[0]}]"
+
+
+def _and(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + " and " + words[-1]

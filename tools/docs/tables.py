@@ -1,0 +1,143 @@
+"""``docs/errors.md`` and the tables of exit statuses, routes, metrics, Redis's errors and import layers."""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import openapi
+from chalicelib.errors import Problem
+from chalicelib.job_types import JOB_TYPES
+from chalicelib.metrics import Metric
+from chalicelib.redis_errors import COURSES
+from chalicelib.settings import Settings
+from tools.docs.markdown import NOTICE, code, first_sentence, table
+from tools.stack.findings import Status
+from tools.stack.repository import ROOT
+
+_ERRORS_PAGE = """# Errors
+
+{notice}
+
+Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `instance` (the request id), often
+`detail`, `errors` (a JSON pointer and a sentence for each field at fault), and `violated-policies` where a limit was
+met. Programs should tell problems apart by `type`. The classes are in `chalicelib/errors.py`.
+
+{table}
+"""
+
+#: What each means; unit and dimension stand in the code.
+METRICS: Mapping[Metric, str] = {
+    Metric.JOBS_ACCEPTED: "A job was stored and 202 answered; `type` is the job type.",
+    Metric.JOBS_REPLAYED: "An `Idempotency-Key` was seen before and the first job given back.",
+    Metric.REQUESTS_REFUSED: "A request ended in a problem; `reason` is its slug.",
+    Metric.WAITS_REFUSED: "A `Prefer: wait` found no place; `reason` is whose were all taken: `caller` or `all`.",
+    Metric.LATENCY: "Time in our own code; `route` is method and pattern.",
+    Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are all that follow.",
+    Metric.JOBS_WAITING: "Jobs that wait, without delayed ones and those to be tried again.",
+    Metric.OLDEST_WAITING: "How long the first waiting job has stood in its line; 0 if none does.",
+    Metric.WORKERS_ALIVE: "Workers heard of in the last 15 s.",
+    Metric.MODEL_SERVER_UP: "1 while this worker claims jobs, 0 while its model server is in trouble.",
+    Metric.JOBS_FAILED: "Jobs that this worker saw end as `failed` since its last line; `code` is their `error.code`.",
+}
+
+
+#: What was seen, and what the program did about it.
+STATUSES: Mapping[Status, tuple[str, str]] = {
+    Status.OK: ("all is as it should be", "what it was asked for"),
+    Status.FAILED: (
+        "nothing that is wrong, but not all could be looked at: a name does not resolve, nobody answers, something else"
+        " answers, AWS denies or throttles, there is no token. Or it was refused or stopped",
+        "nothing: callers stay where they are, and `make release` ends the share that it gave. If Terraform stopped"
+        " half-way, callers are where they were before",
+    ),
+    Status.DIFFERS: (
+        "something that is wrong",
+        "nothing: `verify`, `drift`, `smoke` and `doctor` only look; `apply`, `release` and `canary` had no version to"
+        " go back to, or AWS refused the way back, which they say",
+    ),
+    Status.TAKEN_BACK: (
+        "something that is wrong, for a minute; an alarm; that Terraform stopped after it had moved callers; Ctrl-C or"
+        " SIGTERM while `make release` shared requests",
+        "callers are back at the version before",
+    ),
+}
+
+
+def statuses() -> str:
+    """Every exit status of a program that checks or releases.
+
+    Raises:
+        KeyError: a new status has no words yet; give it some in ``STATUSES``.
+    """
+    rows = [(code(str(int(status))), *STATUSES[status]) for status in Status]
+    return table(("Status", "It saw", "It did"), rows)
+
+
+def errors_page() -> str:
+    rows = [
+        (
+            str(kind.status),
+            f'<a id="{kind.slug()}"></a>{code(kind.slug())}',
+            kind.title,
+            _when(kind),
+            code(kind.uri()),
+        )
+        for kind in Problem.kinds()
+    ]
+    errors = table(("Status", "Problem", "`title`", "Raised", "`type`"), rows)
+    return _ERRORS_PAGE.format(notice=NOTICE, table=errors)
+
+
+def _when(kind: type[Problem]) -> str:
+    return first_sentence(kind.__doc__).removeprefix("Raised ").rstrip(".")
+
+
+def routes() -> str:
+    """Every operation of the OpenAPI document but HEAD, which is wherever GET is."""
+    document = openapi.document(JOB_TYPES, Settings.model_fields["router_scope"].default)
+    rows = [
+        _route(method, path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method not in ("parameters", "head")
+    ]
+    return table(("Route", "Who", "What", "Answers"), rows)
+
+
+def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    who = "token with the scope" if operation.get("security") else "anyone"
+    return code(f"{method.upper()} {path}"), who, operation["summary"], " ".join(sorted(operation["responses"]))
+
+
+def metrics() -> str:
+    """Every metric.
+
+    Raises:
+        KeyError: a new metric has no words yet; give it some in ``METRICS``.
+    """
+    rows = [
+        (code(metric.value), metric.unit, code(metric.dimension) if metric.dimension else "", METRICS[metric])
+        for metric in Metric
+    ]
+    return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
+
+
+def redis_errors() -> str:
+    """Each error of Redis's that is known, and what follows."""
+    rows = [(code(said), then.value, why) for said, (then, why) in COURSES.items()]
+    return table(("Redis says", "Then", "For"), rows)
+
+
+def layers() -> str:
+    """The import layers of every package, from the highest down, as import-linter checks them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    pictures = [_picture(contract) for contract in contracts if contract["type"] == "layers"]
+    return "\n\n".join(pictures)
+
+
+def _picture(contract: Mapping[str, Any]) -> str:
+    """One package's layers, a line each."""
+    modules = [layer.replace(" | ", "   ") for layer in contract["layers"]]
+    return "\n".join([f"{code(contract['containers'][0])}:", "", "```text", *modules, "```"])

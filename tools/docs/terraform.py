@@ -1,0 +1,245 @@
+"""``terraform/settings.tf``: Terraform's variables for the function, from ``chalicelib.settings.Settings``.
+
+Type, default and limits are those of the setting. What only Terraform can know, such as that two variables name one
+user pool, is written below.
+"""
+
+import json
+import textwrap
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
+
+from chalicelib.job_settings import MAX_WORK_SECONDS, TypeTerms
+from chalicelib.models import MAX_REST_SECONDS
+from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, WITHOUT_USER_POOLS
+from chalicelib.settings import Settings
+
+_NOTICE = (
+    "# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in\n"
+    "# tools/docs/terraform.py. In alphabetical order.\n"
+)
+
+#: Settings that Terraform has no variable for: a secret may not enter the state, and whether there are OPTIONS methods
+#: is decided when the app is packaged, before Terraform knows any value.
+NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack", "router_waits_cap"})
+
+#: Settings that follow from others of Terraform's variables: from the stack's name, and from its reserved concurrency.
+LOCALS = {"router_stack": "local.name", "router_waits_cap": "local.waits_cap"}
+
+#: Defaults that say that nothing is set.
+EMPTY: tuple[Any, ...] = (None, "", (), {})
+
+#: What the function can do without, and the stack cannot.
+_REQUIRED = frozenset({"cognito_user_pool_arn", "redis_url_parameter"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One ``validation`` of a variable: a condition in HCL, and the sentence of its refusal."""
+
+    condition: str
+    message: str
+
+
+def example(name: str) -> str:
+    """What a setting may look like."""
+    return str((Settings.model_fields[name].examples or [""])[0])
+
+
+def _fits_into_the_body(name: str) -> Rule:
+    return Rule(
+        f"var.{name} <= var.router_max_body_bytes",
+        f"{name} must not be above router_max_body_bytes: no such input would fit.",
+    )
+
+
+_RULES: dict[str, tuple[Rule, ...]] = {
+    "cognito_aud": (
+        Rule(
+            'can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))',
+            "cognito_aud must be one or more ids of app clients, comma-separated.",
+        ),
+    ),
+    "cognito_issuer": (
+        Rule(
+            'alltrue([for each in split(",", var.cognito_issuer) :'
+            ' !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each)))'
+            ' || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])',
+            "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id.",
+        ),
+    ),
+    "cognito_jwks": (
+        Rule(
+            '!startswith(var.cognito_jwks, "http://")',
+            "cognito_jwks must not be fetched without TLS: write an https URL, a path or JSON.",
+        ),
+        Rule(
+            '!startswith(trimspace(var.cognito_jwks), "{") || can(jsondecode(var.cognito_jwks))',
+            "cognito_jwks begins with '{' but is not JSON.",
+        ),
+    ),
+    "cognito_region": (
+        Rule(
+            'var.cognito_region == "" || startswith(var.cognito_user_pool_id, "${var.cognito_region}_")',
+            "cognito_region must be empty or the region that cognito_user_pool_id begins with.",
+        ),
+        Rule(
+            'var.cognito_region != "" || var.cognito_issuer != "" ||'
+            ' startswith(var.cognito_user_pool_id, "${var.aws_region}_")',
+            "The user pool is in another region than aws_region: set cognito_region to the one that"
+            " cognito_user_pool_id begins with.",
+        ),
+    ),
+    "cognito_user_pool_arn": (
+        Rule(
+            'can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))',
+            f"cognito_user_pool_arn must look like {example('cognito_user_pool_arn')}.",
+        ),
+        Rule(
+            'endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")',
+            "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask"
+            " different pools.",
+        ),
+    ),
+    "cognito_user_pool_id": (
+        Rule(
+            f'!can(regex("^({"|".join(PREFIXES_WITHOUT_USER_POOLS)})", var.cognito_user_pool_id))',
+            f"cognito_user_pool_id {WITHOUT_USER_POOLS}.",
+        ),
+    ),
+    "router_job_attempts": (
+        Rule(
+            f"var.router_job_attempts * (var.router_job_timeout_seconds + {MAX_REST_SECONDS}) <= {MAX_WORK_SECONDS}",
+            f"router_job_attempts times (router_job_timeout_seconds + {MAX_REST_SECONDS}) must be at most"
+            f" {MAX_WORK_SECONDS}: a job may be at work for a day.",
+        ),
+    ),
+    "router_job_types": (
+        Rule(
+            'var.router_job_types == "" || can(merge(values(jsondecode(var.router_job_types))...))',
+            f"router_job_types must be empty or JSON such as {example('router_job_types')}.",
+        ),
+        Rule(
+            'var.router_job_types == "" || length(setsubtract(flatten([for terms in'
+            " try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]),"
+            f" {json.dumps(list(TypeTerms.model_fields))})) == 0",
+            f"router_job_types may say of a job type {', '.join(TypeTerms.model_fields)}, and nothing else.",
+        ),
+    ),
+    "router_kms_key_id": (
+        Rule(
+            'var.router_kms_key_id == "" || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/",'
+            " var.router_kms_key_id))",
+            "router_kms_key_id must be empty or the ARN of a key (not of an alias): the role's permission names it.",
+        ),
+    ),
+    "router_max_batch_bytes": (
+        Rule(
+            "var.router_max_batch_bytes >= var.router_max_body_bytes",
+            "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job.",
+        ),
+    ),
+    "router_max_chat_bytes": (_fits_into_the_body("router_max_chat_bytes"),),
+    "router_max_prompt_bytes": (_fits_into_the_body("router_max_prompt_bytes"),),
+    "router_retry_longest_seconds": (
+        Rule(
+            "var.router_retry_longest_seconds >= var.router_retry_first_seconds",
+            "router_retry_longest_seconds must not be below router_retry_first_seconds.",
+        ),
+    ),
+    "redis_url_parameter": (
+        Rule(
+            'startswith(var.redis_url_parameter, "/")',
+            "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is made from it."
+            " The URL itself does not belong here.",
+        ),
+    ),
+}
+
+
+def variables() -> dict[str, FieldInfo]:
+    """The settings that are variables of Terraform, by the variable's name, in alphabetical order."""
+    return {name: field for name, field in sorted(Settings.model_fields.items()) if name not in NOT_VARIABLES}
+
+
+def settings_tf() -> str:
+    """The file, as ``terraform fmt`` would leave it."""
+    return "\n".join([_NOTICE, *(_variable(name, field) for name, field in variables().items())])
+
+
+def default_text(field: FieldInfo) -> str:
+    """A setting's default as an environment variable has it; empty where there is none."""
+    return "" if field.is_required() or field.default in EMPTY else str(field.default)
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    lines = [f"description = {quoted(_described(name, field))}", f"type        = {_type(field)}"]
+    if not _is_required(name, field):
+        lines.append(f"default     = {_default(field)}")
+    rules = "".join(f"\n{_validation(rule)}" for rule in (*_derived(name, field), *_RULES.get(name, ())))
+    return f'variable "{name}" {{\n{textwrap.indent("\n".join(lines), "  ")}\n{textwrap.indent(rules, "  ")}}}\n'
+
+
+def _validation(rule: Rule) -> str:
+    return f"validation {{\n  condition     = {rule.condition}\n  error_message = {quoted(rule.message)}\n}}\n"
+
+
+def _described(name: str, field: FieldInfo) -> str:
+    return f"{name.upper()}: {field.description}"
+
+
+def _is_required(name: str, field: FieldInfo) -> bool:
+    return field.is_required() or name in _REQUIRED
+
+
+def _type(field: FieldInfo) -> str:
+    return "number" if field.annotation is int else "string"
+
+
+def _default(field: FieldInfo) -> str:
+    return default_text(field) if field.annotation is int else quoted(default_text(field))
+
+
+def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
+    """What the setting's own limits say; a variable whose default is empty may be empty."""
+    unset = "" if _is_required(name, field) or default_text(field) else f'var.{name} == "" || '
+    pattern = _limit(field, "pattern")
+    if field.annotation is int:
+        yield _whole_number(name, _limit(field, "ge"), _limit(field, "le"))
+    if typing.get_origin(field.annotation) is Literal:
+        words = typing.get_args(field.annotation)
+        yield Rule(f"contains({json.dumps(words)}, var.{name})", f"{name} must be one of {', '.join(words)}.")
+    if pattern:
+        example = f", such as {field.examples[0]}" if field.examples else ""
+        yield Rule(f"{unset}can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {pattern}{example}.")
+    if "is_https" in _checks(field):
+        each = f'[for each in split(",", var.{name}) : startswith(trimspace(each), "https://")]'
+        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty, or https URLs with commas between them.")
+
+
+def _whole_number(name: str, low: int, high: int) -> Rule:
+    return Rule(
+        f"var.{name} >= {low} && var.{name} <= {high} && floor(var.{name}) == var.{name}",
+        f"{name} must be a whole number from {low} to {high}.",
+    )
+
+
+def _limit(field: FieldInfo, kind: str) -> Any:
+    return next((getattr(part, kind) for part in field.metadata if getattr(part, kind, None) is not None), None)
+
+
+def _checks(field: FieldInfo) -> set[str]:
+    """Names of the functions that check the value, those of an optional one too."""
+    inner = [part for kind in typing.get_args(field.annotation) for part in getattr(kind, "__metadata__", ())]
+    checks = [part for part in [*field.metadata, *inner] if isinstance(part, AfterValidator)]
+    return {str(getattr(check.func, "__name__", "")) for check in checks}
+
+
+def quoted(text: str) -> str:
+    """A string of HCL, in which nothing is an expression."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

@@ -1,0 +1,53 @@
+"""The settings in GitHub's workflows: Terraform's variables from the repository's or the environment's own.
+
+Any ``env:`` of a workflow may hold the block, at its own depth::
+
+    env:
+      # generated: settings
+      # end
+"""
+
+import re
+from collections.abc import Iterator
+
+from pydantic.fields import FieldInfo
+
+from chalicelib.partitions import BY_PREFIX
+from tools.docs import terraform
+
+BLOCK = re.compile(r"^(?P<indent> *)# generated: settings\n(?P<body>.*?)^(?P=indent)# end$", re.MULTILINE | re.DOTALL)
+
+
+def with_settings(text: str) -> str:
+    """The workflow with each of its blocks written anew."""
+    return BLOCK.sub(_block, text)
+
+
+def audience() -> str:
+    """For whom GitHub issues the token that AWS is shown: STS in the region's partition, as modules/iam expects it."""
+    *others, (_, usual) = [(prefix, f"sts.{partition.dns_suffix}") for prefix, partition in BY_PREFIX.items()]
+    cases = [f"startsWith(vars.AWS_REGION, '{prefix}') && '{name}'" for prefix, name in others if name != usual]
+    return f"${{{{ {' || '.join([*cases, repr(usual)])} }}}}"
+
+
+def _block(found: re.Match[str]) -> str:
+    indent = found["indent"]
+    return "".join(
+        [
+            f"{indent}# generated: settings\n",
+            *(f"{indent}{line}\n" for line in _lines()),
+            f"{indent}# end",
+        ]
+    )
+
+
+def _lines() -> Iterator[str]:
+    for name, field in terraform.variables().items():
+        yield f"TF_VAR_{name}: ${{{{ vars.{name.upper()}{_unless_set(field)} }}}}"
+
+
+def _unless_set(field: FieldInfo) -> str:
+    """A variable that GitHub does not have is empty there, and Terraform takes that for a value."""
+    default = terraform.default_text(field)
+    quoted = default.replace("'", "''")
+    return f" || '{quoted}'" if default else ""

@@ -1,0 +1,1 @@
+"""``make doctor``: what would make a deploy fail, before it."""

@@ -1,0 +1,142 @@
+"""``python -m tools.doctor``: what would make a deploy fail, before it; each line with the command that mends it.
+
+First what needs no AWS, then what AWS says. Nothing is changed, no lock is taken, no secret is read from AWS.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from tools.doctor import account, backend, cognito, domain, gateway, issuer, machine, redis, variables
+from tools.stack.backend import StateUnread
+from tools.stack.configured import Stack, Unknown
+from tools.stack.findings import Finding, report
+from tools.stack.terraform import TerraformFailed
+
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
+_NOBODY = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
+_WHY_UNSEEN = "what nobody has looked at may be wrong"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at.
+
+    Attributes:
+        thing: its name, for when it cannot be looked at.
+        look: what looks.
+        permissions: the IAM actions that looking takes; none for what needs no AWS.
+    """
+
+    thing: str
+    look: Callable[[Stack], Iterable[Finding]]
+    permissions: tuple[str, ...] = ()
+
+
+OFFLINE = (
+    Check("Python", machine.python),
+    Check("Terraform", machine.terraform),
+    Check("provider lock", machine.provider_lock),
+    Check("terraform init", machine.initialised),
+    Check("places of settings", variables.places),
+    Check("variables", variables.variables),
+    Check("TF_VAR_…", variables.environment),
+    Check("settings", variables.settings),
+    Check("size of the variables", variables.size),
+    Check("shell and .env", variables.shell),
+    Check("region", variables.region),
+    Check("provider and region", machine.provider_region),
+    Check("Redis", redis.redis),
+)
+ONLINE = (
+    Check("identity", account.identity, ("sts:GetCallerIdentity",)),
+    Check("state", backend.state, ("s3:ListBucket", "s3:GetBucketVersioning", "s3:GetObject")),
+    Check("user pool", cognito.pool, ("cognito-idp:DescribeUserPool", "cognito-idp:ListUserPools")),
+    Check("issuer", issuer.issuer, ("cognito-idp:DescribeUserPool",)),
+    Check("clients", cognito.clients, ("cognito-idp:ListUserPoolClients",)),
+    Check(
+        "scope",
+        cognito.scope,
+        (
+            "cognito-idp:DescribeResourceServer",
+            "cognito-idp:ListUserPoolClients",
+            "cognito-idp:DescribeUserPoolClient",
+        ),
+    ),
+    Check("Redis parameter", account.redis_parameter, ("ssm:DescribeParameters", "kms:DescribeKey")),
+    Check(
+        "reserved concurrency",
+        account.concurrency,
+        ("lambda:GetAccountSettings", "lambda:GetFunctionConcurrency"),
+    ),
+    Check(
+        "API Gateway's log role",
+        gateway.log_role,
+        (
+            "apigateway:GET",
+            "iam:GetRole",
+            "iam:ListRolePolicies",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+        ),
+    ),
+    Check(
+        "custom domain",
+        domain.domain,
+        ("acm:DescribeCertificate", "apigateway:GET", "route53:GetHostedZone"),
+    ),
+    Check("permissions boundary", account.boundary, ("iam:GetPolicy",)),
+)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One object for programs.")
+@click.option("--offline", is_flag=True, help="Only what needs no AWS.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Stack.folder,
+    help="The stack's Terraform.",
+)
+def main(as_json: bool, offline: bool, folder: Path) -> None:
+    """Look for what would make a deploy fail. Ends with 0: all well, 3: something is wrong, 1: something is unseen."""
+    checks = OFFLINE if offline else (*OFFLINE, *ONLINE)
+    sys.exit(report(examine(Stack(folder=folder.absolute()), checks), as_json=as_json))
+
+
+def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:
+    """Each check in turn; one that cannot be made does not keep the others from it."""
+    nobody = False
+    for check in checks:
+        if nobody:
+            yield _unseen(check, "no credentials", "")
+            continue
+        try:
+            yield from check.look(stack)
+        except (NoCredentialsError, ClientError) as error:
+            nobody = isinstance(error, NoCredentialsError) or error.response["Error"]["Code"] in _NOBODY
+            yield _not_allowed(check, error)
+        except (BotoCoreError, TerraformFailed, StateUnread, Unknown, OSError) as error:
+            yield _unseen(check, str(error), "")
+
+
+def _not_allowed(check: Check, error: NoCredentialsError | ClientError) -> Finding:
+    code = "" if isinstance(error, NoCredentialsError) else error.response["Error"]["Code"]
+    if code in _DENIED:
+        needed = " and ".join(check.permissions)
+        return _unseen(check, f"not allowed to look ({code}): it takes {needed}", f"give your role {needed}")
+    return _unseen(check, str(error), "aws sso login" if not code or code in _NOBODY else "")
+
+
+def _unseen(check: Check, found: str, fix: str) -> Finding:
+    return Finding(check.thing, ok=False, found=found, why=_WHY_UNSEEN, fix=fix, seen=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The user pool: that it is there, that the clients are its own, that they may ask for the scope."""
+
+import difflib
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tools.stack.configured import Stack, commas
+from tools.stack.findings import Finding
+
+#: Scopes that belong to no resource server; the first comes with every token of a sign-in by API.
+_SIGN_IN = "aws.cognito.signin.user.admin"
+_OIDC = frozenset({"openid", "email", "phone", "profile", _SIGN_IN})
+_NOT_FOUND = "ResourceNotFoundException"
+#: What DescribeUserPoolClient tells and UpdateUserPoolClient does not take; the secret is told to nobody.
+_TOLD_ONLY = ("ClientSecret", "CreationDate", "LastModifiedDate")
+
+
+def pool(stack: Stack) -> Iterator[Finding]:
+    pool_id = pool_id_of(stack)
+    described = described_pool(stack)
+    if described is None:
+        others = cognito(stack).list_user_pools(MaxResults=60)["UserPools"]
+        wanted = _one_of({each["Id"]: each["Name"] for each in others})
+        why = "no token could be checked: the pool's keys do not exist"
+        fix = (
+            stack.setting("cognito_user_pool_id", others[0]["Id"])
+            if others
+            else cognito_command(stack, "create-user-pool", "--pool-name lambda-router")
+        )
+        yield Finding("user pool", False, f"no {pool_id} in this account and region", wanted, why, fix)
+        return
+    yield Finding("user pool", ok=True, found=f"{pool_id} ({described['Name']})")
+    arn = stack.text("cognito_user_pool_arn")
+    if arn != described["Arn"]:
+        why = "API Gateway's authorizer would ask another pool than the function"
+        fix = stack.setting("cognito_user_pool_arn", described["Arn"])
+        yield Finding("user pool's ARN", False, arn or "none", described["Arn"], why, fix)
+
+
+def clients(stack: Stack) -> Iterator[Finding]:
+    """Each id in COGNITO_AUD is one of the pool's clients."""
+    given, known = list(commas(stack.text("cognito_aud"))), _clients(stack)
+    for client in given:
+        if client in known:
+            yield Finding(f"client {client}", ok=True, found=known[client])
+        else:
+            yield _unknown_client(stack, client, given, known)
+
+
+def _unknown_client(stack: Stack, client: str, given: list[str], known: dict[str, str]) -> Finding:
+    found = f"user pool {pool_id_of(stack)} has no such client"
+    why = "COGNITO_AUD is compared with the client_id of each token: your callers' tokens would get 401"
+    fix = stack.setting("cognito_aud", _mended(client, given, list(known))) if known else _new_client(stack)
+    return Finding(f"client {client} of COGNITO_AUD", False, found, _one_of(known), why, fix)
+
+
+def _mended(wrong: str, given: list[str], known: list[str]) -> str:
+    """The list with the likeliest client in the place of the wrong one."""
+    instead = next(iter(difflib.get_close_matches(wrong, known, n=1)), known[0])
+    return ",".join(dict.fromkeys(instead if each == wrong else each for each in given))
+
+
+def scope(stack: Stack) -> Iterator[Finding]:
+    """The scope is one that the pool knows, and the clients may ask for it."""
+    wanted = stack.text("router_scope")
+    fault = None if wanted in _OIDC else _unknown_scope(stack, wanted)
+    if fault is not None:
+        yield fault
+        return
+    yield Finding("scope", ok=True, found=f"{wanted} is the pool's")
+    if wanted != _SIGN_IN:
+        yield from _may_ask(stack, wanted)
+
+
+def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
+    identifier, _, name = wanted.rpartition("/")
+    why = "no client can get a token with that scope, so every request would be refused"
+    new = {"ScopeName": name, "ScopeDescription": "Send and read jobs"}
+    try:
+        server = cognito(stack).describe_resource_server(UserPoolId=pool_id_of(stack), Identifier=identifier)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _NOT_FOUND:
+            raise
+        fix = _server(stack, "create-resource-server", identifier, identifier, [new])
+        return Finding("scope", False, f"no resource server {identifier!r}", wanted, why, fix)
+    described = server["ResourceServer"]
+    scopes = described.get("Scopes", [])
+    if name in {each["ScopeName"] for each in scopes}:
+        return None
+    fix = _server(stack, "update-resource-server", identifier, described["Name"], [*scopes, new])
+    found = ", ".join(f"{identifier}/{each['ScopeName']}" for each in scopes) or f"{identifier} has no scopes"
+    return Finding("scope", False, found, wanted, why, fix)
+
+
+def _may_ask(stack: Stack, wanted: str) -> Iterator[Finding]:
+    pool_id, known = pool_id_of(stack), _clients(stack)
+    for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
+        told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id, ClientId=client)["UserPoolClient"]
+        allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
+        if wanted in allowed:
+            yield Finding(f"scope of client {client}", ok=True, found=wanted)
+            continue
+        why = "Cognito answers its request for a token with invalid_scope"
+        fix = _allowing(stack, told, wanted)
+        yield Finding(f"scope of client {client}", False, ", ".join(allowed) or "none", wanted, why, fix)
+
+
+def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
+    """The whole client again with one scope more: what UpdateUserPoolClient is not told, it resets."""
+    kept = {name: value for name, value in told.items() if name not in _TOLD_ONLY}
+    flows = told.get("AllowedOAuthFlows") or ["client_credentials" if told.get("ClientSecret") else "code"]
+    scopes = [*told.get("AllowedOAuthScopes", []), scope]
+    changed = kept | {
+        "AllowedOAuthFlows": flows,
+        "AllowedOAuthFlowsUserPoolClient": True,
+        "AllowedOAuthScopes": scopes,
+    }
+    return cognito_command(stack, "update-user-pool-client", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
+
+
+def described_pool(stack: Stack) -> dict[str, Any] | None:
+    try:
+        answer = cognito(stack).describe_user_pool(UserPoolId=pool_id_of(stack))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _NOT_FOUND:
+            raise
+        return None
+    described: dict[str, Any] = answer["UserPool"]
+    return described
+
+
+def _clients(stack: Stack) -> dict[str, str]:
+    """Names of the pool's clients, by id."""
+    pages = cognito(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=pool_id_of(stack))
+    return {each["ClientId"]: each["ClientName"] for page in pages for each in page["UserPoolClients"]}
+
+
+def _new_client(stack: Stack) -> str:
+    options = (
+        f"--user-pool-id {pool_id_of(stack)} --client-name lambda-router --generate-secret"
+        f" --allowed-o-auth-flows client_credentials --allowed-o-auth-scopes {stack.text('router_scope')}"
+        " --allowed-o-auth-flows-user-pool-client"
+    )
+    return cognito_command(stack, "create-user-pool-client", options)
+
+
+def _server(stack: Stack, command: str, identifier: str, name: str, scopes: list[dict[str, str]]) -> str:
+    options = f"--user-pool-id {pool_id_of(stack)} --identifier {identifier} --name {shlex.quote(name)}"
+    return cognito_command(stack, command, f"{options} --scopes {shlex.quote(json.dumps(scopes))}")
+
+
+def cognito(stack: Stack) -> Any:
+    return stack.aws("cognito-idp", _region(stack))
+
+
+def pool_id_of(stack: Stack) -> str:
+    return stack.text("cognito_user_pool_id")
+
+
+def _region(stack: Stack) -> str:
+    """A pool's id begins with its region."""
+    return pool_id_of(stack).partition("_")[0]
+
+
+def cognito_command(stack: Stack, command: str, options: str) -> str:
+    return f"aws cognito-idp {command} --region {_region(stack)} {options}"
+
+
+def _one_of(names: dict[str, str]) -> str:
+    return "one of " + ", ".join(f"{each} ({name})" for each, name in names.items()) if names else "one; there is none"

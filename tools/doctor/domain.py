@@ -1,0 +1,81 @@
+"""The custom domain: its certificate, its Route 53 zone, or the domain itself where another stack makes it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
+
+_THING = "custom domain"
+
+
+def domain(stack: Stack) -> Iterator[Finding]:
+    asked: dict[str, Any] | None = stack.values.get("custom_domain")
+    if asked is None:
+        yield Finding(_THING, ok=True, found="none asked for")
+        return
+    if asked.get("certificate_arn"):
+        yield _certificate(stack, asked["name"], asked["certificate_arn"])
+    else:
+        yield _made_elsewhere(stack, asked["name"])
+    if asked.get("zone_id"):
+        yield _zone(stack, asked["name"], asked["zone_id"])
+
+
+def _certificate(stack: Stack, name: str, arn: str) -> Finding:
+    thing, why = f"certificate of {_THING}", "API Gateway refuses to make the domain"
+    look = f"aws acm list-certificates --region {stack.region}"
+    told = _found(lambda: stack.aws("acm").describe_certificate(CertificateArn=arn)["Certificate"])
+    if told is None:
+        return Finding(thing, False, f"no {arn}", f"one for {name} in {stack.region}", why, look)
+    names = [told["DomainName"], *told.get("SubjectAlternativeNames", [])]
+    if not any(_covers(each, name) for each in names):
+        return Finding(thing, False, f"it is for {', '.join(dict.fromkeys(names))}", name, why, look)
+    if told["Status"] != "ISSUED":
+        look = f"aws acm describe-certificate --region {stack.region} --certificate-arn {arn}"
+        why += " until the certificate is issued: make the DNS record that this command shows"
+        return Finding(thing, False, told["Status"], "ISSUED", why, look)
+    return Finding(thing, ok=True, found=f"issued for {name}")
+
+
+def _made_elsewhere(stack: Stack, name: str) -> Finding:
+    told = _found(lambda: stack.aws("apigateway").get_domain_name(domainName=name))
+    if told is None:
+        why = "without certificate_arn only a base path is added, to a domain that has to be there"
+        fix = f"aws apigateway get-domain-names --region {stack.region}"
+        return Finding(_THING, False, f"no {name} in {stack.region}", "one, or certificate_arn", why, fix)
+    return Finding(_THING, ok=True, found=f"{name}, which is there already")
+
+
+def _zone(stack: Stack, name: str, zone: str) -> Finding:
+    thing, why = f"zone of {_THING}", "the record cannot be made, or nobody would find it"
+    told = _found(lambda: stack.aws("route53").get_hosted_zone(Id=zone)["HostedZone"])
+    if told is None:
+        return Finding(thing, False, f"no {zone}", f"the zone of {name}", why, "aws route53 list-hosted-zones")
+    apex = told["Name"].rstrip(".")
+    if name != apex and not name.endswith(f".{apex}"):
+        return Finding(
+            thing, False, f"{zone} is of {apex}", f"the zone of {name}", why, "aws route53 list-hosted-zones"
+        )
+    return Finding(thing, ok=True, found=f"{zone} of {apex}")
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """A wildcard stands for one label (RFC 6125, section 6.4.3)."""
+    return pattern == name or (pattern.startswith("*.") and pattern[2:] == name.partition(".")[2])
+
+
+def _found(ask: Callable[[], Any]) -> Any:
+    """The answer; None for what is not there."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {
+            "NoSuchHostedZone",
+            "NotFoundException",
+            "ResourceNotFoundException",
+        }:
+            raise
+        return None

@@ -1,0 +1,90 @@
+"""API Gateway's log role: one setting for the account and region, which no stack of ours makes or destroys."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tools.permissions.identity import Deployer, policies_of
+from tools.permissions.policy import Request, statements
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
+
+#: The role that docs/deploy.md makes, and that the GitHub roles may look at.
+ROLE = "api-gateway-logs"
+#: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html#set-up-access-logging-permissions
+POLICY = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+#: Of that policy, what writing takes.
+_WRITING = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
+_SERVICE = "apigateway.amazonaws.com"
+_THING = "API Gateway's log role"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": _SERVICE}, "Action": "sts:AssumeRole"}],
+}
+
+
+def log_role(stack: Stack) -> Iterator[Finding]:
+    """There is a role, API Gateway may take it on, and it may write logs."""
+    arn = stack.aws("apigateway").get_account().get("cloudwatchRoleArn", "")
+    if not arn:
+        why = "the stage has logs, and API Gateway refuses it: CloudWatch Logs role ARN must be set in account settings"
+        yield Finding(_THING, False, "none", "one", why, _making(stack))
+        return
+    name = arn.rpartition("/")[2]
+    try:
+        role = stack.aws("iam").get_role(RoleName=name)["Role"]
+        holder = Deployer(name, policies_of(stack.aws("iam"), name))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        why = "no API of this account and region writes a log: whoever made that role has removed it"
+        yield Finding(_THING, False, f"{arn} does not exist", "a role that does", why, _making(stack))
+        return
+    yield _judged(stack, arn, role, holder)
+
+
+def _judged(stack: Stack, arn: str, role: dict[str, Any], holder: Deployer) -> Finding:
+    if not _trusts_gateway(role["AssumeRolePolicyDocument"]):
+        trust = f"aws iam update-assume-role-policy --role-name {holder.name} --policy-document '{json.dumps(TRUST)}'"
+        why = "API Gateway cannot take it on, so no API of this account and region writes a log"
+        return Finding(_THING, False, f"{arn} does not trust {_SERVICE}", "a role that does", why, trust)
+    group = f"arn:{_partition(arn)}:logs:{stack.region}:{arn.split(':')[4]}:log-group:API-Gateway-Execution-Logs_0/api"
+    lacking = [each for each in _WRITING if not holder.decide(Request(each, f"{group}:log-stream:0")).allowed]
+    if lacking:
+        why = "no API of this account and region writes a log"
+        found = f"{arn} may not {', '.join(lacking)}"
+        return Finding(_THING, False, found, "a role that may", why, _attaching(arn, holder.name))
+    return Finding(_THING, ok=True, found=arn)
+
+
+def _trusts_gateway(document: dict[str, Any]) -> bool:
+    for each in statements(document):
+        services = each.get("Principal", {}).get("Service", [])
+        if each["Effect"] == "Allow" and _SERVICE in ([services] if isinstance(services, str) else services):
+            return True
+    return False
+
+
+def _making(stack: Stack) -> str:
+    """The commands of docs/deploy.md, in one line."""
+    account = stack.aws("sts").get_caller_identity()["Arn"]
+    arn = f"arn:{_partition(account)}:iam::{account.split(':')[4]}:role/{ROLE}"
+    change = json.dumps([{"op": "replace", "path": "/cloudwatchRoleArn", "value": arn}])
+    return " && ".join(
+        [
+            f"aws iam create-role --role-name {ROLE} --assume-role-policy-document '{json.dumps(TRUST)}'",
+            _attaching(arn, ROLE),
+            f"aws apigateway update-account --region {stack.region} --patch-operations '{change}'",
+        ]
+    )
+
+
+def _attaching(arn: str, name: str) -> str:
+    policy = f"arn:{_partition(arn)}:iam::aws:policy/{POLICY}"
+    return f"aws iam attach-role-policy --role-name {name} --policy-arn {policy}"
+
+
+def _partition(arn: str) -> str:
+    return arn.split(":")[1]

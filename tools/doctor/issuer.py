@@ -1,0 +1,92 @@
+"""The user pool's issuer: that its tokens are taken, by API Gateway and by the function, and its keys looked for."""
+
+import json
+import shlex
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from chalicelib.user_pool import ISSUER_HOSTS, issuers_of, key_address
+from tools.doctor.cognito import cognito, cognito_command, described_pool, pool_id_of
+from tools.stack.configured import Stack, commas
+from tools.stack.findings import Finding
+
+_TIMEOUT_SECONDS = 5.0
+_USUAL = "ORIGINAL"
+#: Told, and not taken together with the policies: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/
+#: APIReference/API_AdminCreateUserConfigType.html
+_RETIRED = "UnusedAccountValidityDays"
+
+
+def issuer(stack: Stack) -> Iterator[Finding]:
+    """The pool's own description decides; its discovery document is compared where it can be fetched."""
+    described = described_pool(stack)
+    if described is None:
+        return
+    kind = described.get("IssuerConfiguration", {}).get("Type", _USUAL)
+    yield _type(stack, described, kind)
+    try:
+        told = _discovery(stack, kind)
+    except (OSError, ValueError) as error:
+        yield Finding("issuer", ok=True, found=f"of type {kind}; its discovery document was not to be had: {error}")
+        return
+    yield _issuer(stack, told)
+    if not stack.text("cognito_jwks"):
+        yield _keys(stack, kind, told)
+
+
+def _type(stack: Stack, described: dict[str, Any], kind: str) -> Finding:
+    if kind == _USUAL:
+        return Finding("issuer type", ok=True, found=kind)
+    why = (
+        "API Gateway's Cognito authorizer does not take such tokens, AWS's Developer Guide says (user pools as an OIDC"
+        " issuer): callers would get 401 before the function sees them; docs/decisions/0048-both-issuers-of-the-pool.md"
+    )
+    return Finding("issuer type", False, kind, _USUAL, why, _with_the_usual_type(stack, described))
+
+
+def _with_the_usual_type(stack: Stack, described: dict[str, Any]) -> str:
+    """The whole pool again but for its type: what UpdateUserPool is not told, it resets."""
+    taken = cognito(stack).meta.service_model.operation_model("UpdateUserPool").input_shape.members
+    kept = {name: value for name, value in described.items() if name in taken and value not in (None, {}, [], "")}
+    if _RETIRED in kept.get("AdminCreateUserConfig", {}):
+        kept["AdminCreateUserConfig"] = {k: v for k, v in kept["AdminCreateUserConfig"].items() if k != _RETIRED}
+    changed = kept | {"UserPoolId": pool_id_of(stack), "IssuerConfiguration": {"Type": _USUAL}}
+    return cognito_command(stack, "update-user-pool", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
+
+
+def _issuer(stack: Stack, told: dict[str, Any]) -> Finding:
+    found = str(told.get("issuer"))
+    added = list(commas(stack.text("cognito_issuer")))
+    taken = [*added, *issuers_of(pool_id_of(stack)).values()]
+    if found in taken:
+        return Finding("issuer", ok=True, found=found)
+    why = "the function compares each token's iss with these: callers would get 401"
+    fix = stack.setting("cognito_issuer", ",".join([*added, found]))
+    return Finding("issuer", False, found, "one of " + ", ".join(taken), why, fix)
+
+
+def _keys(stack: Stack, kind: str, told: dict[str, Any]) -> Finding:
+    found, wanted = str(told.get("jwks_uri")), key_address(_address(stack, kind))
+    if found == wanted:
+        return Finding("signing keys", ok=True, found=found)
+    why = "the function would look for the pool's keys where they are not: 503"
+    return Finding("signing keys", False, found, wanted, why, stack.setting("cognito_jwks", found))
+
+
+def _address(stack: Stack, kind: str) -> str:
+    """The issuer's address: Cognito's endpoint, as the AWS client has it, with the host of that type."""
+    endpoint = str(cognito(stack).meta.endpoint_url)
+    host = ISSUER_HOSTS.get(kind, ISSUER_HOSTS[_USUAL])
+    return f"{endpoint.replace(f'//{ISSUER_HOSTS[_USUAL]}.', f'//{host}.')}/{pool_id_of(stack)}"
+
+
+def _discovery(stack: Stack, kind: str) -> dict[str, Any]:
+    """OpenID Connect Discovery 1.0, section 4."""
+    url = f"{_address(stack, kind)}/.well-known/openid-configuration"
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the AWS client's own endpoint
+        told = json.load(answer)
+    if not isinstance(told, dict):
+        raise ValueError("it is not an object")
+    return told

@@ -1,0 +1,113 @@
+"""What the machine has to have before a deploy: Python, Terraform, its provider, its backend. Nothing is fetched."""
+
+import platform
+import re
+import sys
+from collections.abc import Iterator
+
+from tools.stack.backend import Backend
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
+from tools.stack.repository import TERRAFORM
+from tools.stack.terraform import Terraform, is_opentofu, program, registry
+
+_TERRAFORM = (1, 10)
+_PLATFORM = "linux_amd64"
+_SOVEREIGN, _SOVEREIGN_PROVIDER = "eusc-", (6, 29)
+_PROVIDER = "hashicorp/aws"
+
+
+def python(stack: Stack) -> Iterator[Finding]:
+    wanted = (stack.root / ".python-version").read_text(encoding="utf-8").strip()
+    found = ".".join(str(number) for number in sys.version_info[: wanted.count(".") + 1])
+    why = "the package is built for the Python that Lambda runs"
+    yield (
+        Finding("Python", True, found)
+        if found == wanted
+        else Finding("Python", False, found, wanted, why, "rm -rf .venv && make install")
+    )
+
+
+def terraform(stack: Stack) -> Iterator[Finding]:
+    version = Terraform(stack.folder).version()
+    found = ".".join(str(number) for number in version)
+    if version >= _TERRAFORM:
+        yield Finding("Terraform", ok=True, found=found)
+        return
+    wanted = ".".join(str(number) for number in _TERRAFORM) + " or newer"
+    fix = f"{'tofuenv' if is_opentofu() else 'tfenv'} install latest"
+    yield Finding("Terraform", False, found, wanted, "older ones cannot lock the state in S3", fix)
+
+
+def provider_lock(stack: Stack) -> Iterator[Finding]:
+    """Whether the lock file lets ``linux_amd64`` in, which GitHub's runners are.
+
+    A ``zh:`` hash is of every platform's archive, an ``h1:`` hash of one platform's folder
+    (https://developer.hashicorp.com/terraform/language/files/dependency-lock).
+    """
+    thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
+    why = "a provider that nobody looked at could be taken, or `init` fails on the other machine"
+    fix = f"{program()} -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
+    path, provider = stack.folder / ".terraform.lock.hcl", f"{registry()}/{_PROVIDER}"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    block = re.search(rf'provider "{re.escape(provider)}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
+    if block is None:
+        yield Finding(thing, False, f"{name} has no {provider}" if text else f"no {name}", "", why, fix)
+        return
+    hashes = re.findall(r'"(zh|h1):', block[1])
+    if "zh" in hashes or len(hashes) >= (1 if _here() == _PLATFORM else 2):
+        yield Finding(thing, ok=True, found=_version(block[1]))
+    else:
+        yield Finding(thing, False, f"{len(hashes)} hash(es) in {name}", f"one of {_PLATFORM} too", why, fix)
+
+
+def provider_region(stack: Stack) -> Iterator[Finding]:
+    """Whether the locked provider takes ARNs of the region: older ones stop in the middle of the first apply.
+
+    https://github.com/hashicorp/terraform-provider-aws/pull/45895 let the last of our resources in.
+    """
+    path = stack.folder / ".terraform.lock.hcl"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(rf'/{re.escape(_PROVIDER)}" \{{\s+version +=\s*"([\d.]+)"', text)
+    if found is None or not stack.region.startswith(_SOVEREIGN):
+        return
+    if tuple(map(int, found[1].split("."))) < _SOVEREIGN_PROVIDER:
+        wanted = ".".join(map(str, _SOVEREIGN_PROVIDER)) + " or newer"
+        why = "it takes no ARN of this region (invalid region value), so apply would stop half-way"
+        fix = f"{program()} -chdir={stack.path(stack.folder)} init -upgrade"
+        yield Finding("provider and region", False, f"hashicorp/aws {found[1]} in {stack.region}", wanted, why, fix)
+
+
+def initialised(stack: Stack) -> Iterator[Finding]:
+    thing, backend = "terraform init", stack.backend
+    missing = [name for name in ("bucket", "key", "region") if not backend.get(name)]
+    if not missing and any((stack.data / "providers" / registry() / _PROVIDER).glob("*/*")):
+        yield Finding(thing, ok=True, found=f"state in s3://{backend['bucket']}/{backend['key']}")
+        return
+    found = (
+        "not run" if not backend else f"no {', '.join(missing)} in the backend" if missing else "no provider fetched"
+    )
+    why = "without it there is no plan, and the state would be this machine's alone"
+    yield Finding(thing, False, found, "the state's bucket, key and region", why, init(stack))
+
+
+def init(stack: Stack) -> str:
+    """The command that initialises this stack; the bucket's name is known only after the first time."""
+    backend = Backend(
+        bucket=stack.backend.get("bucket") or "YOUR_STATE_BUCKET",
+        key=f"{stack.text('app_name')}/{stack.text('stage_name') or 'YOUR_STAGE'}.tfstate",
+        region=stack.region or "YOUR_REGION",
+    )
+    packaged = (stack.folder / TERRAFORM).is_file()
+    return backend.init() if packaged else f"make package && {backend.init()}"
+
+
+def _version(block: str) -> str:
+    found = re.search(r'version +=\s*"([^"]+)"', block)
+    return f"{_PROVIDER} {found[1]}" if found else _PROVIDER
+
+
+def _here() -> str:
+    """This machine as Terraform calls it."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return f"{sys.platform}_{machine}"

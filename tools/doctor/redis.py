@@ -1,0 +1,33 @@
+"""The Redis of ``REDIS_URL``, where this machine can ask it. The function's own is asked by ``make verify``."""
+
+from collections.abc import Iterator
+
+from chalicelib import eviction
+from chalicelib.errors import QueueUnavailable
+from chalicelib.queue_keys import QueueKeys
+from chalicelib.redis_client import RedisClient, connect
+from chalicelib.redis_url import BadRedisURL, check_redis_url
+from tools.stack.configured import Stack
+from tools.stack.findings import Finding
+from tools.stack.redis import policy_finding
+
+_THING = "Redis"
+
+
+def redis(stack: Stack) -> Iterator[Finding]:
+    """Nothing is written, and nothing of the URL is shown."""
+    url = stack.environ.get("REDIS_URL", "")
+    if not url:
+        yield Finding(_THING, ok=True, found="not asked: REDIS_URL is not set here; make verify asks the function")
+        return
+    try:
+        client = RedisClient(lambda: connect(check_redis_url(url)))
+        policy = eviction.policy(client, QueueKeys(stack.text("router_queue")))
+    except BadRedisURL as error:
+        why = "router and worker would refuse to start with it"
+        yield Finding(_THING, False, f"REDIS_URL {error}", "", why, "export REDIS_URL=redis://127.0.0.1:6379/0")
+    except QueueUnavailable as problem:
+        why, fix = "what nobody has looked at may be wrong", 'valkey-cli -u "$REDIS_URL" PING'
+        yield Finding(_THING, False, problem.reason or "no answer", "", why, fix, seen=False)
+    else:
+        yield policy_finding(_THING, policy)

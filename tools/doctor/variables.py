@@ -1,0 +1,166 @@
+"""Whether the stack's variables are complete and good, and whether shell, files and Terraform say the same."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib.settings import Settings, SettingsError
+from tools.docs import check, terraform
+from tools.package.environment import LIMIT, filled, measured, too_large
+from tools.stack.configured import Stack, Unknown
+from tools.stack.findings import Finding
+
+_WHY_IGNORED = "Terraform passes over it, so what it should have set keeps its default"
+
+
+def variables(stack: Stack) -> Iterator[Finding]:
+    """Terraform's own verdict on the values, its rules included."""
+    faults = [_refused(stack, said) for said in stack.diagnostics if said["severity"] == "error"]
+    faults += [fault for said in stack.diagnostics if (fault := _undeclared(stack, said)) is not None]
+    yield from faults
+    if not faults:
+        yield Finding("variables", ok=True, found=f"{len(stack.declared)} of Terraform's, all good")
+
+
+def _refused(stack: Stack, said: dict[str, Any]) -> Finding:
+    detail = said["detail"].split("\n\n")[0].split(". Use a -var")[0]
+    code = (said.get("snippet") or {}).get("code", "")
+    named = re.search(r'variable "(\w+)"|var\.(\w+)|^\s*"?(\w+)"?\s*[=:]', f"{detail}\n{code}", re.MULTILINE)
+    name = next(filter(None, named.groups()), "") if named else ""
+    why = "terraform plan would refuse it"
+    return Finding(f"variable {name}".strip(), False, detail, "", why, _remedy(stack, name))
+
+
+def _remedy(stack: Stack, name: str) -> str:
+    """The command with an example in the place of the value, which only its owner knows."""
+    if name not in stack.declared:
+        return f"${{EDITOR:-vi}} {stack.path(stack.folder)}/*.tfvars"
+    field = Settings.model_fields.get(name)
+    example = field.examples[0] if field is not None and field.examples else "…"
+    return stack.setting(name, example)
+
+
+def _undeclared(stack: Stack, said: dict[str, Any]) -> Finding | None:
+    found = re.search(r'named "(\w+)" but a value was found in file "([^"]+)"', said.get("detail", ""))
+    if found is None:
+        return None
+    name, file = found[1], stack.folder / found[2]
+    line = next(
+        (number for number, text in enumerate(file.read_text().splitlines(), 1) if re.search(rf"\b{name}\b", text)), 1
+    )
+    near = _near(stack, name)
+    fix = f"sed -i '{line}d' {stack.path(file)}"
+    if near:
+        fix = f"sed -i '{line}s/{name}/{near}/' {stack.path(file)}"
+    elif file.suffix == ".json":  # a line may hold more than this one there
+        fix = f"${{EDITOR:-vi}} {stack.path(file)}"
+    said_so = f"{name} is no variable" + (f"; did you mean {near}?" if near else "")
+    return Finding(f"{stack.path(file)}:{line}", False, said_so, "", _WHY_IGNORED, fix)
+
+
+def environment(stack: Stack) -> Iterator[Finding]:
+    """``TF_VAR_…`` that Terraform passes over without a word."""
+    given = {name.removeprefix("TF_VAR_"): text for name, text in stack.environ.items() if name.startswith("TF_VAR_")}
+    faults = list(_unread(stack, given))
+    yield from faults
+    if not faults:
+        yield Finding("TF_VAR_…", ok=True, found=f"{len(given)}, none passed over")
+
+
+def _unread(stack: Stack, given: Mapping[str, str]) -> Iterator[Finding]:
+    for name in sorted(given):
+        value = stack.values.get(name)
+        if name not in stack.declared:
+            near = _near(stack, name)
+            found = "no variable of that name" + (f"; did you mean TF_VAR_{near}?" if near else "")
+            renamed = f'export TF_VAR_{near}="$TF_VAR_{name}"; ' if near else ""
+            fix = f"{renamed}unset TF_VAR_{name}"
+            yield Finding(f"TF_VAR_{name}", False, found, "", _WHY_IGNORED, fix)
+        elif isinstance(value, str) and value != given[name]:
+            why = "a .tfvars file comes after it: whoever set it deploys something else"
+            yield Finding(f"TF_VAR_{name}", False, repr(given[name]), repr(value), why, f"unset TF_VAR_{name}")
+
+
+def _near(stack: Stack, name: str) -> str:
+    return next(iter(difflib.get_close_matches(name, stack.declared, n=1, cutoff=0.8)), "")
+
+
+def settings(stack: Stack) -> Iterator[Finding]:
+    """Whether the function would start with what Terraform gives it: more is asked than Terraform's rules ask."""
+    if any(said["severity"] == "error" for said in stack.diagnostics):
+        why, fix = "the function may refuse to start", "mend the variables, above"
+        yield Finding("settings", ok=False, found="the variables are not good yet", why=why, fix=fix, seen=False)
+        return
+    given = {name.upper(): stack.text(name) for name in terraform.variables()}
+    try:
+        Settings.from_environ({**given, "AWS_REGION": stack.region})
+    except SettingsError as error:
+        for line in str(error).splitlines()[1:]:
+            found = re.match(r"\s*(?:([A-Z_]+): )?(.*)", line)
+            name = (found and found[1]) or ""
+            why = "the function would answer every request with 500, misconfigured"
+            fix = _remedy(stack, name.lower()) if name else _remedy(stack, "cognito_region")
+            yield Finding(f"setting {name}".strip(), False, found[2] if found else line, "", why, fix)
+        return
+    yield Finding("settings", ok=True, found="the function would start")
+
+
+def size(stack: Stack) -> Iterator[Finding]:
+    """Whether Lambda takes as much as that."""
+    stages = json.loads((stack.root / ".chalice/config.json").read_text(encoding="utf-8"))["stages"]
+    variables = filled(stages["terraform"]["environment_variables"], stack.text)
+    thing, fault = "size of the variables", too_large(variables)
+    if fault is None:
+        taken = measured(variables)
+        yield Finding(thing, ok=True, found=f"{taken:,} of {LIMIT:,} bytes")
+        return
+    why = "apply would stop half-way: Lambda refuses the function (exceeded the 4KB limit)"
+    yield Finding(thing, False, fault.found, "", why, fault.fix)
+
+
+def places(stack: Stack) -> Iterator[Finding]:
+    """Whether every file of the repository names every setting."""
+    findings = list(check.check(stack.root))
+    yield from (finding for finding in findings if not finding.ok)
+    if all(finding.ok for finding in findings):
+        yield Finding("places of settings", ok=True, found=f"{len(findings)}, all complete")
+
+
+def shell(stack: Stack) -> Iterator[Finding]:
+    """Whether the shell and ``.env`` mean the same stack as Terraform's variables."""
+    faults = list(_differences(stack))
+    yield from faults
+    if not faults:
+        yield Finding("shell and .env", ok=True, found="nothing that Terraform's variables contradict")
+
+
+def _differences(stack: Stack) -> Iterator[Finding]:
+    written = _dotenv(stack)
+    why = "this machine and the deployed function would take different tokens, or speak of different stacks"
+    for name in terraform.variables():
+        wanted, upper = stack.text(name), name.upper()
+        if (found := stack.environ.get(upper, "")) not in ("", wanted):
+            yield Finding(f"{upper} in the shell", False, repr(found), repr(wanted), why, f"export {upper}='{wanted}'")
+        if (found := written.get(upper, "")) not in ("", wanted):
+            fix = f"sed -i 's|{upper}=.*|{upper}={wanted}|' .env"
+            yield Finding(f"{upper} in .env", False, repr(found), repr(wanted), why, fix)
+
+
+def _dotenv(stack: Stack) -> dict[str, str]:
+    path = stack.root / ".env"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return dict(re.findall(r"^(?:export +)?([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+
+
+def region(stack: Stack) -> Iterator[Finding]:
+    if not stack.region:
+        raise Unknown("aws_region is not set")
+    named = {name: stack.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if stack.environ.get(name)}
+    wrong = {name: value for name, value in named.items() if value != stack.region}
+    for name, value in wrong.items():
+        why = "what is typed by hand would look at another region than the stack's"
+        yield Finding(name, False, value, stack.region, why, f"export {name}={stack.region}")
+    if not wrong:
+        yield Finding("region", ok=True, found=stack.region)

@@ -1,0 +1,65 @@
+"""``python -m tools.gates.advisories``: known vulnerabilities of the packages that serve callers or process their jobs.
+
+pip-audit (https://github.com/pypa/pip-audit) asks OSV (https://osv.dev), which knows the advisories of PyPI and GitHub.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from tools.stack.findings import Finding, or_well, report
+from tools.stack.repository import ROOT
+
+PIP_AUDIT = ROOT / ".local/audit/bin/pip-audit"
+#: What ships to Lambda, and what a worker installs.
+LOCKS = ("requirements.txt", "requirements-worker.txt")
+OSV = "https://api.osv.dev/v1/query"
+_WHY = "whoever reads the advisory knows how to attack what is deployed"
+_UNKNOWN = "a hole that is known to others may be in what is deployed"
+
+
+@click.command()
+@click.option("--osv-url", default=OSV, show_default=True, help="Who is asked.")
+@click.option("--json", "as_json", is_flag=True, help="One object for programs.")
+def main(osv_url: str, as_json: bool) -> None:
+    """Ask about each locked package: 0 nothing is known, 3 something is, 1 nobody could be asked."""
+    sys.exit(report(found_by(osv_url), as_json=as_json))
+
+
+def found_by(osv_url: str) -> Iterator[Finding]:
+    """A finding for each advisory, or one that says how many packages have none."""
+    if not PIP_AUDIT.exists():
+        yield Finding("pip-audit", False, "it is not installed", "", _UNKNOWN, "make audit-tools", seen=False)
+        return
+    options = ["--vulnerability-service", "osv", "--osv-url", osv_url, "--disable-pip", "--progress-spinner", "off"]
+    locks = [word for lock in LOCKS for word in ("--requirement", lock)]
+    command = [str(PIP_AUDIT), *options, "--format", "json", *locks]
+    ran = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    try:
+        packages = json.loads(ran.stdout)["dependencies"]
+    except ValueError:
+        last = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        again = "make audit, where that host can be reached"
+        yield Finding("advisories", False, f"{osv_url} was not asked: {last[0]}", "", _UNKNOWN, again, seen=False)
+        return
+    found = [finding for package in packages for finding in _advisories(package)]
+    yield from or_well(found, "advisories", f"none for {len(packages)} packages of {' and '.join(LOCKS)}")
+
+
+def _advisories(package: dict[str, Any]) -> Iterator[Finding]:
+    if "skip_reason" in package:
+        yield Finding(package["name"], False, package["skip_reason"], "", _UNKNOWN, "make lock UPGRADE=1", seen=False)
+    for advisory in package.get("vulns", ()):
+        names = ", ".join([advisory["id"], *advisory["aliases"]])
+        mended = " or ".join(advisory["fix_versions"])
+        found = f"{names}, mended in {mended}" if mended else f"{names}, not mended yet"
+        fix = "make lock UPGRADE=1, then make test and a release"
+        yield Finding(f"{package['name']} {package['version']}", False, found, "no known hole", _WHY, fix)
+
+
+if __name__ == "__main__":
+    main()

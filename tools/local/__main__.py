@@ -1,0 +1,235 @@
+"""``python -m tools.local``: the whole service on this machine, for ``make run``.
+
+A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app. With
+``--chalice``, for ``make chalice-local``, the app runs under ``chalice local``, beside the services of ``make run`` if
+they run.
+"""
+
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import click
+import redis
+
+from chalicelib import chalice_local
+from chalicelib.job_types import JOB_TYPES, under
+from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError
+from tools.local import cognito as local_cognito
+from tools.local import commands
+from tools.local.children import ChildDied, Children
+from tools.local.cognito import LocalCognito
+from tools.local.commands import Model
+from tools.local.ports import HOST, PortUnusable, free_ports, port_option, require_free, taken
+from tools.local.shell import Shell
+from tools.local.shell import taken as taken_from_shell
+from tools.local.state import AlreadyRunning, LocalState
+from tools.local.welcome import welcome
+from tools.local.worker import WorkerWatch
+from tools.stack.signals import Stopped, remembered
+
+#: How long the worker may finish what it has begun.
+DRAIN_SECONDS = 10.0
+
+# No proxy from the environment: everything here is on this machine's loopback.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@click.command()
+@port_option
+@click.option(
+    "--backend",
+    envvar=["BACKEND", "WORKER_BACKEND"],
+    help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
+)
+@click.option("--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server.")
+@click.option(
+    "--chalice", is_flag=True, help="Serve the app by chalice local, beside the stack of make run if one runs."
+)
+@click.option("--services-port", envvar="SERVICES_PORT", default=8000, help="With --chalice: the port of that stack.")
+def main(port: int, backend: str | None, model: str | None, chalice: bool, services_port: int) -> None:
+    """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM. Without a model the worker answers by itself."""
+    if bool(backend) != bool(model):
+        raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
+    try:
+        shell = Shell(os.environ, has_model=bool(model))
+        _check_settings(commands.own_settings() if chalice else shell.app, ".env" if chalice else None)
+        require_free(port)
+        with remembered() as stopped, LocalState(port).locked() as lock:
+            parts = (port, lock, stopped, shell)
+            stack = ChaliceStack(*parts, services_port) if chalice else Stack(*parts)
+            stack.run(Model(backend, model) if backend and model else None)
+    except AlreadyRunning:
+        raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
+    except (PortUnusable, ChildDied, SettingsError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+class Stack:
+    """The stack on one port."""
+
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell) -> None:
+        self._port = port
+        self._shell = shell
+        self._url = f"http://{HOST}:{port}"
+        self._state = LocalState(port)
+        self._children = Children(self._state, lock, stopped)
+        self._environ = commands.environ()
+        self._valkey_port, self._cognito_port, self._worker_port = free_ports(3)
+        self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
+
+    def run(self, model: Model | None) -> None:
+        """Start everything, and watch it until somebody asks for the end.
+
+        Raises:
+            ChildDied: a process ended by itself; the others are ended too.
+        """
+        try:
+            for line in self._shell.left_out():
+                _say(line)
+            self._start(model)
+            _say(self._welcome(model))
+            worker = WorkerWatch(f"http://{HOST}:{self._worker_port}/ready", has_worker=self._has_worker)
+            while True:
+                self._check()
+                for line in worker.news():
+                    _say(line)
+                time.sleep(0.2)
+        except Stopped:
+            pass
+        finally:
+            self._stop()
+
+    def _check(self) -> None:
+        """Raises ChildDied unless everything runs, and Stopped when it is to end."""
+        self._children.check()
+
+    @property
+    def _has_worker(self) -> bool:
+        return "worker" in self._children.pids
+
+    def _start(self, model: Model | None) -> None:
+        self._start_valkey()
+        cognito = self._start_cognito()
+        self._start_worker(model)
+        self._start_app(cognito, self._redis_url)
+        self._wait_for(f"http://{HOST}:{self._worker_port}/health")
+
+    def _start_app(self, cognito: LocalCognito, redis_url: str) -> None:
+        _say(f"starting the app{taken_from_shell(self._shell.app)} …")
+        settings = commands.app_settings(cognito, redis_url)
+        self._children.start("app", self._app(), self._environ | self._settings() | settings)
+        for address in (f"{self._url}/health", f"{self._url}/ready"):
+            self._wait_for(address)
+        self._state.publish(asdict(cognito) | {"redis_url": redis_url, "pids": self._children.pids})
+
+    def _app(self) -> list[str]:
+        return commands.app(self._port)
+
+    def _settings(self) -> dict[str, str]:
+        return self._shell.app
+
+    def _welcome(self, model: Model | None) -> str:
+        return welcome(self._url, self._port, model)
+
+    def _start_valkey(self) -> None:
+        _say("starting Valkey …")
+        data = self._state.folder / "valkey"
+        data.mkdir(exist_ok=True)
+        self._children.start("valkey", commands.valkey(self._valkey_port), self._environ, folder=data)
+        self._children.wait_until(self._valkey_answers, "Valkey")
+
+    def _start_cognito(self) -> LocalCognito:
+        _say("starting Cognito …")
+        self._children.start("cognito", local_cognito.server_command(self._cognito_port), self._environ)
+        endpoint = f"http://{HOST}:{self._cognito_port}"
+        self._children.wait_until(lambda: local_cognito.is_up(endpoint), "Cognito")
+        cognito = LocalCognito.create(endpoint, seed=f"port {self._port}")
+        cognito.access_token("demo")
+        return cognito
+
+    def _start_worker(self, model: Model | None) -> None:
+        given = self._shell.worker
+        works = f"{model.name} at {model.backend}" if model else given.get("WORKER_HANDLER", "demonstration")
+        _say(f"starting the worker: {works}{taken_from_shell(given)} …")
+        command = commands.worker(model, self._worker_port)
+        settings = commands.worker_settings(model, self._redis_url) | given
+        self._children.start("worker", command, self._environ | settings)
+
+    def _wait_for(self, address: str) -> None:
+        self._children.wait_until(lambda: _answers(address), address)
+
+    def _valkey_answers(self) -> bool:
+        with redis.Redis.from_url(self._redis_url, socket_timeout=1.0) as client, suppress(redis.RedisError):
+            return bool(client.ping())
+        return False  # not up yet, or still reading its jobs
+
+    def _stop(self) -> None:
+        _say("stopping; the worker may finish what it has begun …")
+        self._state.retract()
+        self._children.stop(["worker", "app"], DRAIN_SECONDS)
+        self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
+
+
+class ChaliceStack(Stack):
+    """The app under ``chalice local``, with the pool, Redis and worker of ``make run`` where it runs, else its own."""
+
+    def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell, services_port: int) -> None:
+        super().__init__(port, lock, stopped, shell)
+        self._services_port = services_port
+        self._services: dict[str, Any] | None = None
+
+    def _start(self, model: Model | None) -> None:
+        services = self._services = self._services_of_make_run()
+        if services is None:
+            super()._start(model)
+            return
+        _say(f"beside the services of `make run` on port {self._services_port} …")
+        cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
+        self._start_app(cognito, services["redis_url"])
+
+    def _check(self) -> None:
+        super()._check()
+        if self._services is not None and LocalState(self._services_port).published() != self._services:
+            raise ChildDied(f"the stack on port {self._services_port} ended, whose services this one used")
+
+    def _services_of_make_run(self) -> dict[str, Any] | None:
+        """Where its parts are, if it runs in this folder."""
+        if self._services_port == self._port:
+            return None
+        services = LocalState(self._services_port).published()
+        return services if services is not None and local_cognito.is_up(services["endpoint"]) else None
+
+    def _app(self) -> list[str]:
+        return commands.chalice_local(self._port)
+
+    def _settings(self) -> dict[str, str]:
+        return commands.own_settings()
+
+
+def _check_settings(given: dict[str, str], env_file: str | None) -> None:
+    """Raises SettingsError for what the caller's shell, or that file, sets wrongly, before anything is started."""
+    nobody = LocalCognito(f"http://{HOST}:1", "us-east-1_x", "x")
+    settings: Mapping[str, str] = given | commands.app_settings(nobody, f"redis://{HOST}:1/0")
+    if env_file:
+        settings = chalice_local.with_env_file({**settings, LOCAL_ENV_FILE: env_file})
+    under(Settings.from_environ(settings), JOB_TYPES)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), _opener.open(url, timeout=5.0) as response:
+        return bool(response.status == 200)
+    return False
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # a closed terminal must not keep the children alive
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The processes of the local stack: started apart from the terminal, watched, and never left behind."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.local.state import LocalState
+from tools.stack.repository import ROOT
+from tools.stack.signals import Stopped
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+TAIL_LINES = 20
+
+
+class ChildDied(Exception):
+    """A process ended by itself; the message shows the end of its log."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One process and its log."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def check(self) -> None:
+        """Raises ChildDied unless the process runs."""
+        status = self.process.poll()
+        if status is None:
+            return
+        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        end = "\n".join(f"  | {line}" for line in lines or ["(nothing)"])
+        raise ChildDied(f"{self.name} died ({how}); the end of {self.log.relative_to(ROOT)}:\n{end}")
+
+
+class Children:
+    """Starts processes and ends them.
+
+    Args:
+        stopped: whether somebody asked for the end.
+    """
+
+    def __init__(self, state: LocalState, lock: int, stopped: Callable[[], bool]) -> None:
+        self._state = state
+        self._lock = lock
+        self._stopped = stopped
+        self._children: list[Child] = []
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {child.name: child.process.pid for child in self._children}
+
+    def start(self, name: str, command: Sequence[str], environ: Mapping[str, str], *, folder: Path = ROOT) -> None:
+        """Run a command with this environment and none else, its output in a fresh ``<name>.log``."""
+        path = self._state.log(name)
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends them in order
+                pass_fds=[self._lock],
+                preexec_fn=die_with_parent(),  # noqa: PLW1509  the parent has one thread
+            )
+        self._children.append(Child(name, process, path))
+
+    def check(self) -> None:
+        """Raises ChildDied unless all run, and Stopped when they are to end."""
+        if self._stopped():
+            raise Stopped("somebody asked for the end")
+        for child in self._children:
+            child.check()
+
+    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+        """Wait for something that the children bring about.
+
+        Raises:
+            ChildDied: one of them died meanwhile, or it took too long.
+            Stopped: they are to end.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildDied(
+                    f"{what} took more than {seconds:g} s; see {self._state.folder.relative_to(ROOT)}/*.log"
+                )
+            time.sleep(0.05)
+        self.check()  # the answer may have come from a stranger on the same port
+
+    def stop(self, names: Sequence[str], seconds: float) -> None:
+        """SIGTERM these; SIGKILL what is left of them after that time."""
+        chosen = [child for child in self._children if child.name in names]
+        for child in chosen:
+            child.process.terminate()
+        deadline = time.monotonic() + seconds
+        for child in chosen:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """On Linux the kernel kills a child whose parent died, even by SIGKILL. Elsewhere: nothing, the lock tells."""
+    if sys.platform != "linux":
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def arrange() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(1)
+
+    return arrange

@@ -1,0 +1,122 @@
+"""API Gateway as far as this machine needs it: an HTTP request becomes the event of a Lambda proxy integration.
+
+``chalice.local`` brings the parts. Mended here is what it does otherwise than API Gateway and what hurts: it answers an
+unknown route with 403 and the caller's own token, drops repeated headers, gives the request no id, leaves path
+parameters percent-encoded, and lets ``;`` and empty segments through to a route.
+"""
+
+import base64
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from chalice.app import Chalice
+from chalice.config import Config
+from chalice.local import LocalChalice, LocalGateway, RouteMatcher
+
+from chalicelib.observability import log
+from tools.local.problems import Answer, Headers, problem_answer
+
+#: API Gateway waits no longer for Lambda, so Terraform gives the function no longer.
+LAMBDA_TIMEOUT_SECONDS = 29
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """An HTTP request, its headers in the order and number in which they came."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+
+
+class Gateway(LocalGateway):
+    """Answers HTTP requests by way of the app's Lambda entry point."""
+
+    def __init__(self, app: Chalice, timeout_seconds: int = LAMBDA_TIMEOUT_SECONDS) -> None:
+        # In Lambda one process has one request at a time; here each thread needs its own `current_request`.
+        app.__class__ = LocalChalice
+        super().__init__(
+            app, Config.create(app_name=app.app_name, chalice_stage="local", lambda_timeout=timeout_seconds)
+        )
+        self._routes = RouteMatcher(list(app.routes))
+
+    def answer(self, request: HttpRequest) -> Answer:
+        """What the app answers, or 404 for an unknown route. Never raises."""
+        try:
+            event = lambda_event(self._routes, request)
+        except LookupError:
+            return problem_answer(HTTPStatus.NOT_FOUND, "There is no such route; GET /openapi.json lists them.")
+        try:
+            return self._invoke(event)
+        except Exception:
+            log.exception("unforeseen")
+            return problem_answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _invoke(self, event: dict[str, Any]) -> Answer:
+        if event["httpMethod"] == "OPTIONS" and self._has_preflight(event["resource"]):
+            request_id = event["requestContext"]["requestId"]
+            return Answer(200, [*self._autogen_options_headers(event).items(), ("X-Request-Id", request_id)], b"")
+        raw = self._app_object(event, self._generate_lambda_context())
+        repeated = [(name, value) for name, values in raw["multiValueHeaders"].items() for value in values]
+        body = raw["body"].encode() if isinstance(raw["body"], str) else raw["body"]
+        if raw.get("isBase64Encoded"):
+            body = base64.b64decode(body)
+        return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
+
+    def _has_preflight(self, resource: str) -> bool:
+        methods = self._app_object.routes[resource]
+        return "OPTIONS" not in methods and any(route.cors is not None for route in methods.values())
+
+
+def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:
+    """API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0.
+
+    Raises:
+        LookupError: no route has that path.
+    """
+    resource, path_parameters, query = _match(routes, request.target)
+    path = urlsplit(request.target).path
+    many = defaultdict(list)
+    for name, value in request.headers:
+        many[name.lower()].append(value)
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": request.method,
+        "headers": {name: values[-1] for name, values in many.items()},
+        "multiValueHeaders": dict(many),
+        "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
+        "multiValueQueryStringParameters": query or None,
+        "pathParameters": path_parameters or None,
+        "stageVariables": None,
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "requestTimeEpoch": round(time.time() * 1000),
+            "resourcePath": resource,
+            "httpMethod": request.method,
+            "path": path,
+            "stage": "local",
+            "identity": {"sourceIp": "127.0.0.1"},
+        },
+        "body": base64.b64encode(request.body).decode() if request.body else None,
+        "isBase64Encoded": bool(request.body),
+    }
+
+
+def _match(routes: RouteMatcher, target: str) -> tuple[str, dict[str, str], dict[str, list[str]]]:
+    """The route, its path parameters decoded, the query; the matcher itself would cut the path off at a ``;``."""
+    try:
+        match = routes.match_route(target.replace(";", "%3B"))
+    except ValueError:
+        raise LookupError(target) from None
+    segments = [name[1:-1] for name in match.route.split("/") if name.startswith("{")]
+    parameters = {name: unquote(match.captured[name]) for name in segments}
+    if not all(parameters.values()):
+        raise LookupError(target)
+    return match.route, parameters, match.query_params

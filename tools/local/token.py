@@ -1,0 +1,44 @@
+"""``python -m tools.local.token``: a token for the service that ``make run`` runs, alone on standard output."""
+
+import re
+
+import click
+
+from tools.local.cognito import LocalCognito
+from tools.local.ports import port_option
+from tools.local.state import LocalState
+
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+@click.command()
+@port_option
+@click.option(
+    "--as", "user", envvar="AS", default="demo", show_default=True, help="Who calls; made on the spot if new."
+)
+def main(port: int, user: str) -> None:
+    """Print a fresh access token."""
+    if not _USER.fullmatch(user):
+        raise click.ClickException(
+            f"{user!r} cannot be a user's name: use 1 to 64 letters, digits and ._- with a letter or digit first"
+        )
+    click.echo(_token(port, user))
+
+
+def _token(port: int, user: str) -> str:
+    facts = LocalState(port).published()
+    if facts is not None:
+        try:
+            return LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
+        except OSError:
+            pass  # its stack was killed and could not tidy up
+    raise click.ClickException(f"nothing runs on port {port}: start it with {_run(port)}, or name its port with PORT=…")
+
+
+def _run(port: int) -> str:
+    option = "" if port == 8000 else f"PORT={port} "
+    return f"`{option}make run` or `PORT={port} make chalice-local`"
+
+
+if __name__ == "__main__":
+    main()

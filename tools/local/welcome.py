@@ -1,0 +1,24 @@
+"""What ``make run`` says when everything is up."""
+
+from tools.local.commands import Model
+
+_WELCOME = """\
+READY {url}
+
+TOKEN=$(make -s token{port_option})
+JOB=$(curl -sS {url}/v1/jobs -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  -d '{{"type": "generate", "input": {{"prompt": "What is a queue?"}}}}' | tee /dev/stderr | grep -o 'job_[0-9a-f]*')
+curl -sS {url}/v1/jobs/$JOB -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=10' -w '\\n'
+
+Another caller: make -s token AS=bob{port_option}
+Logs: .local/{port}/*.log
+Stop: Ctrl-C"""
+
+_DEMONSTRATION = """
+The worker only gives prompts back in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
+
+
+def welcome(url: str, port: int, model: Model | None) -> str:
+    """The line that says that everything is up, and commands to copy."""
+    option = "" if port == 8000 else f" PORT={port}"
+    return _WELCOME.format(url=url, port=port, port_option=option) + ("" if model else _DEMONSTRATION)

@@ -1,0 +1,1 @@
+"""Chalice's Terraform document, made one that today's Terraform takes."""

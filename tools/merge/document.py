@@ -1,0 +1,142 @@
+"""Makes Chalice's Terraform document one that today's Terraform takes.
+
+Only what HCL cannot do is done here: blocks that an override file cannot delete, and the body of the API, which is one
+string. All else stands in ``terraform/*.tf``. Each step is a pure function that asserts the shape it changes, so that
+another Chalice fails here, with a sentence, and not in an account.
+"""
+
+import json
+from collections.abc import Callable
+from functools import reduce
+
+from tools.merge.openapi import API_HANDLER, to_openapi
+from tools.merge.responses import RESPONSES, gateway_responses
+from tools.merge.shape import Json, demand, demand_keys, part, replaced, without
+from tools.stack.refusal import Refusal
+
+BODY, BUILD = "chalice_api_swagger", "build"
+_BLOCKS = ("terraform", "data", "locals", "resource", "output")
+_DATA = ("aws_caller_identity", "aws_partition", "aws_region", "null_data_source")
+_RESOURCES = (
+    "aws_api_gateway_deployment",
+    "aws_api_gateway_rest_api",
+    "aws_cloudwatch_event_rule",
+    "aws_cloudwatch_event_target",
+    "aws_iam_role",
+    "aws_iam_role_policy",
+    "aws_lambda_function",
+    "aws_lambda_permission",
+)
+_INVOKE_URL = "aws_api_gateway_deployment.rest_api.invoke_url"
+
+
+def merge(document: Json) -> Json:
+    """Chalice's document as Terraform 1.10 and the AWS provider 5.100 take it.
+
+    Raises:
+        UnknownShape: Chalice wrote something else than the version that this was made for.
+        Refusal: the stage makes roles of its own.
+    """
+    return reduce(lambda so_far, step: step(so_far), STEPS, document)
+
+
+def named(merged: Json, build: str) -> Json:
+    """The document with the build that it belongs to, which each published version then has as its description."""
+    return replaced(merged, part(merged, "locals") | {BUILD: build}, "locals")
+
+
+def known_blocks(document: Json) -> Json:
+    """Anything beside these was never looked at: it would be deployed as it is, unchecked."""
+    demand_keys("the document", document, _BLOCKS, _BLOCKS)
+    demand_keys("data", document["data"], _DATA)
+    demand_keys("resource", document["resource"], _RESOURCES)
+    return document
+
+
+def without_roles(document: Json) -> Json:
+    """Chalice's role may write any log group of the account; ours is in modules/iam."""
+    if roles := document["resource"].get("aws_iam_role"):
+        raise Refusal(
+            f"Chalice makes the role {min(roles)} for this stage: set manage_iam_role to false and iam_role_arn to"
+            " ${module.iam.runtime_role_arn} in .chalice/config.json"
+        )
+    return document
+
+
+def without_terraform_block(document: Json) -> Json:
+    """It forbids Terraform 1.4 and the AWS provider 5, and all that came after (aws/chalice#2066)."""
+    demand_keys("terraform", document["terraform"], ("required_version", "required_providers"))
+    return without(document, "terraform")
+
+
+def without_null_provider(document: Json) -> Json:
+    """A data source that holds two constants, for which everyone would need one more provider (aws/chalice#1874)."""
+    demand_keys("data.null_data_source", part(document, "data", "null_data_source"), ("chalice",))
+    return replaced(document, without(document["data"], "null_data_source"), "data")
+
+
+def without_stage_in_deployment(document: Json) -> Json:
+    """A stage inside its deployment has no throttling, logs or tags, and provider 6 took its attributes away."""
+    place = ("resource", "aws_api_gateway_deployment", "rest_api")
+    deployment = part(document, *place)
+    known = ("lifecycle", "rest_api_id", "stage_description", "stage_name")
+    demand_keys(".".join(place), deployment, known, known)
+    demand(f"{'.'.join(place)}.lifecycle", deployment["lifecycle"], {"create_before_destroy": True})
+    return replaced(document, without(deployment, "stage_name", "stage_description"), *place)
+
+
+def redeployed_when_the_body_changes(document: Json) -> Json:
+    """Without it a changed API is stored and never served."""
+    place = ("resource", "aws_api_gateway_deployment", "rest_api")
+    # terraform/domain.tf knows what else is served only after a deployment.
+    triggers = f"${{merge({{ redeployment = sha1(local.{BODY}) }}, local.redeployed_besides)}}"
+    return replaced(document, part(document, *place) | {"triggers": triggers}, *place)
+
+
+def without_stale_outputs(document: Json) -> Json:
+    """The URL of a deployment lacks the stage that it is served under; the hand-written stage has the whole one."""
+    for name, output in document["output"].items():
+        demand_keys(f"output.{name}", output, ("value",), ("value",))
+    kept = {name: output for name, output in document["output"].items() if _INVOKE_URL not in output["value"]}
+    return replaced(document, kept, "output")
+
+
+def rules_named_for_the_function(document: Json) -> Json:
+    """Chalice names a schedule for its view alone, so two stages in one account take it from each other (#2135)."""
+    rules = document["resource"].get("aws_cloudwatch_event_rule")
+    if rules is None:
+        return document
+    prefix = "${aws_lambda_function.api_handler.function_name}-"
+    named = {key: rule | {"name": prefix + part(rule, "name")} for key, rule in rules.items()}
+    return replaced(document, named, "resource", "aws_cloudwatch_event_rule")
+
+
+def openapi_body(document: Json) -> Json:
+    """OpenAPI 3 for Swagger 2, the alias for ``$LATEST``, and API Gateway's own answers in the shape of ours.
+
+    They stand in the body because each import of a body resets those that are resources of their own.
+    """
+    demand_keys("locals", document["locals"], (BODY,), (BODY,))
+    demand(
+        "rest_api.body",
+        part(document, "resource", "aws_api_gateway_rest_api", "rest_api", "body"),
+        f"${{local.{BODY}}}",
+    )
+    variables = part(document, "resource", *API_HANDLER, "environment", "variables")
+    body = to_openapi(json.loads(document["locals"][BODY]))
+    responses = gateway_responses(body, variables.get("ROUTER_CORS_ORIGIN", ""))
+    text = json.dumps(body | {RESPONSES: responses}, sort_keys=True)
+    return replaced(document, text, "locals", BODY)
+
+
+STEPS: tuple[Callable[[Json], Json], ...] = (
+    known_blocks,
+    without_roles,
+    without_terraform_block,
+    without_null_provider,
+    without_stage_in_deployment,
+    redeployed_when_the_body_changes,
+    without_stale_outputs,
+    rules_named_for_the_function,
+    openapi_body,
+)

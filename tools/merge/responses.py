@@ -1,0 +1,110 @@
+"""What API Gateway answers by itself, in problem+json and with the statuses of docs/contract.md.
+
+One entry for every type that API Gateway knows (developer guide, supported-gateway-response-types). The templates are
+Velocity, whose ``$context`` Terraform leaves alone; ``error.messageString`` is not used, because for some errors API
+Gateway puts the caller's token into it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from chalicelib import errors, gateway
+from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
+from chalicelib.settings import Surface
+from tools.merge.openapi import scopes_of
+from tools.merge.shape import Json
+from tools.stack.refusal import Refusal
+
+#: Where API Gateway looks for them in a body.
+RESPONSES = "x-amazon-apigateway-gateway-responses"
+_REQUEST_ID = "$context.requestId"
+_HEADER = "gatewayresponse.header."
+
+
+def gateway_responses(body: Json, cors_origin: str) -> Json:
+    """The value of ``RESPONSES`` for an API with this OpenAPI body and this CORS setting.
+
+    Raises:
+        Refusal: the origin cannot be written into a header.
+    """
+    if "'" in cors_origin:
+        raise Refusal(f"ROUTER_CORS_ORIGIN is {cors_origin!r}: an origin holds no apostrophe")
+    headers = gateway.fixed_headers(Surface("", "", cors_origin))
+    answers = {
+        kind: {"statusCode": str(answer.status)} | _written(answer.members, headers | dict(answer.headers))
+        for kind, answer in _answers(scopes_of(body)).items()
+    }
+    return answers | {kind: _fallback(title, headers) for kind, title in _FALLBACKS.items()}
+
+
+#: Types that API Gateway may come to know. They keep their status: one given here would be every other type's too.
+_FALLBACKS = {"DEFAULT_4XX": "Request refused", "DEFAULT_5XX": "Request failed"}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A status with the members of its problem and the headers that belong to it."""
+
+    status: int
+    members: Json
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _ours(problem: Problem) -> _Answer:
+    return _Answer(problem.status, problem.to_dict(_REQUEST_ID), problem.headers)
+
+
+def _plain(status: HTTPStatus, **members: str) -> _Answer:
+    """A problem that says no more than its status does (RFC 9457, section 4.2.1)."""
+    title = {"type": "about:blank", "title": status.phrase, "status": int(status)}
+    return _Answer(int(status), title | members | {"instance": _REQUEST_ID})
+
+
+def _answers(scopes: list[str]) -> dict[str, _Answer]:
+    forbidden = _plain(HTTPStatus.FORBIDDEN)
+    unknown_route = _ours(errors.NotFound("There is no such route; GET /openapi.json lists them."))
+    late = "Whether the request took effect is unknown: repeat it, a POST with the same Idempotency-Key."
+    retry = {"Retry-After": "1"}
+    return {
+        "ACCESS_DENIED": _ours(errors.InsufficientScope(scopes[0])) if scopes else forbidden,
+        "API_CONFIGURATION_ERROR": _ours(errors.Misconfigured()),
+        "AUTHORIZER_CONFIGURATION_ERROR": _ours(errors.Misconfigured()),
+        "AUTHORIZER_FAILURE": _ours(errors.InternalError()),
+        "BAD_REQUEST_BODY": _ours(errors.MalformedRequest()),
+        "BAD_REQUEST_PARAMETERS": _ours(errors.MalformedRequest()),
+        # No method takes AWS's signatures, so only a request that found no method gets as far as having its
+        # Authorization header read as one.
+        "EXPIRED_TOKEN": unknown_route,
+        "INVALID_SIGNATURE": unknown_route,
+        "MISSING_AUTHENTICATION_TOKEN": unknown_route,
+        "RESOURCE_NOT_FOUND": unknown_route,
+        "INTEGRATION_FAILURE": _plain(HTTPStatus.GATEWAY_TIMEOUT, detail=late),
+        "INTEGRATION_TIMEOUT": _plain(HTTPStatus.GATEWAY_TIMEOUT, detail=late),
+        "INVALID_API_KEY": forbidden,
+        "QUOTA_EXCEEDED": _ours(errors.RateLimited("The API takes no more requests of yours for now.", headers=retry)),
+        "REQUEST_TOO_LARGE": _ours(errors.PayloadTooLarge()),
+        "THROTTLED": _ours(errors.RateLimited("The API gets too many requests; repeat it later.", headers=retry)),
+        "UNAUTHORIZED": _ours(errors.Unauthenticated("gateway")),
+        "UNSUPPORTED_MEDIA_TYPE": _ours(errors.UnsupportedMediaType()),
+        "WAF_FILTERED": forbidden,
+    }
+
+
+def _fallback(title: str, cors: Mapping[str, str]) -> Json:
+    return _written({"type": "about:blank", "title": title, "instance": _REQUEST_ID}, cors)
+
+
+def _written(members: Json, headers: Mapping[str, str]) -> Json:
+    """API Gateway chooses a template by Accept and has only one here, so the header says what it is."""
+    fixed = {
+        "Content-Type": PROBLEM_CONTENT_TYPE,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    parameters = {_HEADER + name: f"'{value}'" for name, value in (fixed | dict(headers)).items()}
+    return {
+        "responseParameters": parameters | {f"{_HEADER}X-Request-Id": "context.requestId"},
+        "responseTemplates": {"application/json": json.dumps(members)},
+    }

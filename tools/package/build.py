@@ -1,0 +1,61 @@
+"""Which build a package is: the version, and the last commit that changed the package.
+
+A commit of documents or tests alone makes no new build, so no new release; and no two packages of one stage and
+processor share a build, unless somebody built with changes that are in no commit.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tools.package.source import SHIPPED
+from tools.stack.refusal import Refusal
+from tools.stack.repository import ROOT
+
+#: What makes the package of what ships. Chalice, which is packed too, is pinned in requirements-dev.txt.
+MADE_WITH = ("tools/package", "tools/merge", "requirements-dev.txt")
+
+_VERSIONED = "chalicelib/__init__.py"
+_VERSION = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)
+_HEX_DIGITS = 12
+
+
+def build_of(root: Path = ROOT) -> str:
+    """Such as ``0.1.0+g1f98489c0a1b``, and ``….dirty`` with changes that are in no commit (semver.org, item 10).
+
+    Raises:
+        Refusal: git does not know the commit.
+    """
+    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+        raise Refusal(
+            "this clone is shallow, so the last commit that changed what ships may be missing in it: git fetch"
+            " --unshallow; in GitHub Actions, fetch-depth: 0 of actions/checkout"
+        )
+    commit = _git(root, "rev-list", "-1", "HEAD", "--", *SHIPPED, *MADE_WITH)
+    if not commit:
+        raise Refusal("no commit holds what ships, so the build would have no name: git commit it first")
+    changed = _git(root, "status", "--porcelain", "--", *SHIPPED, *MADE_WITH)
+    return f"{_version(root / _VERSIONED)}+g{commit[:_HEX_DIGITS]}{'.dirty' if changed else ''}"
+
+
+def stamp(folder: Path, build: str) -> None:
+    """Make the unpacked package say that it is this build: ``/health`` and ``/openapi.json`` show ``__version__``.
+
+    Raises:
+        Refusal: it holds no version to replace.
+    """
+    path = folder / _VERSIONED
+    version = _version(path)
+    path.write_text(path.read_text().replace(f'__version__ = "{version}"', f'__version__ = "{build}"'))
+
+
+def _version(path: Path) -> str:
+    found = _VERSION.findall(path.read_text())
+    if len(found) != 1:
+        raise Refusal(f'{_VERSIONED} holds {len(found)} lines like __version__ = "1.2.3", wanted one: write it so')
+    return str(found[0])
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """What git says; nothing where it fails, as it does without any commit."""
+    return subprocess.run(["git", *arguments], cwd=root, check=False, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,75 @@
+"""Bytecode, so that a cold start does not compile anything.
+
+Lambda's disk is read-only, so Python could not keep what it compiled: importing this app takes two to three times as
+long without bytecode. Files checked by the source's time are useless in a zip with fixed times; ``unchecked-hash``
+(PEP 552) is taken as it is.
+
+Of packages the bytecode alone is shipped, without what only readers need: the sources, the docstrings of modules and
+functions, and the columns that tracebacks underline. Their files and lines still stand in a traceback. Docstrings of
+classes stay, since ``dataclasses`` computes a signature for each class that has none, and so do assertions.
+"""
+
+import ast
+import marshal
+import subprocess
+import sys
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+from pathlib import Path
+
+from tools.package.rewrites import rewritten
+from tools.stack.refusal import Refusal
+from tools.stack.repository import ROOT
+
+#: Where Lambda unpacks the zip; tracebacks name it.
+TASK_FOLDER = "/var/task"
+#: What is ours, whose sources are shipped: a traceback shows them.
+OURS = ("app.py", "chalicelib")
+#: PEP 552: the name is derived from the source's hash, and nobody compares.
+_UNCHECKED_HASH = (0b01).to_bytes(4, "little")
+
+
+def compile_all(folder: Path, runtime: str) -> None:
+    """Compile what lies below the folder, for that runtime of Lambda, such as ``python3.13``.
+
+    The bytes depend on the order of sets and on which strings are shared, so one fresh process with a fixed hash seed
+    compiles everything in sorted order.
+
+    Raises:
+        Refusal: this Python is not the runtime's, or a source does not compile.
+    """
+    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if runtime != ours:
+        raise Refusal(
+            f"the function's runtime is {runtime} but this is {ours}, whose bytecode it cannot read: use {runtime}"
+        )
+    ran = subprocess.run(
+        [sys.executable, "-S", "-X", "no_debug_ranges", "-m", "tools.package.bytecode", str(folder)],
+        env={"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if ran.returncode != 0:
+        raise Refusal(
+            f"a source does not compile, see below: mend it, or choose another version of its package\n{ran.stderr}"
+        )
+
+
+def _compile(folder: Path, path: Path) -> None:
+    """Write the bytecode of one source: beside it when it is ours, else in its place."""
+    name = path.relative_to(folder)
+    source = path.read_bytes()
+    tree = ast.parse(source, str(name))
+    is_ours = name.parts[0] in OURS
+    code = compile(tree if is_ours else rewritten(name.as_posix(), tree), f"{TASK_FOLDER}/{name.as_posix()}", "exec")
+    target = Path(cache_from_source(str(path))) if is_ours else path.with_suffix(".pyc")
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(MAGIC_NUMBER + _UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))
+    if not is_ours:
+        path.unlink()
+
+
+if __name__ == "__main__":
+    for each in sorted(Path(sys.argv[1]).rglob("*.py")):
+        _compile(Path(sys.argv[1]), each)

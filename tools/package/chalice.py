@@ -1,0 +1,73 @@
+"""``chalice package`` in a folder of its own, and what it says but does not fail for."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chalicelib.settings import OWN_PREFIXES
+from tools.package.chalice_said import shortened
+from tools.package.source import ARCHITECTURES, CONFIG
+from tools.package.wheelhouse import fetch_wheels
+from tools.package.wheels import locked
+from tools.stack.refusal import Refusal
+
+#: Chalice's words for a package that it leaves out; its exit status is 0 all the same.
+_MISSING = "Could not install dependencies"
+_AFTER_MISSING = "You will have to build"
+#: Its main() returns the status.
+RUN_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+#: Chalice ends without a region, though nothing in the package of a REST API depends on it.
+_ANY_REGION = "us-east-1"
+
+
+def chalice_package(source: Path, stage: str, out: Path) -> dict[str, Any]:
+    """Write ``deployment.zip`` into the folder and return Chalice's Terraform document.
+
+    Raises:
+        Refusal: a locked wheel cannot be had, or Chalice failed, or left out a package.
+    """
+    wheels = locked_wheels(source, stage, out.with_name("wheels"))
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_CHALICE, "package", "--stage", stage, "--pkg-format", "terraform", str(out)],
+        cwd=source,
+        env=environment(os.environ) | wheels,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    refuse_output(ran.returncode, ran.stdout + ran.stderr)
+    document: dict[str, Any] = json.loads((out / "chalice.tf.json").read_text())
+    return document
+
+
+def locked_wheels(source: Path, stage: str, folder: Path) -> dict[str, str]:
+    """Fetch what the stage's processor needs; the variables that have Chalice find it."""
+    requirements, config = source / "requirements.txt", json.loads((source / CONFIG).read_text())
+    if not locked(requirements.read_text()):
+        return {}
+    key = "lambda_architecture"
+    architecture = config["stages"][stage].get(key, config.get(key, ARCHITECTURES[0]))
+    return fetch_wheels(requirements, architecture, folder)
+
+
+def environment(shell: Mapping[str, str], dropped: tuple[str, ...] = ("AWS_PROFILE",)) -> dict[str, str]:
+    """The shell's variables without those that would decide what is packaged or whether a profile exists."""
+    ours = {name: value for name, value in shell.items() if not name.startswith((*OWN_PREFIXES, *dropped))}
+    region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION") or _ANY_REGION
+    return ours | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def refuse_output(status: int, said: str) -> None:
+    """Raises Refusal when Chalice failed or says that it left a package out."""
+    if _MISSING in said:
+        missing = ", ".join(said.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
+        raise Refusal(
+            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in requirements.in"
+            " that has a manylinux wheel for it, then make lock"
+        )
+    if status != 0:
+        raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{shortened(said)}")

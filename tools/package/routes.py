@@ -1,0 +1,32 @@
+"""Routes that API Gateway or Terraform would not take as they are meant."""
+
+from typing import Any
+
+from tools.stack.refusal import Refusal
+
+#: API Gateway keeps these for its own health checks, at the root of an API with a domain of its own
+#: (developer guide, api-gateway-known-issues). Chalice packages them without a word.
+RESERVED = ("/ping", "/sping")
+#: Chalice puts docstrings into a string in which Terraform looks for these.
+TERRAFORM_MARKS = ("${", "%{")
+
+
+def refuse_routes(swagger: dict[str, Any]) -> None:
+    """Raises Refusal for a reserved path, and for a docstring that is no text to Terraform."""
+    for path, methods in swagger["paths"].items():
+        if path.rstrip("/") in RESERVED:
+            raise Refusal(
+                f"the route {path} is API Gateway's own: call it /health, or put it below a prefix such as /v1"
+            )
+        for method, operation in methods.items():
+            _refuse_words(f"{method.upper()} {path}", operation)
+
+
+def _refuse_words(route: str, operation: dict[str, Any]) -> None:
+    words = f"{operation.get('summary', '')}\n{operation.get('description', '')}"
+    for mark in TERRAFORM_MARKS:
+        if mark in words:
+            raise Refusal(
+                f"the docstring of the view behind {route} holds {mark!r}, where Terraform begins an expression: say it"
+                " in other words"
+            )

@@ -1,0 +1,94 @@
+"""What is in the zip, as a CycloneDX document (version 1.6, JSON) beside it: every package with its version.
+
+It names nothing that is not in the zip, leaves out nothing that is, and is the same for the same zip: no time, and a
+serial number made of the zip's own sum.
+"""
+
+import csv
+import importlib.metadata
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
+
+from tools.package.wheels import locked
+from tools.stack.refusal import Refusal
+
+APP = "lambda-router"
+#: Chalice puts its own runtime into the package, without the metadata that says so.
+_INJECTED = "chalice"
+_OURS = frozenset({"app.py", "chalicelib"})
+
+
+def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) -> str:
+    """The document.
+
+    Args:
+        whole: Chalice's package, unpacked, with the metadata of every wheel.
+        task: what of it is shipped.
+        requirements: the lock file's text.
+        build, sha256: the zip's.
+
+    Raises:
+        Refusal: something is shipped that no locked package brought.
+    """
+    packages = dict(_shipped(whole, task, requirements))
+    app = Component(
+        type=ComponentType.APPLICATION,
+        name=APP,
+        version=build,
+        bom_ref=f"{APP}@{build}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
+    )
+    bom = Bom(components=[_component(*package) for package in packages.items()])
+    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"sha256:{sha256}")
+    bom.metadata.component = app
+    bom.register_dependency(app, bom.components)
+    document = json.loads(JsonV1Dot6(bom).output_as_string())
+    del document["metadata"]["timestamp"]
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _component(name: str, version: str) -> Component:
+    purl = PackageURL("pypi", name=name, version=version)
+    return Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=purl.to_string())
+
+
+def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, str]]:
+    """Name and version of every package of which a file is shipped."""
+    found = (path for path in task.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+    sources = (
+        path.with_suffix(".py") if path.suffix == ".pyc" else path for path in found
+    )  # shipped as bytecode alone
+    files = {path.relative_to(task).as_posix() for path in sources}
+    left = {name for name in files if name.split("/")[0] not in _OURS}
+    for pin in locked(requirements):
+        name, _, version = pin.partition("==")
+        brought = _files_of(whole, name) & files
+        left -= brought
+        if brought:
+            yield name, version
+    chalice = {name for name in left if name.startswith(f"{_INJECTED}/")}
+    if chalice:
+        yield _INJECTED, importlib.metadata.version(_INJECTED)
+    if left - chalice:
+        raise Refusal(
+            f"{min(left - chalice)} is in the package, and no package of requirements.txt brought it: a list of what is"
+            " shipped would be wrong; remove it, or name its package in requirements.in and make lock"
+        )
+
+
+def _files_of(whole: Path, name: str) -> set[str]:
+    """What a wheel says that it installed: its RECORD (PyPA, "Recording installed projects")."""
+    for info in whole.glob("*.dist-info"):
+        if canonicalize_name(info.name.partition("-")[0]) == name and (info / "RECORD").exists():
+            with (info / "RECORD").open(newline="") as record:
+                return {row[0] for row in csv.reader(record) if row}
+    return set()

@@ -1,0 +1,60 @@
+"""The locked wheels, fetched and checked by hash before Chalice sees any.
+
+Chalice fetches wheels for another processor or another glibc than the builder's by name and version alone, so the
+hashes of ``requirements.txt`` would protect the builder's own platform only. It gets this folder instead of an index.
+"""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.stack.refusal import Refusal
+
+#: The glibc of Lambda's Amazon Linux 2023, and the oldest that wheels are named for; pip wants each one named.
+_NEWEST_GLIBC, _OLDEST_GLIBC = 34, 5
+_MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+
+
+def fetch_wheels(requirements: Path, architecture: str, folder: Path) -> dict[str, str]:
+    """Fill the folder; the variables that have pip take packages from there and from nowhere else.
+
+    Raises:
+        Refusal: a package has no wheel for Lambda, or its hash is not the locked one.
+    """
+    machine = _MACHINES[architecture]
+    _download(requirements, folder, *_for_lambda(machine))
+    if (sys.platform, platform.machine()) != ("linux", machine):
+        _download(requirements, folder)  # Chalice first asks for the builder's own, and fails without
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+
+
+def _for_lambda(machine: str) -> list[str]:
+    names = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, _OLDEST_GLIBC - 1, -1)]
+    platforms = [part for name in (*names, f"manylinux2014_{machine}") for part in ("--platform", name)]
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    abis = [part for name in (f"cp{version}", "abi3", "none") for part in ("--abi", name)]
+    return ["--implementation", "cp", "--python-version", version, *abis, *platforms]
+
+
+def _download(requirements: Path, folder: Path, *target: str) -> None:
+    options = ["--quiet", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options, *target, "-r", str(requirements)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    refuse_download(ran.returncode, ran.stderr)
+
+
+def refuse_download(status: int, said: str) -> None:
+    """Raises Refusal when pip failed, with what it said."""
+    if status == 0:
+        return
+    faults = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    fault = faults[-1] if faults else said.strip()
+    raise Refusal(
+        f"pip could not fetch the locked wheels for Lambda: {fault}: if there is no wheel, choose a version in"
+        " requirements.in that has one, then make lock; if there is another, see where pip's settings point"
+    )

@@ -1,0 +1,73 @@
+"""Whether a package holds what ``requirements.txt`` says, built for the function's Python and processor."""
+
+import struct
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools.stack.refusal import Refusal
+
+_ELF_MACHINES = {62: "x86_64", 183: "arm64"}  # <elf.h>: EM_X86_64, EM_AARCH64
+_MACHINE_FIELD = struct.Struct("<18xH")
+_FIX = "choose a version in requirements.in that has a wheel for it, then make lock"
+
+
+def refuse_wheels(folder: Path, requirements: str, architecture: str, runtime: str) -> None:
+    """Raises Refusal when an unpacked package lacks a locked one, or holds one built for something else."""
+    for wanted in locked(requirements):
+        wheel = _wheel_of(folder, wanted)
+        if wheel is None:
+            raise Refusal(f"{wanted} of requirements.txt is not in the package: {_FIX}")
+        _refuse_tags(wanted, wheel, runtime)
+    for library in sorted(folder.rglob("*.so")):
+        _refuse_library(library.relative_to(folder).as_posix(), library.read_bytes()[:20], architecture, runtime)
+
+
+def locked(requirements: str) -> list[str]:
+    """``name==version`` of each line that applies to this Python."""
+    lines = [line.removesuffix("\\").split(" --")[0].strip() for line in requirements.splitlines() if "==" in line]
+    pins = [Requirement(line) for line in lines if not line.startswith(("#", "--"))]
+    return [
+        f"{canonicalize_name(pin.name)}{pin.specifier}" for pin in pins if pin.marker is None or pin.marker.evaluate()
+    ]
+
+
+def _wheel_of(folder: Path, wanted: str) -> Path | None:
+    for info in folder.glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").partition("-")
+        if f"{canonicalize_name(name)}=={version}" == wanted:
+            return info / "WHEEL"
+    return None
+
+
+def _refuse_tags(wanted: str, wheel: Path, runtime: str) -> None:
+    tags = [line.partition(":")[2].strip() for line in wheel.read_text().splitlines() if line.startswith("Tag:")]
+    if not any(_fits(tag, _abi(runtime)) for tag in tags):
+        raise Refusal(f"{wanted} is built for {', '.join(tags)}, which {runtime} on Lambda cannot load: {_FIX}")
+
+
+def _fits(tag: str, abi: str) -> bool:
+    python, built_for, platform = tag.split("-")
+    if platform == "any":
+        return built_for == "none" and "3" in python
+    return "linux" in platform and built_for in {abi, "abi3", "none"}
+
+
+def _refuse_library(name: str, head: bytes, architecture: str, runtime: str) -> None:
+    machine = _machine(head)
+    if machine != architecture:
+        raise Refusal(f"{name} is built for {machine} but the function runs on {architecture}: {_FIX}")
+    tag = f".cpython-{_abi(runtime).removeprefix('cp')}-"
+    if not any(part in name for part in (tag, ".abi3.so")):
+        raise Refusal(f"{name} is not named for {runtime} ({tag}* or .abi3.so): {_FIX}")
+
+
+def _machine(head: bytes) -> str:
+    if not head.startswith(b"\x7fELF"):
+        return "no Linux"
+    return _ELF_MACHINES.get(_MACHINE_FIELD.unpack(head)[0], "another processor")
+
+
+def _abi(runtime: str) -> str:
+    return "cp" + runtime.removeprefix("python").replace(".", "")

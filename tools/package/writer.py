@@ -1,0 +1,74 @@
+"""Zip files that depend on nothing but names and contents.
+
+Chalice's own zip changes with the hash seed (order), the umask (modes) and stray bytecode, and each change would be a
+new version of the function.
+"""
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.stack.refusal import Refusal
+
+#: What Lambda takes (gettingstarted-limits): by direct upload, and unpacked.
+MAX_ZIP_BYTES = 50_000_000
+MAX_UNZIPPED_BYTES = 250_000_000
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+_REGULAR_READABLE = 0o100644
+_UNIX = 3
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A file's SHA-256, as people write it and as Lambda does."""
+
+    hexadecimal: str
+    code_sha256: str
+
+    def text(self, name: str) -> str:
+        """A file for ``sha256sum --check``, which skips the comment."""
+        return f"{self.hexadecimal}  {name}\n# CodeSha256 {self.code_sha256}\n"
+
+
+def write_zip(folder: Path, target: Path) -> None:
+    """Zip every file below the folder.
+
+    Raises:
+        Refusal: it is larger than Lambda takes.
+    """
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, path in files:
+            archive.writestr(_entry(name), path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    refuse_size(target.stat().st_size, sum(path.stat().st_size for _, path in files))
+
+
+def refuse_size(zipped: int, unzipped: int) -> None:
+    """Raises Refusal when Lambda would not take it."""
+    for what, size, limit in (("the zip", zipped, MAX_ZIP_BYTES), ("the unpacked zip", unzipped, MAX_UNZIPPED_BYTES)):
+        if size > limit:
+            raise Refusal(
+                f"{what} has {size:,} bytes but Lambda takes {limit:,}: remove a package from requirements.in,"
+                " then make lock"
+            )
+
+
+def sums_of(path: Path) -> Sums:
+    digest = hashlib.sha256(path.read_bytes())
+    return Sums(digest.hexdigest(), base64.b64encode(digest.digest()).decode())
+
+
+def unpack(path: Path, folder: Path, names: Iterable[str] | None = None) -> None:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder, names)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.create_system = _UNIX
+    entry.external_attr = _REGULAR_READABLE << 16
+    return entry

@@ -1,0 +1,1 @@
+"""What a plan asks of IAM, against what its deployer may do."""

@@ -1,0 +1,36 @@
+"""``python -m tools.permissions PLAN``: what a saved plan will ask of IAM, against what its deployer may do.
+
+It changes nothing. ``make plan`` looks after the plan, so that a missing permission is named before anything is made.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tools.permissions.comparison import permissions
+from tools.permissions.plan import UnknownType
+from tools.stack.findings import report
+from tools.stack.terraform import Terraform, TerraformFailed
+
+
+@click.command()
+@click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
+@click.option("--details", is_flag=True, help="A line for each action, also for those that are allowed.")
+@click.option("--json", "as_json", is_flag=True, help="One object for machines, with the details.")
+def main(plan: Path, role: str | None, details: bool, as_json: bool) -> None:
+    """Compare what a saved plan needs with what its deployer has.
+
+    Exit status 0: all is there; 1: could not be looked at; 3: something is missing.
+    """
+    terraform = Terraform(plan.resolve().parent)
+    try:
+        findings = permissions(terraform, plan.resolve(), role, details=details or as_json)
+    except (TerraformFailed, UnknownType) as why:
+        raise click.ClickException(str(why)) from why
+    sys.exit(report(findings, as_json=as_json))
+
+
+if __name__ == "__main__":
+    main()

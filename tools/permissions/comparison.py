@@ -1,0 +1,116 @@
+"""What a saved plan asks of IAM, compared with what its deployer may do."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.permissions.identity import CannotLook, Deployer, deployer
+from tools.permissions.plan import Asking, requests
+from tools.permissions.policy import Decision, Request
+from tools.stack.aws import client
+from tools.stack.findings import Finding
+from tools.stack.terraform import Terraform, program
+
+_HINT = " that the plan needs; make plan DETAILS=1 lists them"
+
+
+def permissions(terraform: Terraform, plan: Path, role: str | None, *, details: bool) -> Iterator[Finding]:
+    """What the deployer lacks for a saved plan; where it lacks nothing, one line that says so.
+
+    Args:
+        terraform: in the stack's folder.
+        plan: the file.
+        role: name of the deployer; None for the one these credentials are of.
+        details: also a line for each action.
+
+    Raises:
+        TerraformFailed: Terraform cannot read the plan.
+        UnknownType: the plan holds a type of resource that the table of permissions lacks.
+    """
+    shown = terraform.shown(plan)
+    backend = terraform.backend
+    asking = requests(shown, {"bucket": backend.bucket, "key": backend.key})
+    return _looked(asking, shown["variables"]["aws_region"]["value"], role, details)
+
+
+def _looked(asking: Asking, region: str, role: str | None, details: bool) -> Iterator[Finding]:
+    allowed: Iterable[Finding] = ()
+    try:
+        found = list(compared(asking, who := deployer(client("sts", region), client("iam", region), role)))
+        allowed = [finding for finding in found if finding.ok]
+        yield from (finding for finding in found if not finding.ok)
+        if len(allowed) == len(found):
+            yield Finding("permissions", True, f"role {who.name} may do each of the {len(found)} actions{_HINT}")
+    except CannotLook as why:
+        yield unseen(why)
+        allowed = [Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking)]
+    yield from allowed if details else ()
+
+
+def compared(asking: Asking, who: Deployer) -> Iterator[Finding]:
+    """A line for each action that is allowed wherever it is needed, and one for each request that is not."""
+    decisions = {request: who.decide(request) for request in asking}
+    denied = {request: decision for request, decision in decisions.items() if not decision.allowed}
+    lacking = {request.action for request in denied}
+    yield from (
+        Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking) if action not in lacking
+    )
+    yield from (_missing(request, decision, asking[request], who) for request, decision in denied.items())
+
+
+def _by_action(asking: Asking) -> Iterator[tuple[str, str]]:
+    for action in sorted({request.action for request in asking}):
+        addresses = sorted({each for request, whom in asking.items() if request.action == action for each in whom})
+        yield action, _first(addresses)
+
+
+def _first(addresses: Iterable[str]) -> str:
+    first, *others = addresses
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _missing(request: Request, decision: Decision, addresses: list[str], who: Deployer) -> Finding:
+    return Finding(
+        thing=request.action,
+        ok=False,
+        found=f"role {who.name} may not, on {_with_wildcards(request.resource)}: {decision.why}",
+        wanted="allowed",
+        why=f"{_first(addresses)} needs it; apply would stop there with AccessDenied, half done",
+        fix=_fix(request, decision, who.name),
+    )
+
+
+def _fix(request: Request, decision: Decision, role: str) -> str:
+    """Allow it; what is denied in words, or bounded, is for whoever wrote that."""
+    if decision.why.startswith(("denied", "its boundary")):
+        return "ask whoever made that statement: a denial stands against every other statement"
+    document = {"Version": "2012-10-17", "Statement": [statement(request)]}
+    name = "lacking-" + request.action.replace(":", "-")
+    return (
+        f"{program()} -chdir=terraform/bootstrap apply, where that made the role; for another: aws iam put-role-policy"
+        f" --role-name {role} --policy-name {name} --policy-document '{json.dumps(document)}'"
+    )
+
+
+def statement(request: Request) -> dict[str, Any]:
+    """The one that would let it be, and nothing else."""
+    condition = {"Condition": {"StringEquals": dict(request.context)}} if request.context else {}
+    return {"Effect": "Allow", "Action": request.action, "Resource": _with_wildcards(request.resource)} | condition
+
+
+def _with_wildcards(resource: str) -> str:
+    return re.sub(r"\{\w+\}", "*", resource)
+
+
+def unseen(why: CannotLook) -> Finding:
+    return Finding(
+        thing="permissions of the deployer",
+        ok=False,
+        found=str(why),
+        why="a missing right would stop apply half-way; make plan DETAILS=1 lists what the plan needs",
+        fix="log in as the role that deploys, or name it: make plan ROLE=…; it needs iam:GetRole, iam:GetRolePolicy,"
+        " iam:ListRolePolicies, iam:ListAttachedRolePolicies, iam:GetPolicy and iam:GetPolicyVersion",
+        seen=False,
+    )

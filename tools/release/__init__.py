@@ -1,0 +1,1 @@
+"""What moves callers from one version to another: apply, release, canary, rollback."""

@@ -1,0 +1,80 @@
+"""``python -m tools.release``: the newest version to callers by and by, while the alarms are watched."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tools.release.canary import Alarms, Canary, NobodyWatches, WentOff
+from tools.release.live_alias import LiveAlias, Traffic
+from tools.release.proof import prove
+from tools.release.published_versions import prune, published_versions
+from tools.release.verdict import Look
+from tools.stack.deployed import deployed_stack
+from tools.stack.findings import Status
+from tools.stack.options import patience_seconds, said_plainly, stack_folder, stack_url
+from tools.stack.patience import Patience
+from tools.stack.signals import Stopped, stoppable
+from tools.stack.terraform import Terraform
+from tools.verify.stack import verify
+
+_PERCENT, _SECONDS_A_MINUTE = 100, 60
+
+
+@click.command()
+@stack_folder
+@stack_url
+@click.option("--canary", default=10, show_default=True, type=click.IntRange(1, 99), help="Percent of the requests.")
+@click.option(
+    "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets them all."
+)
+@patience_seconds
+def main(folder: Path, url: str | None, canary: int, minutes: float, patience: float) -> None:
+    """Give the newest version a share of the requests, and all of them when no alarm went off."""
+    with said_plainly("release"):
+        stack = deployed_stack(Terraform(folder))
+        how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
+        with stoppable():
+            look = partial(verify, stack, url, folder=folder, patience=0)
+            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, look, Patience(patience)))
+
+
+def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patience: Patience) -> Status:
+    """Release the newest version, prove it, and prune; the exit status.
+
+    Args:
+        look: at what callers get once all of them have been moved.
+        patience: how long something must be wrong before it is taken back.
+
+    Raises:
+        Refused: before anything was changed.
+    """
+    before, newest = Traffic(alias.traffic().version), published_versions(alias.functions, alias.function)[0]
+    if before.version == str(newest.number):
+        alias.send(before)
+        click.echo(
+            f"alias {alias.name}: at {before} ({newest.build}), which is the newest, so there is nothing to release"
+        )
+        return Status.OK
+    click.echo(
+        f"alias {alias.name}: {canary.weight:.0%} of the requests to version {newest.number} ({newest.build}) for"
+        f" {canary.seconds:.0f} s, the rest to {before}; {len(alarms.names)} alarms are watched"
+    )
+    try:
+        canary.release(alias, str(newest.number), alarms)
+    except (WentOff, Stopped) as why:
+        click.echo(f"alias {alias.name}: taken back to {before}: {why}")
+        return Status.TAKEN_BACK
+    except NobodyWatches as why:
+        click.echo(f"alias {alias.name}: at {before} as before, nothing is released: {why}; then make release again")
+        return Status.FAILED
+    click.echo(f"alias {alias.name}: every request to version {newest.number}")
+    status = prove(alias, before, look, patience)
+    for line in prune(alias) if status is Status.OK else ():
+        click.echo(line)
+    return status
+
+
+if __name__ == "__main__":
+    main()

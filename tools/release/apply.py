@@ -1,0 +1,99 @@
+"""``python -m tools.release.apply``: the saved plan with the zip it was made with; then the proof, or the way back."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tools.deploy.saved_plan import PLAN, SavedPlan
+from tools.release.live_alias import LiveAlias, Traffic
+from tools.release.proof import Verify, prove, take_back
+from tools.release.published_versions import prune, published_versions
+from tools.stack.deployed import DeployedStack, NoStack, deployed_stack
+from tools.stack.findings import Status
+from tools.stack.options import patience_seconds, said_plainly, stack_folder, stack_url
+from tools.stack.patience import Patience
+from tools.stack.signals import stoppable
+from tools.stack.terraform import Terraform, program
+from tools.verify.stack import verify
+
+type AliasOf = Callable[[DeployedStack], LiveAlias]
+
+
+@click.command()
+@stack_folder
+@stack_url
+@patience_seconds
+@click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
+def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
+    """Apply the saved plan, verify, and take the alias back when something is seen to be wrong."""
+    with said_plainly("apply"), stoppable():
+        proof = partial(verify, url=url, folder=folder, patience=0)
+        sys.exit(apply(Terraform(folder), proof, Patience(patience), dirty=dirty))
+
+
+def apply(
+    terraform: Terraform, proof: Verify, patience: Patience, *, dirty: bool = False, alias_of: AliasOf = LiveAlias.of
+) -> Status:
+    """Apply the plan, and see by that proof whether all is as it should be; the exit status.
+
+    Args:
+        terraform: in the stack's folder.
+        proof: what to look at once it is applied.
+        patience: how long something must be wrong before it is taken back.
+        dirty: whether a build with changes that are in no commit may be applied.
+        alias_of: finds the alias of a stack.
+
+    Raises:
+        Refused: before anything was changed.
+    """
+    plan = SavedPlan.of(terraform)
+    plan.refuse_another_zip(terraform.folder)
+    if not dirty:
+        plan.refuse_dirty()
+    alias = _alias(terraform, alias_of)
+    before = alias.traffic() if alias else None
+    if terraform.run_locked("apply", "-input=false", PLAN) != 0:
+        return _failed(alias, before)
+    (terraform.folder / PLAN).unlink()  # it can be applied once only
+    stack = deployed_stack(terraform)
+    alias = alias_of(stack)
+    if not plan.moves_alias:
+        click.echo(_waiting(alias))
+        return Status.OK
+    status = prove(alias, before, lambda: proof(stack), patience)
+    for line in prune(alias) if status is Status.OK else ():
+        click.echo(line)
+    return status
+
+
+def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
+    try:
+        return alias_of(deployed_stack(terraform))
+    except NoStack:
+        return None
+
+
+def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
+    """Terraform stopped half-way, perhaps after it had moved the alias.
+
+    That was seen, and is no probe that could not look: what the new version needs may not be there.
+    """
+    click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
+    if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:
+        return Status.TAKEN_BACK
+    return Status.FAILED
+
+
+def _waiting(alias: LiveAlias) -> str:
+    newest = published_versions(alias.functions, alias.function)[0]
+    return (
+        f"alias {alias.name}: still at {alias.traffic()}; the newest version is {newest.number} ({newest.build}):"
+        " make release CANARY=10 MINUTES=5"
+    )
+
+
+if __name__ == "__main__":
+    main()

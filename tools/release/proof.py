@@ -1,0 +1,74 @@
+"""What was released is proved; what is seen to be wrong with it is taken back, and nothing else is."""
+
+from collections.abc import Callable, Iterable
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.release.live_alias import LiveAlias, Traffic
+from tools.release.verdict import Look, Verdict
+from tools.stack.deployed import DeployedStack
+from tools.stack.findings import Finding, Status
+from tools.stack.patience import Patience
+from tools.stack.signals import Stopped, undisturbed
+
+type Verify = Callable[[DeployedStack], Iterable[Finding]]
+
+
+def prove(alias: LiveAlias, before: Traffic | None, look: Look, patience: Patience) -> Status:
+    """Look until there is a verdict; send callers back to where they were if something is wrong.
+
+    Args:
+        alias: what was moved.
+        before: where it was; None for the first release.
+        look: made anew for each look.
+        patience: how long something must be wrong.
+    """
+    verdict = Verdict(look, patience)
+    try:
+        status = verdict.reach()
+    except (Stopped, KeyboardInterrupt):
+        if verdict.status is Status.DIFFERS:
+            take_back(alias, before)
+        else:
+            click.echo(f"alias {alias.name}: stopped before all was looked at. {_left(before)}")
+        raise
+    if status is Status.DIFFERS:
+        return take_back(alias, before)
+    if status is Status.FAILED:
+        click.echo(f"alias {alias.name}: nothing was seen to be wrong, but not all could be looked at. {_left(before)}")
+    return status
+
+
+def take_back(alias: LiveAlias, before: Traffic | None) -> Status:
+    """Send callers back there, and say so; DIFFERS where they never left, or cannot go back."""
+    try:
+        return _taken_back(alias, before)
+    except (ClientError, BotoCoreError) as error:
+        click.echo(f"alias {alias.name}: could not be taken back to {before}: {error}. Then do it by: make rollback")
+        return Status.DIFFERS
+
+
+def _taken_back(alias: LiveAlias, before: Traffic | None) -> Status:
+    now = alias.traffic()
+    if before is None:
+        click.echo(
+            f"alias {alias.name}: there was no version before, so {now} goes on serving: mend it and apply again"
+        )
+        return Status.DIFFERS
+    if before == now:
+        click.echo(f"alias {alias.name}: was at {now} before, too, so there is nothing to take back")
+        return Status.DIFFERS
+    with undisturbed():
+        alias.send(before)
+    click.echo(
+        f"alias {alias.name}: taken back from {now} to {before}. Only the function went back: API, alarms and"
+        " parameters are as they were applied. Mend it, then make package && make plan && make apply"
+    )
+    return Status.TAKEN_BACK
+
+
+def _left(before: Traffic | None) -> str:
+    """What to do about a release that nobody could look at."""
+    way_back = "" if before is None else f"; if that finds something wrong, make rollback sends callers to {before}"
+    return f"What was released goes on serving. Do what the lines UNSEEN say, then make verify{way_back}."

@@ -1,0 +1,65 @@
+"""``python -m tools.release.rollback``: the alias back to the version before, or to any other that is published.
+
+SSM's ``function_version`` moves with it, so it is also what mends an alias that was left behind.
+"""
+
+from pathlib import Path
+
+import click
+
+from tools.release.live_alias import LiveAlias, Traffic
+from tools.release.published_versions import PublishedVersion, published_versions
+from tools.stack.deployed import deployed_stack
+from tools.stack.options import Refused, said_plainly, stack_folder
+from tools.stack.terraform import Terraform
+
+
+@click.command()
+@stack_folder
+@click.option("--version", type=int, help="Where to go; the newest version below the present one where not given.")
+def main(folder: Path, version: int | None) -> None:
+    """Point the alias at an older version."""
+    with said_plainly("rollback"):
+        click.echo(rollback(LiveAlias.of(deployed_stack(Terraform(folder))), version))
+
+
+def rollback(alias: LiveAlias, wanted: int | None) -> str:
+    """Send every request to that version; the sentence that says what was done.
+
+    Raises:
+        Refused: there is no such version, or none before the present one.
+    """
+    before = alias.traffic()
+    versions = published_versions(alias.functions, alias.function)
+    target = target_of(versions, before.version, wanted)
+    alias.send(Traffic(str(target.number)))
+    moved = f"alias {alias.name}: from {before} to version {target.number} ({target.build})"
+    if target == max(versions):
+        return f"{moved}, the newest."
+    return (
+        f"{moved}. Only the function went back: API, alarms and parameters are as they were applied. The next make"
+        " apply moves the alias forward again."
+    )
+
+
+def target_of(versions: list[PublishedVersion], serving: str, wanted: int | None) -> PublishedVersion:
+    """The version asked for, or the newest below the one that serves.
+
+    Raises:
+        Refused: with a list of those that exist.
+    """
+    for each in sorted(versions, reverse=True):
+        if each.number == wanted or (wanted is None and _is_before(each, serving)):
+            return each
+    missing = f"there is no version before {serving}" if wanted is None else f"there is no version {wanted}"
+    listed = ", ".join(f"{each.number} ({each.build})" for each in versions) or "none"
+    raise Refused(f"{missing}; published are {listed}: make rollback VERSION=n with one of these")
+
+
+def _is_before(version: PublishedVersion, serving: str) -> bool:
+    # An alias at $LATEST, set by hand, is newer than all that is published.
+    return not serving.isdigit() or version.number < int(serving)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Where the stack's state is in S3, and what it says, without Terraform: no provider, package or ``terraform init``.
+
+So an operator goes back to an older version from a fresh clone within seconds. What is read of the state is its format
+and its outputs, as ``terraform output -json`` would give them; the format has had number 4 since Terraform 0.12 (2019).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from botocore.exceptions import ClientError
+
+from tools.stack.aws import client
+
+DEFAULT_KEY = "lambda-router/prod.tfstate"
+_FORMAT = 4
+_ABSENT = frozenset({"NoSuchKey", "404"})
+
+
+class StateUnread(Exception):
+    """Nobody said where the state is, or it cannot be read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds the state. Terraform keeps this as an object beside it.
+
+    Attributes:
+        number: what ``force-unlock`` wants.
+        who: user and machine.
+        since: when it was taken.
+        operation: such as ``OperationTypeApply``.
+    """
+
+    number: str
+    who: str
+    since: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"held by {self.who} since {self.since}, for {self.operation}"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One state in S3.
+
+    Attributes:
+        connect: makes a client of AWS from a service and a region.
+    """
+
+    bucket: str
+    key: str
+    region: str
+    connect: Callable[[str, str], Any] = field(default=client, compare=False)
+
+    @classmethod
+    def of(cls, folder: Path, environ: Mapping[str, str]) -> Self:
+        """The one that a folder was initialised with; before that, the one that the environment names.
+
+        Raises:
+            StateUnread: neither says where it is, or they contradict each other.
+        """
+        there = cls.initialised(folder, environ)
+        if there is None:
+            return cls.named(environ)
+        for name, found in (("STATE_BUCKET", there.bucket), ("STATE_KEY", there.key)):
+            if (wanted := environ.get(name)) and wanted != found:
+                raise StateUnread(
+                    f"{name} is {wanted}, but {folder.name}/ was initialised with {there}: make init for the other"
+                    f" stack, or leave {name} out"
+                )
+        return there
+
+    @classmethod
+    def initialised(cls, folder: Path, environ: Mapping[str, str]) -> Self | None:
+        """What ``terraform init`` left in that folder; None before it.
+
+        Raises:
+            StateUnread: the state is not kept in S3.
+        """
+        data = folder / environ.get("TF_DATA_DIR", ".terraform")
+        kept = data / "terraform.tfstate"
+        backend = json.loads(kept.read_text(encoding="utf-8")).get("backend") if kept.is_file() else None
+        if backend is None:
+            return None
+        config = backend["config"]
+        if backend["type"] != "s3" or not all(config.get(name) for name in ("bucket", "key", "region")):
+            raise StateUnread(f"{folder.name}/ was not initialised with a bucket, key and region of S3: make init")
+        return cls(config["bucket"], _in_workspace(data, environ, config), config["region"])
+
+    @classmethod
+    def named(cls, environ: Mapping[str, str]) -> Self:
+        """The one that ``make init`` would be told.
+
+        Raises:
+            StateUnread: the name that is missing.
+        """
+        for name, what in (("STATE_BUCKET", "the bucket that holds the state"), ("AWS_REGION", "its region")):
+            if not environ.get(name):
+                raise StateUnread(f"{name} is not set: {what}; export STATE_BUCKET=… AWS_REGION=… (docs/deploy.md)")
+        return cls(environ["STATE_BUCKET"], environ.get("STATE_KEY") or DEFAULT_KEY, environ["AWS_REGION"])
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def outputs(self) -> dict[str, Any]:
+        """The values of the stack's outputs; empty before the first apply.
+
+        Raises:
+            StateUnread: a future Terraform wrote it.
+            ClientError: AWS refuses to show it.
+        """
+        text = self._read(self.key)
+        if text is None:
+            return {}
+        state = json.loads(text)
+        if state.get("version") != _FORMAT:
+            raise StateUnread(
+                f"{self} is encrypted or has another format than {_FORMAT}, so only the program that wrote it reads it"
+            )
+        return {name: output["value"] for name, output in state.get("outputs", {}).items()}
+
+    def lock(self) -> Lock | None:
+        """Who holds it; None where nobody does.
+
+        Raises:
+            ClientError: AWS refuses to show it.
+        """
+        text = self._read(f"{self.key}.tflock")
+        if text is None:
+            return None
+        held = json.loads(text)
+        return Lock(*(str(held.get(name)) for name in ("ID", "Who", "Created", "Operation")))
+
+    def init(self) -> str:
+        """The command that makes a folder work on this state."""
+        return f"make init STATE_BUCKET={self.bucket} AWS_REGION={self.region} STATE_KEY={self.key}"
+
+    def _read(self, key: str) -> str | None:
+        try:
+            answer = self.connect("s3", self.region).get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
+        return str(answer["Body"].read().decode())
+
+
+def _in_workspace(data: Path, environ: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """The state's key: https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix"""
+    chosen = data / "environment"
+    name = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
+    prefix = config.get("workspace_key_prefix") or "env:"
+    return str(config["key"] if name == "default" else f"{prefix}/{name}/{config['key']}")

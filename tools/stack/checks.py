@@ -1,0 +1,83 @@
+"""Checks that do not stop each other: what cannot be looked at is one more finding.
+
+Its fix never moves callers: nothing is known to be wrong with what they get.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.stack.findings import Finding
+from tools.stack.terraform import TerraformFailed
+
+type Check = Callable[[], Iterable[Finding]]
+
+#: ``User: arn:… is not authorized to perform: lambda:GetAlias on resource: …`` (IAM guide, troubleshoot_access-denied)
+_PERFORM = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
+_DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden")
+_NOBODY = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|RequestExpired|SignatureDoesNotMatch")
+
+#: Also what a login of another account sees, so it is not taken for a deletion.
+_GONE = re.compile("NotFound|NoSuch")
+
+WAIT = "wait a minute, then look again: make verify"
+LOG_IN = "log in to the stack's account again (aws sts get-caller-identity), then look again: make verify"
+FIND = (
+    "see that this is the stack's account and region (aws sts get-caller-identity); if it is, somebody deleted it:"
+    " make plan && make apply"
+)
+REACH_AWS = "see that this machine is logged in and reaches AWS (aws sts get-caller-identity), then: make verify"
+
+
+def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
+    """What all checks find, each under the name of the thing that it is about."""
+    for thing, check in checks.items():
+        try:
+            yield from check()
+        except ClientError as error:
+            yield _refused(thing, error)
+        except BotoCoreError as error:
+            yield unseen(thing, str(error), REACH_AWS)
+        except httpx.HTTPError as error:
+            yield unseen(thing, _named(error), _reach(error))
+        except httpx.InvalidURL as error:
+            yield unseen(thing, f"no URL: {error}", "name the API's address, such as URL=https://api.example.com/api")
+        except TerraformFailed as error:
+            yield unseen(thing, str(error))
+
+
+def unseen(thing: str, why_not: str, fix: str = "") -> Finding:
+    """A thing that could not be looked at."""
+    return Finding(thing, ok=False, found=why_not, seen=False, fix=fix)
+
+
+def _named(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _reach(error: httpx.HTTPError) -> str:
+    """httpx knows the request unless it failed before there was one."""
+    try:
+        host = error.request.url.netloc.decode()
+    except RuntimeError:
+        host = "the API"
+    return (
+        f"see that this machine reaches {host} (name, network, TLS, proxy), or name another address: URL=…; then: make"
+        " verify"
+    )
+
+
+def _refused(thing: str, error: ClientError) -> Finding:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    said = f"{error.operation_name}: {code}: {message}"
+    if _DENIED.search(code):
+        named = _PERFORM.search(message)
+        permission = named[1] if named else error.operation_name
+        return unseen(thing, said, f"allow {permission} to whoever asks; the roles in terraform/modules/iam may")
+    if _NOBODY.search(code):
+        return unseen(thing, said, LOG_IN)
+    if _GONE.search(code):
+        return unseen(thing, said, FIND)
+    return unseen(thing, said, WAIT)

@@ -1,0 +1,169 @@
+"""The stack that is about to be deployed, as the checks see it: its variables, its backend, its AWS."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tools.stack import aws
+from tools.stack.declarations import blocks
+from tools.stack.repository import ROOT
+from tools.stack.terraform import Terraform
+
+_PLAN = "values.tfplan"
+_TFVARS = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
+_VALIDATION = re.compile(r"\n*^  validation \{\n.*?^  \}\n", re.MULTILINE | re.DOTALL)
+#: These would lead Terraform from the scratch folder back to the stack's state.
+_ELSEWHERE = ("TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_ARGS")
+
+
+class Unknown(Exception):
+    """What a check builds on is not known; the message says what."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One folder of Terraform and the environment that it would be run in.
+
+    Attributes:
+        root: the repository; printed commands are to be run there.
+        folder: the stack's Terraform.
+        environ: the environment variables.
+        connect: makes a client of AWS from a service and a region.
+    """
+
+    root: Path = ROOT
+    folder: Path = ROOT / "terraform"
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    connect: Callable[[str, str], Any] = aws.client
+
+    @property
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """What Terraform says against the variables: errors and warnings, as its JSON has them.
+
+        Raises:
+            TerraformFailed: there is no Terraform.
+        """
+        return self._judged[0]
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The variables' values, good or bad; None for one that is not set.
+
+        Raises:
+            TerraformFailed: there is no Terraform.
+            Unknown: Terraform cannot read a value.
+        """
+        values = self._judged[1] or self._planned({name: _lenient(body) for name, body in self.declared.items()})[1]
+        if values is None:
+            raise Unknown("Terraform cannot read the variables' values: mend the variables first")
+        return values
+
+    @cached_property
+    def _judged(self) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        return self._planned(self.declared)
+
+    def _planned(self, declared: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Terraform's diagnostics, and the values where none of them is an error."""
+        with self._scratch(declared) as (terraform, environ):
+            said = terraform.said("plan", "-input=false", f"-out={_PLAN}", environ=environ)
+            diagnostics = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
+            if any(each["severity"] == "error" for each in diagnostics):
+                return diagnostics, None
+            shown = terraform.shown(terraform.folder / _PLAN)
+        return diagnostics, {name: variable.get("value") for name, variable in shown["variables"].items()}
+
+    @cached_property
+    def declared(self) -> dict[str, str]:
+        """The body of every variable's block, by name."""
+        texts = [path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("*.tf"))]
+        return {name: body for text in texts for kind, name, body in blocks(text) if kind == "variable"}
+
+    @cached_property
+    def backend(self) -> dict[str, Any]:
+        """Bucket, key and region as ``terraform init`` was told; empty before it."""
+        path = self.data / "terraform.tfstate"
+        if not path.exists():
+            return {}
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("backend", {}).get("config", {})
+        return kept
+
+    @property
+    def data(self) -> Path:
+        """Where ``terraform init`` keeps what it fetched."""
+        return self.folder / self.environ.get("TF_DATA_DIR", ".terraform")
+
+    @property
+    def region(self) -> str:
+        return self.text("aws_region")
+
+    def text(self, name: str) -> str:
+        """A variable's value as text; empty where there is none."""
+        value = self.values.get(name)
+        return "" if value is None else str(value)
+
+    def aws(self, service: str, region: str = "") -> Any:
+        """A client in the stack's region, or in another.
+
+        Raises:
+            Unknown: the region.
+        """
+        if not (region or self.region):
+            raise Unknown("aws_region is not set")
+        return self.connect(service, region or self.region)
+
+    def tfvars(self) -> list[Path]:
+        """The files that Terraform reads values from by itself, in its order: the last one counts."""
+        return [path for pattern in _TFVARS for path in sorted(self.folder.glob(pattern))]
+
+    def path(self, path: Path) -> str:
+        """The path to print: from the root of the repository where it is below that."""
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def setting(self, name: str, value: Any) -> str:
+        """The command that gives a variable that value, where it has its value from now."""
+        assignment = f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for file in reversed(self.tfvars()):
+            if re.search(rf'^ *{name} *=|"{name}" *:', file.read_text(encoding="utf-8"), re.MULTILINE):
+                return _rewriting(name, value, file, self.path(file))
+        if f"TF_VAR_{name}" in self.environ:
+            return f"export TF_VAR_{name}={shlex.quote(str(value))}"
+        return f"echo {shlex.quote(assignment)} >> {self.path(self.folder)}/stack.auto.tfvars"
+
+    @contextmanager
+    def _scratch(self, declared: Mapping[str, str]) -> Iterator[tuple[Terraform, Mapping[str, str]]]:
+        """A folder with nothing but variables and their values, which needs no ``init``, provider or network."""
+        environ = {name: value for name, value in self.environ.items() if not name.startswith(_ELSEWHERE)}
+        with tempfile.TemporaryDirectory() as name:
+            written = [f'variable "{name}" {{\n{body}}}\n' for name, body in declared.items()]
+            (Path(name) / "variables.tf").write_text("\n".join(written), encoding="utf-8")
+            for path in self.tfvars():
+                shutil.copy(path, name)
+            yield Terraform(Path(name)), environ
+
+
+def _lenient(body: str) -> str:
+    """A variable that takes any value or none: what is wrong with it is another check's to say."""
+    lines = _VALIDATION.sub("\n", body)
+    return lines if re.search(r"^  default +=", lines, re.MULTILINE) else lines + "  default = null\n"
+
+
+def _rewriting(name: str, value: Any, file: Path, shown: str) -> str:
+    if file.suffix == ".json":
+        script = f's|"{name}": *[^,}}]*|"{name}": {json.dumps(value, ensure_ascii=False)}|'
+    else:
+        script = f"s|^ *{name} *=.*|{name} = {json.dumps(value, ensure_ascii=False)}|"
+    return f"sed -i {shlex.quote(script)} {shown}"
+
+
+def commas(value: str) -> Iterator[str]:
+    """The parts of a comma-separated value."""
+    return (part.strip() for part in value.split(",") if part.strip())

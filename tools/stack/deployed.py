@@ -1,0 +1,86 @@
+"""The deployed stack as Terraform's state knows it: where each part is, and what it was last applied with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self
+
+from tools.stack.aws import client, command
+from tools.stack.terraform import Terraform
+
+#: Mends whatever Terraform can see.
+DEPLOY = "make package && make plan && make apply"
+
+
+class NoStack(Exception):
+    """Terraform's state knows no such stack; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """Each field is the output of that name in ``terraform/outputs.tf``, and means what is said there.
+
+    The values are those of the last apply: what AWS holds by now may differ, and ``tools.verify`` finds out.
+    """
+
+    alarms: Sequence[str]
+    api_body: str
+    api_id: str
+    api_source_arn: str
+    api_stage_name: str
+    api_url: str
+    code_sha256: str
+    function_alias: str
+    function_arn: str
+    function_invoke_arn: str
+    function_name: str
+    function_variables: Mapping[str, str]
+    log_groups: Mapping[str, str]
+    log_retention_days: int
+    region: str
+    ssm_parameters: Mapping[str, str]
+    # Later than the first release: a state from before it says nothing of these.
+    custom_domain: Mapping[str, str] = field(default_factory=dict)
+    default_endpoint: bool = True
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Raises NoStack when an older checkout applied it, which did not tell as much."""
+        names = [each.name for each in fields(cls)]
+        needed = [each.name for each in fields(cls) if each.default is each.default_factory is MISSING]
+        if missing := [name for name in needed if name not in outputs]:
+            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
+        return cls(**{name: outputs[name] for name in names if name in outputs})
+
+    def aws(self, service: str) -> Any:
+        """A client of that service in the stack's region."""
+        return client(service, self.region)
+
+    def command(self, action: str, **options: str | bool) -> str:
+        """A line of the AWS CLI for the stack's region."""
+        return command(action, self.region, **options)
+
+
+def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:
+    """The stack whose state ``terraform/`` was initialised with, or the environment names.
+
+    Raises:
+        NoStack: nothing was applied yet.
+        TerraformFailed: the state cannot be read.
+    """
+    return DeployedStack.from_outputs(outputs_of(terraform or Terraform()))
+
+
+def outputs_of(terraform: Terraform) -> Mapping[str, Any]:
+    """The outputs of the stack, by name.
+
+    Raises:
+        NoStack: nothing was applied yet.
+        TerraformFailed: the state cannot be read.
+    """
+    outputs = terraform.outputs()
+    if not outputs:
+        raise NoStack(
+            f"{terraform.backend} has no outputs: where that is the right state, nothing is deployed yet: {DEPLOY};"
+            " another one is named by STATE_BUCKET and STATE_KEY"
+        )
+    return outputs

@@ -1,0 +1,1 @@
+"""``make verify``, ``make drift``, ``make smoke``: whether what runs is what was built."""

@@ -1,0 +1,46 @@
+"""Whether callers get in where they should: by the custom domain, and by the API's own address if that is on."""
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+
+from tools.stack.deployed import DEPLOY, DeployedStack
+from tools.stack.findings import Finding, compared
+from tools.verify.routes import REDEPLOY
+
+#: How API Gateway writes that there is no base path.
+_NO_PATH = "(none)"
+
+
+def mapping(stack: DeployedStack) -> Iterator[Finding]:
+    """The domain's base path leads to this API's stage."""
+    for name, path in stack.custom_domain.items():
+        yield compared(
+            f"https://{name}/{path}",
+            _leads_to(stack, name, path or _NO_PATH),
+            f"stage {stack.api_stage_name} of API {stack.api_id}",
+            why="callers reach nothing there, or another API",
+            fix=DEPLOY,
+        )
+
+
+def default_endpoint(stack: DeployedStack) -> Iterator[Finding]:
+    """The API's own address is on or off as applied. A stage goes by that once the API is deployed again."""
+    api = stack.aws("apigateway").get_rest_api(restApiId=stack.api_id)
+    yield compared(
+        "default endpoint",
+        "off" if api.get("disableExecuteApiEndpoint") else "on",
+        "on" if stack.default_endpoint else "off",
+        why="callers get in past the custom domain, or no longer get in",
+        fix=REDEPLOY,
+    )
+
+
+def _leads_to(stack: DeployedStack, name: str, path: str) -> str:
+    try:
+        found = stack.aws("apigateway").get_base_path_mapping(domainName=name, basePath=path)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NotFoundException":
+            raise
+        return "nothing"
+    return f"stage {found.get('stage', _NO_PATH)} of API {found['restApiId']}"

@@ -1,0 +1,195 @@
+"""Whether the function is what was built: its code, its alias, who may call it, its variables."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from chalicelib.settings import Settings, SettingsError
+from tools.stack.deployed import DEPLOY, DeployedStack
+from tools.stack.findings import Finding, compared, or_well
+from tools.verify.wanted import Wanted
+
+LATEST = "$LATEST"
+_OLD_CODE = "callers get other code than what was built"
+
+
+@dataclass(frozen=True)
+class Function:
+    """The function as Lambda has it; each thing is asked for once, when it is needed."""
+
+    stack: DeployedStack
+
+    @cached_property
+    def alias(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._lambda.get_alias(
+            FunctionName=self.stack.function_name, Name=self.stack.function_alias
+        )
+        return found
+
+    @cached_property
+    def newest(self) -> str:
+        """The number of the version that was published last."""
+        pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=self.stack.function_name)
+        versions = [each["Version"] for page in pages for each in page["Versions"]]
+        return max((version for version in versions if version != LATEST), key=int, default="none")
+
+    @cached_property
+    def latest(self) -> dict[str, Any]:
+        return self._configuration(LATEST)
+
+    @cached_property
+    def served(self) -> dict[str, Any]:
+        return self._configuration(self.stack.function_alias)
+
+    @cached_property
+    def policy(self) -> dict[str, Any]:
+        """Who may call the alias; without statements where nobody may."""
+        asked = {"FunctionName": self.stack.function_name, "Qualifier": self.stack.function_alias}
+        try:
+            found: dict[str, Any] = json.loads(self._lambda.get_policy(**asked)["Policy"])
+        except self._lambda.exceptions.ResourceNotFoundException:
+            return {"Statement": []}
+        return found
+
+    @property
+    def move_alias(self) -> str:
+        """The command that sends every request to the newest version, and has SSM tell so.
+
+        Gradually and with its proof: the alias may be at an older version because the newest was taken back.
+        """
+        return "make release"
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the alias is at an older version than the newest."""
+        return bool(self.alias["FunctionVersion"] != self.newest)
+
+    @property
+    def _lambda(self) -> Any:
+        return self.stack.aws("lambda")
+
+    def _configuration(self, qualifier: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._lambda.get_function_configuration(
+            FunctionName=self.stack.function_name, Qualifier=qualifier
+        )
+        return found
+
+
+def code(function: Function, wanted: Wanted) -> Iterator[Finding]:
+    """The zip's sha256 on the alias's version and on ``$LATEST``, which the next version is published from."""
+    upload = function.stack.command(
+        "lambda update-function-code",
+        function_name=function.stack.function_name,
+        zip_file="fileb://terraform/deployment.zip",
+        publish=True,
+    )
+    # Terraform looks at the zip that it applied last, not at what Lambda has by now.
+    by_hand = wanted.code_sha256 == function.stack.code_sha256 != function.latest["CodeSha256"]
+    again = f"make package && {upload} && make plan && make apply" if by_hand else DEPLOY
+    yield compared(
+        "code of $LATEST",
+        function.latest["CodeSha256"],
+        wanted.code_sha256,
+        why="the next version would be published with other code than what was built",
+        fix=again,
+    )
+    behind = function.latest["CodeSha256"] == wanted.code_sha256 and function.is_behind
+    yield compared(
+        f"code of alias {function.stack.function_alias}",
+        function.served["CodeSha256"],
+        wanted.code_sha256,
+        why=_OLD_CODE,
+        fix=function.move_alias if behind else again,
+    )
+
+
+def alias(function: Function) -> Iterator[Finding]:
+    """It points at the newest version, wholly."""
+    name = function.stack.function_alias
+    yield compared(
+        f"alias {name}",
+        f"version {function.alias['FunctionVersion']}",
+        f"version {function.newest}",
+        why="callers get the older version: the newest waits for make release, or was taken back or rolled back",
+        fix=function.move_alias,
+    )
+    weights = (function.alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})
+    yield compared(
+        f"weights of alias {name}",
+        ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(weights.items())) or "none",
+        "none",
+        why="a gradual release was not ended: some callers get another version than the others",
+        fix=function.move_alias,
+    )
+
+
+def permission(function: Function) -> Iterator[Finding]:
+    """API Gateway may call the alias, for this API's stage."""
+    wanted = function.stack.api_source_arn
+    sources = [
+        str(statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "any"))
+        for statement in function.policy["Statement"]
+        if statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+        and statement["Action"] == "lambda:InvokeFunction"
+    ]
+    yield compared(
+        f"who may call alias {function.stack.function_alias} through API Gateway",
+        ", ".join(sorted(sources)) or "nobody",
+        wanted,
+        why="without this permission every request is answered with 500, and with a wider one other APIs may call, too",
+        fix="make plan && make apply",
+    )
+
+
+def variables(function: Function, wanted: Wanted) -> Iterator[Finding]:
+    """Those that were applied, on the alias's version and on ``$LATEST``, and a whole that Settings takes."""
+    latest = _variables(function.latest)
+    yield from _same("$LATEST", latest, wanted, "make plan && make apply")
+    publish = function.stack.command("lambda publish-version", function_name=function.stack.function_name)
+    again = "make plan && make apply" if latest != wanted.variables else f"{publish} && make plan && make apply"
+    place = f"alias {function.stack.function_alias}"
+    yield from _same(place, _variables(function.served), wanted, function.move_alias if function.is_behind else again)
+
+
+def _variables(configuration: dict[str, Any]) -> dict[str, str]:
+    return dict(configuration.get("Environment", {}).get("Variables", {}))
+
+
+def _same(place: str, found: dict[str, str], wanted: Wanted, fix: str) -> Iterator[Finding]:
+    names = sorted({*found, *wanted.variables})
+    differences = (
+        compared(f"{name} of {place}", _shown(name, found, wanted), _value(name, wanted.variables), why=_WHY, fix=fix)
+        for name in names
+        if found.get(name) != wanted.variables.get(name)
+    )
+    yield from or_well(differences, f"variables of {place}", f"{len(found)} as applied")
+    yield _usable(place, found, fix)
+
+
+_WHY = "the function works with other settings than those that were applied: docs/settings.md says what each is for"
+
+
+def _value(name: str, variables: "dict[str, str] | Any") -> str:
+    return repr(variables[name]) if name in variables else "no such variable"
+
+
+def _shown(name: str, found: dict[str, str], wanted: Wanted) -> str:
+    """A value that was never applied may be a secret."""
+    return "a variable that was not applied" if name in found and name not in wanted.variables else _value(name, found)
+
+
+def _usable(place: str, found: dict[str, str], fix: str) -> Finding:
+    try:
+        Settings.from_environ(found)
+    except SettingsError as error:
+        return Finding(
+            f"settings of {place}",
+            ok=False,
+            found="; ".join(line.strip() for line in str(error).splitlines()[1:]),
+            why="every request but GET /health is answered with 500 misconfigured",
+            fix=fix,
+        )
+    return Finding(f"settings of {place}", ok=True, found="complete")

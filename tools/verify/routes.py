@@ -1,0 +1,112 @@
+"""Whether API Gateway has the packaged routes, each called as packaged, and no other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tools.merge.openapi import ANY_METHOD, INTEGRATION
+from tools.merge.shape import Json
+from tools.package.routes import RESERVED
+from tools.stack.deployed import DeployedStack
+from tools.stack.findings import Finding, compared, or_well
+
+REDEPLOY = "make plan REPLACE=aws_api_gateway_deployment.rest_api && make apply"
+#: Terraform does not read what became of the body that it imported, so its plan has nothing to mend.
+REIMPORT = f"make reimport && {REDEPLOY}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """How API Gateway treats one method of one path.
+
+    Attributes:
+        integration: ``AWS_PROXY`` and the ARN that is called, or ``MOCK``.
+        authorization: ``NONE``, or ``COGNITO_USER_POOLS`` and the authorizer's name.
+        scopes: one of which a token must carry.
+    """
+
+    integration: str
+    authorization: str
+    scopes: tuple[str, ...]
+
+
+#: What goes wrong where that attribute of a route differs.
+_WHY = {
+    "integration": "something else than the alias answers: API Gateway itself, or a version that nobody released",
+    "authorization": "strangers get in, or nobody does",
+    "scopes": "without scopes API Gateway takes ID tokens instead of access tokens; with others it refuses all callers",
+}
+
+
+def packaged(body: Json) -> dict[str, Route]:
+    """The routes of an OpenAPI body, by ``METHOD /path``."""
+    return {
+        f"{'ANY' if method == ANY_METHOD else method.upper()} {path}": _packaged(operation)
+        for path, methods in body["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def _packaged(operation: Json) -> Route:
+    integration = operation[INTEGRATION]
+    ((scheme, scopes),) = next(iter(operation.get("security", [])), {"": ()}).items()
+    return Route(
+        f"{integration['type'].upper()} {integration.get('uri', '')}".strip(),
+        f"COGNITO_USER_POOLS {scheme}" if scheme else "NONE",
+        tuple(scopes),
+    )
+
+
+def deployed(stack: DeployedStack) -> dict[str, Route]:
+    """The routes that API Gateway has, by ``METHOD /path``."""
+    gateway, api = stack.aws("apigateway"), {"restApiId": stack.api_id}
+    names = {each["id"]: each["name"] for each in gateway.get_authorizers(**api, limit=500)["items"]}
+    pages = gateway.get_paginator("get_resources").paginate(**api, embed=["methods"])
+    return {
+        f"{method} {resource['path']}": _deployed(described, names)
+        for page in pages
+        for resource in page["items"]
+        for method, described in resource.get("resourceMethods", {}).items()
+    }
+
+
+def _deployed(method: dict[str, Any], authorizers: dict[str, str]) -> Route:
+    integration = method.get("methodIntegration") or {}
+    authorizer = authorizers.get(method.get("authorizerId") or "", "")
+    return Route(
+        f"{integration.get('type', 'none')} {integration.get('uri') or ''}".strip(),
+        f"{method.get('authorizationType') or 'NONE'} {authorizer}".strip(),
+        tuple(method.get("authorizationScopes") or ()),
+    )
+
+
+def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
+    """Each packaged route as packaged, and no other."""
+    found, wanted = deployed(stack), packaged(body)
+    yield from or_well(
+        (finding for name in sorted({*found, *wanted}) for finding in _route(name, found, wanted, fix)),
+        "routes",
+        f"{len(found)} as packaged",
+    )
+
+
+def _route(name: str, found: dict[str, Route], wanted: dict[str, Route], fix: str) -> Iterator[Finding]:
+    if name not in found:
+        why = "callers of this route are told that it does not exist"
+        yield Finding(f"route {name}", False, "no such route", "a route, as packaged", why, fix)
+    elif name not in wanted:
+        yield Finding(f"route {name}", False, f"a route, {found[name].integration}", "no such route", _stray(name), fix)
+    else:
+        for aspect, why in _WHY.items():
+            here, there = (_told(getattr(route, aspect)) for route in (found[name], wanted[name]))
+            yield compared(f"{aspect} of {name}", here, there, why=why, fix=fix)
+
+
+def _stray(name: str) -> str:
+    if name.partition(" ")[2].rstrip("/") in RESERVED:
+        return "API Gateway keeps this path for its own health checks, so it answers otherwise than it was meant to"
+    return "it was added by hand: no review saw it, and nothing says who may call it"
+
+
+def _told(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(value) or "none"

@@ -1,0 +1,105 @@
+"""``python -m tools.verify.smoke``: one job with a real token, in and out again."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import httpx
+
+from tools.stack.checks import each
+from tools.stack.deployed import deployed_stack
+from tools.stack.findings import Finding, compared, report
+from tools.stack.options import said_plainly, stack_folder, stack_url
+from tools.stack.terraform import Terraform
+from tools.verify.caller_token import NoToken, caller_token
+from tools.verify.live import TIMEOUT_SECONDS, Site, health, judged, status_said
+
+JOB = {"type": "generate", "input": {"prompt": "Say hello.", "max_tokens": 8}, "metadata": {"sent_by": "smoke"}}
+#: How long a job may take that nobody else waits for.
+RESULT_SECONDS = 120.0
+_FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
+_LOOK = "docs/operations.md, What to do when: it goes by this status"
+
+
+@click.command()
+@stack_folder
+@stack_url
+@click.option("--no-result", is_flag=True, help="Do not wait for a worker; the job is cancelled.")
+@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
+def main(folder: Path, url: str | None, no_result: bool, as_json: bool) -> None:
+    """Send a job with TOKEN, or with a token for COGNITO_CLIENT_ID, and wait for its result."""
+    with said_plainly("smoke"):
+        url = url or os.environ.get("URL") or deployed_stack(Terraform(folder)).api_url
+        try:
+            token = caller_token(os.environ)
+        except NoToken as error:
+            sys.exit(f"smoke: {error}")
+        sys.exit(report(smoke(url, token, with_result=not no_result), as_json=as_json))
+
+
+def smoke(url: str, token: str, *, with_result: bool) -> Iterator[Finding]:
+    """Health, a job in, and its result out, or the job cancelled."""
+    yield from each(
+        {
+            "GET /health": lambda: health(Site.of(url, 0), None, None, _LOOK),
+            "a job": lambda: _job(url, token, with_result),
+        }
+    )
+
+
+def _job(url: str, token: str, with_result: bool) -> Iterator[Finding]:
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as caller:
+        accepted = caller.post("/v1/jobs", json=JOB)
+        found = "202 without an id" if accepted.status_code == 202 and not _id(accepted) else status_said(accepted, 202)
+        why = "callers cannot send jobs"
+        taken = judged(accepted, compared("a job goes in", found, "202", why=why, fix=_LOOK))
+        yield taken
+        if taken.ok:
+            path = f"/v1/jobs/{_id(accepted)}"
+            yield from _result(caller, path) if with_result else _cancelled(caller, path)
+
+
+def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
+    until = time.monotonic() + RESULT_SECONDS
+    while True:
+        looked = caller.get(path, headers={"Prefer": "wait=20"})
+        status = _member(looked, "status") if looked.status_code == 200 else ""
+        if status in _FINAL or looked.status_code != 200 or time.monotonic() > until:
+            break
+    found = compared(
+        "its result comes out",
+        status or status_said(looked, 200),
+        "completed",
+        why="jobs are taken and not worked: callers wait in vain",
+        fix="python -m worker stats shows whether workers are there; docs/operations.md has the rest",
+    )
+    yield found if status else judged(looked, found)
+
+
+def _cancelled(caller: httpx.Client, path: str) -> Iterator[Finding]:
+    """Looked at and taken back, so that frequent tests leave no work behind."""
+    looked, cancelled = caller.get(path), caller.delete(path)
+    for thing, answer in (("it can be looked at", looked), ("it can be cancelled", cancelled)):
+        found = compared(thing, status_said(answer, 200), "200", why="callers cannot follow their jobs", fix=_LOOK)
+        yield judged(answer, found)
+
+
+def _id(answer: httpx.Response) -> str:
+    return _member(answer, "id")
+
+
+def _member(answer: httpx.Response, name: str) -> str:
+    """A member of the body; empty where the body has none."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return ""
+    return str(body.get(name, "")) if isinstance(body, dict) else ""
+
+
+if __name__ == "__main__":
+    main()

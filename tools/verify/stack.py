@@ -1,0 +1,101 @@
+"""Every check of a stack, against its package or against what Terraform applied last."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.stack.checks import each, unseen
+from tools.stack.deployed import DEPLOY, DeployedStack, NoStack, deployed_stack
+from tools.stack.findings import Finding, compared
+from tools.stack.terraform import Terraform, TerraformFailed
+from tools.verify import api, domain, live, routes, told
+from tools.verify import function as verify_function
+from tools.verify.function import Function
+from tools.verify.live import Site
+from tools.verify.wanted import NoPackage, Wanted
+
+
+def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
+    """Verify the stack whose state that folder was initialised with."""
+    try:
+        stack = deployed_stack(terraform)
+    except (NoStack, TerraformFailed) as error:
+        yield unseen("stack", str(error))
+        return
+    yield from verify(stack, url, folder=terraform.folder)
+    yield from ready(stack, url)
+
+
+def ready(stack: DeployedStack, url: str | None = None, patience: float | None = None) -> Iterator[Finding]:
+    """Whether the function reaches what it needs; apart from ``verify``, by which an apply is taken back."""
+    yield from each({"GET /ready": lambda: live.readiness(Site.of(url or stack.api_url, patience))})
+
+
+def verify(
+    stack: DeployedStack, url: str | None = None, *, folder: Path = Terraform.folder, patience: float | None = None
+) -> Iterator[Finding]:
+    """Every check, against the package in a folder.
+
+    Args:
+        stack: what Terraform applied.
+        url: where to send requests instead of to the stage's own URL.
+        folder: that of ``deployment.zip`` and ``chalice.tf.json``.
+        patience: seconds that answers may take to become those wanted.
+    """
+    site = Site.of(url or stack.api_url, patience)
+    try:
+        wanted = Wanted.packaged(stack, folder)
+    except NoPackage as error:
+        yield unseen("package", str(error), fix="make package")
+        yield from compare(stack, Wanted.applied(stack), site)
+        return
+    yield from _applied(stack, wanted)
+    yield from compare(stack, wanted, site)
+
+
+def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Finding]:
+    """Every check of what is deployed, against a package or against what Terraform applied last."""
+    function = Function(stack)
+    # Terraform imports the body when it changes, and does not read what became of it.
+    body_fix = routes.REIMPORT if wanted.body == Wanted.applied(stack).body else DEPLOY
+    build = wanted.build
+    yield from each(
+        {
+            "code": lambda: verify_function.code(function, wanted),
+            "alias": lambda: verify_function.alias(function),
+            "permission of API Gateway": lambda: verify_function.permission(function),
+            "variables": lambda: verify_function.variables(function, wanted),
+            "deployment": lambda: api.deployment(stack),
+            "custom domain": lambda: domain.mapping(stack),
+            "default endpoint": lambda: domain.default_endpoint(stack),
+            "routes": lambda: routes.routes(stack, wanted.body, body_fix),
+            "authorizers": lambda: api.authorizers(stack, wanted.body, body_fix),
+            "gateway responses": lambda: api.responses(stack, wanted.body, body_fix),
+            "SSM parameters": lambda: told.parameters(stack, function),
+            "log groups": lambda: told.retention(stack),
+            "GET /health": lambda: _health(site, function, build),
+            "POST /v1/jobs without a token": lambda: live.refusal(site, DEPLOY),
+        }
+    )
+
+
+def _health(site: Site, function: Function, build: str | None) -> Iterator[Finding]:
+    fix = function.move_alias if function.is_behind else DEPLOY
+    yield from live.health(site, build, function.alias["FunctionVersion"], fix)
+
+
+def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
+    """Terraform's last apply was of this very package."""
+    yield compared(
+        "zip that Terraform applied",
+        stack.code_sha256,
+        wanted.code_sha256,
+        why="what was built is not what was released",
+        fix=DEPLOY,
+    )
+    yield compared(
+        "API that Terraform applied",
+        "as packaged" if wanted.body == Wanted.applied(stack).body else "another than packaged",
+        "as packaged",
+        why="routes, scopes or answers that were built are not released",
+        fix=DEPLOY,
+    )

@@ -1,0 +1,49 @@
+"""Whether others are told where the stack is, and whether log lines are kept as long as they should be."""
+
+from collections.abc import Iterator
+
+from tools.stack.deployed import DeployedStack
+from tools.stack.findings import Finding, compared
+from tools.verify.function import Function
+
+
+def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
+    """Each SSM parameter that tells where this stack is."""
+    names = sorted(stack.ssm_parameters.values())
+    answer = stack.aws("ssm").get_parameters(Names=names)
+    found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
+    for key, name in sorted(stack.ssm_parameters.items()):
+        moves = key == "function_version"
+        wanted = function.alias["FunctionVersion"] if moves else str(getattr(stack, key))
+        put = stack.command("ssm put-parameter", name=name, value=wanted, type="String", overwrite=True)
+        yield compared(
+            f"SSM {name}",
+            found.get(name, "no such parameter"),
+            wanted,
+            why="whoever reads it, a client or another stack, turns to something else than what serves",
+            fix="make plan && make apply" if moves else put,  # the alias may be the one that is wrong
+        )
+
+
+def retention(stack: DeployedStack) -> Iterator[Finding]:
+    """Each log group forgets when it should."""
+    for name in sorted(stack.log_groups.values()):
+        put = stack.command(
+            "logs put-retention-policy", log_group_name=name, retention_in_days=str(stack.log_retention_days)
+        )
+        found = _retention(stack, name)
+        yield compared(
+            f"log group {name}",
+            found,
+            f"{stack.log_retention_days} days",
+            why="lines that are kept too long cost money and privacy, and those that are gone explain no fault",
+            fix="make plan && make apply" if found == "no such group" else put,
+        )
+
+
+def _retention(stack: DeployedStack, name: str) -> str:
+    pages = stack.aws("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    for group in (group for page in pages for group in page["logGroups"]):
+        if group["logGroupName"] == name:
+            return f"{group['retentionInDays']} days" if "retentionInDays" in group else "kept for ever"
+    return "no such group"

@@ -1,0 +1,99 @@
+"""What should run: the package that lies beside Terraform, or what Terraform applied last."""
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tools.merge.document import BODY
+from tools.merge.openapi import ALIAS, API_HANDLER
+from tools.merge.shape import Json, part
+from tools.package.writer import sums_of
+from tools.stack.deployed import DeployedStack
+from tools.stack.repository import TERRAFORM, ZIP
+
+_VERSIONED = "chalicelib/__init__.py"
+_VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
+
+
+class NoPackage(Exception):
+    """There is no package, or it holds something that is not to be resolved; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What each check compares with.
+
+    Attributes:
+        code_sha256: of the zip, as Lambda writes it.
+        body: the API as OpenAPI, without any expression of Terraform's left.
+        variables: of the function.
+        build: what ``/health`` calls ``version``; None where only Terraform's state is known, which has the sha256.
+    """
+
+    code_sha256: str
+    body: Json
+    variables: Mapping[str, str]
+    build: str | None
+
+    @classmethod
+    def packaged(cls, stack: DeployedStack, folder: Path) -> Self:
+        """What ``make package`` wrote into this folder, with the values that Terraform was given.
+
+        Raises:
+            NoPackage: naming the file that is not there, or the expression whose value nothing tells.
+        """
+        for name in (ZIP, TERRAFORM):
+            if not (folder / name).is_file():
+                raise NoPackage(f"there is no {folder.name}/{name}: make package")
+        document = json.loads((folder / TERRAFORM).read_text())
+        variables = part(document, "resource", *API_HANDLER, "environment", "variables")
+        values = {written: stack.function_variables.get(name, "") for name, written in variables.items()}
+        values[ALIAS] = stack.function_invoke_arn
+        return cls(
+            code_sha256=sums_of(folder / ZIP).code_sha256,
+            body=_filled(json.loads(part(document, "locals", BODY)), _expressions(values)),
+            variables=_filled(variables, _expressions(values)),
+            build=build_in(folder / ZIP),
+        )
+
+    @classmethod
+    def applied(cls, stack: DeployedStack) -> Self:
+        return cls(stack.code_sha256, json.loads(stack.api_body), stack.function_variables, None)
+
+
+def build_in(path: Path) -> str:
+    """The version that a package gives itself.
+
+    Raises:
+        NoPackage: it has none.
+    """
+    with zipfile.ZipFile(path) as archive:
+        found = _VERSION.search(archive.read(_VERSIONED).decode()) if _VERSIONED in archive.namelist() else None
+    if found is None:
+        raise NoPackage(f"{path.parent.name}/{path.name} holds no version in {_VERSIONED}: make package")
+    return found[1]
+
+
+def _expressions(values: Mapping[str, str]) -> dict[str, str]:
+    return {written: value for written, value in values.items() if written.startswith("${")}
+
+
+def _filled(node: Any, values: Mapping[str, str]) -> Any:
+    """The document with values in place of expressions."""
+    if isinstance(node, dict):
+        return {name: _filled(value, values) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(value, values) for value in node]
+    return _filled_text(node, values) if isinstance(node, str) else node
+
+
+def _filled_text(text: str, values: Mapping[str, str]) -> str:
+    for written, value in values.items():
+        text = text.replace(written, value)
+    if "${" in text:
+        raise NoPackage(f"{TERRAFORM} holds {text}, which no variable of the function tells: make package")
+    return text

@@ -16,7 +16,7 @@ from tests.deploy.inventory import REGION
 from tests.deploy.terraform_cli import terraform_path
 from tools.docs.workflows import with_settings
 from tools.doctor.__main__ import ONLINE, examine
-from tools.package.variables import refuse_variables
+from tools.package.environment import refuse_variables
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding, Status, status_of
 from tools.stack.refusal import Refusal

@@ -15,8 +15,7 @@ from tools.package.chalice import chalice_package, environment, refuse_output
 from tools.package.contents import shipped
 from tools.package.imports import modules_in, reachable
 from tools.package.routes import refuse_routes
-from tools.package.shell import refuse_shell
-from tools.package.source import CONFIG, copy_source
+from tools.package.source import CONFIG, copy_source, refuse_shell
 from tools.package.wheelhouse import refuse_download
 from tools.package.wheels import locked, refuse_wheels
 from tools.package.writer import refuse_size

@@ -17,13 +17,12 @@ from tools.package.build import build_of, stamp
 from tools.package.bytecode import compile_all
 from tools.package.chalice import chalice_package
 from tools.package.contents import shipped
+from tools.package.environment import refuse_variables
 from tools.package.golden import as_text
 from tools.package.routes import refuse_routes
 from tools.package.sbom import sbom
-from tools.package.shell import refuse_shell
-from tools.package.source import ARCHITECTURES, copy_source
+from tools.package.source import ARCHITECTURES, copy_source, refuse_shell
 from tools.package.table import contents_table
-from tools.package.variables import refuse_variables
 from tools.package.wheels import refuse_wheels
 from tools.package.writer import sums_of, unpack, write_zip
 from tools.stack.configured import Stack

@@ -16,7 +16,6 @@ import sys
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 
-from tools.package.rewrites import rewritten
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
@@ -56,13 +55,21 @@ def compile_all(folder: Path, runtime: str) -> None:
         )
 
 
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """The same code without docstrings of modules and functions; those of classes stay, see above."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, False):
+            node.body[:1] = [] if node.body[1:] else [ast.copy_location(ast.Pass(), node.body[0])]
+    return tree
+
+
 def _compile(folder: Path, path: Path) -> None:
     """Write the bytecode of one source: beside it when it is ours, else in its place."""
     name = path.relative_to(folder)
     source = path.read_bytes()
     tree = ast.parse(source, str(name))
     is_ours = name.parts[0] in OURS
-    code = compile(tree if is_ours else rewritten(name.as_posix(), tree), f"{TASK_FOLDER}/{name.as_posix()}", "exec")
+    code = compile(tree if is_ours else without_docstrings(tree), f"{TASK_FOLDER}/{name.as_posix()}", "exec")
     target = Path(cache_from_source(str(path))) if is_ours else path.with_suffix(".pyc")
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(MAGIC_NUMBER + _UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))

@@ -4,12 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import OWN_PREFIXES
-from tools.package.chalice_said import shortened
 from tools.package.source import ARCHITECTURES, CONFIG
 from tools.package.wheelhouse import fetch_wheels
 from tools.package.wheels import locked
@@ -18,6 +17,9 @@ from tools.stack.refusal import Refusal
 #: Chalice's words for a package that it leaves out; its exit status is 0 all the same.
 _MISSING = "Could not install dependencies"
 _AFTER_MISSING = "You will have to build"
+#: Below Chalice's own call of AWS, and above its commands; their frames fill the end of every traceback.
+_LIBRARIES = ("/botocore/", "/urllib3/", "/click/", "/http/", "/socket.py")
+_LINES = 40
 #: Its main() returns the status.
 RUN_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 #: Chalice ends without a region, though nothing in the package of a REST API depends on it.
@@ -71,3 +73,19 @@ def refuse_output(status: int, said: str) -> None:
         )
     if status != 0:
         raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{shortened(said)}")
+
+
+def shortened(said: str) -> str:
+    """The last lines, in which of a traceback there is left where Chalice was, the call that it made, and the error."""
+    return "\n".join(list(_kept(said.strip().splitlines()))[-_LINES:])
+
+
+def _kept(lines: list[str]) -> Iterator[str]:
+    dropped = False
+    for line in lines:
+        if line.startswith('  File "'):
+            dropped = any(library in line for library in _LIBRARIES)
+        elif not line.startswith("    "):  # code and its markers are further in than what is said
+            dropped = False
+        if not dropped and line.strip(" ~^"):
+            yield line

@@ -7,7 +7,14 @@ how they are counted is in the refusal: "exceeded the 4KB limit. String measured
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from tools.merge.openapi import API_HANDLER
+from tools.merge.shape import part
+from tools.stack.configured import Stack, Unknown
+from tools.stack.refusal import Refusal
+from tools.stack.terraform import TerraformFailed
 
 LIMIT = 4_096
 _NAMED = 3
@@ -57,3 +64,18 @@ def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict
         return value_of(name) if kind == "var" else named[name]
 
     return {name: re.sub(r"\$\{(var|local)\.(\w+)\}", value, text) for name, text in variables.items()}
+
+
+def refuse_variables(document: Mapping[str, Any], stack: Stack) -> None:
+    """Measure the function's variables with the values that the stack gives them, as far as they are known.
+
+    Where Terraform cannot say them, they are measured by ``make doctor``, which calls for Terraform first.
+
+    Raises:
+        Refusal: Lambda would refuse the function.
+    """
+    variables = part(dict(document), "resource", *API_HANDLER, "environment", "variables")
+    with suppress(TerraformFailed, Unknown):
+        variables = filled(variables, stack.text if stack.declared else lambda _: "")
+    if fault := too_large(variables):
+        raise Refusal(f"{fault.found}: {fault.fix}")

@@ -1,8 +1,13 @@
-"""A clean copy of what ships, so that nothing untracked, generated or cached can get into the package."""
+"""A clean copy of what ships, so that nothing untracked, generated or cached can get into the package.
+
+Nor what the shell exports: a package is named for its commit, and ``make package`` of one commit gives one zip. So what
+it holds comes from the repository, and what differs between accounts comes from Terraform's variables.
+"""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,9 @@ from tools.stack.repository import ROOT
 SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 CONFIG = ".chalice/config.json"
 ARCHITECTURES = ("x86_64", "arm64")
+
+_EXPRESSION = "${"
+_VARIABLE = "${var."
 
 
 def copy_source(target: Path, stage: str, architecture: str | None, root: Path = ROOT) -> None:
@@ -47,3 +55,31 @@ def _choose(config: dict[str, Any], stage: str, architecture: str | None) -> Non
     if architecture not in ARCHITECTURES:
         raise Refusal(f"architecture {architecture!r} is none of Lambda's: choose {' or '.join(ARCHITECTURES)}")
     config["stages"][stage]["lambda_architecture"] = architecture
+
+
+def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator[str]:
+    """Say which exported settings come from Terraform instead.
+
+    Raises:
+        Refusal: the stage has a value of its own for one, and another than the shell's.
+    """
+    variables: dict[str, str] = json.loads((source / CONFIG).read_text())["stages"][stage].get(
+        "environment_variables", {}
+    )
+    differing = {name: value for name, value in variables.items() if shell.get(name) and shell[name] != value}
+    for name, value in differing.items():
+        if _EXPRESSION not in value:
+            raise Refusal(
+                f"{name} is {shell[name]!r} in the shell, but stage {stage} of {CONFIG} has {value!r}, which is what a"
+                f" package of this commit holds: write your value there and commit it, or unset {name}"
+            )
+    given = [f"TF_VAR_{name.lower()}=…" for name, value in differing.items() if value.startswith(_VARIABLE)]
+    if given:
+        yield (
+            f"not from the shell: {', '.join(name for name in differing if differing[name].startswith(_VARIABLE))}."
+            f" Terraform's variables have these: {' '.join(given)}, or a file"
+            " terraform/*.auto.tfvars, when you make plan"
+        )
+    for name, value in differing.items():
+        if not value.startswith(_VARIABLE):
+            yield f"{name} is {shell[name]!r} in the shell, but Terraform makes it: {value}"

@@ -233,9 +233,9 @@ bench-against: install ## whether this checkout is slower than COMMIT=…: submi
 	@$(PYTHON) -m benchmarks.bench_against $(or $(COMMIT),HEAD)
 
 # what the benchmarks compare with
-.venv-bench/.complete: requirements-bench.txt | install
+.venv-bench/.complete: requirements/bench.txt | install
 	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-bench
-	@$(PYTHON) -m uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements-bench.txt
+	@$(PYTHON) -m uv pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
 .PHONY: bench-queue
@@ -271,10 +271,11 @@ golden: install ## write what the merge makes of Chalice's output again, for the
 	@$(PYTHON) -m tools.package.golden
 
 .PHONY: lock
-lock: install ## lock the packages after an edit of requirements*.in (UPGRADE=1: newest versions)
-	@for name in requirements requirements-worker requirements-dev requirements-audit requirements-gateway requirements-mutants requirements-bench; do \
+lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1: newest versions)
+	@for name in function worker dev audit gateway mutants bench; do \
+		[ $$name = function ] && lock=requirements.txt || lock=requirements/$$name.txt; \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
-			--no-emit-index-url --custom-compile-command "make lock" $$name.in --output-file $$name.txt || exit; \
+			--no-emit-index-url --custom-compile-command "make lock" requirements/$$name.in --output-file $$lock || exit; \
 	done
 
 .PHONY: clean

@@ -1,10 +1,10 @@
 """Composition root of the Lambda function: the Chalice app, the order of its middleware, its routes."""
 
 from chalicelib import cold_start, wiring
+from chalicelib.api.middleware import known_routes, problem_details, readable_by_pages, request_log
+from chalicelib.api.routes import answer_preflights, routes
 from chalicelib.entry import Router
-from chalicelib.middleware import known_routes, problem_details, readable_by_pages, request_log
 from chalicelib.observability import log
-from chalicelib.routes import answer_preflights, routes
 
 app = Router(app_name="lambda-router", configure_logs=False)
 app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too

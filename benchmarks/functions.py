@@ -21,7 +21,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib.lua_scripts import load_script
+from chalicelib import jobs
+from lambda_router_queue.lua_scripts import load_script
 from tests.conftest import CLIENT_ID, ISSUER, KID, POOL, SCOPE, gateway_event, public_jwk
 from tests.deploy.artefact import built, lambda_python
 from tests.deploy.runtime_api import RuntimeApi
@@ -69,7 +70,7 @@ def folder(name: str) -> Path:
         unpack(built().original, place)
         return place
     for package in folder(PLAIN).iterdir():
-        if package.name not in {"app.py", "chalicelib", "chalice"}:
+        if package.name not in {"app.py", "chalicelib", "lambda_router_queue", "chalice"}:
             (place / package.name).symlink_to(package)
     for pattern in FASTAPI_NEEDS if name == FASTAPI else ():
         # with its metadata, in which OpenTelemetry looks for plugins
@@ -84,7 +85,7 @@ def folder(name: str) -> Path:
     shutil.copyfile(HERE / f"rival_apps/{_APPS[name]}.py", place / "app.py")
     shutil.copyfile(HERE / "rival_work.py", place / "rival_work.py")
     for script in ("admit", "settle"):
-        (place / f"{script}.lua").write_text(load_script(script).text)
+        (place / f"{script}.lua").write_text(load_script(script, folder=jobs.LUA).text)
     return place
 
 

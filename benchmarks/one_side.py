@@ -24,11 +24,11 @@ from benchmarks import functions  # noqa: E402 (found on the path set above)
 os.environ |= functions.environ(redis_url) | {"PATH": os.environ["PATH"]}
 
 import app  # noqa: E402 (reads the environment)
+from lambda_router_worker.processing.consumer import Consumer  # noqa: E402
+from lambda_router_worker.processing.job_run import JobRun  # noqa: E402
+from lambda_router_worker.queue import connection  # noqa: E402
+from lambda_router_worker.queue.work_queue import WorkQueue  # noqa: E402
 from tests.faults.kit import QUEUE, Callers, new_job  # noqa: E402
-from worker import connection  # noqa: E402
-from worker.consumer import Consumer  # noqa: E402
-from worker.job_run import JobRun  # noqa: E402
-from worker.work_queue import WorkQueue  # noqa: E402
 
 CONCURRENCY = 10
 _tokens = [functions.token(f"caller-{number}") for number in range(20)]

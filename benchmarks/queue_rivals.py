@@ -14,12 +14,12 @@ from typing import Any
 
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.processing.consumer import Consumer
+from lambda_router_worker.processing.job_run import JobRun
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import WorkQueue
 from tests.faults.kit import QUEUE, Callers, new_job
-from worker import connection
-from worker.consumer import Consumer
-from worker.job_run import JobRun
-from worker.work_queue import WorkQueue
 
 HERE = Path(__file__).parent
 BENCH_PYTHON = HERE.parent / ".venv-bench/bin/python"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from chalicelib.models import (
+from lambda_router_queue.models import (
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TTL_SECONDS,
     MAX_REST_SECONDS,

@@ -1,4 +1,4 @@
-"""One JSON line per request, by aws-lambda-powertools on standard output, and its metrics (``chalicelib.metrics``).
+"""One JSON line per request, by aws-lambda-powertools on standard output, and its metrics.
 
 A line never holds a token, a prompt, a result or the Redis URL: only what ``RequestRecord`` and ``Notes`` list.
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from aws_lambda_powertools.logging import Logger
 
-from chalicelib import metrics
-from chalicelib.metrics import SERVICE, Metric
+import lambda_router_queue
+from lambda_router_queue import metrics
+from lambda_router_queue.metrics import SERVICE, Metric
 
 log = Logger(
     service=SERVICE,
@@ -28,7 +29,7 @@ log = Logger(
 def _without_words(record: logging.LogRecord) -> bool:
     """Log class and place instead of a traceback, also where Chalice logs one: its own words may quote a caller."""
     if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-        from chalicelib import traces  # a cold start does without it
+        from lambda_router_queue import traces  # a cold start does without it
 
         vars(record).update(traces.facts(record.exc_info[1]))
         record.exc_info = None
@@ -36,6 +37,7 @@ def _without_words(record: logging.LogRecord) -> bool:
 
 
 log.addFilter(_without_words)
+lambda_router_queue.log.handlers = log.handlers
 # What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 

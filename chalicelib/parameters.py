@@ -1,6 +1,6 @@
 """Secrets from SSM Parameter Store."""
 
-from chalicelib.aws_calls import AWSRefused, ask, client
+from lambda_router_queue.encryption.aws_calls import AWSRefused, ask, client
 
 
 class ParameterUnavailable(Exception):

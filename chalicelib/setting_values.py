@@ -7,10 +7,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from chalicelib.partitions import partition_of
-from chalicelib.redis_url import check_redis_url
+from lambda_router_queue.redis.url import check_redis_url
 
 #: Names of queues; they stand in the names of keys.
-QUEUE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 

@@ -21,10 +21,8 @@ from pydantic import (
 )
 
 from chalicelib.job_settings import JobSettings
-from chalicelib.metrics import DEFAULT_STACK, STACK_PATTERN
 from chalicelib.partitions import REGION_PATTERN
 from chalicelib.setting_values import (
-    QUEUE_PATTERN,
     are_origins,
     has_user_pools,
     is_https,
@@ -34,6 +32,8 @@ from chalicelib.setting_values import (
     split_commas,
 )
 from chalicelib.user_pool import check_issuer, issuers_of, key_address
+from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
+from lambda_router_queue.queue_keys import QUEUE_PATTERN
 
 #: Variables with these prefixes are ours: one that Settings does not know is a typing error.
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")

@@ -9,23 +9,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from chalicelib.admission import QueuePolicy
-from chalicelib.auth import TokenVerifier
-from chalicelib.data_keys import DataKeys
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import BadKeySet, SigningKeys, signing_keys
 from chalicelib.errors import Misconfigured, Problem
-from chalicelib.job_queue import JobQueue
-from chalicelib.job_types import JOB_TYPES, JobType, under
-from chalicelib.jwks import BadKeySet, SigningKeys, signing_keys
+from chalicelib.jobs.admission import QueuePolicy
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, under
+from chalicelib.jobs.redis_client import RedisClient, connect
+from chalicelib.jobs.waits import WaitCaps, Waits
 from chalicelib.limits import RatePolicy
-from chalicelib.metrics import DEFAULT_STACK
 from chalicelib.observability import log
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_client import RedisClient, connect
-from chalicelib.redis_url import BadRedisURL, check_redis_url
-from chalicelib.sealing import Sealer
 from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError, Surface
-from chalicelib.waits import WaitCaps, Waits
+from lambda_router_queue.encryption.data_keys import DataKeys
+from lambda_router_queue.encryption.sealing import Sealer
+from lambda_router_queue.metrics import DEFAULT_STACK
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
 
 
 class Services(NamedTuple):

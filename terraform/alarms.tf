@@ -1,7 +1,7 @@
 # Every alarm looks at five minutes, one that wants a minimum at two such stretches in a row. No data means no traffic, which is no fault.
 
 locals {
-  # chalicelib/metrics.py: NAMESPACE, SERVICE and Metric. The function gets the stack's name as ROUTER_STACK, and whoever
+  # vendor/lambda_router_queue/metrics.py: NAMESPACE, SERVICE and Metric. The function gets the stack's name as ROUTER_STACK, and whoever
   # starts its workers gives it to them: docs/deploy.md.
   own_namespace  = "LambdaRouter"
   own_dimensions = { service = "lambda-router", stack = local.name }
@@ -43,7 +43,7 @@ locals {
       threshold   = var.alarm_thresholds.throttles
     }
     dead-letters = {
-      description = "Jobs were given up on: `python -m worker dead list`. The number comes from the workers' machine: docs/deploy.md."
+      description = "Jobs were given up on: `lambda-router-worker dead list`. The number comes from the workers' machine: docs/deploy.md."
       namespace   = local.own_namespace
       metric      = "DeadLetters"
       dimensions  = merge(local.own_dimensions, { queue = var.router_queue })
@@ -51,7 +51,7 @@ locals {
       threshold   = var.alarm_thresholds.dead_letters
     }
     model-server = {
-      description = "A worker claims nothing, as its model server is in trouble: `python -m worker stats`. The number comes from the workers' machine: docs/deploy.md."
+      description = "A worker claims nothing, as its model server is in trouble: `lambda-router-worker stats`. The number comes from the workers' machine: docs/deploy.md."
       namespace   = local.own_namespace
       metric      = "ModelServerUp"
       dimensions  = merge(local.own_dimensions, { queue = var.router_queue })

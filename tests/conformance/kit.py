@@ -15,13 +15,13 @@ from typing import Any
 
 import redis
 
-from chalicelib.admission import Caller, NewJob, Submission
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JobType, generate_input
-from chalicelib.models import Job, RetryPolicy
-from chalicelib.queue_keys import GROUP, QueueKeys
-from chalicelib.redis_client import RedisClient, connect
-from chalicelib.sealing import Sealer
+from chalicelib.jobs.admission import Caller, NewJob, Submission
+from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_types import JobType, generate_input
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.encryption.sealing import Sealer
+from lambda_router_queue.models import Job, RetryPolicy
+from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from tests.conformance.model_server import ScriptedModel
 from tests.patience import eventually
 from tests.wide import WIDE

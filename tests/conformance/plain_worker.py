@@ -12,7 +12,11 @@ from plain_model import Asking, is_well
 KEY, NAME, LEASE_MS = f"lr:{{{environ['QUEUE']}}}:", f"plain-{urandom(8).hex()}", int(environ["LEASE_SECONDS"]) * 1000
 STREAMS = [f"{KEY}jobs:{priority}:{lane}" for priority in ("high", "normal", "low") for lane in range(4)]
 SCHEDULED, FLOW, DEAD, RETRYING, WORKERS = (KEY + name for name in ("scheduled", "flow", "dead", "retrying", "workers"))
-PARTS = ("chalicelib/lua/record.lua", "chalicelib/lua/life.lua", "worker/lua/lease.lua")
+PARTS = (
+    "vendor/lambda_router_queue/lua/record.lua",
+    "vendor/lambda_router_queue/lua/life.lua",
+    "lambda_router_worker/queue/lua/lease.lua",
+)
 SHARED = "\n".join(Path(name).read_text() for name in PARTS)
 MAKE_GROUPS = "for _, stream in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', stream, 'workers', 0, 'MKSTREAM') end"
 FOR_EVER = redis.retry.Retry(redis.backoff.ExponentialBackoff(1), -1)
@@ -21,7 +25,7 @@ stopping = threading.Event()
 
 
 def run(name, keys, *args):
-    flags, _, own = Path(f"worker/lua/{name}.lua").read_text().partition("\n")
+    flags, _, own = Path(f"lambda_router_worker/queue/lua/{name}.lua").read_text().partition("\n")
     return db.execute_command("EVAL", f"{flags}\n{SHARED}\n{own}", len(keys), *keys, *args)
 
 

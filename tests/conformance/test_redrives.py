@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from chalicelib.lua_scripts import load_script
+from lambda_router_queue.lua_scripts import load_script
 from tests.conformance.kit import ROOT, Bench
 from tests.patience import eventually
 
-_REJECT = load_script("reject", "lease", folder=ROOT / "worker/lua").text
+_REJECT = load_script("reject", "lease", folder=ROOT / "lambda_router_worker/queue/lua").text
 
 
 def give_up(bench: Bench, job_id: str) -> None:
@@ -24,7 +24,7 @@ def give_up(bench: Bench, job_id: str) -> None:
 
 
 def redrive(bench: Bench, job_id: str) -> str:
-    command = [sys.executable, "-m", "worker", "dead", "retry", job_id]
+    command = [sys.executable, "-m", "lambda_router_worker", "dead", "retry", job_id]
     environ = {**os.environ, "REDIS_URL": bench.url, "WORKER_QUEUE": bench.queue}  # noqa: TID251 (the command's)
     return subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout
 

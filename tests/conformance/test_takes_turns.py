@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from chalicelib.lua_scripts import load_script
-from chalicelib.queue_keys import GROUP
+from lambda_router_queue.lua_scripts import load_script
+from lambda_router_queue.queue_keys import GROUP
 from tests.conformance.kit import ROOT, Bench
 from tests.patience import eventually
 
@@ -48,7 +48,7 @@ def test_what_another_worker_gave_back_goes_first(bench: Bench):
     bench.submit(busy)
     bench.reached(busy)
     bench.submit_all(others, owner="bob", priority="high")
-    release = load_script("release", folder=ROOT / "worker/lua").text
+    release = load_script("release", folder=ROOT / "lambda_router_worker/queue/lua").text
     assert bench.db.eval(release, 2, stream, bench.keys.flow, "ill", entry_id) == 1
     bench.reached(given_back)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chalicelib.models import RetryPolicy
+from lambda_router_queue.models import RetryPolicy
 from tests.conformance.kit import QUICKLY, Bench, NewBench, edit
 from tests.patience import eventually
 

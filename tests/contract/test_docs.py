@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from chalicelib import limits
-from chalicelib.body import MAX_BATCH_JOBS
+from chalicelib.api.body import MAX_BATCH_JOBS
 from chalicelib.errors import Problem
-from chalicelib.flow import TURNS
-from chalicelib.job_records import BAD_OUTCOME
 from chalicelib.job_settings import BodyLimits
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.metrics import Metric
-from chalicelib.models import BatchItem, Envelope, Job, JobRequest
+from chalicelib.jobs.job_records import BAD_OUTCOME
+from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.observability import Notes, RequestRecord
-from chalicelib.queue_keys import LANES
 from chalicelib.settings import Settings
+from lambda_router_queue.flow import TURNS
+from lambda_router_queue.metrics import Metric
+from lambda_router_queue.models import BatchItem, Envelope, Job, JobRequest
+from lambda_router_queue.queue_keys import LANES
 from tests.contract import repository
 from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
 from tools.docs import __main__ as docs
@@ -220,7 +220,8 @@ def test_the_turns_of_priorities_and_lanes_are_documented() -> None:
 
 def test_every_error_code_of_the_worker_is_documented() -> None:
     documented = repository.table_column(page("docs/contract.md"), "## The job")
-    sources = [path.read_text() for path in repository.files(".py", ".lua") if name_of(path).startswith("worker/")]
+    ours = [path for path in repository.files(".py", ".lua") if name_of(path).startswith("lambda_router_worker/")]
+    sources = [path.read_text() for path in ours]
     raised = {
         code
         for text in sources
@@ -234,7 +235,7 @@ def test_every_error_code_of_the_worker_is_documented() -> None:
 
 def test_every_module_is_on_the_architecture_page() -> None:
     named = set(code_spans(page("docs/architecture.md")))
-    folders = ("chalicelib/", "worker/")
+    folders = ("chalicelib/", "vendor/", "lambda_router_worker/")
     modules = {name_of(path) for path in repository.files(".py", ".lua") if name_of(path).startswith(folders)}
 
     assert {name for name in modules if not name.endswith("/__init__.py")} <= named

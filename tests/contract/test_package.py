@@ -17,7 +17,7 @@ from tests.contract.repository import ROOT, files, name_of
 
 pytestmark = [pytest.mark.package, pytest.mark.timeout(180)]
 
-SHIPPED = ("app.py", "chalicelib/", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
+SHIPPED = ("app.py", "chalicelib/", "vendor/", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 #: What Lambda's own Python has; a stand-in folder of links plays it.
 LAMBDA_HAS = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 #: Lambda takes no more by direct upload.
@@ -115,14 +115,24 @@ def test_the_package_answers_its_first_request(unzipped: Path, runtime: Path) ->
 def test_the_package_holds_what_lambda_needs_and_nothing_else(unzipped: Path) -> None:
     held = {path.name for path in unzipped.iterdir()}
 
-    assert {"app.py", "chalicelib", "chalice", "pydantic", "jwt", "redis", "cryptography"} <= held
-    assert held & {"boto3", "botocore", "worker", "tools", "tests", "docs", "httpx", "pytest"} == set()
+    assert {
+        "app.py",
+        "chalicelib",
+        "lambda_router_queue",
+        "chalice",
+        "pydantic",
+        "jwt",
+        "redis",
+        "cryptography",
+    } <= held
+    assert held & {"boto3", "botocore", "lambda_router_worker", "tools", "tests", "docs", "httpx", "pytest"} == set()
 
 
 def test_the_scripts_are_in_the_package(unzipped: Path) -> None:
-    shipped = {path.name for path in (unzipped / "chalicelib/lua").iterdir()}
+    shipped = {path.relative_to(unzipped).as_posix() for path in unzipped.rglob("*.lua")}
+    ours = {name_of(path) for path in files(".lua") if name_of(path).startswith(("chalicelib/", "vendor/"))}
 
-    assert shipped == {path.name for path in files(".lua") if name_of(path).startswith("chalicelib/")}
+    assert shipped == {name.removeprefix("vendor/") for name in ours}
 
 
 def test_the_package_fits_into_lambda(packaged: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.models import PROTOCOL_VERSION
-from chalicelib.queue_keys import GROUP, QueueKeys
+from lambda_router_queue.models import PROTOCOL_VERSION
+from lambda_router_queue.queue_keys import GROUP, QueueKeys
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests.contract.repository import ROOT, page, table_column
-from worker import connection
-from worker.work_queue import Lease, WorkQueue
 
 QUEUE = "tinyllama"
 

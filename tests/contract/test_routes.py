@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib import openapi
-from chalicelib.job_types import JOB_TYPES
+from chalicelib.api import openapi
+from chalicelib.jobs.job_types import JOB_TYPES
 from tests.contract.repository import fresh_python
 
 ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"

@@ -13,7 +13,7 @@ from tools.docs.queue import SHARED, top_comment
 
 MAX_LINES = 300
 READS_THE_ENVIRONMENT = "chalicelib/wiring.py"
-_SHIPPED = [path for path in files(".py") if name_of(path).startswith(("chalicelib/", "app.py"))]
+_SHIPPED = [path for path in files(".py") if name_of(path).startswith(("chalicelib/", "vendor/", "app.py"))]
 _TESTS = [path for path in files(".py") if name_of(path).startswith("tests/")]
 
 
@@ -40,7 +40,9 @@ def test_only_wiring_reads_the_environment() -> None:
 
 
 def test_what_ships_does_not_print() -> None:
-    assert _uses([*_SHIPPED, *(path for path in files(".py") if name_of(path).startswith("worker/"))], r"^print$") == []
+    worker = [path for path in files(".py") if name_of(path).startswith("lambda_router_worker/")]
+
+    assert _uses([*_SHIPPED, *worker], r"^print$") == []
 
 
 def test_no_test_patches() -> None:
@@ -73,7 +75,7 @@ def test_no_file_names_a_package_registry() -> None:
 _PRINCIPALS = re.compile(r"\b(?:apigateway|events|lambda)\.amazonaws\.com\b")
 #: Where an ARN or a host is only an example, or compared with chalicelib/partitions.py by a test.
 _NO_CODE = re.compile(r"^\s*(?:examples=|error_message +=|audience: |#|//)")
-_CODE = ("app.py", "chalicelib/", "worker/", "tools/", "terraform/", ".github/", "Makefile")
+_CODE = ("app.py", "chalicelib/", "vendor/", "lambda_router_worker/", "tools/", "terraform/", ".github/", "Makefile")
 
 
 def _fixed_partitions(name: str, text: str) -> list[str]:
@@ -119,11 +121,11 @@ def _lines_with(pattern: re.Pattern[str]) -> list[str]:
 
 _SCRIPTS = [path for path in files(".lua") if path.name not in SHARED]
 #: They put jobs in. Every other script ends, moves or reads them, and has to run when the memory is full.
-_REFUSED_WHEN_FULL = {"chalicelib/lua/admit.lua", "worker/lua/revive.lua"}
+_REFUSED_WHEN_FULL = {"chalicelib/jobs/lua/admit.lua", "lambda_router_worker/queue/lua/revive.lua"}
 #: Not writing allows it to run with a full memory too, and on a replica.
-_WRITES_NOTHING = {"chalicelib/lua/eviction.lua"}
+_WRITES_NOTHING = {"vendor/lambda_router_queue/lua/eviction.lua"}
 #: With flags that allow writes a replica would refuse it whole, and a look needs none.
-_READS_WHERE_NOBODY_WRITES = {"chalicelib/lua/settle.lua"}
+_READS_WHERE_NOBODY_WRITES = {"chalicelib/jobs/lua/settle.lua"}
 
 each_script = pytest.mark.parametrize("path", _SCRIPTS, ids=name_of)
 
@@ -166,7 +168,7 @@ def test_a_script_uses_the_keys_and_arguments_that_its_comment_names(path: Path)
 
 
 def test_scripts_about_one_job_have_the_keys_of_their_shared_part() -> None:
-    lease = (ROOT / "worker/lua/lease.lua").read_text()
+    lease = (ROOT / "lambda_router_worker/queue/lua/lease.lua").read_text()
     shared = re.search(r"^-- KEYS of each  (.*)$", lease, re.MULTILINE)
     assert shared is not None
 

@@ -12,7 +12,7 @@ from tests.contract.repository import ROOT, files, name_of
 from tests.deploy.artefact import BUILD
 from tools.merge.document import merge, named
 
-_SOURCE = ("app.py", "chalicelib/", ".chalice/config.json")
+_SOURCE = ("app.py", "chalicelib/", "vendor/", ".chalice/config.json")
 _OUR_ROLE = {"manage_iam_role": False, "iam_role_arn": "${module.iam.runtime_role_arn}"}
 
 

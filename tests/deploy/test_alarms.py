@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.metrics import NAMESPACE
+from lambda_router_queue.metrics import NAMESPACE
+from lambda_router_worker.operations import queue_metrics
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.processing.gate import Gate
+from lambda_router_worker.queue.connection import connect
 from tests.conftest import MakeToken, Router
 from tests.contract.repository import page, table_column
 from tests.deploy.life import NAME, Life
 from tests.emf import metric_lines, metrics_of
-from worker import queue_metrics
-from worker.connection import connect
-from worker.gate import Gate
-from worker.operations import Operations
 
 pytestmark = pytest.mark.timeout(600)
 

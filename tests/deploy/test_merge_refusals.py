@@ -103,7 +103,7 @@ def test_a_document_of_another_shape(change: Change, place: str) -> None:
         merge(document)
 
     assert str(refused.value).startswith(f"{place} in Chalice's Terraform is ")
-    assert "pin chalice to the version in requirements-dev.txt" in str(refused.value)
+    assert "pin chalice to the version in requirements/dev.txt" in str(refused.value)
 
 
 @pytest.mark.parametrize(("change", "place"), SWAGGERS.values(), ids=SWAGGERS)

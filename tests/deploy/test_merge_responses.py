@@ -6,7 +6,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from chalicelib import gateway
+from chalicelib.api import gateway
 from chalicelib.errors import Problem
 from tests.deploy.test_merge import body, raw
 from tools.merge.document import BODY, merge

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import MakeToken, gateway_event
 from tests.contract.repository import files, name_of
 from tests.deploy.artefact import built, lambda_python
+from tools.package.bytecode import OURS
 from tools.package.contents import METADATA_READ, NEVER_RUN
 from tools.package.table import contents_table
 from tools.package.writer import unpack
@@ -128,7 +129,7 @@ def test_each_source_has_bytecode_that_no_time_can_spoil() -> None:
     compiled = [name for name in _names() if name.endswith(".pyc")]
 
     ours = {name for name in _names() if name.endswith(".py")}
-    assert {name for name in ours if not name.startswith(("app.py", "chalicelib/"))} == set()
+    assert {name for name in ours if not name.startswith(OURS)} == set()
     assert {_source_of(name) for name in compiled if "__pycache__" in name} == ours
     # PEP 552: the flags behind the magic number; hash-based, and not checked against the source.
     assert {(built().task / name).read_bytes()[4:8] for name in compiled} == {b"\x01\x00\x00\x00"}
@@ -148,7 +149,7 @@ def test_bytecode_names_the_place_where_lambda_unpacks() -> None:
 
 
 def test_all_of_ours_is_in_it() -> None:
-    ours = {name_of(path) for path in files() if name_of(path).startswith(("app.py", "chalicelib/"))}
+    ours = {name_of(path).removeprefix("vendor/") for path in files() if name_of(path).startswith(("vendor", *OURS))}
 
     assert ours <= _names()
 
@@ -157,7 +158,8 @@ def test_what_never_runs_is_not_in_it() -> None:
     tops = {name.split("/")[0] for name in _names()}
     metadata = {name for name in _names() if ".dist-info/" in name}
 
-    assert tops & {"boto3", "botocore", "cffi", "pycparser", "worker", "tools", "tests", "pip", "setuptools"} == set()
+    never = {"boto3", "botocore", "cffi", "pycparser", "lambda_router_worker", "tools", "tests", "pip", "setuptools"}
+    assert tops & never == set()
     assert [name for name in _names() if name.endswith((".pyi", ".typed", ".js", ".md", ".txt"))] == []
     assert {name.split("-")[0] for name in metadata} == set(METADATA_READ)
     assert all(name.endswith("/METADATA") for name in metadata)

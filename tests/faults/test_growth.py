@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.queue_keys import GROUP
+from lambda_router_queue.queue_keys import GROUP
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.job_lists import JobLists
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests import servers
 from tests.faults.churn import FATES, PORTION, SHORT, come_and_go
 from tests.faults.conftest import Tell
 from tests.faults.kit import QUEUE, Callers, eventually, new_job, size
-from worker import connection
-from worker.job_lists import JobLists
-from worker.work_queue import Lease, WorkQueue
 
 #: The keys that a queue has even when it is empty.
 FIXED = {*QUEUE.streams, QUEUE.flow, QUEUE.workers, QUEUE.dead}

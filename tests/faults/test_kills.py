@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import WorkQueue
 from tests.faults.conftest import Tell
 from tests.faults.kit import LEASE_SECONDS, QUEUE, Callers, Crew, Server, eventually, size
-from worker import connection
-from worker.work_queue import WorkQueue
 
 OWNERS = ("alice", "bob", "carol", "dave")
 PRIORITIES = ("high", "normal", "low")

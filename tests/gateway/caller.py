@@ -73,10 +73,10 @@ def caller(url: str, **headers: str) -> httpx.Client:
 
 @contextmanager
 def worker(redis_url: str, log: Path) -> Iterator[None]:
-    """``python -m worker``, which answers without a model."""
+    """``lambda-router-worker``, which answers without a model."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "--handler", "worker.demo:answer"],
+            [sys.executable, "-m", "lambda_router_worker", "--handler", "lambda_router_worker.demo:answer"],
             cwd=ROOT,
             env=clean_environment(REDIS_URL=redis_url),
             stdout=out,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chalicelib.gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, PREFLIGHT_SECONDS
+from chalicelib.api.gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, PREFLIGHT_SECONDS
 from tests.gateway.caller import problem_of
 from tests.gateway.stack import NAME, ORIGIN, Stack
 from tests.log_secrets import PROMPT_MARKER

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Reply, Router
 
 #: The contract: a caller learns within this time that Redis is away.

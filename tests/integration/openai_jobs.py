@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.backend.openai_backend import OpenAIBackend
+from lambda_router_worker.backend.server_trouble import ServerTrouble
+from lambda_router_worker.outcomes import Unsuccessful
 from tests.model_servers import Call, Script, model_server
-from worker.openai_backend import OpenAIBackend
-from worker.outcomes import Unsuccessful
-from worker.server_trouble import ServerTrouble
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

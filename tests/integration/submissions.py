@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chalicelib.admission import Caller, Decision, NewJob, QueuePolicy, Submission
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JOB_TYPES
+from chalicelib.jobs.admission import Caller, Decision, NewJob, QueuePolicy, Submission
+from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.limits import RatePolicy
 from tests.integration.in_redis import KEYS
 

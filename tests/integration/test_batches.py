@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.job_types import JobType, generate_input, registry
+from chalicelib.jobs.job_types import JobType, generate_input, registry
 from tests.conftest import MakeToken, Router
 from tests.integration.answers import QUEUE_FULL
 from tests.integration.in_redis import stored_jobs

@@ -13,7 +13,10 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.processing.encryption import Encryption
+from lambda_router_worker.queue.connection import connect
 from tests.conftest import MakeToken, Router
 from tests.integration.conftest import TYPES
 from tests.integration.in_redis import (
@@ -30,9 +33,6 @@ from tests.integration.processes import clean_environment
 from tests.integration.worker_hand import working
 from tests.kms import KeyService, forms_of, key_service, take_role
 from tests.patience import eventually, soon
-from worker.connection import connect
-from worker.encryption import Encryption
-from worker.operations import Operations
 
 PROMPT = "What is said here stays between us: 42 Grüße"
 BODY: dict[str, Any] = {"type": "once", "input": {"prompt": PROMPT}}
@@ -299,7 +299,7 @@ def test_the_workers_command_takes_the_key(
 ):
     location = router.post("/v1/jobs", BODY).headers["location"]
     (tmp_path / "shouting.py").write_text("def shout(job):\n    return {'text': job.input['prompt'].upper()}\n")
-    command = [sys.executable, "-m", "worker", "--handler", "shouting:shout", "--kms-key-id", kms.arn]
+    command = [sys.executable, "-m", "lambda_router_worker", "--handler", "shouting:shout", "--kms-key-id", kms.arn]
     environment = clean_environment(REDIS_URL=redis_url, **kms.variables)
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE

@@ -9,7 +9,7 @@ import pytest
 
 import app
 from chalicelib import wiring
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from chalicelib.wiring import Services
 from tests.conftest import LambdaContext, Router, gateway_event
 from tests.emf import metric_lines

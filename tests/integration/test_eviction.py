@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from lambda_router_worker.queue import eviction
+from lambda_router_worker.queue.connection import connect
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.in_redis import QUEUE
 from tests.integration.worker_program import log_of, worker_process
 from tests.patience import eventually, soon
-from worker import eviction
-from worker.connection import connect
 
 
 @pytest.fixture
@@ -96,6 +96,6 @@ def test_a_worker_process_warns_with_the_fix(tmp_path: Path, own_redis_url: str,
     def said() -> list[str]:
         return [line["explanation"] for line in log_of(tmp_path) if line["message"] == "eviction"]
 
-    with worker_process(tmp_path, own_redis_url, "--handler", "worker.demo:answer"):
+    with worker_process(tmp_path, own_redis_url, "--handler", "lambda_router_worker.demo:answer"):
         assert eventually(said, seconds=20)
     assert "noeviction" in said()[0]

@@ -5,7 +5,7 @@ from typing import Any
 import redis
 from redis import Redis
 
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import redis_url_of

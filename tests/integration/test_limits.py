@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.job_queue import JobQueue
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
 from tests.conftest import CLIENT_ID, MakeToken, Router
 from tests.integration.answers import QUEUE_FULL, QUOTA_EXCEEDED, TOO_MANY_OPEN, TOO_MUCH_STORED, assert_held_back
 from tests.integration.conftest import BuildRouter

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.job_pages import Cursor
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_pages import Cursor
+from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Reply, Router
 from tests.integration.answers import ids
 from tests.integration.in_redis import KEYS, expire

@@ -9,16 +9,16 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from chalicelib.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES, Envelope
+from lambda_router_queue.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES, Envelope
+from lambda_router_worker.cli import main
+from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
+from lambda_router_worker.queue.work_queue import WorkQueue
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, QUEUE, dead_letters
 from tests.integration.test_worker_results import LAMBDA_ANSWER_BYTES
 from tests.integration.worker_hand import claim_one, job_in, start_one, work_queue
 from tests.integration.worker_side import eventually_final, work_all
-from worker.cli import main
-from worker.outcomes import JobFailed, TryAgain, UnsupportedType
-from worker.work_queue import WorkQueue
 
 EIGHT_MB = 8_000_000
 #: Two bytes a character, so that a cut in the midst of one would show.

@@ -9,13 +9,13 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.admission import Caller, Submission
-from chalicelib.job_pages import MAX_ROUND_TRIPS, MAX_SCANNED_JOBS
-from chalicelib.job_queue import JobQueue
-from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_client import Asked, RedisClient, connect
-from chalicelib.redis_wire import Argument
+from chalicelib.jobs.admission import Caller, Submission
+from chalicelib.jobs.job_pages import MAX_ROUND_TRIPS, MAX_SCANNED_JOBS
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, generate_input, registry
+from chalicelib.jobs.redis_client import Asked, RedisClient, connect
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.wire import Argument
 from tests.conftest import Reply, Router
 from tests.integration.answers import ids
 from tests.integration.in_redis import QUEUE

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests.conftest import Router
 from tests.integration.in_redis import KEYS
 from tests.integration.worker_hand import job_in, start, work_queue
 from tests.integration.worker_side import upper, work_all
-from worker.work_queue import Lease, WorkQueue
 
 ODD = {
     "words": "abc", "empty": "", "minus one": "-1", "not a number": "nan", "infinite": "inf", "too large": "1e400",

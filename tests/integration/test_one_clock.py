@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib import deadlines, wiring
-from chalicelib.data_keys import DataKeys, KeyUnavailable
-from chalicelib.deadlines import QUESTION_SECONDS, REQUEST_SECONDS, Address, dial
+from chalicelib import wiring
+from chalicelib.callers.jwks import fetch_jwks
 from chalicelib.errors import QueueUnavailable
-from chalicelib.job_queue import JobQueue
-from chalicelib.jwks import fetch_jwks
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import ATTEMPT_SECONDS, RedisClient, connect
+from chalicelib.jobs.redis_connection import Connection
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
-from chalicelib.redis_client import ATTEMPT_SECONDS, RedisClient, connect
-from chalicelib.redis_connection import Connection
-from chalicelib.redis_url import RedisAddress
 from chalicelib.wiring import Services
+from lambda_router_queue import deadlines
+from lambda_router_queue.deadlines import QUESTION_SECONDS, REQUEST_SECONDS, Address, dial
+from lambda_router_queue.encryption.data_keys import DataKeys, KeyUnavailable
+from lambda_router_queue.redis.url import RedisAddress
 from tests.conftest import Router
 from tests.integration.hostile_servers import serving
 from tests.kms import take_role

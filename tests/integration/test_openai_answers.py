@@ -1,4 +1,4 @@
-"""worker.openai_backend: a job as a chat completion, and the answer as a result."""
+"""lambda_router_worker.backend.openai_backend: a job as a chat completion, and the answer as a result."""
 
 import asyncio
 import gzip
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
 from tests.integration.openai_jobs import TRACE, answering, ask, job_of, sending, streaming, with_backend
 from tests.model_servers import (
     GREETING,

@@ -1,4 +1,4 @@
-"""worker.openai_backend: what a model server's errors mean for the job, and for the server."""
+"""lambda_router_worker.backend.openai_backend: what a model server's errors mean for the job, and for the server."""
 
 import gzip
 import json
@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.backend.model_server import Patience
+from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.outcomes import JobFailed, TryAgain
 from tests.integration.openai_jobs import (
     answering,
     ask,
@@ -22,9 +25,6 @@ from tests.integration.openai_jobs import (
 )
 from tests.model_servers import GREETING, Call, Script, chunk, event, model_server
 from tests.servers import free_port
-from worker.model_server import Patience
-from worker.outcomes import JobFailed, TryAgain
-from worker.server_trouble import Kind, ServerTrouble
 
 SOON = Patience(first=0.3, next=0.3)
 

@@ -1,17 +1,17 @@
-"""worker.openai_backend: whether a model server can do this worker's jobs, found out without one."""
+"""lambda_router_worker.backend.model_probe: whether a model server can do this worker's jobs, found out without one."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
+from lambda_router_worker.backend.model_server import Patience
+from lambda_router_worker.backend.openai_backend import OpenAIBackend
+from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from tests.integration.conftest import Lines
 from tests.integration.openai_jobs import answering, job_of, with_backend
 from tests.model_servers import Call, Script, listing, model_server
 from tests.servers import free_port
-from worker.model_server import Patience
-from worker.openai_backend import OpenAIBackend
-from worker.server_trouble import Kind, ServerTrouble
 
 
 def routes(models: Script, completions: Script) -> Script:

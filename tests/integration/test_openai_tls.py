@@ -1,14 +1,14 @@
-"""worker.openai_backend over TLS: whose certificates are trusted, and what is said of others."""
+"""lambda_router_worker.backend.openai_backend over TLS: whose certificates are trusted, and what is said of others."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from tests.integration.openai_jobs import job_of, with_backend
 from tests.model_servers import Call, model_server
 from tests.tls import terminating_proxy, write_certificate
-from worker.server_trouble import Kind, ServerTrouble
 
 
 @pytest.fixture

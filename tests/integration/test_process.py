@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import MakeToken, Router
 from tests.integration.answers import every_answer
 from tests.integration.conftest import Lines

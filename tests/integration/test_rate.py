@@ -9,10 +9,10 @@ from typing import Any
 import redis
 
 from chalicelib import wiring
-from chalicelib.admission import Decision
-from chalicelib.job_queue import JobQueue
+from chalicelib.jobs.admission import Decision
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.limits import RatePolicy
-from chalicelib.redis_client import RedisClient, connect
 from tests.conftest import Reply, Router
 from tests.integration.answers import QUOTA_EXCEEDED, assert_held_back
 from tests.integration.conftest import BuildRouter

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.queue_keys import GROUP
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
+from lambda_router_queue.queue_keys import GROUP
 from tests.conftest import LambdaContext, Reply, Router
 from tests.integration.in_redis import KEYS, expire, pending, stored_jobs
 from tests.integration.worker_hand import begin_job, finish_job

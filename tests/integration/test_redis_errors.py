@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.redis_errors import COURSES, Course, course
+from lambda_router_queue.redis.errors import COURSES, Course, course
 from tests.emf import metric_lines
 from tests.integration.answers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.conftest import BuildRouter, Lines

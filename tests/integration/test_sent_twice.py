@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.admission import Decision
-from chalicelib.job_queue import JobQueue
+from chalicelib.jobs.admission import Decision
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.limits import RatePolicy
-from chalicelib.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, generate_input, registry
 from tests.conftest import SCOPE, MakeToken, Router
 from tests.integration.answers import assert_problem
 from tests.integration.conftest import BuildRouter, Lines

@@ -13,21 +13,21 @@ import pytest
 import redis
 from aws_lambda_powertools.logging import Logger
 
-from chalicelib.models import Envelope
 from chalicelib.observability import log as router_log
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.terminal import visible
+from lambda_router_worker.worker_log import log as worker_log
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS
 from tests.integration.processes import clean_environment
 from tests.integration.worker_program import worker_process
 from tests.integration.worker_side import is_final
 from tests.patience import eventually
-from worker.terminal import visible
-from worker.worker_log import log as worker_log
 
 #: Clears the screen, colours, C1's CSI, a bell, an override of direction, an isolate, line ends, a mark, DEL.
 HOSTILE = "a\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\r\nfaked line\u2028\ufeff\x7fz"
 HANDLERS = f"""
-from worker.outcomes import JobFailed, TryAgain
+from lambda_router_worker.outcomes import JobFailed, TryAgain
 
 def fails(job):
     raise JobFailed("code", {HOSTILE!r})
@@ -50,7 +50,7 @@ def hostile_in(text: str) -> set[str]:
 
 def operator(url: str, *words: str) -> str:
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "worker", *words],
+        [sys.executable, "-W", "error", "-m", "lambda_router_worker", *words],
         env=clean_environment(REDIS_URL=url, PYTHONIOENCODING="utf-8"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -129,7 +129,7 @@ def test_a_worker_that_meets_a_hand_made_entry_logs_nothing_that_controls_a_term
     def text() -> str:
         return (tmp_path / "log").read_text()
 
-    with worker_process(tmp_path, redis_url, "--handler", "worker.demo:answer"):
+    with worker_process(tmp_path, redis_url, "--handler", "lambda_router_worker.demo:answer"):
         assert eventually(lambda: "faked line" in text(), seconds=20)
     assert hostile_in(text()) == set()
 

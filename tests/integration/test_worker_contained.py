@@ -15,7 +15,7 @@ from tests.patience import eventually
 
 HANDLERS = """
 import asyncio, pathlib, sys, threading, time
-from worker.outcomes import JobFailed, TryAgain
+from lambda_router_worker.outcomes import JobFailed, TryAgain
 
 SECRET = "secret of " + "the house"
 

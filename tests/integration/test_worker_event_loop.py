@@ -1,4 +1,4 @@
-"""worker.event_loop: the loop of a process that runs strangers' code ends when its work is done."""
+"""The loop of a process that runs strangers' code ends when its work is done."""
 
 import asyncio
 import gc
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.processing import event_loop
 from tests.integration.conftest import Lines
-from worker import event_loop
 
 
 async def leave() -> None:

@@ -7,14 +7,14 @@ from contextlib import aclosing
 import pytest
 import redis
 
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue.connection import connect
+from lambda_router_worker.queue.work_queue import Begun, Lease, WorkQueue
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, everything, expire, pending, stored_jobs
 from tests.integration.worker_hand import start, start_one, work_queue
 from tests.integration.worker_side import FATES
-from worker.connection import connect
-from worker.operations import Operations
-from worker.work_queue import Begun, Lease, WorkQueue
 
 type Step = Callable[[WorkQueue, Lease], Awaitable[None]]
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.outcomes import JobFailed
+from lambda_router_worker.processing.handlers import load_handler
 from tests.conftest import Router
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import dead_letters, entries, every_text, pending, redis_url_of, stored_jobs, stream_of
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import FATES, is_final, upper, work_all
 from tests.patience import soon
-from worker.handlers import load_handler
-from worker.outcomes import JobFailed
 
 
 def lower(job: Envelope) -> Any:
@@ -25,7 +25,7 @@ def lower(job: Envelope) -> Any:
 
 
 class Upper:
-    """A handler with something to keep, as ``worker.openai_backend.OpenAIBackend`` is."""
+    """A handler with something to keep, as ``lambda_router_worker.backend.openai_backend.OpenAIBackend`` is."""
 
     async def __call__(self, job: Envelope) -> Any:
         return await upper(job)
@@ -172,13 +172,13 @@ def test_the_demonstration_handler_answers_both_job_types(
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "good day"}]
     chat = router.post("/v1/jobs", {"type": "chat", "input": {"messages": messages}}).json["id"]
     generate = submit("hello there")
-    work_all(redis_url, load_handler("worker.demo:answer"), is_final(read, chat, generate))
+    work_all(redis_url, load_handler("lambda_router_worker.demo:answer"), is_final(read, chat, generate))
     assert [read(job_id)["result"]["text"] for job_id in (generate, chat)] == ["HELLO THERE", "GOOD DAY"]
 
 
 def test_the_demonstration_handler_does_no_other_types(redis_url: str, read: ReadJob, submit: Submit):
     job_id = submit(type="thrice")
-    work_all(redis_url, load_handler("worker.demo:answer"), is_final(read, job_id))
+    work_all(redis_url, load_handler("lambda_router_worker.demo:answer"), is_final(read, job_id))
     assert (read(job_id)["error"]["code"], read(job_id)["attempts"]) == ("unsupported_type", 1)
 
 

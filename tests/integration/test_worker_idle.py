@@ -56,7 +56,7 @@ def test_an_idle_worker_does_not_spin_and_says_so_once(redis_url: str, log_lines
 def test_a_worker_process_says_so(tmp_path: Path, redis_url: str) -> None:
     with proxy_to(redis_url) as proxy:
         proxy.fault = NeverBlocks()
-        with worker_process(tmp_path, proxy.url, "--handler", "worker.demo:answer"):
+        with worker_process(tmp_path, proxy.url, "--handler", "lambda_router_worker.demo:answer"):
             assert eventually(lambda: any(line["message"] == "idle" for line in log_of(tmp_path)), seconds=20)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import redis
 
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter, ReadJob, Submit
 from tests.integration.in_redis import KEYS, everything, pending, stored_jobs
 from tests.integration.worker_hand import job_in, start, start_one, work_queue
 from tests.integration.worker_side import FATES
-from worker.work_queue import Lease, WorkQueue
 
 # Leases and fencing
 

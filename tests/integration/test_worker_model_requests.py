@@ -1,4 +1,4 @@
-"""``python -m worker --backend`` as a process, beside a model server of the test's own."""
+"""``lambda-router-worker --backend`` as a process, beside a model server of the test's own."""
 
 import re
 import resource

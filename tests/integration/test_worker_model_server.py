@@ -1,4 +1,4 @@
-"""``python -m worker --backend`` as a process whose model server is gone, comes back, or was never the right one."""
+"""``lambda-router-worker --backend`` as a process whose model server is gone, comes back, or was the wrong one."""
 
 import json
 import signal
@@ -26,12 +26,21 @@ type Start = Callable[..., "Worker"]
 
 
 class Worker:
-    """``python -m worker`` at work; ``port`` answers its probes."""
+    """``lambda-router-worker`` at work; ``port`` answers its probes."""
 
     def __init__(self, folder: Path, redis_url: str, backend: str, *options: str, **variables: str) -> None:
         self.port = free_port()
         self._log = folder / f"worker-{self.port}.log"
-        command = [sys.executable, "-m", "worker", "--backend", backend, "--health-port", str(self.port), *options]
+        command = [
+            sys.executable,
+            "-m",
+            "lambda_router_worker",
+            "--backend",
+            backend,
+            "--health-port",
+            str(self.port),
+            *options,
+        ]
         with self._log.open("w") as sink:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=clean_environment(REDIS_URL=redis_url, **variables), stdout=sink, stderr=sink
@@ -81,7 +90,7 @@ def statuses(db: redis.Redis, job_ids: list[str]) -> Counter[str]:
 
 def stats_of(redis_url: str) -> dict[str, Any]:
     """What an operator is shown."""
-    command = [sys.executable, "-m", "worker", "stats", "--json"]
+    command = [sys.executable, "-m", "lambda_router_worker", "stats", "--json"]
     ran = subprocess.run(
         command, env=clean_environment(REDIS_URL=redis_url), capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""``python -m worker`` as a process: signals, health probe, exit codes."""
+"""``lambda-router-worker`` as a process: signals, health probe, exit codes."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def held(job):
 
 
 def worker_process(folder: Path, redis_url: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """``python -m worker`` with the handlers above, in that folder."""
+    """``lambda-router-worker`` with the handlers above, in that folder."""
     return worker_program.worker_process(folder, redis_url, *arguments, handlers=HANDLERS)
 
 
@@ -102,7 +102,7 @@ def test_a_process_with_bad_options_exits_with_2(tmp_path: Path):
     with worker_process(tmp_path, "redis://:hunter2@", "--handler", "my_handlers:answer") as process:
         assert process.wait(timeout=20) == 2
     text = (tmp_path / "log").read_text()
-    assert text.startswith("Usage: python -m worker [OPTIONS]")
+    assert text.startswith("Usage: lambda-router-worker [OPTIONS]")
     assert "hunter2" not in text
 
 

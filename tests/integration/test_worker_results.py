@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.outcomes import JobFailed
+from lambda_router_worker.processing.results import MAX_RESULT_BYTES
 from tests.conftest import Router
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.worker_side import eventually_final, is_final, work_all
-from worker.outcomes import JobFailed
-from worker.results import MAX_RESULT_BYTES
 
 #: What Lambda passes back at most, by the words of its own error message.
 LAMBDA_ANSWER_BYTES = 6_291_556

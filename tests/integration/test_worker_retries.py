@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
+from lambda_router_worker.processing.handlers import load_handler
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, stored_jobs
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final, work_all
 from tests.patience import soon
-from worker.handlers import load_handler
-from worker.outcomes import JobFailed, TryAgain, UnsupportedType
 
 
 def outcomes(lines: list[dict[str, Any]]) -> list[tuple[str, int]]:

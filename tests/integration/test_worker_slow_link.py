@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Envelope
-from chalicelib.redis_url import RedisAddress
-from chalicelib.redis_wire import Broken
+from lambda_router_queue.models import Envelope
+from lambda_router_queue.redis.url import RedisAddress
+from lambda_router_queue.redis.wire import Broken
+from lambda_router_worker.queue.connection import connect
+from lambda_router_worker.queue.redis_server import Server
 from tests.faults.proxy import BlackHole, CutLink, Fault, Narrow, proxy_to
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import is_final
 from tests.patience import soon
-from worker.connection import connect
-from worker.redis_server import Server
 
 #: 4 MB at this rate take 6.7 s, longer than an answer may take and than two leases.
 NARROW = Narrow(600_000)

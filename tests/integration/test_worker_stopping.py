@@ -1,4 +1,4 @@
-"""``python -m worker`` told to stop: what it waits for, what a second signal does, and threads that nobody can stop."""
+"""``lambda-router-worker`` told to stop: what it waits for, what a second signal does, and threads that do not end."""
 
 import signal
 import time
@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import redis
 
+from lambda_router_worker.queue.work_queue import RELEASED
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
 from tests.integration.in_redis import KEYS, pending
 from tests.integration.worker_program import log_of, worker_process
 from tests.integration.worker_side import is_final
 from tests.patience import eventually
-from worker.work_queue import RELEASED
 
 HANDLERS = """
 import asyncio, pathlib, time

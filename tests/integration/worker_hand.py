@@ -11,14 +11,14 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.processing.consumer import Consumer
+from lambda_router_worker.processing.encryption import Encryption
+from lambda_router_worker.processing.handlers import Handler
+from lambda_router_worker.processing.job_run import JobRun
+from lambda_router_worker.queue.connection import connect
+from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests.integration.in_redis import QUEUE
-from worker.connection import connect
-from worker.consumer import Consumer
-from worker.encryption import Encryption
-from worker.handlers import Handler
-from worker.job_run import JobRun
-from worker.work_queue import Claim, Lease, WorkQueue
 
 
 @asynccontextmanager

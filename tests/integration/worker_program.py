@@ -1,4 +1,4 @@
-"""``python -m worker`` as a process with handlers of a test's own, and what it logs."""
+"""``lambda-router-worker`` as a process with handlers of a test's own, and what it logs."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def worker_process(
     (folder / "my_handlers.py").write_text(handlers)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "worker", *arguments],
+            [sys.executable, "-W", "error", "-m", "lambda_router_worker", *arguments],
             cwd=folder,
             env=clean_environment(REDIS_URL=redis_url, **(variables or {})),
             stdout=log,

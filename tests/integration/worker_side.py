@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from chalicelib.models import Envelope
+from lambda_router_queue.models import Envelope
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob
 from tests.integration.in_redis import KEYS

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import batched, chain
 from typing import Any, NamedTuple
 
-from chalicelib.redis_wire import Refused
+from lambda_router_queue.redis.wire import Refused
 from tests.model.product import SCRIPTS, Call
 from tests.model.promises import Step, broken
 from tests.model.server import BEGAN_US, Server, packed

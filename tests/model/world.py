@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 from copy import replace
 from typing import Any, NamedTuple
 
-from chalicelib.admission import QueuePolicy
-from chalicelib.job_queue import JobQueue
-from chalicelib.models import FINAL_STATUSES
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_wire import Refused
-from chalicelib.waits import WaitCaps, Waits
+from chalicelib.jobs.admission import QueuePolicy
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.waits import WaitCaps, Waits
+from lambda_router_queue.models import FINAL_STATUSES
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.wire import Refused
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests.model.product import POLICY, Call, submission
 from tests.model.sight import Entry, Sight, cut
-from worker.operations import Operations
-from worker.work_queue import Claim, Lease, WorkQueue
 
 
 class Kind(NamedTuple):

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from chalicelib.admission import Admission, Caller, NewJob, Submission
-from chalicelib.body import parse_job
-from chalicelib.job_queue import JobQueue, new_job_id
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.models import Envelope, Job
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.api.body import parse_job
+from chalicelib.jobs.admission import Admission, Caller, NewJob, Submission
+from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_types import JOB_TYPES
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.models import Envelope, Job
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_worker.cli import main
+from lambda_router_worker.operations.operations import DeadLetter, Operations
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests import servers
 from tests.wide import WIDE
-from worker import connection
-from worker.cli import main
-from worker.operations import DeadLetter, Operations
-from worker.work_queue import Claim, Lease, WorkQueue
 
 QUEUE = QueueKeys("tinyllama")
 

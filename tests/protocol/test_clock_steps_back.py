@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.flow import WORKERS_FRESH_MS
 from chalicelib.limits import RatePolicy
+from lambda_router_queue.flow import WORKERS_FRESH_MS
+from lambda_router_worker.operations.operations import Operations, Stats
+from lambda_router_worker.queue.work_queue import SILENCE_MS
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.operations import Operations, Stats
-from worker.work_queue import SILENCE_MS
 
 HOUR_MS = 3_600_000
 RATE = RatePolicy(per_minute=600, burst=5)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
+from lambda_router_worker.queue import connection, eviction
 from tests.protocol.conftest import QUEUE, Callers
-from worker import connection, eviction
 
 EVICTING = ["allkeys-lru", "volatile-lru", "allkeys-random", "volatile-ttl"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.queue_keys import LANES, PRIORITIES
+from lambda_router_queue.queue_keys import LANES, PRIORITIES
+from lambda_router_worker.queue.work_queue import Lease
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.work_queue import Lease
 
 
 def bound(other_callers: int) -> int:

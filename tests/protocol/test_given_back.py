@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.queue_keys import GROUP, PRIORITIES
+from lambda_router_queue.queue_keys import GROUP, PRIORITIES
+from lambda_router_worker.queue.work_queue import RELEASED, Begun, Lease
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.work_queue import RELEASED, Begun, Lease
 
 type GiveBack = Callable[[Hand], str]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.operations.operations import Operations
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.operations import Operations
 
 ALL = (0, 255)
 LIST = QUEUE.owner("alice")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.queue_keys import QueueKeys
+from lambda_router_queue.queue_keys import QueueKeys
 
 ALL = QueueKeys("some-queue")
 

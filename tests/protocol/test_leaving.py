@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.queue_keys import GROUP
+from lambda_router_queue.queue_keys import GROUP
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 NAME = "leaving"

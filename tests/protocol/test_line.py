@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.queue_keys import LANES
+from lambda_router_queue.queue_keys import LANES
+from lambda_router_worker.queue.work_queue import Lease
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.work_queue import Lease
 
 
 def test_the_only_job_is_next(queue: Callers, hand: Hand) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue.work_queue import Lease
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.operations import Operations
-from worker.work_queue import Lease
 
 LISTS = [QUEUE.owner("alice"), QUEUE.open_jobs("alice")]
 HOUR_MS = 3_600_000

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.job_queue import JobQueue
-from chalicelib.models import Job
-from chalicelib.redis_client import RedisClient
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient
+from lambda_router_queue.models import Job
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 RESULT = '{"text":"for-one-reader-only"}'

@@ -1,4 +1,4 @@
-"""What an operator sees and does: ``python -m worker stats`` and ``dead …``."""
+"""What an operator sees and does: ``lambda-router-worker stats`` and ``dead …``."""
 
 import json
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Priority
-from chalicelib.queue_keys import LANES, PRIORITIES
-from chalicelib.redis_troubles import Trouble
+from lambda_router_queue.models import Priority
+from lambda_router_queue.queue_keys import LANES, PRIORITIES
+from lambda_router_queue.redis.troubles import Trouble
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 DAY_MS = 86_400_000

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from chalicelib.admission import Caller, Submission
-from chalicelib.job_queue import JobQueue
-from chalicelib.redis_client import RedisClient, connect
+from chalicelib.jobs.admission import Caller, Submission
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
 from tests.integration.submissions import new_job
 from tests.wide import WIDE
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.admission import NewJob
-from chalicelib.body import parse_job
-from chalicelib.job_queue import new_job_id
-from chalicelib.job_types import JOB_TYPES
+from chalicelib.api.body import parse_job
+from chalicelib.jobs.admission import NewJob
+from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.jobs.job_types import JOB_TYPES
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 #: As the settings have them where they are unset.

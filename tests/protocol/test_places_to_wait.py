@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.jobs.redis_client import RedisClient, connect
+from chalicelib.jobs.waits import WaitCaps, Waits
 from chalicelib.limits import MAX_WAIT_SECONDS
-from chalicelib.redis_client import RedisClient, connect
-from chalicelib.waits import WaitCaps, Waits
 from tests.protocol.conftest import QUEUE
 
 SOON = -2.9  # of a second after the margin of three that each place has

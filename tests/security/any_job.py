@@ -6,8 +6,8 @@ from typing import Any
 import redis
 from pydantic import JsonValue
 
-from chalicelib.job_types import JOB_TYPES, JobType, registry
-from chalicelib.models import Closed
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, registry
+from lambda_router_queue.models import Closed
 from tests.conftest import Reply
 from tests.integration.in_redis import KEYS, lanes
 

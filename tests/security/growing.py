@@ -13,15 +13,15 @@ from typing import Any
 from chalice.app import Request
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib import body, middleware, request_headers
-from chalicelib.auth import signed_payload
+from chalicelib.api import body, middleware, request_headers
+from chalicelib.callers.auth import signed_payload
+from chalicelib.callers.jwks import StaticKeys
 from chalicelib.entry import ProxyEvent
 from chalicelib.errors import Problem
-from chalicelib.job_pages import Cursor
-from chalicelib.job_records import JOB_ID
 from chalicelib.job_settings import InputLimits
-from chalicelib.job_types import JOB_TYPES, JobType
-from chalicelib.jwks import StaticKeys
+from chalicelib.jobs.job_pages import Cursor
+from chalicelib.jobs.job_records import JOB_ID
+from chalicelib.jobs.job_types import JOB_TYPES, JobType
 from tests.conftest import LambdaContext, base64url, gateway_event, public_jwk
 from tests.unit.forge import Forge
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
 from chalicelib.errors import Unauthenticated
 from tests.conftest import ISSUER, KID, Router, base64url, public_jwk
 from tests.security.hostile_tokens import Make, Workshop

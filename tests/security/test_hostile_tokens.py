@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
 from chalicelib.errors import Unauthenticated
 from tests.security.hostile_tokens import GOOD, HOSTILE, Make, Workshop
 from tests.unit.forge import NOW, Forge

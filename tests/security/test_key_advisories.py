@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.callers.jwks import BadKeySet, RemoteKeys, fetch_jwks, parse_jwks
 from chalicelib.errors import SigningKeysUnavailable
-from chalicelib.jwks import BadKeySet, RemoteKeys, fetch_jwks, parse_jwks
 from tests.conftest import KID, base64url, public_jwk
 from tests.unit.forge import Forge
 from tests.unit.issuer import BROKEN, Issuer, Mode, serving

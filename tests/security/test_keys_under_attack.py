@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib import wiring
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import RemoteKeys
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import RemoteKeys
 from chalicelib.wiring import Services
 from tests.conftest import CLIENT_ID, ISSUER, KID, Router, public_jwk
 from tests.unit.forge import CLAIMS, HEADER, NOW, Forge, segment

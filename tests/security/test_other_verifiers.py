@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import StaticKeys
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import StaticKeys
 from tests.conftest import CLIENT_ID, ISSUER, POOL
 from tests.security.hostile_tokens import GOOD, HOSTILE, Workshop
 from tests.unit.forge import Forge

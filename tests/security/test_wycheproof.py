@@ -9,9 +9,9 @@ import pytest
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from chalicelib.auth import signed_payload
+from chalicelib.callers.auth import signed_payload
+from chalicelib.callers.jwks import BadKeySet, StaticKeys, check_purpose
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import BadKeySet, StaticKeys, check_purpose
 from tests import corpora
 from tests.conftest import Router
 

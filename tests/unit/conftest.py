@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import settings
 
-from chalicelib.auth import TokenVerifier
-from chalicelib.jwks import StaticKeys
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import StaticKeys
 from chalicelib.observability import log
 from tests.conftest import CLIENT_ID, ISSUER
 from tests.unit.forge import NOW, Forge

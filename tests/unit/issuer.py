@@ -12,8 +12,8 @@ from typing import Any, override
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib.deadlines import QUESTION_SECONDS
-from chalicelib.jwks import MAX_JWKS_BYTES
+from chalicelib.callers.jwks import MAX_JWKS_BYTES
+from lambda_router_queue.deadlines import QUESTION_SECONDS
 from tests.conftest import public_jwk
 
 type Mode = Callable[["Handler"], None]

@@ -1,4 +1,4 @@
-"""chalicelib.auth: whose token is taken, when, and who that makes the caller."""
+"""chalicelib.callers.auth: whose token is taken, when, and who that makes the caller."""
 
 import hashlib
 import json
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib.auth import Principal, TokenVerifier, bearer_token
+from chalicelib.callers.auth import Principal, TokenVerifier, bearer_token
+from chalicelib.callers.jwks import RemoteKeys, StaticKeys
 from chalicelib.errors import InsufficientScope, SigningKeysUnavailable, Unauthenticated
-from chalicelib.jwks import RemoteKeys, StaticKeys
 from chalicelib.user_pool import issuers_of
 from tests.conftest import CLIENT_ID, ISSUER, POOL, SCOPE, MakeToken, Router
 from tests.unit.forge import ABSENT, CLAIMS, HEADER, NOW, Forge

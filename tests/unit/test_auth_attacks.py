@@ -1,4 +1,4 @@
-"""chalicelib.auth against forged tokens. Each attack stands beside a good token of the same making."""
+"""chalicelib.callers.auth against forged tokens. Each attack stands beside a good token of the same making."""
 
 import json
 from typing import Any
@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jwt import PyJWK
 
-from chalicelib.auth import MAX_TOKEN_CHARACTERS, TokenVerifier, signed_payload
+from chalicelib.callers.auth import MAX_TOKEN_CHARACTERS, TokenVerifier, signed_payload
+from chalicelib.callers.jwks import StaticKeys
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import StaticKeys
 from tests.conftest import CLIENT_ID, KID
 from tests.unit.forge import (
     ABSENT,

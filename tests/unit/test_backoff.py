@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from chalicelib.models import MAX_REST_SECONDS, RetryPolicy
-from worker.backoff import pause, retry_delay_ms
+from lambda_router_queue.models import MAX_REST_SECONDS, RetryPolicy
+from lambda_router_worker.backoff import pause, retry_delay_ms
 
 POLICY = RetryPolicy(attempts=10, first_delay_ms=1_000, longest_delay_ms=8_000)
 

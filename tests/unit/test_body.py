@@ -1,4 +1,4 @@
-"""chalicelib.body: bytes become a job, or a refusal that points at what is wrong."""
+"""chalicelib.api.body: bytes become a job, or a refusal that points at what is wrong."""
 
 import json
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.body import parse_job, validate_job
+from chalicelib.api.body import parse_job, validate_job
 from chalicelib.errors import InvalidJob, MalformedRequest, PayloadTooLarge, Problem, UnsupportedMediaType
 from chalicelib.job_settings import BodyLimits
-from chalicelib.job_types import JOB_TYPES
+from chalicelib.jobs.job_types import JOB_TYPES
 
 MAX_BODY_BYTES = BodyLimits().job
 JSON = "application/json"

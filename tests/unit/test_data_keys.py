@@ -1,4 +1,4 @@
-"""chalicelib.data_keys: data keys from KMS, as moto plays it, and how long they are kept."""
+"""lambda_router_queue.encryption.data_keys: data keys from KMS, as moto plays it, and how long they are kept."""
 
 import socket
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from chalicelib import data_keys
-from chalicelib.data_keys import DataKeys, KeyRefused, KeyUnavailable
+from lambda_router_queue.encryption import data_keys
+from lambda_router_queue.encryption.data_keys import DataKeys, KeyRefused, KeyUnavailable
 from tests.kms import take_role
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from chalicelib import lua_scripts
-from chalicelib.flow import FIGURES, Flow
+from lambda_router_queue import lua_scripts
+from lambda_router_queue.flow import FIGURES, Flow
 
 RECORD = (Path(lua_scripts.__file__).parent / "lua/record.lua").read_text()
 

@@ -1,4 +1,4 @@
-"""chalicelib.gateway: what API Gateway is told when Chalice packages the app."""
+"""chalicelib.api.gateway: what API Gateway is told when Chalice packages the app."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import gateway
+from chalicelib.api import gateway
 from chalicelib.settings import Surface
 
 ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_TestPool1"

@@ -1,4 +1,4 @@
-"""worker.job_lists: which entries of which lists are looked at, and what that keeps them down to."""
+"""lambda_router_worker.queue.job_lists: which entries of which lists are read, and what that keeps them down to."""
 
 import asyncio
 import random
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.redis_wire import Broken
-from worker.job_lists import JOBS_A_LOOK, MAX_DUE, WINDOW, JobLists
+from lambda_router_queue.redis.wire import Broken
+from lambda_router_worker.queue.job_lists import JOBS_A_LOOK, MAX_DUE, WINDOW, JobLists
 
 
 class Lists:

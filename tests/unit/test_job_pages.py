@@ -1,4 +1,4 @@
-"""chalicelib.job_pages: a cursor comes back as it went out, or is refused."""
+"""chalicelib.jobs.job_pages: a cursor comes back as it went out, or is refused."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import MalformedRequest
-from chalicelib.job_pages import Cursor
+from chalicelib.jobs.job_pages import Cursor
 
 JOB_ID = "job_" + "0123456789abcdef" * 2
 CURSOR = Cursor(1_795_421_730_123, JOB_ID)

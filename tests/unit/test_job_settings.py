@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib import openapi, wiring
-from chalicelib.admission import NewJob
-from chalicelib.body import ParsedJob, parse_job
+from chalicelib import wiring
+from chalicelib.api import openapi
+from chalicelib.api.body import ParsedJob, parse_job
 from chalicelib.errors import InvalidJob, PayloadTooLarge
-from chalicelib.job_types import JOB_TYPES, JobType, generate_input, registry
-from chalicelib.models import RetryPolicy
+from chalicelib.jobs.admission import NewJob
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, generate_input, registry
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.wiring import Services
+from lambda_router_queue.models import RetryPolicy
 
 ENVIRON = {
     "COGNITO_USER_POOL_ID": "eu-central-1_TestPool1",

@@ -1,4 +1,4 @@
-"""chalicelib.job_types: every field of every type is taken at its bounds and refused just outside them."""
+"""chalicelib.jobs.job_types: every field of every type is taken at its bounds and refused just outside them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.body import validate_job
+from chalicelib.api.body import validate_job
 from chalicelib.errors import InvalidJob
-from chalicelib.job_types import JOB_TYPES, JobType, registry
-from chalicelib.models import Closed
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, registry
+from lambda_router_queue.models import Closed
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "generate": {"type": "generate", "input": {"prompt": "x"}},

@@ -1,4 +1,4 @@
-"""chalicelib.jwks: a key set is trusted whole or not at all."""
+"""chalicelib.callers.jwks: a key set is trusted whole or not at all."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.jwks import MAX_KEYS, BadKeySet, RemoteKeys, StaticKeys, parse_jwks, signing_keys
+from chalicelib.callers.jwks import MAX_KEYS, BadKeySet, RemoteKeys, StaticKeys, parse_jwks, signing_keys
 from tests.conftest import KID, base64url, public_jwk
 
 

@@ -1,4 +1,4 @@
-"""chalicelib.jwks over HTTP: rotation, floods and outages, against a real server and a clock that we turn."""
+"""chalicelib.callers.jwks over HTTP: rotation, floods and outages, against a real server and a clock that we turn."""
 
 import socket
 import ssl
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chalicelib import jwks
-from chalicelib.deadlines import QUESTION_SECONDS
+from chalicelib.callers import jwks
+from chalicelib.callers.jwks import RemoteKeys, fetch_jwks, parse_jwks, signing_keys
 from chalicelib.errors import SigningKeysUnavailable
-from chalicelib.jwks import RemoteKeys, fetch_jwks, parse_jwks, signing_keys
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS
+from lambda_router_queue.deadlines import QUESTION_SECONDS
 from tests.conftest import KID, public_jwk
 from tests.tls import write_certificate
 from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, flood, padded, serving

@@ -1,12 +1,12 @@
-"""worker.lease_keeper: the work goes on as long as the lease does."""
+"""lambda_router_worker.processing.lease_keeper: the work goes on as long as the lease does."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from chalicelib.redis_wire import Broken
-from worker.lease_keeper import LeaseKeeper, LeaseLost
+from lambda_router_queue.redis.wire import Broken
+from lambda_router_worker.processing.lease_keeper import LeaseKeeper, LeaseLost
 
 
 class Answers:

@@ -1,4 +1,4 @@
-"""chalicelib.lua_scripts: a script is its own file behind what it uses of the shared files, known by its SHA-1."""
+"""lambda_router_queue.lua_scripts: a script is its own file behind what it uses of the shared files."""
 
 import json
 import re
@@ -7,16 +7,28 @@ from pathlib import Path
 import pytest
 import redis
 
-from chalicelib import lua_scripts
-from chalicelib.lua_scripts import assembled, load_script
-from chalicelib.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
-from worker.outcomes import JobFailed
-from worker.work_queue import LUA
+from chalicelib import jobs
+from lambda_router_queue import lua_scripts
+from lambda_router_queue.lua_scripts import LuaScript, assembled, load_script
+from lambda_router_queue.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
+from lambda_router_worker.outcomes import JobFailed
+from lambda_router_worker.queue.work_queue import LUA
 
-FOLDER = Path(lua_scripts.__file__).parent / "lua"
-NAMES = sorted(file.stem for file in FOLDER.glob("*.lua") if file not in lua_scripts.SHARED)
+SHARED = Path(lua_scripts.__file__).parent / "lua"
+#: Of the scripts that the function runs, the folder of each.
+FOLDERS = {
+    file.stem: folder
+    for folder in (SHARED, jobs.LUA)
+    for file in folder.glob("*.lua")
+    if file not in lua_scripts.SHARED
+}
+NAMES = sorted(FOLDERS)
 
 every_script = pytest.mark.parametrize("name", NAMES)
+
+
+def _script(name: str) -> LuaScript:
+    return load_script(name, folder=FOLDERS[name])
 
 
 def test_there_are_scripts_to_admit_and_to_settle():
@@ -25,7 +37,7 @@ def test_there_are_scripts_to_admit_and_to_settle():
 
 @every_script
 def test_a_script_ends_as_its_file_does_and_begins_with_its_flags(name: str):
-    text, own = load_script(name).text, (FOLDER / f"{name}.lua").read_text()
+    text, own = _script(name).text, (FOLDERS[name] / f"{name}.lua").read_text()
     flags, rest = own.split("\n", 1) if own.startswith("#!lua") else ("", own)
     assert text.startswith(flags)
     assert text.endswith(rest)
@@ -45,18 +57,18 @@ def test_no_shared_function_has_a_blank_line_in_it(file: Path):
 
 @every_script
 def test_a_script_compiles_and_has_the_name_that_the_server_gives_it(name: str, db: redis.Redis):
-    script = load_script(name)
+    script = _script(name)
     assert db.script_load(script.text) == script.sha
 
 
 @every_script
 def test_a_script_is_ascii_so_that_no_locale_can_change_its_sha(name: str):
-    assert load_script(name).text.isascii()
+    assert _script(name).text.isascii()
 
 
 @every_script
 def test_a_script_names_no_key_of_its_own(name: str):
-    code = [line.split("--")[0] for line in load_script(name).text.splitlines()]
+    code = [line.split("--")[0] for line in _script(name).text.splitlines()]
     assert not [line for line in code if "lr:" in line]
 
 
@@ -76,7 +88,7 @@ def test_a_script_that_does_not_exist_is_named():
     ("name", "bytes_in_python"), [("MESSAGE_BYTES", MAX_ERROR_MESSAGE_BYTES), ("CODE_BYTES", MAX_ERROR_CODE_BYTES)]
 )
 def test_scripts_and_python_cut_errors_alike(name: str, bytes_in_python: int):
-    [in_lua] = re.findall(rf"^local {name} = (\d+)$", (FOLDER / "record.lua").read_text(), re.MULTILINE)
+    [in_lua] = re.findall(rf"^local {name} = (\d+)$", (SHARED / "record.lua").read_text(), re.MULTILINE)
     assert int(in_lua) == bytes_in_python
 
 

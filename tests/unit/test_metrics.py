@@ -1,4 +1,4 @@
-"""chalicelib.metrics: lines that CloudWatch understands, one for all that a request measured.
+"""lambda_router_queue.metrics: lines that CloudWatch understands, one for all that a request measured.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import ValidationError
 
-from chalicelib import metrics
-from chalicelib.metrics import Metric
 from chalicelib.observability import Notes, RequestRecord, begin_notes, log_request
+from lambda_router_queue import metrics
+from lambda_router_queue.metrics import Metric
 from tests.conftest import Router
 from tests.emf import Line, assert_well_formed, metric_lines, metrics_of
 

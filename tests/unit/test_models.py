@@ -1,4 +1,4 @@
-"""chalicelib.models: frozen shapes, and times as RFC 3339."""
+"""lambda_router_queue.models: frozen shapes, and times as RFC 3339."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.models import FINAL_STATUSES, Envelope, Job, JobError, JobPage, JobRequest, rfc3339
+from lambda_router_queue.models import FINAL_STATUSES, Envelope, Job, JobError, JobPage, JobRequest, rfc3339
 
 JOB: dict[str, Any] = {
     "id": "job_" + "0a" * 16,

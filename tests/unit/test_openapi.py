@@ -1,4 +1,4 @@
-"""chalicelib.openapi: the document says what the service does, no more and no less."""
+"""chalicelib.api.openapi: the document says what the service does, no more and no less."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,11 @@ from openapi_spec_validator import validate
 
 import app as app_module
 import chalicelib
-from chalicelib import errors, openapi
+from chalicelib import errors
+from chalicelib.api import openapi
 from chalicelib.errors import Problem
-from chalicelib.job_types import JOB_TYPES, JobType, registry
-from chalicelib.models import Closed
+from chalicelib.jobs.job_types import JOB_TYPES, JobType, registry
+from lambda_router_queue.models import Closed
 from tests.conftest import Router
 
 METHODS = {"get", "post", "put", "patch", "delete", "head"}

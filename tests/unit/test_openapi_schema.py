@@ -1,4 +1,4 @@
-"""chalicelib.openapi_schema: what pydantic writes becomes what OpenAPI 3.0 understands."""
+"""chalicelib.api.openapi_schema: what pydantic writes becomes what OpenAPI 3.0 understands."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,10 +7,10 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 from pydantic import BaseModel, Field, ValidationError
 
-from chalicelib.job_types import JobType, registry
-from chalicelib.models import Closed
-from chalicelib.openapi import document
-from chalicelib.openapi_schema import to_openapi_30
+from chalicelib.api.openapi import document
+from chalicelib.api.openapi_schema import to_openapi_30
+from chalicelib.jobs.job_types import JobType, registry
+from lambda_router_queue.models import Closed
 
 A = {"$ref": "#/components/schemas/A"}
 NULL = {"type": "null"}

@@ -47,7 +47,13 @@ def test_a_build_is_version_and_commit(repository: Repository) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["app.py", "chalicelib/lua/admit.lua", ".chalice/config.json", "tools/package/contents.py", "requirements-dev.txt"],
+    [
+        "app.py",
+        "chalicelib/jobs/lua/admit.lua",
+        ".chalice/config.json",
+        "tools/package/contents.py",
+        "requirements/dev.txt",
+    ],
 )
 def test_what_changes_the_package_makes_another_build(repository: Repository, name: str) -> None:
     first = repository.commit()

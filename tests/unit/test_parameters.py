@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.deadlines import QUESTION_SECONDS
 from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from lambda_router_queue.deadlines import QUESTION_SECONDS
 from tests.kms import take_role
 
 NAME = "/lambda-router/prod/redis-url"

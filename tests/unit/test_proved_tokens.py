@@ -1,4 +1,4 @@
-"""chalicelib.proved_tokens: a signature is proved once, and everything else every time."""
+"""chalicelib.callers.proved_tokens: a signature is proved once, and everything else every time."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import PyJWK
 
-from chalicelib.auth import TokenVerifier
+from chalicelib.callers.auth import TokenVerifier
+from chalicelib.callers.jwks import parse_jwks
+from chalicelib.callers.proved_tokens import MAX_BYTES, Proof, ProvedTokens, digest_of
 from chalicelib.errors import Unauthenticated
-from chalicelib.jwks import parse_jwks
-from chalicelib.proved_tokens import MAX_BYTES, Proof, ProvedTokens, digest_of
 from tests.conftest import CLIENT_ID, ISSUER, KID, MakeToken, public_jwk
 
 

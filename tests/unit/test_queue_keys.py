@@ -1,9 +1,9 @@
-"""chalicelib.queue_keys: names are what the protocol promises to workers in other languages."""
+"""lambda_router_queue.queue_keys: names are what the protocol promises to workers in other languages."""
 
 import pytest
 from redis.crc import key_slot
 
-from chalicelib.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
+from lambda_router_queue.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 
 KEYS = QueueKeys("tinyllama")
 

@@ -11,14 +11,14 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.errors import QueueUnavailable
-from chalicelib.redis_client import RedisClient
-from chalicelib.redis_client import connect as connect_router
-from chalicelib.redis_url import OPTIONS, BadRedisURL, check_redis_url
+from chalicelib.jobs.redis_client import RedisClient
+from chalicelib.jobs.redis_client import connect as connect_router
 from chalicelib.settings import Settings, SettingsError
-from worker.connection import REDIS_TROUBLE
-from worker.connection import connect as connect_worker
-from worker.operations import Operations
-from worker.work_queue import WorkQueue
+from lambda_router_queue.redis.url import OPTIONS, BadRedisURL, check_redis_url
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue.connection import REDIS_TROUBLE
+from lambda_router_worker.queue.connection import connect as connect_worker
+from lambda_router_worker.queue.work_queue import WorkQueue
 
 PASSWORD = "hunter2-hunter2"
 #: Nobody listens there.

@@ -1,4 +1,4 @@
-"""chalicelib.redis_wire: RESP2 as the specification has it, and nothing else."""
+"""lambda_router_queue.redis.wire: RESP2 as the specification has it, and nothing else."""
 
 import sys
 from contextlib import suppress
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.redis_wire import MAX_STRING_BYTES, NOT_WHOLE, Broken, Refused, Replies, command
+from lambda_router_queue.redis.wire import MAX_STRING_BYTES, NOT_WHOLE, Broken, Refused, Replies, command
 
 
 def reading(sent: bytes) -> Replies:

@@ -1,4 +1,4 @@
-"""chalicelib.request_headers: any text is a value or a MalformedRequest that says what to send."""
+"""chalicelib.api.request_headers: any text is a value or a MalformedRequest that says what to send."""
 
 import re
 from typing import Any, get_args
@@ -8,9 +8,9 @@ from chalice.app import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import request_headers
+from chalicelib.api import request_headers
 from chalicelib.errors import MalformedRequest, NotAcceptable
-from chalicelib.models import Status
+from lambda_router_queue.models import Status
 from tests.conftest import LambdaContext, gateway_event
 
 LIMIT = 20

@@ -1,4 +1,4 @@
-"""chalicelib.sealing: a sealed text opens at its own place, unchanged, and nowhere else."""
+"""lambda_router_queue.encryption.sealing: a sealed text opens at its own place, unchanged, and nowhere else."""
 
 from collections.abc import Iterator
 from copy import replace
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from chalicelib.data_keys import DataKeys
-from chalicelib.sealing import CannotDecrypt, Place, Sealer, is_sealed, seal_under
+from lambda_router_queue.encryption.data_keys import DataKeys
+from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, is_sealed, seal_under
 from tests.kms import forms_of, take_role
 
 PLACE = Place("tinyllama", "job_" + "0" * 32, "a" * 32, "input")

@@ -11,8 +11,8 @@ import pytest
 from moto import mock_aws
 
 from chalicelib import wiring
+from chalicelib.callers.jwks import BadKeySet, RemoteKeys, StaticKeys
 from chalicelib.errors import Misconfigured
-from chalicelib.jwks import BadKeySet, RemoteKeys, StaticKeys
 from chalicelib.parameters import ParameterUnavailable
 from chalicelib.settings import SettingsError
 from chalicelib.wiring import Services

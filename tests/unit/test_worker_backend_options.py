@@ -1,10 +1,10 @@
-"""worker.backend_options: base URL and API key, checked before anything is claimed."""
+"""lambda_router_worker.backend.backend_options: base URL and API key, checked before anything is claimed."""
 
 from pathlib import Path
 
 import pytest
 
-from worker.backend_options import BadBackend, api_key, checked_url
+from lambda_router_worker.backend.backend_options import BadBackend, api_key, checked_url
 
 URLS = {
     "http://gpu:8080/v1": "http://gpu:8080/v1/",

@@ -1,4 +1,4 @@
-"""worker.gate: when it closes, when it opens, and whose trouble it takes a trouble for."""
+"""lambda_router_worker.processing.gate: when it closes, when it opens, and whose trouble it takes a trouble for."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from worker.gate import IN_A_ROW, Gate
-from worker.outcomes import JobFailed, TryAgain
-from worker.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.outcomes import JobFailed, TryAgain
+from lambda_router_worker.processing.gate import IN_A_ROW, Gate
 
 BUSY = TryAgain("backend_busy", "The model server answered with status 500.")
 REJECTED = JobFailed("backend_rejected", "The model server refused the job with status 404.")

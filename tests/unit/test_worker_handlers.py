@@ -1,4 +1,4 @@
-"""worker.handlers: ``module:function`` becomes something that can be awaited, or a clear refusal."""
+"""lambda_router_worker.processing.handlers: ``module:function`` becomes something to await, or a clear refusal."""
 
 import asyncio
 import inspect
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.models import Envelope
-from worker.handlers import BadHandler, load_handler
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.processing.handlers import BadHandler, load_handler
 
 JOB = Envelope(
     v=1,

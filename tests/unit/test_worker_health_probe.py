@@ -1,4 +1,4 @@
-"""worker.health_probe: alive while it answers; ready while Redis answers the worker and its gate is open."""
+"""lambda_router_worker.operations.health_probe: alive while it answers; ready while Redis does and jobs are taken."""
 
 import asyncio
 import json
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from worker import health_probe
-from worker.eviction import Seen
-from worker.health_probe import SILENCE_SECONDS
+from lambda_router_worker.operations import health_probe
+from lambda_router_worker.operations.health_probe import SILENCE_SECONDS
+from lambda_router_worker.queue.eviction import Seen
 
 READY = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""worker.outcomes: how a handler says that a job failed, or is worth another try."""
+"""lambda_router_worker.outcomes: how a handler says that a job failed, or is worth another try."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from worker.outcomes import BadOutcome, JobFailed, TryAgain, Unsuccessful, UnsupportedType
+from lambda_router_worker.outcomes import BadOutcome, JobFailed, TryAgain, Unsuccessful, UnsupportedType
 
 BOTH = pytest.mark.parametrize("kind", [JobFailed, TryAgain])
 

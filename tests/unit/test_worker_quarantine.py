@@ -1,8 +1,8 @@
-"""worker.quarantine: who is inside with whom."""
+"""lambda_router_worker.processing.quarantine: who is inside with whom."""
 
 import asyncio
 
-from worker.quarantine import Quarantine
+from lambda_router_worker.processing.quarantine import Quarantine
 
 
 class Visits:

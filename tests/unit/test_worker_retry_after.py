@@ -1,12 +1,12 @@
-"""worker.retry_after: how long a server asks to be left alone."""
+"""lambda_router_worker.backend.retry_after: how long a server asks to be left alone."""
 
 import time
 from email.utils import formatdate
 
 import pytest
 
-from chalicelib.models import MAX_REST_SECONDS
-from worker.retry_after import retry_after_seconds
+from lambda_router_queue.models import MAX_REST_SECONDS
+from lambda_router_worker.backend.retry_after import retry_after_seconds
 
 MOST = float(MAX_REST_SECONDS)
 

@@ -1,10 +1,10 @@
-"""worker.server_words: what a model server says of an error, made fit for the job's caller."""
+"""lambda_router_worker.backend.server_words: what a model server says of an error, made fit for the job's caller."""
 
 from typing import Any
 
 import pytest
 
-from worker.server_words import MAX_WORDS_BYTES, server_words
+from lambda_router_worker.backend.server_words import MAX_WORDS_BYTES, server_words
 
 
 def said(message: str) -> str:

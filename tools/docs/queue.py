@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chalicelib.queue_keys import QueueKeys
+from lambda_router_queue.queue_keys import QueueKeys
 from tools.docs.markdown import code, first_sentence, table
 from tools.stack.repository import ROOT
 
-FOLDERS = ("chalicelib/lua", "worker/lua")
+FOLDERS = ("chalicelib/jobs/lua", "vendor/lambda_router_queue/lua", "lambda_router_worker/queue/lua")
 #: Put in front of other scripts, never run by themselves.
 SHARED = frozenset({"record.lua", "life.lua", "lease.lua"})
 

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import Settings
+from lambda_router_worker.cli import main as worker_command
+from lambda_router_worker.cli_options import EnvironmentOnly
 from tools.docs.markdown import NOTICE, code, table
 from tools.docs.terraform import EMPTY
-from worker.cli import main as worker_command
-from worker.cli_options import EnvironmentOnly
 
 #: What a value has to be, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
@@ -49,8 +49,8 @@ What a Redis URL may look like, for the function and for the worker: [operations
 
 ## The worker
 
-`python -m worker` takes options, and where an option is not given the environment variable beside it.
-`python -m worker --help` shows the same list.
+`lambda-router-worker` takes options, and where an option is not given the environment variable beside it.
+`lambda-router-worker --help` shows the same list.
 
 {worker}
 
@@ -72,7 +72,7 @@ def page() -> str:
         settings=_settings_table(),
         packaging=_and([code(name) for name in read_at_packaging()]),
         worker=_worker_table(),
-        commands=table(("Command", "What it does"), _commands(worker_command, "python -m worker")),
+        commands=table(("Command", "What it does"), _commands(worker_command, "lambda-router-worker")),
     )
 
 

@@ -4,12 +4,12 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import openapi
+from chalicelib.api import openapi
 from chalicelib.errors import Problem
-from chalicelib.job_types import JOB_TYPES
-from chalicelib.metrics import Metric
-from chalicelib.redis_errors import COURSES
+from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.settings import Settings
+from lambda_router_queue.metrics import Metric
+from lambda_router_queue.redis.errors import COURSES
 from tools.docs.markdown import NOTICE, code, first_sentence, table
 from tools.stack.findings import Status
 from tools.stack.repository import ROOT

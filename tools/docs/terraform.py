@@ -15,9 +15,9 @@ from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
 from chalicelib.job_settings import MAX_WORK_SECONDS, TypeTerms
-from chalicelib.models import MAX_REST_SECONDS
 from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, WITHOUT_USER_POOLS
 from chalicelib.settings import Settings
+from lambda_router_queue.models import MAX_REST_SECONDS
 
 _NOTICE = (
     "# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in\n"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from chalicelib import eviction
 from chalicelib.errors import QueueUnavailable
-from chalicelib.queue_keys import QueueKeys
-from chalicelib.redis_client import RedisClient, connect
-from chalicelib.redis_url import BadRedisURL, check_redis_url
+from chalicelib.jobs import eviction
+from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding
 from tools.stack.redis import policy_finding

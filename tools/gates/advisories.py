@@ -16,7 +16,7 @@ from tools.stack.repository import ROOT
 
 PIP_AUDIT = ROOT / ".local/audit/bin/pip-audit"
 #: What ships to Lambda, and what a worker installs.
-LOCKS = ("requirements.txt", "requirements-worker.txt")
+LOCKS = ("requirements.txt", "requirements/worker.txt")
 OSV = "https://api.osv.dev/v1/query"
 _WHY = "whoever reads the advisory knows how to attack what is deployed"
 _UNKNOWN = "a hole that is known to others may be in what is deployed"

@@ -58,7 +58,7 @@ def _shown(name: str) -> str:
 def _install() -> None:
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
-    locked = ["-r", "requirements-dev.txt", "-r", "requirements-mutants.txt"]
+    locked = ["-r", "requirements/dev.txt", "-r", "requirements/mutants.txt"]
     into = ["--python", str(VENV / "bin" / "python")]
     subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
 

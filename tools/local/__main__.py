@@ -17,7 +17,7 @@ import click
 import redis
 
 from chalicelib import chalice_local
-from chalicelib.job_types import JOB_TYPES, under
+from chalicelib.jobs.job_types import JOB_TYPES, under
 from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError
 from tools.local import cognito as local_cognito
 from tools.local import commands

@@ -73,12 +73,21 @@ def chalice_local(port: int) -> list[str]:
 def worker(model: Model | None, health_port: int) -> list[str]:
     """The worker, on a model where there is one."""
     work = ["--backend", model.backend, "--model", model.name] if model else []
-    return [sys.executable, "-m", "worker", *work, "--queue", "tinyllama", "--health-port", str(health_port)]
+    return [
+        sys.executable,
+        "-m",
+        "lambda_router_worker",
+        *work,
+        "--queue",
+        "tinyllama",
+        "--health-port",
+        str(health_port),
+    ]
 
 
 def worker_settings(model: Model | None, redis_url: str) -> dict[str, str]:
     """The worker's variables where the shell has none: without a model it answers by itself."""
-    handler = {} if model else {"WORKER_HANDLER": "worker.demo:answer"}
+    handler = {} if model else {"WORKER_HANDLER": "lambda_router_worker.demo:answer"}
     return handler | {"WORKER_CONCURRENCY": "2", "REDIS_URL": redis_url}
 
 

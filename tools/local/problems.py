@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib import gateway, wiring
+from chalicelib import wiring
+from chalicelib.api import gateway
 from chalicelib.errors import (
     PROBLEM_CONTENT_TYPE,
     InternalError,

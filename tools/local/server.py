@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from chalicelib import wiring
-from chalicelib.jwks import BadKeySet
+from chalicelib.callers.jwks import BadKeySet
 from chalicelib.parameters import ParameterUnavailable
 from chalicelib.settings import SettingsError
 from tools.local.gateway import Gateway

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import click
 
 from chalicelib.settings import OWN_PREFIXES, Settings
-from worker.cli import main as worker_command
+from lambda_router_worker.cli import main as worker_command
 
 #: Where the stack's own pool, Redis and health are.
 _PLACES = ("COGNITO_", "REDIS_URL", "WORKER_HEALTH_")

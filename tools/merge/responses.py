@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from chalicelib import errors, gateway
+from chalicelib import errors
+from chalicelib.api import gateway
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.settings import Surface
 from tools.merge.openapi import scopes_of

@@ -12,8 +12,8 @@ from tools.package.source import SHIPPED
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
-#: What makes the package of what ships. Chalice, which is packed too, is pinned in requirements-dev.txt.
-MADE_WITH = ("tools/package", "tools/merge", "requirements-dev.txt")
+#: What makes the package of what ships. Chalice, which is packed too, is pinned in requirements/dev.txt.
+MADE_WITH = ("tools/package", "tools/merge", "requirements/dev.txt")
 
 _VERSIONED = "chalicelib/__init__.py"
 _VERSION = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)

@@ -22,7 +22,7 @@ from tools.stack.repository import ROOT
 #: Where Lambda unpacks the zip; tracebacks name it.
 TASK_FOLDER = "/var/task"
 #: What is ours, whose sources are shipped: a traceback shows them.
-OURS = ("app.py", "chalicelib")
+OURS = ("app.py", "chalicelib", "lambda_router_queue")
 #: PEP 552: the name is derived from the source's hash, and nobody compares.
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 

@@ -68,7 +68,7 @@ def refuse_output(status: int, said: str) -> None:
     if _MISSING in said:
         missing = ", ".join(said.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
         raise Refusal(
-            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in requirements.in"
+            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in requirements/function.in"
             " that has a manylinux wheel for it, then make lock"
         )
     if status != 0:

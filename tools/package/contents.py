@@ -6,6 +6,7 @@ None is read by a running function, and all of it is fetched and unpacked at a c
 
 from pathlib import Path
 
+from tools.package.bytecode import OURS
 from tools.package.imports import modules_in, reachable
 from tools.stack.refusal import Refusal
 
@@ -26,7 +27,7 @@ def shipped(folder: Path) -> list[str]:
         Refusal: the package has no app, or a listed exception is not there any more.
     """
     modules = modules_in(folder)
-    own = [path for path in (folder / "app.py", *folder.glob("chalicelib/**/*")) if _is_ours(path)]
+    own = [path for name in OURS for path in (folder / name, *(folder / name).glob("**/*")) if _is_ours(path)]
     if not {"app", "chalicelib"} <= modules.keys():
         raise Refusal("the package holds no app.py and chalicelib/: git add them, then make package again")
     kept = _without_never_run(modules, [name for name in modules if modules[name] in own])

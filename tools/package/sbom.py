@@ -18,13 +18,14 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
+from tools.package.bytecode import OURS
 from tools.package.wheels import locked
 from tools.stack.refusal import Refusal
 
 APP = "lambda-router"
 #: Chalice puts its own runtime into the package, without the metadata that says so.
 _INJECTED = "chalice"
-_OURS = frozenset({"app.py", "chalicelib"})
+_OURS = frozenset(OURS)
 
 
 def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) -> str:
@@ -81,7 +82,7 @@ def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, 
     if left - chalice:
         raise Refusal(
             f"{min(left - chalice)} is in the package, and no package of requirements.txt brought it: a list of what is"
-            " shipped would be wrong; remove it, or name its package in requirements.in and make lock"
+            " shipped would be wrong; remove it, or name its package in requirements/function.in and make lock"
         )
 
 

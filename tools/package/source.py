@@ -15,7 +15,7 @@ from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
 #: What ``chalice package`` reads.
-SHIPPED = ("app.py", "chalicelib", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
+SHIPPED = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 CONFIG = ".chalice/config.json"
 ARCHITECTURES = ("x86_64", "arm64")
 
@@ -27,7 +27,7 @@ def copy_source(target: Path, stage: str, architecture: str | None, root: Path =
     """Copy the tracked files, as they lie in the folder, and set the stage's architecture where one is asked for.
 
     Raises:
-        Refusal: a file in ``chalicelib`` is not tracked, or stage or architecture does not exist.
+        Refusal: a file of what ships is not tracked, or stage or architecture does not exist.
     """
     if strays := _listed(root, "--others", "--exclude-standard"):
         raise Refusal(f"{strays[0]} is not tracked, so it would be missing in the package: git add it or remove it")

@@ -56,5 +56,5 @@ def refuse_download(status: int, said: str) -> None:
     fault = faults[-1] if faults else said.strip()
     raise Refusal(
         f"pip could not fetch the locked wheels for Lambda: {fault}: if there is no wheel, choose a version in"
-        " requirements.in that has one, then make lock; if there is another, see where pip's settings point"
+        " requirements/function.in that has one, then make lock; if there is another, see where pip's settings point"
     )

@@ -10,7 +10,7 @@ from tools.stack.refusal import Refusal
 
 _ELF_MACHINES = {62: "x86_64", 183: "arm64"}  # <elf.h>: EM_X86_64, EM_AARCH64
 _MACHINE_FIELD = struct.Struct("<18xH")
-_FIX = "choose a version in requirements.in that has a wheel for it, then make lock"
+_FIX = "choose a version in requirements/function.in that has a wheel for it, then make lock"
 
 
 def refuse_wheels(folder: Path, requirements: str, architecture: str, runtime: str) -> None:

@@ -1,6 +1,7 @@
 """What ``make doctor`` and ``make verify`` say about Redis: whether it answers, and whether it keeps every job."""
 
-from chalicelib.eviction import SAFE, shortcoming
+from chalicelib.jobs.eviction import shortcoming
+from lambda_router_queue.eviction import SAFE
 from tools.stack.findings import Finding
 
 _KEEP = (

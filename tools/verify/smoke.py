@@ -75,7 +75,7 @@ def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
         status or status_said(looked, 200),
         "completed",
         why="jobs are taken and not worked: callers wait in vain",
-        fix="python -m worker stats shows whether workers are there; docs/operations.md has the rest",
+        fix="lambda-router-worker stats shows whether workers are there; docs/operations.md has the rest",
     )
     yield found if status else judged(looked, found)
 

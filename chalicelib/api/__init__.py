@@ -1,0 +1,1 @@
+"""The HTTP surface: routes, what they read and what they answer. Nothing else imports it but ``app``."""

@@ -1,0 +1,61 @@
+"""Many jobs in one request: each gets its own verdict, each queue is asked once."""
+
+from collections.abc import Mapping, Sequence
+
+from chalicelib.api import verdicts
+from chalicelib.api.body import ParsedJob
+from chalicelib.api.verdicts import Outcome
+from chalicelib.callers.auth import Principal
+from chalicelib.errors import EncryptionUnavailable, InsufficientScope, InvalidJob, Problem, QueueFull, QueueUnavailable
+from chalicelib.jobs.admission import Caller, NewJob, Submission
+from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.wiring import Services
+from lambda_router_queue import metrics
+from lambda_router_queue.metrics import Metric
+from lambda_router_queue.models import BatchItem, BatchVerdicts
+
+#: Between the batch's Idempotency-Key and a job's place in it; no caller can send this character.
+KEY_SEPARATOR = "\x1f"
+
+
+def submit(
+    parts: Services,
+    principal: Principal,
+    caller: Caller,
+    jobs: Sequence[ParsedJob | InvalidJob],
+    idempotency_key: str | None,
+) -> BatchVerdicts:
+    """Queue what can be queued. A repeat with the same key gives each job's first verdict again."""
+    outcomes: dict[int, Outcome] = {}
+    by_queue: dict[str, dict[int, NewJob]] = {}
+    for place, job in enumerate(jobs):
+        if isinstance(job, InvalidJob):
+            outcomes[place] = job
+        elif not principal.has(job.job_type.scope):
+            outcomes[place] = InsufficientScope(job.job_type.scope or "")
+        else:
+            key = None if idempotency_key is None else f"{idempotency_key}{KEY_SEPARATOR}{place}"
+            new = NewJob(new_job_id(), job.request, job.job_type, key)
+            by_queue.setdefault(parts.queue_of(job.job_type), {})[place] = new
+    for queue, new_jobs in by_queue.items():
+        outcomes |= _submit_to(parts, queue, caller, new_jobs)
+    return BatchVerdicts(data=[_item(outcomes[place], caller) for place in range(len(jobs))])
+
+
+def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
+    """One queue's share. What keeps its jobs out is each one's verdict, and the other queues' jobs stand."""
+    submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
+    try:
+        found = verdicts.submit(parts, submission)
+    except (QueueFull, QueueUnavailable, EncryptionUnavailable) as problem:
+        return dict.fromkeys(jobs, problem)
+    return dict(zip(jobs, found, strict=True))
+
+
+def _item(outcome: Outcome, caller: Caller) -> BatchItem:
+    if isinstance(outcome, Problem):
+        metrics.add(Metric.REQUESTS_REFUSED, 1, outcome.slug())
+        wait = outcome.headers.get("Retry-After")
+        problem = outcome.to_dict(caller.request_id)
+        return BatchItem(status=outcome.status, problem=problem, retry_after=int(wait) if wait else None)
+    return BatchItem(status=202, job=outcome.job)

@@ -1,0 +1,134 @@
+"""A request's bytes → strict JSON → a job request, with a JSON pointer to whatever is refused."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from chalicelib.errors import FieldError, InvalidJob, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from chalicelib.job_settings import BodyLimits
+from chalicelib.jobs.job_types import JobType
+from chalicelib.strict_json import NotStrictJSON, strict_json
+from lambda_router_queue.models import JobRequest
+
+MAX_BATCH_JOBS = 100
+#: More faults than these are counted, not listed.
+MAX_ERRORS = 32
+#: A refused value is shown back to its caller when it is no longer than this.
+MAX_ECHO_CHARACTERS = 64
+
+_USUAL = BodyLimits()
+
+type JobTypes = Mapping[str, JobType]
+
+
+class ParsedJob(NamedTuple):
+    """A request that its job type's model took."""
+
+    request: JobRequest
+    job_type: JobType
+
+
+def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.job) -> ParsedJob:
+    """The job that a request's body of at most ``max_bytes`` describes.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is refused.
+    """
+    return validate_job(_document(raw, content_type, max_bytes), job_types)
+
+
+def parse_batch(
+    raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.batch
+) -> list[ParsedJob | InvalidJob]:
+    """The jobs of a batch in at most ``max_bytes``, each parsed or refused on its own.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is refused.
+    """
+    document = _document(raw, content_type, max_bytes)
+    jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
+    if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_BATCH_JOBS:
+        detail = f"must list 1 to {MAX_BATCH_JOBS} jobs and be the only member"
+        raise InvalidJob("The batch is refused; see errors.", errors=[_fault("/jobs", detail)])
+    return [_verdict(job, job_types, f"/jobs/{place}") for place, job in enumerate(jobs)]
+
+
+def _verdict(document: Any, job_types: JobTypes, at: str) -> ParsedJob | InvalidJob:
+    try:
+        return validate_job(document, job_types, at)
+    except InvalidJob as problem:
+        return problem
+
+
+def _document(raw: bytes, content_type: str | None, limit: int) -> Any:
+    _require_json(content_type)
+    if len(raw) > limit:
+        raise PayloadTooLarge(f"The body has {len(raw)} bytes; send at most {limit}.")
+    try:
+        return strict_json(raw)
+    except NotStrictJSON as error:
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def validate_job(document: Any, job_types: JobTypes, at: str = "") -> ParsedJob:
+    """The job that an already parsed document describes; ``at`` is its pointer within the body.
+
+    Raises:
+        InvalidJob: with a JSON pointer to every field at fault.
+    """
+    job_type = _job_type(document, job_types, at)
+    try:
+        return ParsedJob(job_type.request_model.model_validate(document, strict=True), job_type)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        errors = [_field_error(fault, at) for fault in faults[:MAX_ERRORS]]
+        more = f" There are {len(faults) - MAX_ERRORS} more." if len(faults) > MAX_ERRORS else ""
+        raise InvalidJob(f"The job is refused; see errors.{more}", errors=errors) from None
+
+
+def _require_json(content_type: str | None) -> None:
+    found = content_type or ""
+    essence, _, parameters = found.partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if essence.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedMediaType(
+            f"Content-Type is {found[:MAX_ECHO_CHARACTERS]!r}; send 'application/json' in UTF-8."
+        )
+
+
+def _job_type(document: Any, job_types: JobTypes, at: str) -> JobType:
+    if not isinstance(document, dict):
+        raise InvalidJob("The job must be a JSON object.", errors=[_fault(at, "must be an object")])
+    name = document.get("type")
+    if isinstance(name, str) and name in job_types:
+        return job_types[name]
+    detail = f"must be one of {', '.join(sorted(job_types))}{_found(name) if 'type' in document else '; it is missing'}"
+    raise InvalidJob("The job is refused; see errors.", errors=[_fault(f"{at}/type", detail)])
+
+
+def _field_error(fault: Any, at: str) -> FieldError:
+    """A pydantic error as pointer and sentence: field, what is wanted, what was found."""
+    loc = fault["loc"]
+    if len(loc) > 1 and loc[-1] == "[key]" and fault["input"] == loc[-2]:
+        loc = loc[:-1]  # pydantic's way to say that a name is at fault, not its value
+    pointer = at + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return _fault(pointer, "is not a member of this job type; remove it")
+    if fault["type"] == "missing":
+        return _fault(pointer, "is required")
+    return _fault(pointer, message[:1].lower() + message[1:] + _found(fault["input"]))
+
+
+def _fault(pointer: str, detail: str) -> FieldError:
+    return {"pointer": pointer, "detail": detail}
+
+
+def _found(value: Any) -> str:
+    """The refused value, where it is small enough to be worth showing."""
+    if not isinstance(value, str | int | float | bool | None):
+        return ""
+    shown = json.dumps(value)
+    return f"; found {shown}" if len(shown) <= MAX_ECHO_CHARACTERS else ""

@@ -1,0 +1,131 @@
+"""What every answer goes through: a log line and metrics outside, problem+json inside."""
+
+import itertools
+import re
+import time
+import uuid
+from collections.abc import Callable, Container
+from typing import Any
+
+from chalice.app import Request, Response
+
+from chalicelib import errors, wiring
+from chalicelib.api import gateway
+from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
+from chalicelib.observability import RequestRecord, begin_notes, log, log_request, notes
+from chalicelib.settings import Surface
+from lambda_router_queue import deadlines
+
+type NextHandler = Callable[[Request], Response]
+
+_requests = itertools.count()
+
+#: RFC 9110 section 9.1 and RFC 5789. Whatever else was sent is not logged.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
+    """Outermost: give the answer its request id, and log it whatever it is."""
+
+    def write_line(request: Request, next_handler: NextHandler) -> Response:
+        cold_start = next(_requests) == 0
+        learnt = begin_notes()
+        its_id = request_id(request)
+        log.thread_safe_append_keys(request_id=its_id)
+        started = time.perf_counter()
+        with deadlines.within(deadlines.REQUEST_SECONDS):
+            response = next_handler(request)
+        response.headers["X-Request-Id"] = its_id
+        record = RequestRecord(
+            request_id=its_id,
+            method=request.method if request.method in _METHODS else "other",
+            route=request.path if request.path in routes else "unknown",
+            status=response.status_code,
+            latency_ms=round((time.perf_counter() - started) * 1000, 3),
+            cold_start=cold_start,
+        )
+        log_request(record, learnt, wiring.stack())
+        return response
+
+    return write_line
+
+
+def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Response]:
+    """Let pages of the origins of ``ROUTER_CORS_ORIGIN`` read every answer, errors included: Chalice itself adds its
+    headers to the answers of routes only, and one fixed origin."""
+
+    def add_headers(request: Request, next_handler: NextHandler) -> Response:
+        response = next_handler(request)
+        for name, value in gateway.answer_headers(surface, request.headers.get("origin")).items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return add_headers
+
+
+def problem_details(request: Request, next_handler: NextHandler) -> Response:
+    """Turn our problems, Chalice's own errors and anything unforeseen into problem+json (RFC 9457)."""
+    try:
+        response = next_handler(request)
+    except Problem as problem:
+        return _answer(problem, request)
+    except Exception:
+        log.exception("unforeseen")
+        return _answer(errors.InternalError(), request)
+    refused = _chalice_error(response)
+    return response if refused is None else _answer(refused, request)
+
+
+def known_routes(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
+    """Innermost: an event for a path that this build does not have is 404, where Chalice would raise KeyError."""
+
+    def check(request: Request, next_handler: NextHandler) -> Response:
+        if request.path not in routes:
+            raise errors.NotFound("There is no such route; GET /openapi.json lists them.")
+        return next_handler(request)
+
+    return check
+
+
+def request_id(request: Request) -> str:
+    """API Gateway's id of the request; Lambda's or a new one where it has none.
+
+    A caller may choose it (API Gateway Developer Guide, "Variables for access logging"), so it is only taken in the
+    form that API Gateway itself gives it.
+    """
+    known: str | None = request.context.get("requestId")
+    if known is None or not _UUID.fullmatch(known):
+        known = getattr(request.lambda_context, "aws_request_id", None) or str(uuid.uuid4())
+        request.context["requestId"] = known
+    return known
+
+
+def _answer(problem: Problem, request: Request) -> Response:
+    learnt = notes()
+    learnt.problem = problem.slug()
+    learnt.reason = getattr(problem, "reason", None)
+    headers: dict[str, Any] = {
+        "Content-Type": PROBLEM_CONTENT_TYPE,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(problem.to_dict(request_id(request)), headers | problem.headers, problem.status)
+
+
+_BY_STATUS: dict[int, Callable[..., Problem]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    415: errors.UnsupportedMediaType,
+}
+
+
+def _chalice_error(response: Response) -> Problem | None:
+    """The problem that stands for an answer which Chalice made up itself, ``{"Code", "Message"}``; None for ours."""
+    if not isinstance(response.body, dict) or response.body.keys() != {"Code", "Message"}:
+        return None
+    if response.status_code < 500 and response.status_code not in _BY_STATUS:
+        return errors.MalformedRequest(str(response.body["Message"]))
+    kind = _BY_STATUS.get(response.status_code, errors.InternalError)
+    allow = str(response.headers.get("Allow", ""))
+    return kind(f"Use one of: {allow}.", headers={"Allow": allow}) if allow else kind()

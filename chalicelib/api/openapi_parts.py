@@ -1,0 +1,108 @@
+"""What the OpenAPI document repeats: headers, parameters, and the schemas that no pydantic model stands behind."""
+
+from typing import get_args
+
+from chalicelib.api.openapi_schema import Schema
+from chalicelib.limits import MAX_WAIT_SECONDS
+from lambda_router_queue.models import Status
+
+DEFAULT_PAGE, MAX_PAGE = 20, 100
+
+STRING: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer", "minimum": 0}
+
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "instance"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": STRING,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": STRING,
+        "instance": {"type": "string", "description": "The request id."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": STRING, "detail": STRING},
+            },
+        },
+        "violated-policies": {"type": "array", "items": STRING},
+    },
+}
+HEALTH: Schema = {
+    "type": "object",
+    "required": ["status", "version", "function_version"],
+    "properties": {
+        "status": {"type": "string", "enum": ["ok"]},
+        "version": STRING | {"description": "The build: version and commit, such as 0.1.0+g1f98489c0a1b."},
+        "function_version": STRING | {"description": "Lambda's number of the published version that answers."},
+    },
+}
+DEPENDENCY: Schema = {
+    "type": "object",
+    "required": ["ok", "latency_ms"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "latency_ms": {"type": "number", "minimum": 0},
+        "reason": STRING | {"description": "What an operator should mend."},
+    },
+}
+READINESS: Schema = {
+    "type": "object",
+    "required": ["redis", "jwks"],
+    "properties": {"redis": DEPENDENCY, "jwks": DEPENDENCY},
+}
+
+HEADERS: Schema = {
+    name: {"description": description, "schema": schema}
+    for name, description, schema in (
+        ("X-Request-Id", "Id of this request, in every answer and log line.", STRING),
+        ("Location", "Where the job is.", STRING),
+        ("Retry-After", "Seconds until asking again can be of use.", WHOLE),
+        ("RateLimit-Policy", "Your quota (draft-ietf-httpapi-ratelimit-headers).", STRING),
+        ("RateLimit", "Jobs you may send now (`r`) and seconds until the burst is whole (`t`).", STRING),
+        ("Idempotency-Replayed", "`true` when this key was seen before: no second job was made.", STRING),
+        ("ETag", "Changes when the job changes.", STRING),
+        ("Preference-Applied", "The `wait` that was honoured; `wait=0` where no place was free.", STRING),
+    )
+}
+
+
+def _parameter(place: str, name: str, description: str, schema: Schema, required: bool = False) -> Schema:
+    return {"in": place, "name": name, "description": description, "schema": schema, "required": required}
+
+
+JOB_ID = _parameter(
+    "path",
+    "job_id",
+    "As `POST /v1/jobs` gave it.",
+    {"type": "string", "pattern": "^job_[0-9a-f]{32}$"},
+    required=True,
+)
+IDEMPOTENCY_KEY = _parameter(
+    "header",
+    "Idempotency-Key",
+    "A quoted string (RFC 8941) or a bare token; the same key gives the same job.",
+    {"type": "string", "pattern": r'^([A-Za-z0-9._~:-]{1,255}|"[A-Za-z0-9._~:-]{1,255}")$'},
+)
+TRACEPARENT = _parameter("header", "traceparent", "W3C trace context; travels with the job.", STRING)
+PREFER = _parameter(
+    "header",
+    "Prefer",
+    f"`wait=N`: hold the answer up to N seconds, at most {MAX_WAIT_SECONDS}, if a place for that is free.",
+    {"type": "string", "pattern": r"^wait=\d{1,4}$"},
+)
+IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag seen before.", STRING)
+PAGE_PARAMETERS = [
+    _parameter(
+        "query",
+        "limit",
+        "Jobs a page.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    ),
+    _parameter("query", "status", "Only jobs in this state.", {"type": "string", "enum": list(get_args(Status))}),
+    _parameter("query", "cursor", "`next_cursor` of the page before.", STRING),
+]

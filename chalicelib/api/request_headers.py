@@ -1,0 +1,144 @@
+"""What callers say in headers and query parameters, parsed strictly; a refusal names the header and the fix."""
+
+import re
+import secrets
+from typing import Any, cast, get_args
+
+from chalice.app import Request
+
+from chalicelib.errors import MalformedRequest, NotAcceptable
+from lambda_router_queue.models import Status
+
+MAX_IDEMPOTENCY_KEY = 255
+
+#: draft-ietf-httpapi-idempotency-key-header-07 wants a Structured Field String; Stripe's and OpenAI's clients send
+#: the bare token.
+_QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"', re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9._~:-]{1,255}", re.ASCII)
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_WAIT = re.compile(r"wait\s*=\s*\"?([^\s\";,]*)\"?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
+
+
+def header_values(request: Request, name: str) -> list[str]:
+    """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all.
+
+    Args:
+        request: what Chalice made of the event.
+        name: of the header, in lower case.
+    """
+    by_name: dict[str, list[str]] | None = vars(request).get("_headers_by_name")
+    if by_name is None:  # worked out once a request
+        by_name = vars(request)["_headers_by_name"] = {}
+        event = request.to_original_event()
+        many = event.get("multiValueHeaders") or {key: [value] for key, value in (event.get("headers") or {}).items()}
+        for key, values in many.items():
+            by_name.setdefault(key.lower(), []).extend(values)
+    return by_name.get(name, [])
+
+
+def one_header(request: Request, name: str) -> str | None:
+    """A header that may stand once at most. Raises MalformedRequest when it is repeated."""
+    values = header_values(request, name)
+    if len(values) > 1:
+        raise MalformedRequest(f"The header {name} was sent {len(values)} times; send it once.")
+    return values[0] if values else None
+
+
+def idempotency_key(value: str | None) -> str | None:
+    """The key without its quotes, or None when there is none.
+
+    Raises:
+        MalformedRequest: neither a quoted string nor a bare token of 1 to 255 characters.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if _BARE_KEY.fullmatch(text):
+        return text
+    quoted = _QUOTED_KEY.fullmatch(text)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise MalformedRequest(
+            "Idempotency-Key is not usable; send 1 to 255 printable ASCII characters in double quotes, or a bare token "
+            "of letters, digits and ._~:-"
+        )
+    return key
+
+
+def preferred_wait(values: list[str], limit: int) -> int | None:
+    """Seconds to wait (RFC 7240 section 4.3), at most ``limit``; None when no wait is asked for.
+
+    The first ``wait`` counts. One that is no whole number is ignored like any preference that a server does not
+    understand (section 2): ``Preference-Applied`` then says nothing of it.
+    """
+    for preference in ",".join(values).split(","):
+        if (match := _WAIT.fullmatch(preference.strip().split(";")[0].strip())) is not None:
+            return min(int(match[1]), limit) if _NUMBER.fullmatch(match[1]) else None
+    return None
+
+
+def traceparent(value: str | None) -> str:
+    """The caller's W3C trace context, or a new one when it sent none that can be used (Trace Context section 3.2)."""
+    if value is not None and _TRACEPARENT.fullmatch(value.strip()):
+        return value.strip()
+    drawn = secrets.token_hex(24)
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
+
+
+def require_json_acceptable(values: list[str]) -> None:
+    """Raises NotAcceptable unless ``Accept`` takes JSON; its most specific range decides (RFC 9110 section 12.5.1)."""
+    if values == ["*/*"]:  # what most clients send
+        return
+    wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
+    decisive = next((wishes[essence] for essence in _JSON_RANGES if essence in wishes), not wishes)
+    if not decisive:
+        raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or leave Accept away.")
+
+
+_JSON_RANGES = ("application/json", "application/problem+json", "application/*", "*/*")
+
+
+def _wish(media_range: str) -> tuple[str, bool]:
+    """A media range, and whether it is wanted: ``q=0`` says that it is not."""
+    essence, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    return essence, not any(_QUALITY_ZERO.fullmatch(parameter) for parameter in parameters)
+
+
+def etag_matches(condition: str | None, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this ETag (RFC 9110 section 13.1.2): weakly compared, and ``*`` is any."""
+    named = [part.strip().removeprefix("W/") for part in (condition or "").split(",")]
+    return etag.removeprefix("W/") in named or named == ["*"]
+
+
+def page_size(query: dict[str, Any], default: int, maximum: int) -> int:
+    """Raises MalformedRequest unless ``limit`` is a whole number from 1 to ``maximum``."""
+    value = query.get("limit", str(default))
+    if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= maximum:
+        raise MalformedRequest(f"limit is {value[:32]!r}; send a whole number from 1 to {maximum}.")
+    return int(value)
+
+
+def wanted_status(query: dict[str, Any]) -> Status | None:
+    """Raises MalformedRequest unless ``status`` is one there is."""
+    value = query.get("status")
+    if value is not None and value not in get_args(Status):
+        raise MalformedRequest(f"status is {value[:32]!r}; send one of {', '.join(get_args(Status))}.")
+    return cast(Status | None, value)
+
+
+def single_query(request: Request, allowed: frozenset[str]) -> dict[str, str]:
+    """The query parameters. Raises MalformedRequest for one that is unknown or repeated."""
+    query: dict[str, str] = {}
+    given = request.query_params
+    for name in given or {}:
+        values = given.getlist(name) if given else []
+        if name not in allowed:
+            raise MalformedRequest(
+                f"The query parameter {name[:32]!r} is not known; send only {', '.join(sorted(allowed))}."
+            )
+        if len(values) > 1:
+            raise MalformedRequest(f"The query parameter {name} was sent {len(values)} times; send it once.")
+        query[name] = values[0]
+    return query

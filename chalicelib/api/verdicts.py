@@ -1,0 +1,112 @@
+"""What admission decided, in HTTP's words: a stored job with its headers, or the problem that kept it out."""
+
+from typing import NamedTuple
+
+from chalicelib import limits
+from chalicelib.errors import (
+    IdempotencyKeyReused,
+    Problem,
+    QueueFull,
+    QueueUnavailable,
+    RateLimited,
+    TooManyOpenJobs,
+    TooMuchStored,
+)
+from chalicelib.jobs.admission import Admission, Decision, Submission, accepted_job
+from chalicelib.wiring import Services
+from lambda_router_queue import metrics
+from lambda_router_queue.metrics import Metric
+from lambda_router_queue.models import Job
+
+
+class Stored(NamedTuple):
+    """A job that is in the queue. ``headers`` are those of a 202, without ``Location``."""
+
+    job: Job
+    headers: dict[str, str]
+
+
+type Outcome = Stored | Problem
+
+
+def submit(parts: Services, submission: Submission) -> list[Outcome]:
+    """Have the jobs admitted; one outcome each, in order. Raises what ``JobQueue`` raises."""
+    admission = parts.queue.submit(submission)
+    replayed = [decision.job_id for decision in admission.decisions if decision.verdict == "replayed"]
+    found = _first_jobs(parts, submission, replayed)
+    first = dict(zip(replayed, found, strict=True))
+    headers = limits.rate_headers(parts.rate, admission.rate)
+    outcomes: list[Outcome] = []
+    for job, decision in zip(submission.jobs, admission.decisions, strict=True):
+        if decision.verdict == "accepted":
+            metrics.add(Metric.JOBS_ACCEPTED, 1, job.request.type)
+            stored = accepted_job(submission, job, decision, admission.flow)
+            hint = _poll_hint(admission, stored, job.request.delay_seconds * 1000)
+            outcomes.append(Stored(stored, headers | hint))
+        elif decision.verdict == "replayed":
+            metrics.add(Metric.JOBS_REPLAYED, 1)
+            outcomes.append(_replay(admission, first[decision.job_id], headers))
+        else:
+            outcomes.append(_refusal(parts, admission, decision, headers))
+    return outcomes
+
+
+def _first_jobs(parts: Services, submission: Submission, job_ids: list[str]) -> list[Job | None]:
+    """The jobs first sent with these keys; of several, their results would not fit through Lambda."""
+    owner = submission.caller.owner
+    if len(submission.jobs) == 1:
+        return [parts.queue.look(owner, job_id) for job_id in job_ids]
+    return parts.queue.look_all(submission.queue, owner, job_ids)
+
+
+def _replay(admission: Admission, first: Job | None, headers: dict[str, str]) -> Outcome:
+    if first is None:  # records outlive their keys, so this is a write that a failover lost half of
+        return QueueUnavailable("The first job sent with this key cannot be read.", headers=limits.retry_after(1000))
+    return Stored(first, headers | _poll_hint(admission, first) | {"Idempotency-Replayed": "true"})
+
+
+def _poll_hint(admission: Admission, job: Job, delay_ms: int = 0) -> dict[str, str]:
+    """When the job is likely to be done, within bounds."""
+    flow = admission.flow
+    start = flow.start_delay_ms(job.position) if job.position else None
+    done_ms = delay_ms + (start or 0) + flow.service_ms
+    return limits.retry_after(done_ms, at_most=limits.MAX_POLL_SECONDS)
+
+
+def _refusal(parts: Services, admission: Admission, decision: Decision, headers: dict[str, str]) -> Problem:
+    match decision.verdict:
+        case "reused":
+            detail = "This Idempotency-Key was sent before with another body; use a new key."
+            return IdempotencyKeyReused(detail, headers=headers)
+        case "rate":
+            detail = f"You may send {parts.rate.per_minute} jobs a minute, {parts.rate.burst} of them at once."
+            wait = limits.retry_after(decision.wait_ms)
+            return RateLimited(detail, headers=headers | wait, violated_policies=[limits.RATE_POLICY])
+        case "open":
+            cap = parts.settings.router_open_jobs_cap
+            detail = f"You have reached the limit of {cap} unfinished jobs; cancel some or let them finish."
+            wait = limits.retry_after(admission.flow.service_ms)
+            return TooManyOpenJobs(detail, headers=headers | wait, violated_policies=[limits.OPEN_JOBS_POLICY])
+        case "caller_bytes":
+            cap = parts.settings.router_caller_bytes_cap
+            detail = (
+                f"You have reached the limit of {cap:,} bytes stored, results included; older jobs have to go first."
+            )
+            wait = limits.retry_after(limits.STORED_RETRY_MS)
+            return TooMuchStored(detail, headers=headers | wait, violated_policies=[limits.STORED_BYTES_POLICY])
+        case _:
+            return _queue_full(admission, decision, headers)
+
+
+def _queue_full(admission: Admission, decision: Decision, headers: dict[str, str]) -> QueueFull:
+    match decision.verdict:
+        case "delayed":
+            detail = "The queue holds as many delayed jobs as it may; send the job without a delay, or later."
+            wait_ms: float = limits.QUEUE_FULL_RETRY_MS
+        case "queue_bytes":
+            detail = "The queue stores as many bytes of jobs and results as it may; nothing was stored."
+            wait_ms = limits.STORED_RETRY_MS
+        case _:
+            detail = "The queue is full; nothing was stored."
+            wait_ms = admission.flow.drain_ms() or limits.QUEUE_FULL_RETRY_MS
+    return QueueFull(detail, headers=headers | limits.retry_after(wait_ms))

@@ -1,0 +1,215 @@
+"""Bearer token → principal. API Gateway's authorizer checked it before; this check trusts nobody.
+
+Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens
+(Amazon Cognito Developer Guide, "Understanding the access token").
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jwt.api_jwk import PyJWK
+
+from chalicelib.callers.jwks import SigningKeys
+from chalicelib.callers.proved_tokens import Proof, ProvedTokens, digest_of
+from chalicelib.errors import InsufficientScope, Unauthenticated
+from chalicelib.strict_json import NotStrictJSON, strict_json
+
+ALGORITHM = "RS256"
+#: API Gateway refuses more header bytes than 10,240; a Cognito access token has about 1,100.
+MAX_TOKEN_CHARACTERS = 8_192
+#: Cognito's own maximum for an access token's life.
+MAX_LIFE_SECONDS = 86_400
+
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
+_TYPES = (None, "JWT", "at+jwt")
+
+
+class Signed(NamedTuple):
+    """What a token says, and the key that proved it."""
+
+    kid: str
+    key: PyJWK
+    payload: bytes
+
+
+class Principal(NamedTuple):
+    """Who is calling.
+
+    Attributes:
+        owner: a hash of ``sub``: names the caller in Redis and in logs, so that neither holds a personal identifier.
+        scopes: what the token allows.
+    """
+
+    owner: str
+    scopes: frozenset[str]
+
+    def has(self, scope: str | None) -> bool:
+        """Whether the token carries that scope; None asks for nothing."""
+        return scope is None or scope in self.scopes
+
+    def require(self, scope: str | None) -> None:
+        """Raises InsufficientScope unless the token carries that scope."""
+        if scope is not None and not self.has(scope):
+            raise InsufficientScope(scope)
+
+
+class TokenVerifier:
+    """Checks access tokens of one Cognito user pool."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        *,
+        issuers: Collection[str],
+        client_ids: Collection[str],
+        leeway_seconds: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._issuers = frozenset(issuers)
+        self._client_ids = frozenset(client_ids)
+        self._leeway = leeway_seconds
+        self._clock = clock
+        self._proved = ProvedTokens()
+
+    def authenticate(self, authorization: list[str]) -> Principal:
+        """The principal behind the request's ``Authorization`` headers.
+
+        Raises:
+            Unauthenticated: no bearer token, or one that fails any check.
+            SigningKeysUnavailable: the keys to check with could not be had.
+        """
+        claims = self._proved_claims(bearer_token(authorization))
+        self._check_claims(claims)
+        # Cognito always writes one: a user's id or, for the client credentials grant, the client's.
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or not subject:
+            raise Unauthenticated("sub")
+        scope = claims.get("scope")
+        return Principal(
+            owner=hashlib.sha256(subject.encode()).hexdigest()[:32],
+            scopes=frozenset(scope.split()) if isinstance(scope, str) else frozenset(),
+        )
+
+    def _proved_claims(self, token: str) -> dict[str, Any]:
+        digest = digest_of(token)
+        claims = self._proved.claims(digest, self._keys)
+        if claims is None:
+            kid, key, payload = signed_payload(token, self._keys)
+            claims = _json_object(payload)
+            self._proved.remember(digest, Proof(kid, key, claims))
+        return claims
+
+    def _check_claims(self, claims: dict[str, Any]) -> None:
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str) or issuer not in self._issuers:
+            raise Unauthenticated("iss")
+        if claims.get("token_use") != "access":
+            raise Unauthenticated("token_use")
+        client_id = claims.get("client_id")
+        if not isinstance(client_id, str) or client_id not in self._client_ids:
+            raise Unauthenticated("client_id")
+        self._check_times(claims)
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        now = self._clock()
+        expires, issued, not_before = (_seconds(claims, name) for name in ("exp", "iat", "nbf"))
+        if expires is None or issued is None:
+            raise Unauthenticated("exp or iat is missing")
+        if expires <= now - self._leeway:
+            raise Unauthenticated("exp")
+        if issued > now + self._leeway or (not_before is not None and not_before > now + self._leeway):
+            raise Unauthenticated("iat or nbf")
+        if not 0 < expires - issued <= MAX_LIFE_SECONDS:
+            raise Unauthenticated("exp is too far from iat")
+
+
+def bearer_token(authorization: list[str]) -> str:
+    """The token of the one ``Authorization: Bearer`` header (RFC 6750 section 2.1).
+
+    Raises:
+        Unauthenticated: none, several, another scheme, or too long to be looked at.
+    """
+    if len(authorization) != 1:
+        raise Unauthenticated(f"{len(authorization)} Authorization headers")
+    if len(authorization[0]) > len("Bearer ") + MAX_TOKEN_CHARACTERS:
+        raise Unauthenticated("token is too long")
+    scheme, _, token = authorization[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("scheme is not Bearer")
+    return token
+
+
+def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> Signed:
+    """What a compact JWS (RFC 7515 section 7.1) says, once its signature is proved; nothing is believed before.
+
+    Raises:
+        Unauthenticated: it is none, its header says more than it should, its key is unknown, or the signature is bad.
+        SigningKeysUnavailable: the keys to check with could not be had.
+    """
+    segments = _COMPACT_JWS.fullmatch(token)
+    if segments is None:
+        raise Unauthenticated("not a compact JWS")
+    header, payload, signature = segments.groups()
+    kid, claims, proof = _key_id(header, algorithm), _decoded(payload), _decoded(signature)
+    key = keys.key(kid)
+    if key is None:
+        raise Unauthenticated("unknown kid")
+    if key.algorithm_name != algorithm:
+        raise Unauthenticated("the key is for another algorithm")
+    # By the key's algorithm, never the header's; and not by PyJWS.decode, which reads anew and less strictly what was
+    # read here, at four times the cost of the proof: docs/decisions/0045-one-reading-of-a-token.md
+    if not key.Algorithm.verify(token.rpartition(".")[0].encode(), key.key, proof):
+        raise Unauthenticated("signature")
+    return Signed(kid, key, claims)
+
+
+def _decoded(segment: str) -> bytes:
+    """The bytes of a base64url segment; padding and stray bits are refused (RFC 7515 section 2)."""
+    try:
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise Unauthenticated("a segment is not base64url") from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+        raise Unauthenticated("a segment has stray bits")
+    return raw
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    """Strict JSON: duplicate members are refused."""
+    try:
+        document = strict_json(raw)
+    except NotStrictJSON:
+        raise Unauthenticated("a segment is not strict JSON") from None
+    if not isinstance(document, dict):
+        raise Unauthenticated("a segment is not an object")
+    return document
+
+
+@lru_cache(maxsize=16)
+def _key_id(segment: str, algorithm: str) -> str:
+    """The key id of a header that holds nothing but ``alg``, ``kid`` and ``typ``, as Cognito's do.
+
+    So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are refused unread. An issuer writes
+    the same header into all tokens of a key, so a few good ones are remembered; a refusal never is.
+    """
+    header = _json_object(_decoded(segment))
+    if not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != algorithm:
+        raise Unauthenticated("header")
+    typ, kid = header.get("typ"), header.get("kid")
+    if typ not in _TYPES or not isinstance(kid, str):
+        raise Unauthenticated("typ or kid")
+    return kid
+
+
+def _seconds(claims: dict[str, Any], name: str) -> int | None:
+    value = claims.get(name)
+    if value is not None and type(value) is not int:
+        raise Unauthenticated(f"{name} is not an integer")
+    return value

@@ -1,0 +1,6 @@
+"""Jobs at the function: admission, reading, lists, waits, and its connection to Redis. Knows nothing of HTTP."""
+
+from pathlib import Path
+
+#: The scripts that the function runs.
+LUA = Path(__file__).parent / "lua"

@@ -1,0 +1,220 @@
+"""Jobs on their way into a queue: what the admission script is asked, and what it answered."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Literal, NamedTuple, cast
+
+from pydantic_core import to_json
+
+from chalicelib.jobs.job_types import JobType
+from chalicelib.limits import RatePolicy, RateState
+from lambda_router_queue.encryption.sealing import Place, Sealer
+from lambda_router_queue.flow import Flow
+from lambda_router_queue.models import DEFAULT_TTL_SECONDS, PROTOCOL_VERSION, Job, JobRequest, rfc3339
+from lambda_router_queue.queue_keys import PRIORITIES, QueueKeys
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full", "delayed", "caller_bytes", "queue_bytes"]
+
+
+class QueuePolicy(NamedTuple):
+    """The caps and times that admission applies."""
+
+    rate: RatePolicy
+    queue_cap: int
+    open_jobs_cap: int
+    newcomers_percent: int
+    delayed_percent: int
+    caller_bytes_cap: int
+    queue_bytes_cap: int
+    store_result_seconds: int
+    idempotency_seconds: int
+
+
+class NewJob(NamedTuple):
+    """A validated job. Its id is drawn before Redis is asked, so that asking twice stores it once."""
+
+    job_id: str
+    request: JobRequest
+    job_type: JobType
+    idempotency_key: str | None = None
+    #: Bytes of its input that its caller can read once it is final.
+    kept_input_bytes: int = 0
+
+    def fingerprint(self) -> str:
+        """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order.
+
+        A key that is remembered stays good when the deployment changes: what did not exist then is left out, and a
+        waiting time that the caller left to the setting counts as the one that was fixed before there was a setting.
+        """
+        later = {"store"} if self.request.store else set()
+        body = self.request.model_dump(mode="json", exclude=later)
+        if "ttl_seconds" not in self.request.model_fields_set:
+            body["ttl_seconds"] = DEFAULT_TTL_SECONDS
+        return hashlib.sha256(_compact(body).encode()).hexdigest()
+
+
+class Caller(NamedTuple):
+    """Who sends, and the request that it sends: what every job of the request carries."""
+
+    owner: str
+    request_id: str
+    traceparent: str
+
+
+class Submission(NamedTuple):
+    """New jobs of one caller for one queue."""
+
+    jobs: Sequence[NewJob]
+    queue: QueueKeys
+    caller: Caller
+
+    @property
+    def keys(self) -> list[str]:
+        """``KEYS`` of ``admit.lua``."""
+        queue, owner = self.queue, self.caller.owner
+        own = [queue.owner(owner), queue.open_jobs(owner), queue.rate(owner)]
+        shared = [queue.scheduled, *own, queue.flow, queue.retrying, queue.stored_bytes(owner), *queue.streams]
+        return [*shared, *chain.from_iterable(map(self._job_keys, self.jobs))]
+
+    def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
+        """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
+        return [
+            policy.store_result_seconds * 1000,
+            policy.idempotency_seconds * 1000,
+            policy.rate.interval_ms,
+            policy.rate.burst,
+            policy.open_jobs_cap,
+            policy.queue_cap,
+            policy.newcomers_percent,
+            policy.delayed_percent,
+            policy.caller_bytes_cap,
+            policy.queue_bytes_cap,
+            self.queue.queue,
+            self.caller.owner,
+            self.caller.request_id,
+            self.caller.traceparent,
+            *chain.from_iterable(self._job_args(job, sealer) for job in self.jobs),
+        ]
+
+    def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
+        """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
+        request = job.request
+        document = {
+            "v": PROTOCOL_VERSION,
+            "id": job.job_id,
+            "type": request.type,
+            "queue": self.queue.queue,
+            "owner": self.caller.owner,
+            "priority": request.priority,
+            "metadata": request.metadata,
+            "request_id": self.caller.request_id,
+            "traceparent": self.caller.traceparent,
+        }
+        kept: dict[str, Any] = {} if request.store else {"store": False}
+        return to_json(document | kept | job.job_type.terms | self._input(job, sealer)).decode()
+
+    def _input(self, job: NewJob, sealer: Sealer | None) -> dict[str, Any]:
+        document = job.request.input.model_dump(mode="json", exclude_none=True)
+        if sealer is None:
+            return {"input": document}
+        place = Place(self.queue.queue, job.job_id, self.caller.owner, "input")
+        return {"encrypted_input": sealer.seal(_compact(document), place)}
+
+    def _job_keys(self, job: NewJob) -> tuple[str, str]:
+        record, key = self.queue.job(job.job_id), job.idempotency_key
+        return record, self.queue.idempotency(self.caller.owner, key) if key else record
+
+    def _job_args(self, job: NewJob, sealer: Sealer | None) -> Sequence[str | int]:
+        request, keyed = job.request, job.idempotency_key is not None
+        return (
+            job.job_id,
+            self.envelope(job, sealer),
+            job.fingerprint() if keyed else "",
+            request.ttl_seconds * 1000,
+            request.delay_seconds * 1000,
+            PRIORITIES.index(request.priority),
+            int(keyed),
+            request.type,
+            request.priority,
+            to_json(request.metadata).decode(),
+            int(request.store),
+            job.kept_input_bytes,
+        )
+
+
+class Decision(NamedTuple):
+    """What was decided about one job.
+
+    Attributes:
+        wait_ms: for ``rate``: milliseconds until another try can succeed.
+        job_id: the job that was stored, now or by the first request with this key.
+        stream, seq: where an accepted job stands in line; None where it does not (yet).
+    """
+
+    verdict: Verdict
+    created_at: int
+    wait_ms: int
+    job_id: str
+    stream: int | None = None
+    seq: int | None = None
+
+    @classmethod
+    def from_line(cls, line: str) -> "Decision":
+        verdict, created_at, wait_ms, job_id, *place = line.split()
+        return cls(cast(Verdict, verdict), int(created_at), int(wait_ms), job_id, *map(int, place))
+
+
+class Admission(NamedTuple):
+    """The script's answer: a decision per job, where the caller stands now, and how the queue moves.
+
+    Attributes:
+        lapsed: where a cap refused a job, ids of the caller's expired jobs, which hold places until they are settled.
+    """
+
+    decisions: Sequence[Decision]
+    rate: RateState
+    flow: Flow
+    lapsed: Sequence[str] = ()
+
+    @classmethod
+    def from_reply(cls, reply: str, jobs: int) -> "Admission":
+        """From the answer of ``admit.lua`` about so many jobs. An overwritten figure may be several lines."""
+        caller, *lines = reply.split("\n")
+        figures, decisions = "\n".join(lines[:-jobs]), lines[-jobs:]
+        numbers = caller.split()
+        remaining, reset_ms, now_ms = map(int, numbers[:3])
+        return cls(
+            decisions=[Decision.from_line(line) for line in decisions],
+            rate=RateState(remaining, reset_ms),
+            flow=Flow.from_line(figures, now_ms),
+            lapsed=numbers[3:],
+        )
+
+
+def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:
+    """The job as it stands right after it was stored."""
+    request, created_at = job.request, decision.created_at
+    due = created_at + request.delay_seconds * 1000
+    position, start_at = flow.place(created_at, decision.stream, decision.seq, due)
+    return Job(
+        id=job.job_id,
+        type=request.type,
+        queue=submission.queue.queue,
+        status="queued",
+        priority=request.priority,
+        created_at=rfc3339(created_at),
+        expires_at=rfc3339(due + request.ttl_seconds * 1000),
+        position=position,
+        estimated_start_at=start_at,
+        metadata=request.metadata,
+        store=request.store,
+        request_id=submission.caller.request_id,
+    )
+
+
+def _compact(document: Any) -> str:
+    return _ENCODER.encode(document)

@@ -1,0 +1,211 @@
+"""The Lambda side of the queue: submit, look, cancel, list. Redis decides, in one script each; this module asks."""
+
+import secrets
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from chalicelib.errors import EncryptionUnavailable
+from chalicelib.jobs import LUA
+from chalicelib.jobs.admission import Admission, QueuePolicy, Submission
+from chalicelib.jobs.job_pages import (
+    MAX_RESULT_BYTES,
+    MAX_ROUND_TRIPS,
+    MAX_SCANNED_JOBS,
+    Cursor,
+    Filling,
+    Looked,
+    Page,
+    Place,
+    Scan,
+)
+from chalicelib.jobs.job_records import JOB_ID, jobs_from_reply, result_bytes
+from chalicelib.jobs.redis_client import RedisClient
+from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
+from chalicelib.observability import log
+from lambda_router_queue.encryption.data_keys import KeyUnavailable
+from lambda_router_queue.encryption.sealing import Sealer
+from lambda_router_queue.lua_scripts import load_script
+from lambda_router_queue.models import FINAL_STATUSES, Job, Status
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.wire import Argument
+
+_ADMIT = load_script("admit", folder=LUA)
+_SETTLE = load_script("settle", folder=LUA)
+
+type Action = Literal["look", "brief", "cancel", "take", "peek", "list"]
+
+
+@contextmanager
+def _keys_at_hand() -> Iterator[None]:
+    """Tells the log why KMS did not hand out a key, and the caller to come back."""
+    try:
+        yield
+    except KeyUnavailable as error:
+        log.error("encryption", extra={"explanation": str(error)})
+        raise EncryptionUnavailable(
+            "Jobs cannot be encrypted or decrypted at present; repeat the request.",
+            headers=retry_after(UNAVAILABLE_RETRY_SECONDS * 1000),
+        ) from None
+
+
+def new_job_id() -> str:
+    """128 random bits: nobody guesses another caller's job, and no two routers draw the same."""
+    return f"job_{secrets.token_hex(16)}"
+
+
+class JobQueue:
+    """All queues in one Redis, as callers' requests need them.
+
+    Every method raises QueueUnavailable when Redis did not prove what it did, QueueFull when its memory is full, and
+    EncryptionUnavailable when inputs or results are encrypted and KMS does not hand out the key.
+
+    Args:
+        sealer: encrypts inputs and decrypts results; None: inputs are stored in the clear.
+    """
+
+    def __init__(
+        self, redis: RedisClient, policy: QueuePolicy, queues: Sequence[str], sealer: Sealer | None = None
+    ) -> None:
+        self._redis = redis
+        self._sealer = sealer
+        self._policy = policy
+        self._queues = {name: QueueKeys(name) for name in queues}
+
+    def keys(self, queue: str) -> QueueKeys:
+        """The keys of one of the queues that this process serves."""
+        return self._queues[queue]
+
+    def submit(self, submission: Submission) -> Admission:
+        """Admit each of the jobs, or say why not: one round trip.
+
+        Where a cap refuses a job and jobs of this caller have expired, their places are given back and the script
+        decides once more.
+        """
+        admission = self.decide(submission)
+        if not admission.lapsed:
+            return admission
+        self._run_settle(submission.queue, submission.caller.owner, admission.lapsed, "brief")
+        return self.decide(submission)
+
+    def decide(self, submission: Submission) -> Admission:
+        """The script's own decision. It is repeated without harm: what was admitted stays so."""
+        with _keys_at_hand():
+            args = submission.args(self._policy, self._sealer)
+        return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
+
+    def look(self, owner: str, job_id: str) -> Job | None:
+        """The caller's job as it now stands, or None when the caller has no such job.
+
+        A result that is not kept (``store`` is false) stays where it is and is not shown.
+        """
+        return self._settle(owner, job_id, "look")
+
+    def take(self, owner: str, job_id: str) -> Job | None:
+        """The same, for its reader: a result that is not kept is shown now, and never again."""
+        if self._sealer is not None:  # KMS may be away, and what was taken could not be given back
+            job = self._settle(owner, job_id, "peek")
+            if job is None or job.store or job.status not in FINAL_STATUSES:
+                return job
+        return self._settle(owner, job_id, "take")
+
+    def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
+        """Several of the caller's jobs without their results, in one round trip. None for what is no job's id."""
+        known = [job_id for job_id in job_ids if JOB_ID.fullmatch(job_id)]
+        found = dict(zip(known, self._settle_in(queue, owner, known, "brief"), strict=True)) if known else {}
+        return [found.get(job_id) for job_id in job_ids]
+
+    def cancel(self, owner: str, job_id: str) -> Job | None:
+        """Cancel the caller's job if it is still open; the job as it then stands, or None."""
+        return self._settle(owner, job_id, "cancel")
+
+    def page(self, owner: str, limit: int, status: Status | None, after: Cursor | None) -> Page:
+        """Up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS.
+
+        A page stops early when MAX_SCANNED_JOBS were looked at, where the results together grow too large, or where
+        somebody filled the list with other things.
+        """
+        scan = Scan(self._queues.values(), owner, after)
+        page = Filling(limit)
+        at_once = limit if status is None else MAX_SCANNED_JOBS
+        trips = 0
+        while not page.is_full and trips < MAX_ROUND_TRIPS - 1:
+            if commands := scan.commands(at_once):
+                scan.take_in(self._redis.execute_all(commands))
+                trips += 1
+            places = scan.places(min(at_once, page.still_scanned))
+            if not places and not commands:
+                break
+            at_once = MAX_SCANNED_JOBS
+            if places:
+                looked = self._look_at(owner, places, page.missing, status)
+                trips += 1
+                for place in page.taken(places, looked):
+                    scan.pass_over(place)
+        if scan.odd_entries:
+            log.error("odd_entries", extra={"entries": scan.odd_entries})
+        return page.whole(scan.after())
+
+    def ping(self) -> None:
+        """Prove that Redis answers."""
+        self._redis.ping()
+
+    def eviction_policy(self) -> str | None:
+        """Redis's ``maxmemory-policy``, in one round trip that also proves that Redis answers.
+
+        In a cluster it is that of the first queue whose node evicts. Empty where the server does not tell, None where
+        this user may not ask.
+        """
+        from chalicelib.jobs.eviction import policy  # a cold start does without these
+        from lambda_router_queue.eviction import evicting
+
+        policies = [policy(self._redis, queue) for queue in self._queues.values()]
+        return next((found for found in policies if found and evicting(found)), policies[0])
+
+    def close(self) -> None:
+        """Hang up; the next request opens a connection anew."""
+        self._redis.close()
+
+    def _settle(self, owner: str, job_id: str, action: Action) -> Job | None:
+        if not JOB_ID.fullmatch(job_id):
+            return None
+        for queue in self._queues.values():
+            (job,) = self._settle_in(queue, owner, [job_id], action)
+            if job is not None:
+                return job
+        return None
+
+    def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
+        reply = self._run_settle(queue, owner, job_ids, action)
+        with _keys_at_hand():
+            return jobs_from_reply(reply, self._sealer)
+
+    def _run_settle(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> Any:
+        keys, args = self._settle_call(queue, owner, job_ids, action)
+        if action == "take":
+            keys += map(queue.handover, job_ids)
+            args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
+        return self._redis.run(_SETTLE, keys, args)
+
+    def _settle_call(
+        self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action, *how: Argument
+    ) -> tuple[list[str], list[Argument]]:
+        """``KEYS`` and ``ARGV`` of ``settle.lua``."""
+        shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
+        shared.append(queue.stored_bytes(owner))
+        return [*shared, *queue.streams, *map(queue.job, job_ids)], [owner, action, *how, *job_ids]
+
+    def _look_at(self, owner: str, places: Sequence[Place], most: int, status: Status | None) -> Looked:
+        """The jobs at those places, in one round trip: of each queue ``most``, or as many as there is room for."""
+        ids: dict[QueueKeys, list[str]] = {}
+        for place in places:
+            ids.setdefault(place.queue, []).append(place.cursor.job_id)
+        how = (most, MAX_RESULT_BYTES, status or "")
+        calls = [self._settle_call(queue, owner, of_queue, "list", *how) for queue, of_queue in ids.items()]
+        replies = self._redis.run_all(_SETTLE, calls)
+        looked: Looked = {}
+        with _keys_at_hand():
+            for queue, reply in zip(ids, replies, strict=True):
+                looked[queue] = deque(zip(jobs_from_reply(reply, self._sealer), result_bytes(reply), strict=True))
+        return looked

@@ -1,0 +1,143 @@
+"""A job's record in Redis → the job as its caller sees it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pydantic_core import from_json
+
+from chalicelib.observability import log
+from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, is_sealed
+from lambda_router_queue.flow import Flow
+from lambda_router_queue.models import Job, JobError, Priority, Status, rfc3339
+from lambda_router_queue.queue_keys import LANES, PRIORITIES
+
+JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
+STREAMS = LANES * len(PRIORITIES)
+#: Of milliseconds up to the year 5138, which a date bears.
+_DIGITS = 14
+
+
+def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
+    """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
+    now_ms, figures, records = int(reply[0]), reply[1], reply[2]
+    flow = Flow.from_line(figures, now_ms)
+    return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
+
+
+def result_bytes(reply: Sequence[Any]) -> list[int]:
+    """How long the result of each record is in that answer."""
+    return [_result_bytes(record) if record else 0 for record in reply[2]]
+
+
+def _result_bytes(flat: Sequence[str]) -> int:
+    result = next((value for name, value in zip(flat[::2], flat[1::2], strict=True) if name == "result"), "")
+    return len(result) if result.isascii() else len(result.encode(errors="surrogateescape"))
+
+
+def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
+    """None, with a line in the log, where the record is not one that this service or its workers write."""
+    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    try:
+        return _job(record, flow, now_ms, sealer)
+    except (KeyError, ValueError, OverflowError) as error:
+        job_id = record.get("id", "")
+        named = {"job_id": job_id} if JOB_ID.fullmatch(job_id) else {}
+        log.error("unreadable_record", extra=named | {"error": type(error).__name__})
+        return None
+
+
+def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job:
+    position, start_at = _place(record, flow, now_ms)
+    result, error = _outcome(record, sealer)
+    return Job(
+        id=record["id"],
+        type=_text(record, "type"),
+        queue=_text(record, "queue"),
+        status=cast(Status, record["status"]),  # the model looks
+        priority=cast(Priority, record["priority"]),
+        created_at=rfc3339(int(record["created_at"])),
+        started_at=_time(record, "started_at"),
+        finished_at=_time(record, "finished_at"),
+        expires_at=rfc3339(int(record["deadline_at"])),
+        attempts=_number(record, "attempts") or 0,
+        position=position,
+        estimated_start_at=start_at,
+        result=result,
+        error=error,
+        last_error=_last_error(record),
+        metadata=_metadata(record),
+        store=record.get("store") != "0",
+        request_id=_text(record, "request_id"),
+    )
+
+
+#: What was encrypted for another job, or with a key that is not the service's: its caller reads this.
+NOT_DECRYPTED = JobError(code="cannot_decrypt", message="The result of this job cannot be decrypted.")
+#: Workers in other languages may write what is no JSON: their callers then read this.
+BAD_OUTCOME = JobError(code="worker_error", message="The worker wrote an outcome that cannot be read.")
+
+
+def _outcome(record: Mapping[str, str], sealer: Sealer | None) -> tuple[Any, JobError | None]:
+    """Result and error as the worker wrote them."""
+    try:
+        result = from_json(_result(record, sealer).encode(), allow_inf_nan=False) if "result" in record else None
+        return result, JobError.model_validate_json(record["error"]) if "error" in record else None
+    except CannotDecrypt:
+        return None, NOT_DECRYPTED
+    except ValueError:
+        return None, BAD_OUTCOME
+
+
+def _last_error(record: Mapping[str, str]) -> JobError | None:
+    try:
+        return JobError.model_validate_json(record["last_error"]) if "last_error" in record else None
+    except ValueError:
+        return BAD_OUTCOME
+
+
+def _result(record: Mapping[str, str], sealer: Sealer | None) -> str:
+    """The result's JSON. Raises CannotDecrypt, KeyUnavailable."""
+    text: str = record["result"]
+    if sealer is None:
+        if is_sealed(text):
+            raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
+        return text
+    return sealer.unseal(text, Place(record["queue"], record["id"], record["owner"], "result"))
+
+
+def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | None, str | None]:
+    if record["status"] != "queued":
+        return None, None
+    stream, seq, due = (_number(record, name) for name in ("stream", "seq", "due"))
+    if stream is not None and stream >= STREAMS:
+        stream = None
+    return flow.place(now_ms, stream, seq, due or 0)
+
+
+def _text(record: Mapping[str, str], name: str) -> str:
+    """Raises ValueError where somebody wrote bytes that are no UTF-8."""
+    text = record[name]
+    text.encode()
+    return text
+
+
+def _number(record: Mapping[str, str], name: str) -> int | None:
+    """None where there is none, or something else than a time or a count."""
+    value = record.get(name, "")
+    return int(value) if value.isdecimal() and len(value) <= _DIGITS else None
+
+
+def _time(record: Mapping[str, str], name: str) -> str | None:
+    value = _number(record, name)
+    return None if value is None else rfc3339(value)
+
+
+def _metadata(record: Mapping[str, str]) -> dict[str, str]:
+    """As the caller sent it; none where somebody has written something else there since."""
+    try:
+        found = from_json(record["metadata"].encode())
+    except ValueError:
+        return {}
+    is_ours = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+    return found if is_ours else {}

@@ -1,0 +1,191 @@
+"""The registry of job types. To add one: write its input model, add a line to ``JOB_TYPES``."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
+
+from chalicelib.job_settings import InputLimits, JobTerms
+from chalicelib.settings import Settings, SettingsError
+from lambda_router_queue.models import (
+    DEFAULT_TIMEOUT_SECONDS,
+    DEFAULT_TTL_SECONDS,
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
+    Closed,
+    JobRequest,
+    RetryPolicy,
+)
+
+
+class Sampling(Closed):
+    """How tokens are drawn; the members that OpenAI-compatible servers share. Unset: the model's own default."""
+
+    max_tokens: int
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=256)]] | None = Field(
+        default=None, min_length=1, max_length=4, description="Up to 4 texts that end the generation."
+    )
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+
+
+class ChatMessage(Closed):
+    role: Literal["system", "user", "assistant"]
+    content: Annotated[str, StringConstraints(min_length=1)]
+
+
+def generate_input(limits: InputLimits) -> type[BaseModel]:
+    most = limits.prompt_bytes
+
+    class GenerateInput(Sampling):
+        """One prompt, one answer."""
+
+        max_tokens: int = _max_tokens(limits)
+        prompt: Annotated[str, StringConstraints(min_length=1), AfterValidator(_fits(most))] = Field(
+            description=f"1 to {most:,} bytes of UTF-8."
+        )
+        system: Annotated[str, StringConstraints(min_length=1), AfterValidator(_fits(most))] | None = Field(
+            default=None, description="Instructions that go before the prompt."
+        )
+
+    return GenerateInput
+
+
+def chat_input(limits: InputLimits) -> type[BaseModel]:
+    most = limits.chat_bytes
+
+    class ChatInput(Sampling):
+        """A conversation, continued."""
+
+        max_tokens: int = _max_tokens(limits)
+        messages: list[ChatMessage] = Field(
+            min_length=1, max_length=64, description=f"At most {most:,} bytes of UTF-8 in all."
+        )
+
+        @model_validator(mode="after")
+        def _fits(self) -> "ChatInput":
+            size = sum(len(message.content.encode()) for message in self.messages)
+            if size > most:
+                raise ValueError(f"the messages' contents must be at most {most} bytes of UTF-8 in all; found {size}")
+            return self
+
+    return ChatInput
+
+
+def _max_tokens(limits: InputLimits) -> Any:
+    return Field(default=256, ge=1, le=limits.max_tokens, description="Most tokens to generate.")
+
+
+def _fits(most: int) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        size = len(value.encode())
+        if size > most:
+            raise ValueError(f"must be at most {most} bytes of UTF-8; shorten it by {size - most}")
+        return value
+
+    return check
+
+
+type InputModel = type[BaseModel] | Callable[[InputLimits], type[BaseModel]]
+
+
+@dataclass(frozen=True)
+class JobType:
+    """One kind of work.
+
+    Attributes:
+        name: what callers send as ``type``.
+        input_model: what they send as ``input``: a model, or the function that makes it for a deployment's limits.
+        queue: where it waits; None for the setting ``ROUTER_QUEUE``.
+        scope: a scope asked for beside ``ROUTER_SCOPE``, or None.
+        timeout_seconds: how long one attempt may run; None for the setting ``ROUTER_JOB_TIMEOUT_SECONDS``.
+        retry: how often it is tried, and how far apart; None for ``ROUTER_JOB_ATTEMPTS`` and ``ROUTER_RETRY_…``.
+        ttl_seconds: how long it may wait where its caller does not say; None for ``ROUTER_TTL_SECONDS``.
+        limits: how large its input may be, where its model asks for that.
+    """
+
+    name: str
+    input_model: InputModel
+    queue: str | None = None
+    scope: str | None = None
+    timeout_seconds: int | None = None
+    retry: RetryPolicy | None = None
+    ttl_seconds: int | None = None
+    limits: InputLimits = field(default_factory=InputLimits)
+
+    def under(self, settings: Settings) -> "JobType":
+        """The type as a deployment works it: as ``ROUTER_JOB_TYPES`` says, else as the type itself does, else as the
+        settings of all types do.
+
+        Raises:
+            SettingsError: no job could be worked so.
+        """
+        terms = settings.job_terms.but(self.timeout_seconds, self.retry, self.ttl_seconds)
+        if said := settings.router_job_types.get(self.name):
+            terms = said.over(terms)
+        if fault := terms.fault():
+            raise SettingsError(f"the settings are not usable:\n  job type {self.name}: {fault}")
+        return replace(self, **terms._asdict(), limits=settings.input_limits)
+
+    @cached_property
+    def terms(self) -> dict[str, Any]:
+        """What every envelope says of how to work it."""
+        terms = self._terms
+        return {"timeout_ms": terms.timeout_seconds * 1000, "retry": terms.retry.model_dump()}
+
+    @cached_property
+    def request_model(self) -> type[JobRequest]:
+        """The whole body: the members that all jobs share, with this type's ``type`` and ``input``."""
+        name: Any = Literal[self.name]
+        ttl = JobRequest.model_fields["ttl_seconds"]
+        return create_model(
+            f"{self.name.title().replace('-', '').replace('_', '')}JobRequest",
+            __base__=JobRequest,
+            __doc__=self.input_type.__doc__,
+            type=(name, ...),
+            input=(self.input_type, ...),
+            ttl_seconds=(
+                int,
+                Field(
+                    default=self._terms.ttl_seconds, ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description=ttl.description
+                ),
+            ),
+        )
+
+    @cached_property
+    def input_type(self) -> type[BaseModel]:
+        """The model of ``input``, made at first use: few requests need all of them."""
+        made = self.input_model
+        return made if isinstance(made, type) else made(self.limits)
+
+    @property
+    def _terms(self) -> JobTerms:
+        usual = JobTerms(DEFAULT_TIMEOUT_SECONDS, RetryPolicy(), DEFAULT_TTL_SECONDS)
+        return usual.but(self.timeout_seconds, self.retry, self.ttl_seconds)
+
+
+def registry(*job_types: JobType) -> Mapping[str, JobType]:
+    return {job_type.name: job_type for job_type in job_types}
+
+
+def under(settings: Settings, job_types: Mapping[str, JobType]) -> Mapping[str, JobType]:
+    """The types as a deployment works them.
+
+    Raises:
+        SettingsError: a type that is named does not exist, or could not be worked so.
+    """
+    if strays := sorted(settings.router_job_types.keys() - job_types.keys()):
+        known = ", ".join(sorted(job_types))
+        raise SettingsError(
+            f"the settings are not usable:\n  ROUTER_JOB_TYPES: {strays[0]!r} is no job type; there are {known}"
+        )
+    return {name: job_type.under(settings) for name, job_type in job_types.items()}
+
+
+JOB_TYPES = registry(
+    JobType(name="generate", input_model=generate_input),
+    JobType(name="chat", input_model=chat_input),
+)

@@ -1,0 +1,88 @@
+"""Requests that the function holds until a job is final. Each keeps an environment of Lambda busy, so their number is
+bounded: for each caller, and for all callers together."""
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from chalicelib.errors import Problem
+from chalicelib.jobs import LUA
+from chalicelib.jobs.redis_client import RedisClient
+from chalicelib.limits import MAX_WAIT_SECONDS
+from lambda_router_queue import deadlines, metrics
+from lambda_router_queue.lua_scripts import load_script
+from lambda_router_queue.metrics import Metric
+from lambda_router_queue.models import FINAL_STATUSES, Job
+from lambda_router_queue.queue_keys import QueueKeys
+
+_WAIT = load_script("wait", folder=LUA)
+
+#: How much longer than the wait its place is kept: the last look at the job may take QUESTION_SECONDS.
+_MARGIN_SECONDS = 3.0
+_LONGEST_MS = round((MAX_WAIT_SECONDS + _MARGIN_SECONDS) * 1000)
+#: Giving a place back delays the answer no longer than this; a place that is not given back is free by itself.
+_GIVE_BACK_SECONDS = 0.3
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+class WaitCaps(NamedTuple):
+    """How many requests may be held at once."""
+
+    per_caller: int
+    all_callers: int
+
+
+class Waits:
+    """The places for requests that are held.
+
+    Args:
+        queue: where the places are kept, whatever queue a job is in: all callers are counted together.
+    """
+
+    def __init__(self, redis: RedisClient, queue: QueueKeys, caps: WaitCaps) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._caps = caps
+
+    def until_final(self, look: Callable[[], Job], owner: str, seconds: float) -> Job | None:
+        """The caller's job as soon as it is final or the time is up; None, at once, where no place is free.
+
+        Raises QueueUnavailable, and what ``look`` raises.
+        """
+        ends = time.monotonic() + seconds
+        wait_id = secrets.token_hex(8)
+        verdict = self.take(wait_id, owner, seconds)
+        if verdict != "taken":
+            metrics.add(Metric.WAITS_REFUSED, 1, verdict)
+            return None
+        try:
+            return _looked_at(look, ends)
+        finally:
+            with suppress(Problem), deadlines.within(_GIVE_BACK_SECONDS):
+                self.give_back(wait_id, owner)
+
+    def take(self, wait_id: str, owner: str, seconds: float) -> str:
+        """``taken``, or whose places are all taken: ``caller`` or ``all``."""
+        return self._run(wait_id, owner, "take", round((seconds + _MARGIN_SECONDS) * 1000))
+
+    def give_back(self, wait_id: str, owner: str) -> str:
+        """Free the place for the next request. Always ``freed``."""
+        return self._run(wait_id, owner, "free", 0)
+
+    def _run(self, wait_id: str, owner: str, action: str, lease_ms: int) -> str:
+        keys = [self._queue.waits, self._queue.callers_waits(owner)]
+        answer: str = self._redis.run(_WAIT, keys, [wait_id, action, lease_ms, _LONGEST_MS, *self._caps])
+        return answer
+
+
+def _looked_at(look: Callable[[], Job], ends: float) -> Job:
+    pause = _FIRST_PAUSE
+    while True:
+        time.sleep(max(0.0, min(pause, ends - time.monotonic())))
+        deadlines.renew(deadlines.REQUEST_SECONDS)
+        job = look()
+        if job.status in FINAL_STATUSES or time.monotonic() >= ends:
+            return job
+        pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -1,0 +1,5 @@
+"""``lambda-router-worker``."""
+
+from lambda_router_worker.cli import main
+
+main(prog_name="lambda-router-worker")

@@ -1,0 +1,81 @@
+"""An answer's body, decompressed, without ever holding more of it than was asked for."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import httpx
+
+from lambda_router_worker.backend.server_errors import invalid_answer
+from lambda_router_worker.outcomes import JobFailed
+
+#: Most bytes of one answer after decompression. A stream spends 200 to 400 bytes on a token: over 100,000 tokens.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+#: Most bytes that are held of it at once: one event, one JSON document, or the text that was put together. A result of
+#: 4 MiB has up to three times as many where a server escapes all that is not ASCII.
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+
+#: What one step of decompression yields. A chunk from the network has up to 64 KiB, of gzip up to 64 MiB of zeros.
+_PIECE_BYTES = 64 * 1024
+
+#: How zlib is to read each encoding; "deflate" is zlib's format (RFC 9110 section 8.4.1.2).
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+def too_large() -> JobFailed:
+    return JobFailed("result_too_large", "The model server's answer is too large to be read.")
+
+
+async def pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body, piece by piece. httpx itself would decompress each chunk as a whole.
+
+    Raises:
+        JobFailed: it is too large, or compressed in a way that nobody asked for, or not what its encoding says.
+    """
+    left = MAX_BODY_BYTES
+    async with aclosing(_decompressed(response)) as body:
+        async for piece in body:
+            left -= len(piece)
+            if left < 0:
+                raise too_large()
+            yield piece
+
+
+async def beginning(response: httpx.Response, most: int) -> bytes:
+    """The body's first bytes, as many as that; of an error, nobody reads more."""
+    held = bytearray()
+    async with aclosing(pieces(response)) as body:
+        async for piece in body:
+            held += piece
+            if len(held) >= most:
+                break
+    return bytes(held[:most])
+
+
+async def _decompressed(response: httpx.Response) -> AsyncGenerator[bytes]:
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding in {"", "identity"}:
+        async for chunk in response.aiter_raw():
+            yield chunk
+        return
+    if encoding not in _WINDOW_BITS:  # we asked for identity
+        raise invalid_answer()
+    decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
+    async for chunk in response.aiter_raw():
+        for piece in _inflated(decompressor, chunk):
+            yield piece
+            await asyncio.sleep(0)  # a long way through a small chunk must not keep leases from being renewed
+
+
+def _inflated(decompressor: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    try:
+        while not decompressor.eof:
+            piece = decompressor.decompress(chunk, _PIECE_BYTES)
+            chunk = decompressor.unconsumed_tail
+            yield piece
+            if not chunk and len(piece) < _PIECE_BYTES:
+                break
+    except zlib.error as error:
+        raise invalid_answer() from error

@@ -1,0 +1,155 @@
+"""One chat completion, put together from whole answers or from the pieces of a stream."""
+
+import io
+import json
+from typing import Any
+
+from pydantic import JsonValue
+
+from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, too_large
+from lambda_router_worker.backend.server_errors import invalid_answer
+
+#: Figures of a page are no figures.
+_MAX_USAGE_CHARACTERS = 16_384
+
+
+class Completion:
+    """Of several choices the first counts. Reasoning shows that the server is at work; the result does not hold it.
+
+    Attributes:
+        begun: the model has said something.
+        finished: the server has said why the model stopped.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.finished = False
+        self._seen = False
+        self._held = 0
+        self._text = io.StringIO()
+        self._tool_calls: list[dict[str, Any]] = []
+        self._finish_reason: str | None = None
+        self._model: str | None = None
+        self._usage: JsonValue = None
+
+    def take(self, document: Any) -> None:
+        """Add a whole answer (``message``) or a piece of one (``delta``).
+
+        Raises:
+            JobFailed: it is neither, or there is too much by now.
+        """
+        if not isinstance(document, dict):
+            raise invalid_answer()
+        self._model = _string(document.get("model")) or self._model
+        self._usage = _usage(document.get("usage")) or self._usage
+        choices = document.get("choices")
+        if isinstance(choices, list) and choices:  # the last piece of a stream, with the usage, has none
+            self._take_choice(choices[0])
+
+    def result(self) -> JsonValue:
+        """The job's result. Raises JobFailed if no completion was among the documents."""
+        if not self._seen:
+            raise invalid_answer()
+        result: dict[str, Any] = {
+            "text": _whole(self._text.getvalue()),
+            "finish_reason": self._finish_reason,
+            "model": self._model,
+            "usage": self._usage,
+        }
+        return result | ({"tool_calls": [_whole_call(call) for call in self._tool_calls]} if self._tool_calls else {})
+
+    def _take_choice(self, choice: Any) -> None:
+        if not isinstance(choice, dict):
+            raise invalid_answer()
+        if choice.get("index") not in {0, None}:
+            return
+        if reason := _string(choice.get("finish_reason")):
+            self._finish_reason, self.finished = reason, True
+        message = choice.get("delta") or choice.get("message")
+        if isinstance(message, dict) or choice.get("delta") == {}:
+            self._seen = True
+        if isinstance(message, dict):
+            self._take_message(message)
+
+    def _take_message(self, message: dict[str, Any]) -> None:
+        text = _text(message.get("content"))
+        self._hold(len(text))
+        self._text.write(text)
+        calls = message.get("tool_calls")
+        for position, call in enumerate(calls if isinstance(calls, list) else []):
+            self._take_call(position, call)
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        self.begun = self.begun or bool(text or reasoning or calls)
+
+    def _take_call(self, position: int, piece: Any) -> None:
+        if not isinstance(piece, dict):
+            return
+        call = self._call_at(piece.get("index", position), piece.get("id"))
+        call["id"] = _string(piece.get("id")) or call["id"]
+        function = piece.get("function")
+        if isinstance(function, dict):
+            given = function.get("arguments")
+            arguments = given if isinstance(given, str) else json.dumps(given) if given else ""
+            self._hold(len(arguments))
+            call["name"] = _string(function.get("name")) or call["name"]
+            call["arguments"].write(arguments)
+
+    def _call_at(self, index: Any, call_id: Any) -> dict[str, Any]:
+        """The call that a piece belongs to, by its index. A new id is a new call: some servers always write index 0."""
+        if isinstance(index, int) and 0 <= index < len(self._tool_calls):
+            call = self._tool_calls[index]
+            if not call_id or call["id"] in {None, call_id}:
+                return call
+        elif self._tool_calls and not call_id:
+            return self._tool_calls[-1]
+        self._hold(1_000)
+        self._tool_calls.append({"id": None, "name": None, "arguments": io.StringIO()})
+        return self._tool_calls[-1]
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > MAX_DOCUMENT_BYTES:
+            raise too_large()
+
+
+def _text(content: Any) -> str:
+    """A message's content: a text, parts of one, nothing, or a number that a template let through."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_text(part) for part in content if not isinstance(part, list))
+    if isinstance(content, dict):
+        return _string(content.get("text")) or ""
+    return json.dumps(content)
+
+
+def _usage(value: Any) -> JsonValue:
+    """The server's figures, or null where they are none that JSON can hold: llama.cpp and others wrote NaN here."""
+    if not isinstance(value, dict):
+        return None
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    figures: JsonValue = json.loads(_whole(text))
+    return figures if len(text) <= _MAX_USAGE_CHARACTERS else None
+
+
+def _string(value: Any) -> str | None:
+    return _whole(value) if isinstance(value, str) else None
+
+
+def _whole_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": _whole(call["arguments"].getvalue())}
+    return {"id": call["id"], "type": "function", "function": function}
+
+
+def _whole(text: str) -> str:
+    """Halves of surrogate pairs put together, which two pieces of a stream may hold, or replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

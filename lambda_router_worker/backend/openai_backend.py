@@ -1,0 +1,165 @@
+"""Work for any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import JsonValue
+
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.backend import open_files
+from lambda_router_worker.backend.backend_options import checked_url
+from lambda_router_worker.backend.completion_stream import error_document, read_completion
+from lambda_router_worker.backend.http_client import clients
+from lambda_router_worker.backend.model_probe import listed_models, refused_probe
+from lambda_router_worker.backend.model_server import PATIENCE, ModelServer, Patience
+from lambda_router_worker.backend.server_errors import failure, unreachable
+from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
+from lambda_router_worker.worker_log import log
+
+#: What of a job's input the server takes under the same name.
+_SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "seed")
+_ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
+
+
+class OpenAIBackend:
+    """A handler that sends each job to ``<base_url>/chat/completions``.
+
+    Args:
+        base_url: ends in ``/v1`` on every server named above.
+        model: the model's name as that server knows it; what a caller names only chooses the queue.
+        api_key: sent as ``Authorization: Bearer``.
+        concurrency: jobs at a time, and connections that are kept.
+        obey_proxies: whether ``HTTP_PROXY`` and the like of the environment count.
+
+    Raises:
+        BadBackend: the URL is none, or a proxy of the environment cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 (one per thing that an operator may set)
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        concurrency: int = 1,
+        obey_proxies: bool = False,
+        *,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        url = checked_url(base_url)
+        self.name = str(url).rstrip("/")
+        self.model = model
+        self._api_key = api_key
+        self._usage_asked: bool | None = None
+        self._told = False
+        self._patience = patience
+        self._probe_seconds = patience.probe
+        headers = {
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "lambda-router-worker",
+        } | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+        open_files.allow(concurrency)
+        self._server = ModelServer(clients(url, headers, concurrency, obey_proxies), patience)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._server.aclose()
+
+    async def __call__(self, job: Envelope) -> JsonValue:
+        """The server's answer: ``text``, ``finish_reason``, ``model``, ``usage``; ``tool_calls`` where there are any.
+
+        Raises:
+            ServerTrouble: no answer, 5xx, 400, or a status that no other job would change.
+            TryAgain: the server is busy (408, 409, 425, 429); ``Retry-After`` is kept.
+            JobFailed: the server refuses this job, or answers with something that is no chat completion.
+            UnsupportedType: the job holds nothing that could be sent.
+        """
+        sampling = {name: job.input[name] for name in _SAMPLING if name in job.input}
+        return await self._complete({"messages": _messages(job)} | sampling, {"traceparent": job.traceparent})
+
+    async def probe(self, *, thorough: bool) -> None:
+        """Return if the server can do this worker's jobs, as far as it can be told without one.
+
+        Each probe that is not answered has the next one wait twice as long. A server that loads its model for the first
+        request, and stops that when we hang up, would else never be ready.
+
+        Args:
+            thorough: have it complete a token. Otherwise that is done only where it does not list the model.
+
+        Raises:
+            ServerTrouble: it cannot; the reason may quote the server, which was asked nothing of a caller's.
+        """
+        try:
+            async with asyncio.timeout(self._probe_seconds):
+                if not await self._lists_model() or thorough:
+                    await self._complete_one_token()
+        except TimeoutError as error:
+            waited, longest = self._probe_seconds, max(self._patience.probe, self._patience.first)
+            self._probe_seconds = min(2 * waited, longest)
+            raise unreachable(f"no answer for {waited:g} s", Kind.BROKEN) from error
+        self._probe_seconds = self._patience.probe
+
+    async def _lists_model(self) -> bool:
+        names = await listed_models(self._server, self._api_key)
+        if names is None or self.model in names:
+            return names is not None
+        if not self._told:
+            self._told = True
+            log.warning("model not listed", extra={"backend": self.name, "model": self.model, "listed": names[:8]})
+        return False
+
+    async def _complete_one_token(self) -> None:
+        try:
+            await self._complete(_ONE_TOKEN)
+        except TryAgain:
+            return  # busy: it is there
+        except (ServerTrouble, JobFailed) as error:
+            raise refused_probe(error) from error
+
+    async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> JsonValue:
+        """Ask for a stream, so that the server stops computing when we hang up, and for the usage at its end.
+
+        Some servers refuse the latter. It is left out for good once such a request was taken without it.
+        """
+        body = {"model": self.model, "stream": True} | job
+        if self._usage_asked is False:
+            return await self._ask(body, headers)
+        try:
+            result = await self._ask(body | {"stream_options": {"include_usage": True}}, headers)
+        except (ServerTrouble, JobFailed) as refusal:
+            if self._usage_asked or not _may_be_about_options(refusal):
+                raise
+            result = await self._ask(body, headers)
+            self._usage_asked = False
+        else:
+            self._usage_asked = True
+        return result
+
+    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None) -> JsonValue:
+        async with self._server.asked("POST", "chat/completions", body, headers) as (response, heard):
+            if not response.is_success:
+                raise failure(response.status_code, await error_document(response), response.headers, self._api_key)
+            return await read_completion(response, heard, self._api_key)
+
+
+def _messages(job: Envelope) -> Any:
+    """Raises UnsupportedType where the input has nothing for a model that chats: an empty prompt gets an answer."""
+    if job.input.get("messages"):
+        return job.input["messages"]
+    if not job.input.get("prompt"):
+        raise UnsupportedType
+    system = [{"role": "system", "content": job.input["system"]}] if "system" in job.input else []
+    return [*system, {"role": "user", "content": job.input["prompt"]}]
+
+
+def _may_be_about_options(refusal: ServerTrouble | JobFailed) -> bool:
+    """400, or 422 of servers that refuse members they do not know."""
+    if isinstance(refusal, ServerTrouble):
+        return refusal.kind is Kind.DOUBTFUL
+    return refusal.code == "backend_rejected"

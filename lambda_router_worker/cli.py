@@ -1,0 +1,159 @@
+"""``lambda-router-worker``: options, signals, and the parts put together. Without a command it works the queue."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import click
+
+from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
+from lambda_router_queue.redis.url import BadRedisURL
+from lambda_router_worker.backend.backend_options import BadBackend, api_key
+from lambda_router_worker.backend.openai_backend import OpenAIBackend
+from lambda_router_worker.cli_options import Matching, option, queue_options, variable
+from lambda_router_worker.operations import health_probe, operations_cli, queue_metrics
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.processing import event_loop
+from lambda_router_worker.processing.consumer import Consumer, KeepDead
+from lambda_router_worker.processing.encryption import Encryption
+from lambda_router_worker.processing.gate import Gate
+from lambda_router_worker.processing.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
+from lambda_router_worker.processing.job_run import JobRun
+from lambda_router_worker.processing.stopping import StopSignals, work_until_stopped
+from lambda_router_worker.processing.watchdog import Watchdog
+from lambda_router_worker.queue import eviction
+from lambda_router_worker.queue.connection import connect
+from lambda_router_worker.queue.work_queue import MAX_DEATHS, WorkQueue
+
+_RUN_OPTIONS = [
+    option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
+    option("--backend", metavar="URL", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
+    option("--model", help="Model's name on that server."),
+    variable("BACKEND_API_KEY", help="The model server's API key, sent as Bearer."),
+    option("--api-key-file", metavar="FILE", help="File that holds it instead."),
+    option("--obey-proxies", is_flag=True, help="Reach the model server through HTTP_PROXY and the like."),
+    option("--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), default=1, help="Jobs at a time."),
+    option(
+        "--lease-seconds",
+        type=click.IntRange(3, 3600),
+        default=30,
+        help="Silence after which this worker's jobs are given to others.",
+    ),
+    option(
+        "--max-deaths",
+        type=click.IntRange(1, 100),
+        default=MAX_DEATHS,
+        help="Workers, or model servers, that a job may kill before it goes to the dead letters.",
+    ),
+    option(
+        "--keep-dead-days",
+        type=click.IntRange(0, 3650),
+        default=14,
+        help="Days after which dead letters are thrown away; 0 for never.",
+    ),
+    option(
+        "--keep-dead",
+        type=click.IntRange(0, 1_000_000),
+        default=1_000,
+        help="Dead letters that a queue keeps; the oldest beyond them are discarded. 0 for all.",
+    ),
+    option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
+    option(
+        "--plain-text",
+        type=click.Choice(["refused", "accepted"]),
+        default="refused",
+        help="Jobs that are not encrypted despite --kms-key-id: accept them on the day on which it is first set.",
+    ),
+    option(
+        "--stack",
+        envvar="ROUTER_STACK",
+        default=DEFAULT_STACK,
+        type=Matching(STACK_PATTERN, "lambda-router-prod"),
+        help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
+    ),
+    option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health and GET /ready on this port."),
+    option("--health-host", default="127.0.0.1", help="Address for it."),
+]
+
+
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in reversed(_RUN_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@queue_options(required=False)
+@_run_options
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:
+    """Work the jobs of a queue until SIGTERM or Ctrl-C, then finish what was begun and end; a second one gives it back.
+
+    REDIS_URL says where the queue is: redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not options["redis_url"]:
+        raise click.UsageError("set REDIS_URL, such as redis://127.0.0.1:6379/0.")
+    if bool(options["handler"]) == bool(options["backend"]):
+        raise click.UsageError("give either --handler module:function or --backend URL --model NAME.")
+    if options["backend"] and not options["model"]:
+        raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
+    try:
+        with StopSignals() as signals:
+            event_loop.run(_work(options, signals))
+    except BadRedisURL as error:
+        raise click.UsageError(f"REDIS_URL {error}.") from None
+    except (BadHandler, BadBackend) as error:
+        raise click.UsageError(str(error)) from None
+
+
+main.add_command(operations_cli.dead)
+main.add_command(operations_cli.stats)
+
+
+async def _work(options: dict[str, Any], signals: StopSignals) -> None:
+    async with AsyncExitStack() as stack:
+        handler = await _handler(options, stack)
+        redis = connect(options["redis_url"])
+        stack.push_async_callback(redis.aclose)
+        lease_ms = options["lease_seconds"] * 1000
+        dead = KeepDead(options["keep_dead"], options["keep_dead_days"] * 86_400_000)
+        queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
+        gate = Gate(handler if isinstance(handler, OpenAIBackend) else None)
+        run = JobRun(queue, handler, Encryption(options["kms_key_id"], options["plain_text"] == "accepted"), gate)
+        figures = Operations(redis, options["queue"])
+        report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)
+        consumer = Consumer(queue, run, options["concurrency"], report, dead)
+        memory = await stack.enter_async_context(eviction.watched(redis, options["queue"]))
+        if options["health_port"] is not None:
+            probe = await _probe(consumer, memory, options["health_port"], options["health_host"])
+            await stack.enter_async_context(probe)
+        name = options["handler"] or OpenAIBackend.__name__
+        await stack.enter_async_context(Watchdog(options["lease_seconds"] / 3, name))
+        await work_until_stopped(consumer, run, signals)
+
+
+async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str) -> asyncio.Server:
+    try:
+        return await health_probe.serve(consumer, memory, port, host)
+    except OSError as error:
+        reason = str(error.strerror).rpartition(": ")[2]
+        raise click.ClickException(f"cannot listen at {host}:{port} ({reason}); give another --health-port.") from None
+
+
+async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
+    if options["handler"]:
+        return load_handler(options["handler"])
+    key = api_key(options["backend_api_key"], options["api_key_file"])
+    backend = OpenAIBackend(options["backend"], options["model"], key, options["concurrency"], options["obey_proxies"])
+    return await stack.enter_async_context(backend)
+
+
+def _consumer_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

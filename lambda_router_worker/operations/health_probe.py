@@ -1,0 +1,54 @@
+"""Two HTTP answers for whoever supervises the worker: is it alive, and does it take jobs.
+
+Nobody should restart a worker because its model server or Redis is away, so only the second says 503 for that.
+"""
+
+import asyncio
+import json
+
+from lambda_router_worker.processing.consumer import Consumer
+from lambda_router_worker.queue.eviction import Seen
+
+#: An idle worker hears from Redis every second; this long is an outage.
+SILENCE_SECONDS = 15.0
+READ_TIMEOUT_SECONDS = 5.0
+
+
+async def serve(consumer: Consumer, memory: Seen, port: int, host: str) -> asyncio.Server:
+    """Answer ``GET /ready`` on that port, and any other path as ``GET /health``; port 0 takes a free one.
+
+    Args:
+        memory: whether Redis keeps what it is given.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                request = await reader.readuntil(b"\r\n\r\n")
+            writer.write(_response(consumer, memory, request))
+            await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # a probe that does not speak HTTP gets no answer
+        finally:
+            writer.close()
+
+    return await asyncio.start_server(answer, host, port)
+
+
+def _response(consumer: Consumer, memory: Seen, request: bytes) -> bytes:
+    status, document = "200 OK", {"status": "ok", "running": consumer.running}
+    if request.partition(b"\r\n")[0].split(b" ")[1:2] == [b"/ready"]:
+        reason = _why_not_ready(consumer, memory)
+        document["status"] = "not ready" if reason else "ready"
+        if reason:
+            status = "503 Service Unavailable"
+            document["reason"] = reason
+    body = json.dumps(document).encode()
+    head = (f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+def _why_not_ready(consumer: Consumer, memory: Seen) -> str:
+    if consumer.silent_seconds >= SILENCE_SECONDS:
+        return f"Redis has been silent for {consumer.silent_seconds:.0f} s"
+    return consumer.gate.reason or memory.reason

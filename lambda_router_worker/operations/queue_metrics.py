@@ -1,0 +1,44 @@
+"""The queue's figures for CloudWatch, as a line of its embedded metric format (EMF) on standard output.
+
+Whatever brings the worker's output to CloudWatch Logs publishes them; the worker needs no right in AWS and no boto3.
+"""
+
+import sys
+from collections import Counter
+
+from aws_lambda_powertools.metrics.functions import is_metrics_disabled
+
+from lambda_router_queue import metrics
+from lambda_router_queue.metrics import Metric
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.processing.gate import Gate
+
+
+async def publish(operations: Operations, stack: str, gate: Gate, failed: Counter[str]) -> None:
+    """Write what CloudWatch is to know of that stack's queue and of this worker.
+
+    Each worker of a queue writes the same figures of the queue, so look at their maximum, not at their sum.
+    ``POWERTOOLS_METRICS_DISABLED=true`` stops it, as it stops Powertools' own metrics.
+
+    Args:
+        failed: jobs that ended as failed, by code; set to nothing once they are written.
+
+    Raises one of REDIS_TROUBLE when Redis does not answer.
+    """
+    if is_metrics_disabled():
+        return
+    figures = await operations.stats()
+    priorities = figures.priorities.values()
+    queue = figures.queue
+    values: dict[tuple[Metric, str], float] = {
+        (Metric.DEAD_LETTERS, queue): figures.dead,
+        (Metric.JOBS_WAITING, queue): sum(one.waiting for one in priorities),
+        (Metric.OLDEST_WAITING, queue): max(one.oldest_seconds or 0 for one in priorities),
+        (Metric.WORKERS_ALIVE, queue): figures.workers,
+    }
+    if gate.has_server:
+        values[Metric.MODEL_SERVER_UP, queue] = int(gate.is_open)
+    values |= {(Metric.JOBS_FAILED, code): count for code, count in failed.items()}
+    failed.clear()
+    metrics.write(values, stack)
+    sys.stdout.flush()  # a pipe would keep it back until many more have come

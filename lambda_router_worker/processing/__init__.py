@@ -1,0 +1,1 @@
+"""The loop: claim, start, have a handler process the job, end it."""

@@ -1,0 +1,73 @@
+"""Encrypted jobs, at the worker: the input is decrypted before the work, the result encrypted behind it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from pydantic import JsonValue, TypeAdapter
+
+from lambda_router_queue.encryption.data_keys import DataKey, DataKeys, KeyUnavailable
+from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, Unsealed, seal_under
+from lambda_router_queue.models import Envelope
+from lambda_router_worker.outcomes import JobFailed, TryAgain
+from lambda_router_worker.worker_log import log
+
+_INPUT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A job with its input in the clear, and the data key for its result; None: it came in the clear."""
+
+    job: Envelope
+    key: DataKey | None = None
+
+    def encrypted(self, result: str) -> str:
+        """The result as it may be stored: encrypted where the input was. KMS is not asked."""
+        if self.key is None:
+            return result
+        return seal_under(self.key, result, Place(self.job.queue, self.job.id, self.job.owner, "result"))
+
+
+class Encryption:
+    """Decrypts for a handler.
+
+    Args:
+        kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. None: encrypted jobs are
+            given back, for a worker that has one.
+        accept_plain_text: process jobs that are not encrypted although there is a key. Whoever can write to Redis can
+            write such a job, so this is for the day on which encryption is turned on.
+    """
+
+    def __init__(self, kms_key_id: str | None = None, accept_plain_text: bool = False) -> None:
+        self._refuses_plain_text = kms_key_id is not None and not accept_plain_text
+        self._sealer = Sealer(DataKeys(kms_key_id)) if kms_key_id else None
+
+    async def decrypted(self, job: Envelope) -> Readable:
+        """The job in the clear.
+
+        Raises:
+            TryAgain: the key cannot be had at present, or not by this worker.
+            JobFailed: the input was not encrypted, or not for this job, or with another key.
+        """
+        if job.encrypted_input is None:
+            if self._refuses_plain_text:
+                explanation = "the input is not encrypted and this worker has a key; see --plain-text"
+                log.error("encrypted", extra={"job_id": job.id, "explanation": explanation})
+                raise JobFailed("cannot_decrypt", "The input of this job is not encrypted, as it has to be.")
+            return Readable(job)
+        try:
+            # In a thread: KMS may take a second, and leases are renewed meanwhile.
+            opened = await asyncio.to_thread(self._open, job, job.encrypted_input)
+        except KeyUnavailable as error:
+            log.error("encrypted", extra={"job_id": job.id, "explanation": str(error)})
+            raise TryAgain("key_unavailable", "The key of this job cannot be used at present.") from None
+        except CannotDecrypt as error:
+            log.error("encrypted", extra={"job_id": job.id, "explanation": str(error)})
+            raise JobFailed("cannot_decrypt", "The input of this job cannot be decrypted.") from None
+        clear = {"input": _INPUT.validate_json(opened.text), "encrypted_input": None}
+        return Readable(job.model_copy(update=clear), opened.key)
+
+    def _open(self, job: Envelope, sealed: str) -> Unsealed:
+        if self._sealer is None:
+            raise KeyUnavailable("the job is encrypted and this worker has no key; set --kms-key-id")
+        return self._sealer.open(sealed, Place(job.queue, job.id, job.owner, "input"))

@@ -1,0 +1,95 @@
+"""What does the work: a callable that takes the job's envelope and returns its result."""
+
+import asyncio
+import importlib
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import JsonValue
+
+from lambda_router_queue.models import Envelope
+
+#: Returns anything that JSON can hold; raises ``lambda_router_worker.JobFailed`` to fail the job with words of its own.
+Handler = Callable[[Envelope], Awaitable[JsonValue]]
+
+
+#: Most jobs that one worker process works at a time.
+MAX_CONCURRENCY = 1_024
+
+
+class BadHandler(ValueError):
+    """``--handler`` names nothing that can be called; the message says what is wrong."""
+
+
+def load_handler(path: str) -> Handler:
+    """The callable that ``module:function`` names, looked up from the working directory too.
+
+    Raises:
+        BadHandler: no such module or function, a module that cannot be imported, or not a callable of one argument.
+    """
+    module_name, _, function_name = path.partition(":")
+    if not module_name or not function_name:
+        raise BadHandler(f"--handler is {path!r}; wants module:function, such as lambda_router_worker.demo:answer")
+    module = _import(path, module_name)
+    if not hasattr(module, function_name):
+        raise BadHandler(f"--handler {path!r}: the module has no {function_name!r}")
+    function = getattr(module, function_name)
+    try:
+        inspect.signature(function).bind(object())
+    except (TypeError, ValueError):
+        raise BadHandler(f"--handler {path!r}: wants a callable that takes one argument, the job") from None
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return function if is_async else partial(ThreadWork, function)
+
+
+def _import(path: str, module_name: str) -> ModuleType:
+    """A module is a stranger's code: whatever it raises while it is imported, ``sys.exit`` too, is the reason given."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadHandler(f"--handler {path!r}: the module cannot be imported: {reason}") from None
+
+
+#: One thread for each job at a time; asyncio's own pool has fewer than a worker may work jobs.
+_threads = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
+
+
+class ThreadWork:
+    """A plain function at work on a job beside the event loop, so that leases are renewed meanwhile. Await its result.
+
+    A thread cannot be stopped: whoever is cancelled while it waits for the result leaves the function at work.
+    """
+
+    def __init__(self, function: Callable[[Envelope], JsonValue], job: Envelope) -> None:
+        self._future = _threads.submit(_outcome, function, job)
+
+    def __await__(self) -> Generator[Any, None, JsonValue]:
+        result, error = yield from asyncio.wrap_future(self._future)
+        if error is not None:
+            raise error
+        return result
+
+    @property
+    def is_over(self) -> bool:
+        return self._future.done()
+
+    async def until_over(self) -> None:
+        """Wait until the function has ended, one way or the other."""
+        await asyncio.wait([asyncio.wrap_future(self._future)])
+
+
+def _outcome(function: Callable[[Envelope], JsonValue], job: Envelope) -> tuple[JsonValue, BaseException | None]:
+    """A future would make another exception of some, and lose where they came from."""
+    try:
+        return function(job), None
+    except BaseException as error:
+        return None, error

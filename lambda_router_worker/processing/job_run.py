@@ -1,0 +1,206 @@
+"""One job, from claim to final state: started, worked under a lease, and its outcome written once."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from lambda_router_queue import traces
+from lambda_router_queue.models import PROTOCOL_VERSION, Envelope
+from lambda_router_worker.backend.server_errors import unreachable
+from lambda_router_worker.backend.server_trouble import ServerTrouble
+from lambda_router_worker.backoff import pause, retry_delay_ms
+from lambda_router_worker.outcomes import GivenUp, TryAgain
+from lambda_router_worker.processing.attempt import Attempt, Outcome
+from lambda_router_worker.processing.encryption import Encryption
+from lambda_router_worker.processing.gate import Gate
+from lambda_router_worker.processing.handlers import Handler
+from lambda_router_worker.processing.lease_keeper import LeaseKeeper, LeaseLost
+from lambda_router_worker.processing.quarantine import Quarantine
+from lambda_router_worker.queue.connection import REDIS_SILENCE, REDIS_TROUBLE
+from lambda_router_worker.queue.job_lists import JobLists
+from lambda_router_worker.queue.work_queue import Begun, Claim, Lease, WorkQueue
+from lambda_router_worker.worker_log import log
+
+type Trouble = tuple[type[Exception], ...]
+
+#: Error code of a job that a start gave up on, by what the start answers.
+_GIVEN_UP = {"dead": "worker_died", "abandoned": "abandoned"}
+
+
+def _tell_nobody() -> None:
+    """For whoever has no use for the room that a worked job leaves."""
+
+
+class JobRun:
+    """Runs claimed jobs. Never raises: a broken job must not stop the others.
+
+    Attributes:
+        gate: told of every job that the model server did, or was in trouble over.
+        job_lists: told of every job's caller; whoever has time to has it trim their lists.
+        failed: jobs that ended as failed, by code; whoever reports them sets it to nothing.
+    """
+
+    def __init__(
+        self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None, gate: Gate | None = None
+    ) -> None:
+        self.job_lists = JobLists(queue)
+        self.failed: Counter[str] = Counter()
+        self.gate = gate or Gate()
+        self._queue = queue
+        self._handler = handler
+        self._encryption = encryption or Encryption()
+        self._held: dict[str, Lease] = {}
+        self._quarantine = Quarantine()
+
+    async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
+        """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
+        facts = {"job_id": claim.job_id}
+        try:
+            job = _envelope(claim)
+            if job is None:
+                verdict = await self._queue.reject(claim, _owner(claim), "unreadable", "No worker could read this job.")
+                if verdict == "dead":
+                    self.failed["unreadable"] += 1
+                log.error("unreadable", extra=facts | {"verdict": verdict})
+                return
+            facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
+            self.job_lists.met(job.owner)
+            await self._run(claim, job, facts, worked)
+        except REDIS_TROUBLE as error:
+            # The lease lapses and another attempt is made; the fencing token keeps this one out.
+            log.error("gave up", extra=facts | {"error": type(error).__name__})
+        except Exception as error:  # a fault of ours must not cost the neighbours anything either
+            log.error("gave up", extra=facts | traces.facts(error))
+        finally:
+            worked()
+
+    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str], worked: Callable[[], None]) -> None:
+        nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
+        lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
+        if isinstance(lease, str):
+            if lease in _GIVEN_UP:
+                self.failed[_GIVEN_UP[lease]] += 1
+            log.info("not started", extra=facts | {"reason": lease})
+            return
+        self._held[claim.job_id] = lease
+        attempt = Attempt(self._handler, self._encryption, job)
+        try:
+            await self._work(lease, job, attempt, facts, worked)
+        finally:
+            self._held.pop(claim.job_id, None)
+            if not attempt.is_over:
+                await attempt.until_over()
+
+    async def _work(
+        self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
+    ) -> None:
+        started = time.monotonic()
+        code = None
+        work = self._judged(attempt, lease) if self.gate.has_server else attempt.outcome()
+        try:
+            with LeaseKeeper(self._queue, lease) as keeper:
+                result = await keeper.during(work)
+                if isinstance(result, ServerTrouble) and not self.gate.has_server:
+                    result = result.otherwise
+                if attempt.is_over:
+                    worked()
+                outcome = await self._write(lease, job, result)
+            code = _code(result, outcome)
+            if outcome in {"failed", "dead"}:
+                self.failed[str(code)] += 1
+        except LeaseLost as lost:
+            outcome = lost.reason
+        took = round((time.monotonic() - started) * 1000)
+        ended: dict[str, Any] = {"outcome": outcome, "code": code, "attempt": lease.attempts, "took_ms": took}
+        log.info("worked", extra=facts | ended)
+
+    async def give_back_all(self, given_back: list[str]) -> None:
+        """Give back every job at hand without counting an attempt, and append its id: the worker ends at once."""
+
+        async def give_back(lease: Lease) -> None:
+            if await self._queue.give_back(lease, "begun") == "given back":
+                given_back.append(lease.claim.job_id)
+
+        while self._held:
+            held, self._held = self._held, {}
+            await asyncio.gather(*map(give_back, held.values()))
+
+    async def _judged(self, attempt: Attempt, lease: Lease) -> Outcome:
+        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
+        async with self._quarantine.entered(alone=self._is_suspect(lease)):
+            if not self.gate.is_open:  # it has closed while this job waited for its turn
+                return unreachable(self.gate.reason)
+            outcome = await attempt.outcome()
+            if isinstance(outcome, ServerTrouble):
+                return outcome if await self.gate.judge(outcome) else outcome.otherwise
+            self.gate.job_was_answered()
+            return outcome
+
+    def _is_suspect(self, lease: Lease) -> bool:
+        """Whether the job would be given up if the server broke once more.
+
+        Such a job is tried alone: what it breaks blames no neighbour, and no neighbour's fault is blamed on it.
+        """
+        return lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
+
+    async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
+        if isinstance(outcome, ServerTrouble):
+            how: Begun = "crashed" if outcome.was_there else "untouched"
+            return await self._insist(lambda: self._queue.give_back(lease, how))
+        if isinstance(outcome, str):
+            written = await self._insist(lambda: self._queue.complete(lease, outcome))
+            return "completed" if written == "done" else written
+        if isinstance(outcome, TryAgain):
+            delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
+            words = (outcome.code, outcome.message)
+            return await self._insist(lambda: self._queue.retry(lease, delay_ms, job.retry.attempts, *words))
+        if isinstance(outcome, GivenUp):  # no attempts allowed: straight to the dead letters
+            return await self._insist(lambda: self._queue.retry(lease, 0, 0, outcome.code, outcome.message))
+        error = json.dumps({"code": outcome.code, "message": outcome.message})
+        written = await self._insist(lambda: self._queue.fail(lease, error))
+        return "failed" if written == "done" else written
+
+    async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
+        """Ask again upon that trouble, for a lease's length from the first one on: the GPU's work hangs on it."""
+        failures = 0
+        deadline = 0.0
+        while True:
+            try:
+                return await ask()
+            except trouble:
+                failures += 1
+                deadline = deadline or time.monotonic() + self._queue.lease_ms / 1000
+                if time.monotonic() > deadline:
+                    raise
+                await pause(failures)
+
+
+def _code(result: Outcome, outcome: str) -> str | None:
+    """Why there is no result; None if there is one."""
+    if isinstance(result, ServerTrouble):
+        return "backend_crashed" if outcome == "dead" else result.otherwise.code
+    return None if isinstance(result, str) else result.code
+
+
+def _envelope(claim: Claim) -> Envelope | None:
+    """The job, or None when it is not one of this protocol's version."""
+    try:
+        job = Envelope.model_validate_json(claim.envelope)
+    except ValidationError:
+        return None
+    return job if job.v == PROTOCOL_VERSION and job.id == claim.job_id else None
+
+
+def _owner(claim: Claim) -> str:
+    """The owner that an otherwise unreadable envelope names, so that the job stops counting as open."""
+    try:
+        document: Any = json.loads(claim.envelope)
+        return str(document["owner"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "unknown"

@@ -1,0 +1,106 @@
+"""A handler's result as the JSON that is stored, or why it cannot be."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from lambda_router_worker.outcomes import JobFailed
+
+#: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
+MAX_RESULT_BYTES = 4 * 1024 * 1024
+MAX_ESCAPED_BYTES = 5_900_000
+
+#: What is nested deeper cannot be read back (the limit of jiter, which reads JSON for pydantic).
+_MAX_DEPTH = 200
+#: Characters of a path that are shown.
+_MAX_PATH = 200
+_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def encoded(result: JsonValue) -> str:
+    """The result as JSON. Raises JobFailed for what is none (the message says which member, never its value)."""
+    try:
+        value = _ENCODER.encode(result)
+        size = len(value.encode())
+        from_json(value, allow_inf_nan=False)  # what the router could not read back is not stored
+    except (TypeError, ValueError, RecursionError):
+        fault = next(_faults(result, "result", 0), "result cannot be written as JSON")
+        raise JobFailed("result_not_json", f"The worker's result is no JSON: {fault}.") from None
+    if size > MAX_RESULT_BYTES or _escaped_size(value, size) > MAX_ESCAPED_BYTES:
+        raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
+    return value
+
+
+def _escaped_size(value: str, size: int) -> int:
+    """Bytes that this JSON has as a JSON string, or more than that where it is within bounds anyway."""
+    most = 2 * size + 2  # JSON holds no control characters, so no character becomes more than two
+    return most if most <= MAX_ESCAPED_BYTES else len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def _faults(value: Any, path: str, depth: int) -> Iterator[str]:
+    """What of a value is no JSON, and where: ``result.items[3].when is a datetime``."""
+    if depth == _MAX_DEPTH:
+        yield f"{_shown(path)} is nested too deep, or contains itself"
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from _key_faults(key, path)
+            yield from _faults(member, path + _step(key), depth + 1)
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            yield from _faults(item, f"{path}[{place}]", depth + 1)
+    elif (fault := _fault(value)) is not None:
+        yield f"{_shown(path)} {fault}"
+
+
+def _key_faults(key: Any, path: str) -> Iterator[str]:
+    if not isinstance(key, str | int | float | None):
+        yield f"{_shown(path)} has a key of type {type(key).__name__}"
+    elif (fault := _fault(key)) is not None:
+        yield f"{_shown(path)} has a key that {fault}"
+
+
+def _fault(value: Any) -> str | None:
+    """What is wrong with a value that holds no others."""
+    if isinstance(value, str):
+        return None if _is_text(value) else "has half a surrogate pair"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "is NaN or infinite"
+    if isinstance(value, int):
+        return None if _is_short(value) else "is a number of too many digits"
+    return None if value is None else f"is {_with_article(type(value).__name__)}"
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH]}…"
+
+
+def _step(key: Any) -> str:
+    """A member's place in a path. A name that is no plain word may be part of somebody's text and is not shown."""
+    return f".{key}" if isinstance(key, str) and _MEMBER.fullmatch(key) else ".…"
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_short(value: int) -> bool:
+    try:
+        str(value)
+    except ValueError:  # sys.set_int_max_str_digits
+        return False
+    return True

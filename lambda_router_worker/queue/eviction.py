@@ -1,0 +1,68 @@
+"""Whether Redis may throw jobs away, as the worker watches it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from lambda_router_queue.eviction import LOOK, SAFE, evicting, is_forbidden
+from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.redis.wire import Refused
+from lambda_router_worker.queue.connection import REDIS_TROUBLE, Connection, run_script
+from lambda_router_worker.worker_log import log
+
+LOOK_EVERY_SECONDS = 60.0
+
+_EVICTS = f"Redis deletes jobs when its memory is full; set its maxmemory-policy to {SAFE}."
+_UNKNOWN = "Redis does not let this user read its maxmemory-policy; allow the user +info."
+
+
+class MayNotLook(Exception):
+    """Redis does not let this user call INFO."""
+
+
+async def evicts(redis: Connection, queue: str) -> str | None:
+    """The server's ``maxmemory-policy`` if it deletes keys when memory is full, such as ``allkeys-lru``; else None.
+
+    Raises:
+        MayNotLook: the user lacks ``+info``.
+        RedisTrouble, OSError: Redis does not answer.
+    """
+    try:
+        return evicting(str(await run_script(redis, LOOK, [QueueKeys(queue).flow], [])))
+    except Refused as error:
+        if not is_forbidden(error):
+            raise
+        raise MayNotLook from error
+
+
+@dataclass
+class Seen:
+    """What the newest look found wrong, in one line; empty for nothing."""
+
+    reason: str = ""
+
+
+@asynccontextmanager
+async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[Seen]:
+    """Warn for as long as Redis may throw jobs away, every minute, while the block runs."""
+    seen = Seen()
+    task = asyncio.create_task(_watch(redis, queue, every_seconds, seen))
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watch(redis: Connection, queue: str, every_seconds: float, seen: Seen) -> None:
+    try:
+        while True:
+            with suppress(*REDIS_TROUBLE):  # the claiming loop reports that
+                policy = await evicts(redis, queue)
+                seen.reason = f"maxmemory-policy is {policy}: {_EVICTS}" if policy else ""
+                if policy:
+                    log.warning("eviction", extra={"policy": policy, "explanation": _EVICTS})
+            await asyncio.sleep(every_seconds)
+    except MayNotLook:  # once: nothing is known to be wrong
+        log.warning("eviction", extra={"policy": "unknown", "explanation": _UNKNOWN})

@@ -1,0 +1,122 @@
+"""A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from lambda_router_queue.redis.cluster import BROKEN, refused
+from lambda_router_queue.redis.errors import Course, course
+from lambda_router_queue.redis.wire import Argument, Broken
+
+#: Commands whose answers redis-py would reshape.
+_RESHAPED = ("HGETALL", "XCLAIM", "XPENDING", "XRANGE", "XREADGROUP", "ZRANGE")
+
+
+#: A cluster's client has a clock and no sight of what moves: large commands have as long as a link of this speed takes.
+_SLOWEST_BYTES_A_SECOND = 200_000
+_LARGEST_BYTES = 8 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024
+
+
+class Cluster:
+    """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log.
+
+    Args:
+        seconds: how long an answer may take; to a large command longer.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._questions = _Nodes(url, seconds)
+        self._results = _Nodes(url, seconds + _LARGEST_BYTES / _SLOWEST_BYTES_A_SECOND)
+
+    async def execute(self, *parts: Argument) -> Any:
+        """The answer to a command. Raises Refused or Broken."""
+        size = sum(len(part) for part in parts if isinstance(part, str))
+        return await (self._questions if size < _LARGE_BYTES else self._results).ask(parts)
+
+    async def wait(self, *parts: Argument) -> Any:
+        """The same: redis-py opens as many connections as there are questions at a time."""
+        return await self._questions.ask(parts)
+
+    async def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        """Every key that matches, with SCAN on each primary: some of them perhaps twice."""
+        async for key in self._questions.keys_like(pattern):
+            yield key
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await asyncio.gather(self._questions.aclose(), self._results.aclose())
+
+
+class _Nodes:
+    """redis-py's client for one kind of question.
+
+    redis-py bounds each step of a question, and a search for the nodes has one for each of them. Here the whole of it
+    has one time. When that is over, all start anew from the URL, rather than where this search got stuck.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._client = self._open()
+
+    async def ask(self, parts: tuple[Argument, ...]) -> Any:
+        client = self._client
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await client.execute_command(*parts)
+        except TimeoutError as error:
+            self._leave(client)
+            raise Broken(type(error).__name__) from error
+        except (exceptions.RedisClusterException, OSError) as error:
+            raise Broken(type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise _trouble(error) from error
+
+    async def keys_like(self, pattern: str) -> AsyncIterator[str]:
+        try:
+            async for key in self._client.scan_iter(match=pattern, count=1_000):
+                yield str(key)
+        except (exceptions.RedisClusterException, OSError) as error:
+            raise Broken(type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise _trouble(error) from error
+
+    async def aclose(self) -> None:
+        await asyncio.gather(self._client.aclose(), *self._leaving)
+
+    def _open(self) -> RedisCluster:
+        """Nothing is asked before the first question."""
+        seconds = self._seconds
+        options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace", "protocol": 2}
+        times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
+        client = RedisCluster.from_url(self._url, **options, **times)
+        for name in _RESHAPED:
+            client.set_response_callback(name, _as_it_came)
+        return client
+
+    def _leave(self, client: RedisCluster) -> None:
+        """Ask it no more. It is closed in the background: that, too, may take its time."""
+        if client is self._client:
+            self._client = self._open()
+            leaving = asyncio.create_task(client.aclose())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+
+def _trouble(error: exceptions.RedisError) -> Exception:
+    """As ``lambda_router_worker.queue.redis_line`` would say it."""
+    said = refused(error)
+    if isinstance(error, BROKEN) and not error.status_code:
+        return Broken(type(error).__name__)
+    return Broken(str(said)) if course(str(said)) is Course.AGAIN else said
+
+
+def _as_it_came(response: Any, **kwargs: Any) -> Any:  # noqa: ARG001 (redis-py names them)
+    return response

@@ -1,0 +1,20 @@
+"""Where a thread stands, for the log."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from types import FrameType
+
+from lambda_router_queue.traces import LAST, place
+
+
+def standing(thread_id: int) -> str:
+    """Where a thread stands right now, the innermost places, the last one last; empty when it has ended."""
+    frame = sys._current_frames().get(thread_id)
+    return "\n".join(reversed(list(islice(_of_stack(frame), LAST))))
+
+
+def _of_stack(frame: FrameType | None) -> Iterator[str]:
+    while frame is not None:
+        yield place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back

@@ -1,0 +1,15 @@
+"""The worker's log: JSON lines. Never a prompt, a result or the Redis URL."""
+
+import json
+
+from aws_lambda_powertools import Logger
+
+import lambda_router_queue
+
+log = Logger(
+    service="lambda-router-worker",
+    log_uncaught_exceptions=False,
+    log_record_order=["level", "message"],
+    json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode,  # ASCII: see chalicelib.observability
+)
+lambda_router_queue.log.handlers = log.handlers

@@ -1,0 +1,1 @@
+"""Encrypted inputs and results, and the keys for them."""

@@ -1,0 +1,1 @@
+"""The way to Redis: its URL, its bytes, its errors, and a cluster."""

@@ -1,5 +1,0 @@
-"""``python -m worker``."""
-
-from worker.cli import main
-
-main()

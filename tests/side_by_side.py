@@ -51,8 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
-    return max(3, min(8, 2 * (os.process_cpu_count() or 1)))
+    """Three times as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
+    return max(4, min(12, 3 * (os.process_cpu_count() or 1)))
 
 
 @pytest.hookimpl(optionalhook=True)

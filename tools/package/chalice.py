@@ -68,8 +68,8 @@ def refuse_output(status: int, said: str) -> None:
     if _MISSING in said:
         missing = ", ".join(said.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
         raise Refusal(
-            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in requirements/function.in"
-            " that has a manylinux wheel for it, then make lock"
+            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in"
+            " requirements/function.in that has a manylinux wheel for it, then make lock"
         )
     if status != 0:
         raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{shortened(said)}")

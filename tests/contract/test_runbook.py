@@ -7,7 +7,7 @@ import pytest
 from tests.contract.repository import ROOT, anchors, code_spans, page
 
 PAGE = page("docs/runbook.md")
-PROGRAMS = ("make ", "aws ", "python -m ", "valkey-cli ", "terraform ", "gh ", "curl ")
+PROGRAMS = ("make ", "aws ", "python -m ", "lambda-router-worker ", "valkey-cli ", "terraform ", "gh ", "curl ")
 #: What went wrong elsewhere, as our user reported it.
 REPORTED = (
     "Stale code",

@@ -42,7 +42,7 @@ def _may_show(part: Any) -> bool:
 
 
 def _is_ours(part: Any) -> bool:
-    return type(part).__module__.startswith(("chalicelib", "worker"))
+    return type(part).__module__.startswith(("chalicelib", "lambda_router"))
 
 
 HOLDERS: dict[str, Callable[[dict[str, str]], Any]] = {

@@ -1,20 +1,34 @@
-"""What of Chalice's package is shipped: the app, what it can import, and nothing else.
+"""What of Chalice's package is shipped: all of it but a list of what no running function reads.
 
-Chalice packs whole wheels: type stubs, licences, command line programs, test cases, plugins for mypy, a Swagger UI.
-None is read by a running function, and all of it is fetched and unpacked at a cold start.
+Chalice packs whole wheels: type stubs, licences, command line programs, a Swagger UI. All of it would be fetched and
+unpacked at a cold start. What is not in the list is shipped, so a new module of a package is never missing in Lambda.
 """
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tools.package.bytecode import OURS
-from tools.package.imports import modules_in, reachable
 from tools.stack.refusal import Refusal
 
-#: What is named by code that this function never runs, with the reason why it never does.
-NEVER_RUN = {
-    "aws_lambda_powertools.event_handler": "its router; ours is Chalice's",
-    "pydantic.mypy": "a plugin for the type checker",
-    "pydantic.v1": "pydantic 1's models, asked for only where somebody hands one in",
+_UTILITIES = "helpers for other events than an API's, each imported by its user only"
+#: Patterns of names within the package, and why nothing that runs reads these files.
+LEFT_OUT = {
+    "*.pyi": "type stubs",
+    "*/py.typed": "a mark for type checkers",
+    "*.dist-info/*": "metadata; what reads it is in METADATA_READ",
+    "*.data/*": "command line programs",
+    "aws_lambda_powertools/event_handler/*": "its router, with a Swagger UI; ours is Chalice's",
+    "aws_lambda_powertools/utilities/batch/*": _UTILITIES,
+    "aws_lambda_powertools/utilities/data_classes/*": _UTILITIES,
+    "aws_lambda_powertools/utilities/idempotency/*": _UTILITIES,
+    "aws_lambda_powertools/utilities/kafka/*": _UTILITIES,
+    "aws_lambda_powertools/utilities/parameters/*": _UTILITIES,
+    "aws_lambda_powertools/utilities/parser/*": _UTILITIES,
+    "cffi/*": "compiles native libraries; those of cryptography need _cffi_backend alone",
+    "pycparser/*": "cffi's parser of C",
+    "pydantic/mypy.py": "a plugin for the type checker",
+    "pydantic/v1/*": "pydantic 1's models, asked for only where somebody hands one in",
 }
 #: Distributions whose METADATA is read in Lambda, and by whom.
 METADATA_READ = {"redis": "redis.utils.get_lib_version, which tells the server who is connected"}
@@ -24,28 +38,23 @@ def shipped(folder: Path) -> list[str]:
     """Names, relative to the folder and sorted, of the files of an unpacked package that are shipped.
 
     Raises:
-        Refusal: the package has no app, or a listed exception is not there any more.
+        Refusal: the package lacks what is ours, or a pattern of the list matches nothing any more.
     """
-    modules = modules_in(folder)
-    own = [path for name in OURS for path in (folder / name, *(folder / name).glob("**/*")) if _is_ours(path)]
-    if not {"app", "chalicelib"} <= modules.keys():
-        raise Refusal("the package holds no app.py and chalicelib/: git add them, then make package again")
-    kept = _without_never_run(modules, [name for name in modules if modules[name] in own])
-    metadata = [path for name in METADATA_READ for path in folder.glob(f"{name}-*.dist-info/METADATA")]
-    return sorted({path.relative_to(folder).as_posix() for path in (*own, *kept, *metadata)})
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_file(path)]
+    if missing := [each for each in OURS if not (folder / each).exists()]:
+        raise Refusal(f"the package holds no {missing[0]}: git add it, then make package again")
+    for pattern in LEFT_OUT:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise Refusal(f"{pattern} is not in the package any more: remove it from tools/package/contents.py")
+    return sorted(_kept(names))
 
 
-def _is_ours(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts
 
 
-def _without_never_run(modules: dict[str, Path], roots: list[str]) -> list[Path]:
-    stale = NEVER_RUN.keys() - modules.keys()
-    if stale:
-        raise Refusal(f"{min(stale)} is not in the package any more: remove it from tools/package/contents.py")
-    left = {name: path for name, path in modules.items() if not _is_never_run(name)}
-    return [left[name] for name in reachable(left, roots)]
-
-
-def _is_never_run(name: str) -> bool:
-    return any(name == known or name.startswith(f"{known}.") for known in NEVER_RUN)
+def _kept(names: list[str]) -> Iterator[str]:
+    for name in names:
+        is_read = any(fnmatchcase(name, f"{each}-*.dist-info/METADATA") for each in METADATA_READ)
+        if is_read or not any(fnmatchcase(name, pattern) for pattern in LEFT_OUT):
+            yield name

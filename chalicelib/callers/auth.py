@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jwt.api_jwk import PyJWK
+from jwt.api_jws import PyJWS
+from jwt.exceptions import InvalidTokenError
 
 from chalicelib.callers.jwks import SigningKeys
 from chalicelib.callers.proved_tokens import Proof, ProvedTokens, digest_of
@@ -28,6 +30,7 @@ MAX_LIFE_SECONDS = 86_400
 
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
 _TYPES = (None, "JWT", "at+jwt")
+_JWS = PyJWS()
 
 
 class Signed(NamedTuple):
@@ -157,16 +160,17 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
     if segments is None:
         raise Unauthenticated("not a compact JWS")
     header, payload, signature = segments.groups()
-    kid, claims, proof = _key_id(header, algorithm), _decoded(payload), _decoded(signature)
+    kid, claims = _key_id(header, algorithm), _decoded(payload)
+    _decoded(signature)
     key = keys.key(kid)
     if key is None:
         raise Unauthenticated("unknown kid")
     if key.algorithm_name != algorithm:
         raise Unauthenticated("the key is for another algorithm")
-    # By the key's algorithm, never the header's; and not by PyJWS.decode, which reads anew and less strictly what was
-    # read here, at four times the cost of the proof: docs/decisions/0045-one-reading-of-a-token.md
-    if not key.Algorithm.verify(token.rpartition(".")[0].encode(), key.key, proof):
-        raise Unauthenticated("signature")
+    try:  # it reads the token once more, and less strictly: docs/decisions/0068-pyjwt-proves-the-signature.md
+        _JWS.decode(token, key, algorithms=[algorithm])
+    except InvalidTokenError:
+        raise Unauthenticated("signature") from None
     return Signed(kid, key, claims)
 
 

@@ -8,9 +8,10 @@ import json
 
 from lambda_router_worker.processing.consumer import Consumer
 from lambda_router_worker.queue.eviction import Seen
+from lambda_router_worker.queue.work_queue import SILENCE_MS
 
 #: An idle worker hears from Redis every second; this long is an outage.
-SILENCE_SECONDS = 15.0
+SILENCE_SECONDS = SILENCE_MS / 1000
 READ_TIMEOUT_SECONDS = 5.0
 
 

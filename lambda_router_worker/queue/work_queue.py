@@ -4,6 +4,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from lambda_router_queue.flow import WORKERS_FRESH_MS
 from lambda_router_queue.lua_scripts import LuaScript, load_script
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from lambda_router_queue.redis.wire import Argument, Refused
@@ -14,7 +15,7 @@ LEASE_MS = 30_000
 #: A job that was left by so many dead workers is likely to be what killed them.
 MAX_DEATHS = 3
 #: A worker not heard of for so long no longer counts for estimates.
-SILENCE_MS = 15_000
+SILENCE_MS = WORKERS_FRESH_MS
 #: Entries given back stand under this name until somebody claims them; no worker has it.
 RELEASED = "released"
 #: Delayed jobs looked at in one go.

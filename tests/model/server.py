@@ -31,7 +31,7 @@ end
 """
 #: Answers key, time of expiry, dump and content of each key as JSON, without streams that were never used.
 _LOOK = f"""
-local used = redis.call('HMGET', '{QUEUE.flow}', {", ".join(f"'added:{place}'" for place in range(12))})
+local used = redis.call('HMGET', '{QUEUE.flow}', {", ".join(f"'added:{place}'" for place in range(len(QUEUE.streams)))})
 local place = {{{", ".join(f"['{stream}'] = {place}" for place, stream in enumerate(QUEUE.streams, 1))}}}
 local read = {{
   hash = function(key) return redis.call('HGETALL', key) end,

@@ -29,6 +29,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/queue.md", "keys"): queue.keys,
     ("docs/queue.md", "scripts"): queue.scripts,
     ("docs/reliability.md", "redis-errors"): tables.redis_errors,
+    ("vendor/lambda_router_queue/lua/record.lua", "topology"): queue.topology,
 }
 #: Files by pattern, and what makes the new text of the old, keeping what a person wrote there.
 REWRITTEN: Mapping[str, Callable[[str], str]] = {
@@ -96,7 +97,7 @@ def with_block(page: str, block: str, content: str, name: str) -> str:
     Raises:
         BadMarkers: the page has no such block, or has it twice.
     """
-    pattern = rf"(<!-- generated: {block} -->\n).*?(<!-- end -->)"
+    pattern = rf"(<!-- generated: {block} -->\n).*?((?:-- )?<!-- end -->)"
     replaced, count = re.subn(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", page, flags=re.DOTALL)
     if count != 1:
         raise BadMarkers(

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lambda_router_queue.queue_keys import QueueKeys
+from lambda_router_queue.flow import FIGURES
+from lambda_router_queue.queue_keys import LANES, PRIORITIES, QueueKeys, lane_bound
 from tools.docs.markdown import code, first_sentence, table
 from tools.stack.repository import ROOT
 
@@ -70,3 +71,40 @@ def top_comment(path: Path) -> str:
 def _script(path: Path) -> str:
     name = path.relative_to(ROOT).as_posix()
     return f"#### {code(name)}\n\n```text\n{top_comment(path)}\n```"
+
+
+def topology() -> str:
+    """The layout of the streams, as the scripts know it."""
+    first_lanes = ", ".join(f"{priority} = {place * LANES}" for place, priority in enumerate(PRIORITIES))
+    lanes = "".join(f"open < {lane_bound(lane)} and {lane} or " for lane in range(LANES - 1))
+    fields = [f"'{name}'" for name in FIGURES]
+    named = ",\n    ".join(", ".join(line) for line in itertools.batched(fields, 6, strict=False))
+    return f"""\
+
+local LANES = {LANES}
+
+local PRIORITIES = {len(PRIORITIES)}
+
+local STREAMS = LANES * PRIORITIES
+
+-- The first stream of each priority, from 0.
+local FIRST_LANES = {{{first_lanes}}}
+
+-- The lane of a caller's next job, by how many open jobs the caller has: its first job never stands behind another
+-- caller's hundredth.
+local function lane_of(open)
+  return {lanes}{LANES - 1}
+end
+
+-- How many fields say how the queue moves.
+local FIGURES = {len(FIGURES)}
+
+-- How the queue moves: for each stream the jobs added to its line and those that left it, then service_ms, slots and
+-- slots_at, and then what else is asked for; 0 for what was never counted.
+local function figures(flow_key, ...)
+  local values = redis.call('HMGET', flow_key,
+    {named}, ...)
+  for i = 1, #values do values[i] = values[i] or '0' end
+  return values
+end
+"""

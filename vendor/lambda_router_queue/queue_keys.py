@@ -16,9 +16,14 @@ GROUP = "workers"
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
-#: Streams per priority. A caller's job goes to a lane by how many open jobs the caller has: none, up to 3, up to 15,
-#: more (``admit.lua``). So its first job never stands behind another caller's hundredth.
+#: Streams per priority. A caller's job joins a lane by how many open jobs the caller has (``lane_bound``), so its first
+#: job never stands behind another caller's hundredth. ``make docs`` writes it into ``lua/record.lua``.
 LANES = 4
+
+
+def lane_bound(lane: int) -> int:
+    """A caller with fewer open jobs than this joins that lane or one before it: 1, 4, 16 …; the last has no bound."""
+    return int(4**lane)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local retrying_key, bytes_key = KEYS[6], KEYS[7]
-local FIRST_STREAM, FIRST_JOB = 8, 20
+local FIRST_STREAM, FIRST_JOB = 8, 8 + STREAMS
 local LAST_JOB = (#KEYS - FIRST_JOB + 1) / 2 - 1
 local store, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
 local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -185,9 +185,7 @@ for i = 0, LAST_JOB do
     local deadline = due + tonumber(ARGV[a + 4])
     local keep, life, bucket = keeps[i], lives[i], buckets[i]
     local counted_for = string.format('%d %d %s', bytes, kept, string.sub(bucket, 7))
-    -- The lane goes by how many open jobs the caller has: its first job never stands behind another caller's hundredth.
-    local lane = open < 1 and 0 or open < 4 and 1 or open < 16 and 2 or 3
-    local stream = tonumber(ARGV[a + 6]) * 4 + lane
+    local stream = tonumber(ARGV[a + 6]) * LANES + lane_of(open)
     local envelope = '{"created_at":' .. now_digits .. ',"deadline_at":' .. digits(deadline) .. ',' .. string.sub(ARGV[a + 2], 2)
     local entry_id, seq, more
     if delay == 0 then

@@ -15,7 +15,7 @@
 
 local now = now_ms()
 local action = ARGV[2]
-local FIRST_STREAM, FIRST_JOB = 7, 19
+local FIRST_STREAM, FIRST_JOB = 7, 7 + STREAMS
 local LAST_JOB = action == 'take' and FIRST_JOB or #KEYS
 local is_list = action == 'list'
 local FIRST_ID = is_list and 6 or 3

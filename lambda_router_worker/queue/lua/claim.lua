@@ -8,8 +8,7 @@
 -- Answers a list of {stream, entry id, fields}
 
 local WHEEL = {1, 2, 1, 1, 2, 1, 3, 1, 2, 1}
-local LANES = 4
-local flow_key, wanted = KEYS[13], tonumber(ARGV[2])
+local flow_key, wanted = KEYS[STREAMS + 1], tonumber(ARGV[2])
 local claimed = {}
 
 -- Whether the stream may have more of them.
@@ -56,7 +55,7 @@ local function pick()
   turns[1] = turns[1] + 1
   local favourite = WHEEL[turns[1] % #WHEEL + 1]
   local taken = take_from(favourite)
-  for priority = 1, 3 do
+  for priority = 1, PRIORITIES do
     if taken then return taken end
     if priority ~= favourite then taken = take_from(priority) end
   end

@@ -12,7 +12,7 @@ local RETURNED = 2000000
 -- A stream's place among all streams, from 0; its name ends in its priority and lane.
 local function place_of(stream_key)
   local priority, lane = string.match(stream_key, ':(%a+):(%d)$')
-  return ({high = 0, normal = 4, low = 8})[priority] + tonumber(lane)
+  return FIRST_LANES[priority] + tonumber(lane)
 end
 
 -- A worker whose calls are older than its scripts hears of it before anything is written.

@@ -7,11 +7,11 @@
 -- Answers the number moved
 
 local scheduled_key, flow_key, dead_key, retrying_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local FIRST_STREAM, FIRST_JOB = 5, 17
+local FIRST_STREAM, FIRST_JOB = 5, 5 + STREAMS
 local now = now_ms()
 local moved = 0
 -- The first lane of normal priority, for a job whose record names no stream.
-local ANY_STREAM = 4
+local ANY_STREAM = FIRST_LANES.normal
 for i, id in ipairs(ARGV) do
   local job_key = KEYS[FIRST_JOB - 1 + i]
   local due = tonumber(redis.call('ZSCORE', scheduled_key, id) or 'inf')

@@ -9,6 +9,42 @@ local GROUP = 'workers'
 local RELEASED = 'released'
 local RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 
+-- How the streams of a queue are laid out: from vendor/lambda_router_queue/queue_keys.py.
+-- <!-- generated: topology -->
+
+local LANES = 4
+
+local PRIORITIES = 3
+
+local STREAMS = LANES * PRIORITIES
+
+-- The first stream of each priority, from 0.
+local FIRST_LANES = {high = 0, normal = 4, low = 8}
+
+-- The lane of a caller's next job, by how many open jobs the caller has: its first job never stands behind another
+-- caller's hundredth.
+local function lane_of(open)
+  return open < 1 and 0 or open < 4 and 1 or open < 16 and 2 or 3
+end
+
+-- How many fields say how the queue moves.
+local FIGURES = 27
+
+-- How the queue moves: for each stream the jobs added to its line and those that left it, then service_ms, slots and
+-- slots_at, and then what else is asked for; 0 for what was never counted.
+local function figures(flow_key, ...)
+  local values = redis.call('HMGET', flow_key,
+    'added:0', 'left:0', 'added:1', 'left:1', 'added:2', 'left:2',
+    'added:3', 'left:3', 'added:4', 'left:4', 'added:5', 'left:5',
+    'added:6', 'left:6', 'added:7', 'left:7', 'added:8', 'left:8',
+    'added:9', 'left:9', 'added:10', 'left:10', 'added:11', 'left:11',
+    'service_ms', 'slots', 'slots_at', ...)
+  for i = 1, #values do values[i] = values[i] or '0' end
+  return values
+end
+
+-- <!-- end -->
+
 local function now_us()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
@@ -108,21 +144,6 @@ local function count_waiting(flow_key, change, stream, stream_key)
   local counted = redis.pcall('HINCRBY', flow_key, change .. ':' .. stream, 1)
   if type(counted) == 'number' and counted > 0 and counted <= MOST then return counted end
   return recount_waiting(flow_key, stream, stream_key)[change]
-end
-
-local STREAMS = 12
--- Two for each stream, and three.
-local FIGURES = 2 * STREAMS + 3
-
--- How the queue moves: for each stream the jobs added to its line and those that left it, then service_ms, slots and
--- slots_at, and then what else is asked for; 0 for what was never counted.
-local function figures(flow_key, ...)
-  local values = redis.call('HMGET', flow_key, 'added:0', 'left:0', 'added:1', 'left:1', 'added:2', 'left:2',
-    'added:3', 'left:3', 'added:4', 'left:4', 'added:5', 'left:5', 'added:6', 'left:6', 'added:7', 'left:7',
-    'added:8', 'left:8', 'added:9', 'left:9', 'added:10', 'left:10', 'added:11', 'left:11',
-    'service_ms', 'slots', 'slots_at', ...)
-  for i = 1, #values do values[i] = values[i] or '0' end
-  return values
 end
 
 -- The same as a line of numbers, as vendor/lambda_router_queue/flow.py reads it.

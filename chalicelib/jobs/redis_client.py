@@ -8,7 +8,7 @@ from chalicelib.jobs.redis_connection import Connection
 from chalicelib.limits import QUEUE_FULL_RETRY_MS, UNAVAILABLE_RETRY_SECONDS, retry_after
 from lambda_router_queue import deadlines
 from lambda_router_queue.lua_scripts import LuaScript
-from lambda_router_queue.redis.errors import Course, course
+from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress, without_cluster
 from lambda_router_queue.redis.wire import Argument, Broken, Refused
 
@@ -20,7 +20,7 @@ type Call = tuple[Sequence[str], Sequence[Argument]]
 """Keys and arguments of a script."""
 
 
-class Asked(Protocol):
+class RedisConnection(Protocol):
     """A connection to a server or to a cluster."""
 
     def execute(self, *parts: Argument) -> Any:
@@ -33,7 +33,7 @@ class Asked(Protocol):
         """Hang up; the next question opens it anew."""
 
 
-def connect(url: str) -> Asked:
+def connect(url: str) -> RedisConnection:
     """A connection that opens itself at first use; to a cluster for ``redis+cluster://``, ``rediss+cluster://``."""
     plain, is_cluster = without_cluster(url)
     if not is_cluster:
@@ -46,9 +46,9 @@ def connect(url: str) -> Asked:
 class RedisClient:
     """As many connections as there are questions at a time: in Lambda one, in the local server a few."""
 
-    def __init__(self, connect_to: Callable[[], Asked]) -> None:
+    def __init__(self, connect_to: Callable[[], RedisConnection]) -> None:
         self._connect_to = connect_to
-        self._idle: list[Asked] = []
+        self._idle: list[RedisConnection] = []
 
     def run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script that is safe to send twice. Raises QueueUnavailable or QueueFull."""
@@ -75,7 +75,7 @@ class RedisClient:
         while self._idle:
             self._idle.pop().close()
 
-    def _ask[Answer](self, question: Callable[[Asked], Answer]) -> Answer:
+    def _ask[Answer](self, question: Callable[[RedisConnection], Answer]) -> Answer:
         """The answer; after a broken connection the question is asked once more on a new one.
 
         Raises:
@@ -88,44 +88,44 @@ class RedisClient:
             with deadlines.within(deadlines.QUESTION_SECONDS):
                 return self._ask_twice(connection, question)
         except (Broken, Refused) as error:
-            if _course(error) is Course.BUG:
+            if _reaction(error) is Reaction.BUG:
                 raise
-            raise (_full() if _course(error) is Course.FULL else _unavailable(error)) from error
+            raise (_full() if _reaction(error) is Reaction.FULL else _unavailable(error)) from error
         finally:
             self._idle.append(connection)
 
-    def _ask_twice[Answer](self, connection: Asked, question: Callable[[Asked], Answer]) -> Answer:
+    def _ask_twice[Answer](self, connection: RedisConnection, question: Callable[[RedisConnection], Answer]) -> Answer:
         try:
             return question(connection)
         except (Broken, Refused) as error:
-            if _course(error) is not Course.AGAIN:
+            if _reaction(error) is not Reaction.AGAIN:
                 raise
         self.close()  # the others were opened to the same server
         connection.close()
         return question(connection)
 
 
-def _evaluate(connection: Asked, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+def _evaluate(connection: RedisConnection, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
     try:
         return connection.execute("EVALSHA", script.sha, len(keys), *keys, *args)
     except Refused as error:
-        if _course(error) is not Course.SEND_SCRIPT:
+        if _reaction(error) is not Reaction.SEND_SCRIPT:
             raise
         return connection.execute("EVAL", script.text, len(keys), *keys, *args)
 
 
-def _evaluate_all(connection: Asked, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
+def _evaluate_all(connection: RedisConnection, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
     try:
         return connection.execute_all([("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls])
     except Refused as error:
-        if _course(error) is not Course.SEND_SCRIPT:
+        if _reaction(error) is not Reaction.SEND_SCRIPT:
             raise
         return connection.execute_all([("EVAL", script.text, len(keys), *keys, *args) for keys, args in calls])
 
 
-def _course(error: Broken | Refused) -> Course:
+def _reaction(error: Broken | Refused) -> Reaction:
     """What follows. Without an answer it is unknown what was done, and a new connection may be better."""
-    return Course.AGAIN if isinstance(error, Broken) else course(str(error))
+    return Reaction.AGAIN if isinstance(error, Broken) else reaction(str(error))
 
 
 def _full() -> QueueFull:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from lambda_router_queue.lua_scripts import LuaScript
-from lambda_router_queue.redis.errors import Course, course
+from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress, check_redis_url, without_cluster
 from lambda_router_queue.redis.wire import Argument, Broken, RedisTrouble, Refused
 from lambda_router_worker.queue.redis_server import Server
@@ -57,6 +57,6 @@ async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], 
     try:
         return await redis.execute("EVALSHA", script.sha, len(keys), *words)
     except Refused as error:
-        if course(str(error)) is not Course.SEND_SCRIPT:
+        if reaction(str(error)) is not Reaction.SEND_SCRIPT:
             raise
         return await redis.execute("EVAL", script.text, len(keys), *words)

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from lambda_router_queue.redis.cluster import BROKEN, refused
-from lambda_router_queue.redis.errors import Course, course
+from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.wire import Argument, Broken
 
 #: Commands whose answers redis-py would reshape.
@@ -111,11 +111,11 @@ class _Nodes:
 
 
 def _trouble(error: exceptions.RedisError) -> Exception:
-    """As ``lambda_router_worker.queue.redis_line`` would say it."""
+    """As ``lambda_router_worker.queue.shared_connection`` would say it."""
     said = refused(error)
     if isinstance(error, BROKEN) and not error.status_code:
         return Broken(type(error).__name__)
-    return Broken(str(said)) if course(str(said)) is Course.AGAIN else said
+    return Broken(str(said)) if reaction(str(said)) is Reaction.AGAIN else said
 
 
 def _as_it_came(response: Any, **kwargs: Any) -> Any:  # noqa: ARG001 (redis-py names them)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import Argument, command
-from lambda_router_worker.queue.redis_line import Line, open_line
+from lambda_router_worker.queue.shared_connection import SharedConnection, open_connection
 
 #: A command from this size on goes on the connection for results; few other commands are as large.
 _LARGE_BYTES = 64 * 1024
@@ -59,8 +59,8 @@ class _Reopened:
     def __init__(self, address: RedisAddress, seconds: float) -> None:
         self._address = address
         self._seconds = seconds
-        self._line: Line | None = None
-        self._opening: asyncio.Task[Line] | None = None
+        self._line: SharedConnection | None = None
+        self._opening: asyncio.Task[SharedConnection] | None = None
 
     async def ask(self, question: bytes) -> Any:
         line = self._line
@@ -74,13 +74,13 @@ class _Reopened:
         if self._line is not None:
             self._line.close()
 
-    async def _open(self) -> Line:
+    async def _open(self) -> SharedConnection:
         if self._opening is None:
-            self._opening = asyncio.create_task(open_line(self._address, self._seconds))
+            self._opening = asyncio.create_task(open_connection(self._address, self._seconds))
             self._opening.add_done_callback(self._opened)
         return await asyncio.shield(self._opening)
 
-    def _opened(self, opening: asyncio.Task[Line]) -> None:
+    def _opened(self, opening: asyncio.Task[SharedConnection]) -> None:
         self._opening = None
         if not opening.cancelled() and opening.exception() is None:
             self._line = opening.result()

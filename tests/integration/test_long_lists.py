@@ -13,7 +13,7 @@ from chalicelib.jobs.admission import Caller, Submission
 from chalicelib.jobs.job_pages import MAX_ROUND_TRIPS, MAX_SCANNED_JOBS
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES, JobType, generate_input, registry
-from chalicelib.jobs.redis_client import Asked, RedisClient, connect
+from chalicelib.jobs.redis_client import RedisClient, RedisConnection, connect
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.wire import Argument
 from tests.conftest import Reply, Router
@@ -71,7 +71,7 @@ class Counted:
 
     round_trips = 0
 
-    def __init__(self, connection: Asked) -> None:
+    def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
 
     def execute(self, *parts: Argument) -> Any:

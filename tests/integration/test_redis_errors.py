@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambda_router_queue.redis.errors import COURSES, Course, course
+from lambda_router_queue.redis.errors import REACTIONS, Reaction, reaction
 from tests.emf import metric_lines
 from tests.integration.answers import assert_out_of_memory, assert_unavailable, tracebacks
 from tests.integration.conftest import BuildRouter, Lines
@@ -44,18 +44,18 @@ UNLISTED = {
 }
 
 
-def said(then: Course) -> dict[str, str]:
-    return {word: sentence for word, sentence in SENTENCES.items() if COURSES[word][0] is then}
+def said(then: Reaction) -> dict[str, str]:
+    return {word: sentence for word, sentence in SENTENCES.items() if REACTIONS[word][0] is then}
 
 
 def test_every_error_of_the_table_is_tried_here() -> None:
-    assert SENTENCES.keys() == COURSES.keys()
-    assert {word: course(sentence.removeprefix("-")) for word, sentence in SENTENCES.items()} == {
-        word: then for word, (then, _) in COURSES.items()
+    assert SENTENCES.keys() == REACTIONS.keys()
+    assert {word: reaction(sentence.removeprefix("-")) for word, sentence in SENTENCES.items()} == {
+        word: then for word, (then, _) in REACTIONS.items()
     }
 
 
-@pytest.mark.parametrize("sentence", said(Course.AGAIN).values(), ids=said(Course.AGAIN))
+@pytest.mark.parametrize("sentence", said(Reaction.AGAIN).values(), ids=said(Reaction.AGAIN))
 def test_what_may_pass_is_asked_once_more_on_a_new_connection_and_is_then_503(
     build_router: BuildRouter, generate: dict[str, Any], sentence: str
 ) -> None:
@@ -67,7 +67,7 @@ def test_what_may_pass_is_asked_once_more_on_a_new_connection_and_is_then_503(
     assert [len(questions) for questions in asked] == [1, 1]
 
 
-@pytest.mark.parametrize("sentence", said(Course.UNAVAILABLE).values(), ids=said(Course.UNAVAILABLE))
+@pytest.mark.parametrize("sentence", said(Reaction.UNAVAILABLE).values(), ids=said(Reaction.UNAVAILABLE))
 def test_what_stays_as_it_is_is_503_and_not_asked_again(
     build_router: BuildRouter, generate: dict[str, Any], sentence: str
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_server_without_the_script_is_sent_it_on_the_same_connection(
     assert b"EVAL\r\n" in b"".join(rest)
 
 
-@pytest.mark.parametrize("sentence", (said(Course.BUG) | UNLISTED).values(), ids=said(Course.BUG) | UNLISTED)
+@pytest.mark.parametrize("sentence", (said(Reaction.BUG) | UNLISTED).values(), ids=said(Reaction.BUG) | UNLISTED)
 def test_our_own_bugs_are_500_and_counted_for_the_alarm_and_not_asked_again(
     build_router: BuildRouter,
     generate: dict[str, Any],

@@ -9,7 +9,7 @@ from chalicelib.errors import Problem
 from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.settings import Settings
 from lambda_router_queue.metrics import Metric
-from lambda_router_queue.redis.errors import COURSES
+from lambda_router_queue.redis.errors import REACTIONS
 from tools.docs.markdown import NOTICE, code, first_sentence, table
 from tools.stack.findings import Status
 from tools.stack.repository import ROOT
@@ -124,7 +124,7 @@ def metrics() -> str:
 
 def redis_errors() -> str:
     """Each error of Redis's that is known, and what follows."""
-    rows = [(code(said), then.value, why) for said, (then, why) in COURSES.items()]
+    rows = [(code(said), then.value, why) for said, (then, why) in REACTIONS.items()]
     return table(("Redis says", "Then", "For"), rows)
 
 

@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from typing import Any, NamedTuple
 
-from lambda_router_queue.redis.errors import Course, course
+from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Broken, Refused, Replies, command
 
@@ -28,7 +28,7 @@ class _Question(NamedTuple):
     at: float
 
 
-class Line(asyncio.Protocol):
+class SharedConnection(asyncio.Protocol):
     """Asks until it breaks, and then never again. For the event loop that it was made in.
 
     A large result over a narrow link takes its time. So a line is judged by what moves on it, not by a clock from the
@@ -109,7 +109,7 @@ class Line(asyncio.Protocol):
 
     def _take(self, said: Any) -> None:
         answer = self._asked.popleft().answer
-        if isinstance(said, Refused) and course(str(said)) is Course.AGAIN:
+        if isinstance(said, Refused) and reaction(str(said)) is Reaction.AGAIN:
             _settle(answer, Broken(str(said)))
             self.close(str(said))  # the name may lead to another server by now
         else:
@@ -152,7 +152,7 @@ def _settle(answer: asyncio.Future[Any], said: Any) -> None:
         answer.set_result(said)
 
 
-async def open_line(address: RedisAddress, seconds: float) -> Line:
+async def open_connection(address: RedisAddress, seconds: float) -> SharedConnection:
     """Connect and log in, within that time. Raises Refused or Broken."""
     loop = asyncio.get_running_loop()
     tls: dict[str, Any] = {}
@@ -161,7 +161,7 @@ async def open_line(address: RedisAddress, seconds: float) -> Line:
             if address.tls is not None:
                 tls = {"ssl": address.tls.context(), "server_hostname": address.host}
                 tls["ssl_handshake_timeout"] = _HANDSHAKE_SHARE * seconds
-            _, line = await loop.create_connection(lambda: Line(seconds), address.host, address.port, **tls)
+            _, line = await loop.create_connection(lambda: SharedConnection(seconds), address.host, address.port, **tls)
             await _greet(line, address)
     except (ConnectionAbortedError, ConnectionResetError) as error:
         raise Broken(HANDSHAKE if tls else type(error).__name__) from error
@@ -170,7 +170,7 @@ async def open_line(address: RedisAddress, seconds: float) -> Line:
     return line
 
 
-async def _greet(line: Line, address: RedisAddress) -> None:
+async def _greet(line: SharedConnection, address: RedisAddress) -> None:
     try:
         for greeting in address.greetings():
             await line.ask(command(*greeting))

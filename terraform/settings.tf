@@ -4,6 +4,7 @@
 variable "cognito_aud" {
   description = "COGNITO_AUD: Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[0-9A-Za-z_+]+( *, *[0-9A-Za-z_+]+)*$", var.cognito_aud))
@@ -15,6 +16,7 @@ variable "cognito_issuer" {
   description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.cognito_issuer == "" || alltrue([for each in split(",", var.cognito_issuer) : startswith(trimspace(each), "https://")])
@@ -31,6 +33,7 @@ variable "cognito_jwks" {
   description = "COGNITO_JWKS: Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC without a way out). Where unset: `/.well-known/jwks.json` of the issuers."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = !startswith(var.cognito_jwks, "http://")
@@ -47,6 +50,7 @@ variable "cognito_region" {
   description = "COGNITO_REGION: Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.cognito_region == "" || startswith(var.cognito_user_pool_id, "${var.cognito_region}_")
@@ -62,6 +66,7 @@ variable "cognito_region" {
 variable "cognito_user_pool_arn" {
   description = "COGNITO_USER_POOL_ARN: ARN of the user pool for API Gateway's own authorizer. Empty only in stage `local`, where our own check of the token stands alone. Read when Chalice packages the app."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/", var.cognito_user_pool_arn))
@@ -77,6 +82,7 @@ variable "cognito_user_pool_arn" {
 variable "cognito_user_pool_id" {
   description = "COGNITO_USER_POOL_ID: Id of the Cognito user pool whose access tokens are taken."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d_[0-9A-Za-z]{1,55}$", var.cognito_user_pool_id))
@@ -92,6 +98,7 @@ variable "cognito_user_pool_id" {
 variable "redis_url_parameter" {
   description = "REDIS_URL_PARAMETER: Name of the SSM SecureString that holds the Redis URL; read once per process, never logged."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^/?[\\w./-]+$", var.redis_url_parameter))
@@ -108,6 +115,7 @@ variable "router_caller_bytes_cap" {
   description = "ROUTER_CALLER_BYTES_CAP: Bytes that one caller's jobs may take in a queue, waiting and kept, results included; above: 429."
   type        = number
   default     = 67108864
+  nullable    = false
 
   validation {
     condition     = var.router_caller_bytes_cap >= 4194304 && var.router_caller_bytes_cap <= 1099511627776 && floor(var.router_caller_bytes_cap) == var.router_caller_bytes_cap
@@ -119,6 +127,7 @@ variable "router_caller_waits_cap" {
   description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller that `Prefer: wait` may hold at a time."
   type        = number
   default     = 8
+  nullable    = false
 
   validation {
     condition     = var.router_caller_waits_cap >= 0 && var.router_caller_waits_cap <= 1000 && floor(var.router_caller_waits_cap) == var.router_caller_waits_cap
@@ -130,6 +139,7 @@ variable "router_delayed_percent" {
   description = "ROUTER_DELAYED_PERCENT: Part of `ROUTER_QUEUE_CAP` that jobs with `delay_seconds` may fill before their time has come, in percent; above: 503."
   type        = number
   default     = 50
+  nullable    = false
 
   validation {
     condition     = var.router_delayed_percent >= 1 && var.router_delayed_percent <= 100 && floor(var.router_delayed_percent) == var.router_delayed_percent
@@ -141,6 +151,7 @@ variable "router_idempotency_seconds" {
   description = "ROUTER_IDEMPOTENCY_SECONDS: Seconds that an `Idempotency-Key` is remembered."
   type        = number
   default     = 86400
+  nullable    = false
 
   validation {
     condition     = var.router_idempotency_seconds >= 60 && var.router_idempotency_seconds <= 604800 && floor(var.router_idempotency_seconds) == var.router_idempotency_seconds
@@ -152,6 +163,7 @@ variable "router_job_attempts" {
   description = "ROUTER_JOB_ATTEMPTS: How often a job is tried before it fails."
   type        = number
   default     = 3
+  nullable    = false
 
   validation {
     condition     = var.router_job_attempts >= 1 && var.router_job_attempts <= 20 && floor(var.router_job_attempts) == var.router_job_attempts
@@ -168,6 +180,7 @@ variable "router_job_timeout_seconds" {
   description = "ROUTER_JOB_TIMEOUT_SECONDS: Seconds that one attempt at a job may take. With its rests, a job may be at work for a day: attempts times (this + 3,600) is at most 86,400."
   type        = number
   default     = 300
+  nullable    = false
 
   validation {
     condition     = var.router_job_timeout_seconds >= 1 && var.router_job_timeout_seconds <= 43200 && floor(var.router_job_timeout_seconds) == var.router_job_timeout_seconds
@@ -179,6 +192,7 @@ variable "router_job_types" {
   description = "ROUTER_JOB_TYPES: What is otherwise for single job types, as JSON: of each `timeout_seconds`, `attempts`, `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.router_job_types == "" || can(merge(values(jsondecode(var.router_job_types))...))
@@ -195,6 +209,7 @@ variable "router_kms_key_id" {
   description = "ROUTER_KMS_KEY_ID: KMS key that encrypts inputs and results in Redis: ARN of a key or alias, or `alias/<name>`."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.router_kms_key_id == "" || can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[0-9A-Za-z/_-]+|alias/[0-9A-Za-z/_-]+)$", var.router_kms_key_id))
@@ -211,6 +226,7 @@ variable "router_log_level" {
   description = "ROUTER_LOG_LEVEL: Least severe log lines that are written."
   type        = string
   default     = "INFO"
+  nullable    = false
 
   validation {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.router_log_level)
@@ -222,6 +238,7 @@ variable "router_max_batch_bytes" {
   description = "ROUTER_MAX_BATCH_BYTES: Bytes that the body of a batch may have, not below `ROUTER_MAX_BODY_BYTES`; above: 413."
   type        = number
   default     = 1048576
+  nullable    = false
 
   validation {
     condition     = var.router_max_batch_bytes >= 1024 && var.router_max_batch_bytes <= 2097152 && floor(var.router_max_batch_bytes) == var.router_max_batch_bytes
@@ -238,6 +255,7 @@ variable "router_max_body_bytes" {
   description = "ROUTER_MAX_BODY_BYTES: Bytes that the body of one job may have; above: 413. Lambda takes 6 MB of event, in which the body is a JSON string that may need two bytes for one."
   type        = number
   default     = 65536
+  nullable    = false
 
   validation {
     condition     = var.router_max_body_bytes >= 1024 && var.router_max_body_bytes <= 2097152 && floor(var.router_max_body_bytes) == var.router_max_body_bytes
@@ -249,6 +267,7 @@ variable "router_max_chat_bytes" {
   description = "ROUTER_MAX_CHAT_BYTES: Bytes of UTF-8 that the messages of a chat may have together, not above `ROUTER_MAX_BODY_BYTES`."
   type        = number
   default     = 32768
+  nullable    = false
 
   validation {
     condition     = var.router_max_chat_bytes >= 1 && var.router_max_chat_bytes <= 2097152 && floor(var.router_max_chat_bytes) == var.router_max_chat_bytes
@@ -265,6 +284,7 @@ variable "router_max_prompt_bytes" {
   description = "ROUTER_MAX_PROMPT_BYTES: Bytes of UTF-8 that `prompt`, and that `system`, may have, not above `ROUTER_MAX_BODY_BYTES`."
   type        = number
   default     = 6144
+  nullable    = false
 
   validation {
     condition     = var.router_max_prompt_bytes >= 1 && var.router_max_prompt_bytes <= 2097152 && floor(var.router_max_prompt_bytes) == var.router_max_prompt_bytes
@@ -281,6 +301,7 @@ variable "router_max_tokens" {
   description = "ROUTER_MAX_TOKENS: Most that a job may ask for as `max_tokens`; 256 where it asks for none. They have to be made within `ROUTER_JOB_TIMEOUT_SECONDS`."
   type        = number
   default     = 4096
+  nullable    = false
 
   validation {
     condition     = var.router_max_tokens >= 256 && var.router_max_tokens <= 1000000 && floor(var.router_max_tokens) == var.router_max_tokens
@@ -292,6 +313,7 @@ variable "router_newcomers_percent" {
   description = "ROUTER_NEWCOMERS_PERCENT: Part of each cap of a queue that only callers without an unfinished job may use, in percent. With `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs."
   type        = number
   default     = 10
+  nullable    = false
 
   validation {
     condition     = var.router_newcomers_percent >= 0 && var.router_newcomers_percent <= 50 && floor(var.router_newcomers_percent) == var.router_newcomers_percent
@@ -303,6 +325,7 @@ variable "router_open_jobs_cap" {
   description = "ROUTER_OPEN_JOBS_CAP: Unfinished jobs one caller may have in a queue; above: 429."
   type        = number
   default     = 100
+  nullable    = false
 
   validation {
     condition     = var.router_open_jobs_cap >= 1 && var.router_open_jobs_cap <= 1000000 && floor(var.router_open_jobs_cap) == var.router_open_jobs_cap
@@ -314,6 +337,7 @@ variable "router_plain_text" {
   description = "ROUTER_PLAIN_TEXT: What becomes of a result that is not encrypted although `ROUTER_KMS_KEY_ID` is set. Whoever can write to Redis can forge one, so `accepted` is for the day on which the key is first set."
   type        = string
   default     = "refused"
+  nullable    = false
 
   validation {
     condition     = contains(["refused", "accepted"], var.router_plain_text)
@@ -325,6 +349,7 @@ variable "router_queue" {
   description = "ROUTER_QUEUE: Queue of the job types that name none."
   type        = string
   default     = "tinyllama"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{0,62}$", var.router_queue))
@@ -336,6 +361,7 @@ variable "router_queue_bytes_cap" {
   description = "ROUTER_QUEUE_BYTES_CAP: Bytes that all jobs of one queue may take, waiting and kept, results included; above: 503. Redis needs about half as much again."
   type        = number
   default     = 536870912
+  nullable    = false
 
   validation {
     condition     = var.router_queue_bytes_cap >= 4194304 && var.router_queue_bytes_cap <= 1099511627776 && floor(var.router_queue_bytes_cap) == var.router_queue_bytes_cap
@@ -347,6 +373,7 @@ variable "router_queue_cap" {
   description = "ROUTER_QUEUE_CAP: Jobs one queue may hold: waiting, delayed, to be tried again or at work; above: 503."
   type        = number
   default     = 10000
+  nullable    = false
 
   validation {
     condition     = var.router_queue_cap >= 1 && var.router_queue_cap <= 10000000 && floor(var.router_queue_cap) == var.router_queue_cap
@@ -358,6 +385,7 @@ variable "router_rate_burst" {
   description = "ROUTER_RATE_BURST: Jobs one caller may send at once before the rate holds it back."
   type        = number
   default     = 5
+  nullable    = false
 
   validation {
     condition     = var.router_rate_burst >= 1 && var.router_rate_burst <= 100000 && floor(var.router_rate_burst) == var.router_rate_burst
@@ -369,6 +397,7 @@ variable "router_rate_per_minute" {
   description = "ROUTER_RATE_PER_MINUTE: Jobs one caller may send a minute, sustained; above: 429."
   type        = number
   default     = 20
+  nullable    = false
 
   validation {
     condition     = var.router_rate_per_minute >= 1 && var.router_rate_per_minute <= 100000 && floor(var.router_rate_per_minute) == var.router_rate_per_minute
@@ -380,6 +409,7 @@ variable "router_retry_first_seconds" {
   description = "ROUTER_RETRY_FIRST_SECONDS: Longest pause before the second attempt; it doubles with each further one."
   type        = number
   default     = 2
+  nullable    = false
 
   validation {
     condition     = var.router_retry_first_seconds >= 0 && var.router_retry_first_seconds <= 3600 && floor(var.router_retry_first_seconds) == var.router_retry_first_seconds
@@ -391,6 +421,7 @@ variable "router_retry_longest_seconds" {
   description = "ROUTER_RETRY_LONGEST_SECONDS: Longest pause before any attempt, unless the model server asks for more."
   type        = number
   default     = 60
+  nullable    = false
 
   validation {
     condition     = var.router_retry_longest_seconds >= 0 && var.router_retry_longest_seconds <= 3600 && floor(var.router_retry_longest_seconds) == var.router_retry_longest_seconds
@@ -407,6 +438,7 @@ variable "router_scope" {
   description = "ROUTER_SCOPE: Scope that a token must carry. Read when Chalice packages the app, too."
   type        = string
   default     = "lambda-router/jobs"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[^\\s\"\\\\]+$", var.router_scope))
@@ -418,6 +450,7 @@ variable "router_store_result_seconds" {
   description = "ROUTER_STORE_RESULT_SECONDS: Seconds that a finished job can be fetched."
   type        = number
   default     = 86400
+  nullable    = false
 
   validation {
     condition     = var.router_store_result_seconds >= 60 && var.router_store_result_seconds <= 604800 && floor(var.router_store_result_seconds) == var.router_store_result_seconds
@@ -429,6 +462,7 @@ variable "router_token_leeway_seconds" {
   description = "ROUTER_TOKEN_LEEWAY_SECONDS: Seconds that clocks may differ when a token's times are checked."
   type        = number
   default     = 10
+  nullable    = false
 
   validation {
     condition     = var.router_token_leeway_seconds >= 0 && var.router_token_leeway_seconds <= 60 && floor(var.router_token_leeway_seconds) == var.router_token_leeway_seconds
@@ -440,6 +474,7 @@ variable "router_ttl_seconds" {
   description = "ROUTER_TTL_SECONDS: Seconds a job may wait to be started where its caller sends no `ttl_seconds`."
   type        = number
   default     = 300
+  nullable    = false
 
   validation {
     condition     = var.router_ttl_seconds >= 10 && var.router_ttl_seconds <= 86400 && floor(var.router_ttl_seconds) == var.router_ttl_seconds

@@ -4,6 +4,7 @@ variable "alarm_actions" {
   description = "ARNs that are told when an alarm goes off and when it is over, such as an SNS topic."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
@@ -21,7 +22,8 @@ variable "alarm_thresholds" {
     dead_letters   = optional(number, 1)
     jobs_failed    = optional(number, 5)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for threshold in values(var.alarm_thresholds) : threshold > 0])
@@ -33,6 +35,7 @@ variable "api_stage_name" {
   description = "Name of API Gateway's stage: the first part of the URL's path."
   type        = string
   default     = "api"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,128}$", var.api_stage_name))
@@ -44,6 +47,7 @@ variable "app_name" {
   description = "First half of every resource's name."
   type        = string
   default     = "lambda-router"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}$", var.app_name))
@@ -54,6 +58,7 @@ variable "app_name" {
 variable "aws_region" {
   description = "Region that everything is created in."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d$", var.aws_region))
@@ -101,6 +106,7 @@ variable "default_endpoint" {
   description = "Whether the API also answers at the address that API Gateway gave it; false needs custom_domain."
   type        = bool
   default     = true
+  nullable    = false
 
   validation {
     condition     = var.default_endpoint || var.custom_domain != null
@@ -123,6 +129,7 @@ variable "log_retention_days" {
   description = "Days that log lines are kept."
   type        = number
   default     = 365
+  nullable    = false
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
@@ -134,6 +141,7 @@ variable "memory_size" {
   description = "MB of memory; its share of the processor grows with it."
   type        = number
   default     = 512
+  nullable    = false
 
   validation {
     condition     = var.memory_size >= 256 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
@@ -145,6 +153,7 @@ variable "move_alias" {
   description = "Whether callers get the new version with this very apply; false: the alias stays, and `make release` moves it by and by. False needs a stack that serves already."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "permissions_boundary_arn" {
@@ -173,6 +182,7 @@ variable "reserved_concurrency" {
   description = "Most executions at once, which is also the most connections to Redis; -1: no limit of its own, which an account with a quota below 1000 may need."
   type        = number
   default     = 50
+  nullable    = false
 
   validation {
     condition     = var.reserved_concurrency == -1 || (var.reserved_concurrency >= 1 && var.reserved_concurrency <= 1000)
@@ -184,11 +194,13 @@ variable "snap_start" {
   description = "Whether new environments begin from a snapshot of an initialised one. Costs money for each published version that is kept."
   type        = bool
   default     = false
+  nullable    = false
 }
 
 variable "stage_name" {
   description = "Second half of every resource's name: which stack this is, such as prod."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.stage_name))
@@ -200,6 +212,7 @@ variable "tags" {
   description = "Tags on everything, beside Application, Stage and ManagedBy."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
@@ -211,6 +224,7 @@ variable "throttling_burst_limit" {
   description = "Requests that API Gateway lets through at once, from all callers together."
   type        = number
   default     = 100
+  nullable    = false
 
   validation {
     condition     = var.throttling_burst_limit >= 1 && var.throttling_burst_limit <= 5000
@@ -222,6 +236,7 @@ variable "throttling_rate_limit" {
   description = "Requests a second that API Gateway lets through, from all callers together."
   type        = number
   default     = 50
+  nullable    = false
 
   validation {
     condition     = var.throttling_rate_limit >= 1 && var.throttling_rate_limit <= 10000
@@ -233,6 +248,7 @@ variable "timeout" {
   description = "Seconds after which Lambda stops the function. API Gateway answers 504 after 29."
   type        = number
   default     = 29
+  nullable    = false
 
   validation {
     condition     = var.timeout >= 12 && var.timeout <= 29
@@ -274,6 +290,7 @@ variable "warm_schedule" {
   description = "How often a made-up GET /health keeps one environment awake, as EventBridge writes it; empty: never."
   type        = string
   default     = "rate(5 minutes)"
+  nullable    = false
 
   validation {
     condition     = var.warm_schedule == "" || can(regex("^(rate|cron)\\(.+\\)$", var.warm_schedule))

@@ -2,11 +2,13 @@ variable "app_name" {
   description = "As in the stack itself."
   type        = string
   default     = "lambda-router"
+  nullable    = false
 }
 
 variable "aws_region" {
   description = "As in the stack itself."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-\\d$", var.aws_region))
@@ -40,14 +42,17 @@ variable "github" {
       zone_id         = optional(string)
     }))
   })
+  nullable = false
 }
 
 variable "stage_name" {
   description = "As in the stack itself."
   type        = string
+  nullable    = false
 }
 
 variable "state_bucket" {
   description = "The bucket that holds the state."
   type        = string
+  nullable    = false
 }

@@ -83,6 +83,13 @@ def test_it_is_formatted(terraform: None, tmp_path: Path) -> None:
     assert Terraform(copy).run("fmt", "-check", "-recursive", "-diff", "-no-color", fails=True).said == ""
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_null_is_only_taken_where_it_is_the_default(module: str) -> None:
+    taken = {name for name, body in _variables(module).items() if not re.search(r"^  nullable += false$", body, re.M)}
+
+    assert taken == {name for name, body in _variables(module).items() if re.search(r"^  default += null$", body, re.M)}
+
+
 def test_it_is_valid(root_module: Terraform) -> None:
     said = json.loads(root_module.run("validate", "-json").out)
 

@@ -181,6 +181,7 @@ def _variable(name: str, field: FieldInfo) -> str:
     lines = [f"description = {quoted(_described(name, field))}", f"type        = {_type(field)}"]
     if not _is_required(name, field):
         lines.append(f"default     = {_default(field)}")
+    lines.append("nullable    = false")
     rules = "".join(f"\n{_validation(rule)}" for rule in (*_derived(name, field), *_RULES.get(name, ())))
     return f'variable "{name}" {{\n{textwrap.indent("\n".join(lines), "  ")}\n{textwrap.indent(rules, "  ")}}}\n'
 

@@ -59,6 +59,7 @@ variable "github" {
 variable "name" {
   description = "What the names of all roles and policies begin with; also the function's name."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,50}$", var.name))

@@ -1,6 +1,7 @@
 variable "prefix" {
   description = "What the names of the written parameters begin with."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", var.prefix)) && !can(regex("^/(aws|ssm)", lower(var.prefix)))
@@ -12,6 +13,7 @@ variable "reads" {
   description = "Names of parameters that a function reads, by what they mean. You create them; their values never come here."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for name in values(var.reads) : can(regex("^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", name))])
@@ -23,6 +25,7 @@ variable "writes" {
   description = "Values to write, by the last part of the parameter's name. Anyone with the state can read them: no secrets."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.writes) : can(regex("^[a-z][a-z0-9_]*$", name))])

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.0 document, generated from the models that validate. Served at ``/openapi.json``."""
+"""The OpenAPI 3.1 document, generated from the models that validate. Served at ``/openapi.json``."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ import chalicelib
 from chalicelib import errors
 from chalicelib.api import openapi_parts as parts
 from chalicelib.api.body import MAX_BATCH_JOBS
-from chalicelib.api.openapi_schema import REF_TEMPLATE, Schema, to_openapi_30
+from chalicelib.api.openapi_parts import REF_TEMPLATE, Schema
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.job_settings import BodyLimits
 from chalicelib.jobs.job_types import JobType
@@ -45,7 +45,7 @@ def document(job_types: Mapping[str, JobType], scope: str, base: str = "/", body
         base: what comes before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
     """
     return {
-        "openapi": "3.0.3",
+        "openapi": "3.1.1",
         "info": {
             "title": "Lambda Router",
             "version": chalicelib.__version__,
@@ -140,7 +140,7 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
             "get": _operation(
                 "openapi",
                 "This document",
-                {"200": {"description": "OpenAPI 3.0.", "content": _json({"type": "object"})}},
+                {"200": {"description": "OpenAPI 3.1.", "content": _json({"type": "object"})}},
                 _ALWAYS,
             )
         },
@@ -226,7 +226,7 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
     _, outputs = models_json_schema(
         [(model, "serialization") for model in (Job, JobPage, BatchVerdicts)], ref_template=REF_TEMPLATE
     )
-    models: Schema = to_openapi_30(inputs["$defs"] | outputs["$defs"])
+    models: Schema = inputs["$defs"] | outputs["$defs"]
     batch = {
         "type": "object",
         "required": ["jobs"],

@@ -1,10 +1,13 @@
 """What the OpenAPI document repeats: headers, parameters, and the schemas that no pydantic model stands behind."""
 
-from typing import get_args
+from typing import Any, get_args
 
-from chalicelib.api.openapi_schema import Schema
 from chalicelib.limits import MAX_WAIT_SECONDS
 from lambda_router_queue.models import Status
+
+type Schema = dict[str, Any]
+
+REF_TEMPLATE = "#/components/schemas/{model}"
 
 DEFAULT_PAGE, MAX_PAGE = 20, 100
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openapi_schema_validator import OAS30Validator
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 import app as app_module
@@ -41,9 +41,9 @@ def problems(operation: dict[str, Any]) -> set[tuple[str, str]]:
     }
 
 
-def test_the_document_is_valid_openapi_30():
+def test_the_document_is_valid_openapi_31():
     validate(DOCUMENT)
-    assert DOCUMENT["openapi"].startswith("3.0.")
+    assert DOCUMENT["openapi"].startswith("3.1.")
     assert DOCUMENT["info"]["version"] == chalicelib.__version__
 
 
@@ -127,9 +127,9 @@ def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
     assert set(references(DOCUMENT)) == components
 
 
-def schema(name: str) -> OAS30Validator:
+def schema(name: str) -> OAS31Validator:
     """A validator of one of the document's schemas."""
-    return OAS30Validator({"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]})
+    return OAS31Validator({"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]})
 
 
 def faults(name: str, value: Any) -> list[str]:

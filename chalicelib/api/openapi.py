@@ -124,26 +124,24 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
     )
     batch["requestBody"] = _body(_ref("Batch"), body_limits.batch)
     secured: Schema = {"security": [{"cognito": []}]}
+    open_: Schema = {"security": []}
+    health = _operation("health", "Whether the process answers", {"200": _ok("It does.", "Health")}, _ALWAYS)
+    ready = _operation(
+        "ready",
+        "Whether what the service depends on answers",
+        {"200": _ok("All of it does.", "Readiness"), "503": _ok("Some of it does not.", "Readiness")},
+        _ALWAYS,
+    )
+    this = _operation(
+        "openapi",
+        "This document",
+        {"200": {"description": "OpenAPI 3.1.", "content": _json({"type": "object"})}},
+        _ALWAYS,
+    )
     return {
-        "/health": {
-            "get": _operation("health", "Whether the process answers", {"200": _ok("It does.", "Health")}, _ALWAYS)
-        },
-        "/ready": {
-            "get": _operation(
-                "ready",
-                "Whether what the service depends on answers",
-                {"200": _ok("All of it does.", "Readiness"), "503": _ok("Some of it does not.", "Readiness")},
-                _ALWAYS,
-            )
-        },
-        "/openapi.json": {
-            "get": _operation(
-                "openapi",
-                "This document",
-                {"200": {"description": "OpenAPI 3.1.", "content": _json({"type": "object"})}},
-                _ALWAYS,
-            )
-        },
+        "/health": {"get": health | open_},
+        "/ready": {"get": ready | open_},
+        "/openapi.json": {"get": this | open_},
         "/v1/jobs": {"post": submit | secured, "get": page | secured},
         "/v1/jobs/batch": {"post": batch | secured},
         "/v1/jobs/{job_id}": {"parameters": [parts.JOB_ID], "get": look | secured, "delete": cancel | secured},

@@ -95,7 +95,7 @@ def test_every_operation_may_fail_and_says_how(operation: dict[str, Any]):
 @pytest.mark.parametrize(("name", "operation"), WITH_CONTENT.items(), ids=[" ".join(name) for name in WITH_CONTENT])
 def test_a_token_is_asked_for_where_jobs_are_and_nowhere_else(name: tuple[str, str], operation: dict[str, Any]):
     guarded = name[1].startswith("/v1/")
-    assert operation.get("security") == ([{"cognito": []}] if guarded else None)
+    assert operation.get("security") == ([{"cognito": []}] if guarded else [])
     assert (("401", "Not authenticated") in problems(operation)) == guarded
     assert (("403", "Insufficient scope") in problems(operation)) == guarded
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from aws_lambda_powertools.logging import Logger
 
-import lambda_router_queue
 from lambda_router_queue import metrics
 from lambda_router_queue.metrics import SERVICE, Metric
 
@@ -37,7 +36,6 @@ def _without_words(record: logging.LogRecord) -> bool:
 
 
 log.addFilter(_without_words)
-lambda_router_queue.log.handlers = log.handlers
 # What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -57,6 +55,11 @@ class Notes:
     trace_id: str | None = None
     problem: str | None = None
     reason: str | None = None
+
+
+def odd_figure(field: str) -> None:
+    """Log that a field of the queue's figures holds no number."""
+    log.error("odd_figure", extra={"field": field})
 
 
 _notes: ContextVar[Notes] = ContextVar("notes")

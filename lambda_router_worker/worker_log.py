@@ -4,12 +4,14 @@ import json
 
 from aws_lambda_powertools import Logger
 
-import lambda_router_queue
-
 log = Logger(
     service="lambda-router-worker",
     log_uncaught_exceptions=False,
     log_record_order=["level", "message"],
     json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode,  # ASCII: see chalicelib.observability
 )
-lambda_router_queue.log.handlers = log.handlers
+
+
+def odd_figure(field: str) -> None:
+    """Log that a field of the queue's figures holds no number."""
+    log.error("odd_figure", extra={"field": field})

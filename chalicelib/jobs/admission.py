@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from chalicelib.jobs.job_types import JobType
 from chalicelib.limits import RatePolicy, RateState
+from chalicelib.observability import odd_figure
 from lambda_router_queue.encryption.sealing import Place, Sealer
 from lambda_router_queue.flow import Flow
 from lambda_router_queue.models import DEFAULT_TTL_SECONDS, PROTOCOL_VERSION, Job, JobRequest, rfc3339
@@ -190,7 +191,7 @@ class Admission(NamedTuple):
         return cls(
             decisions=[Decision.from_line(line) for line in decisions],
             rate=RateState(remaining, reset_ms),
-            flow=Flow.from_line(figures, now_ms),
+            flow=Flow.from_line(figures, now_ms, odd_figure),
             lapsed=numbers[3:],
         )
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from chalicelib.observability import log
+from chalicelib.observability import log, odd_figure
 from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, is_sealed
 from lambda_router_queue.flow import Flow
 from lambda_router_queue.models import Job, JobError, Priority, Status, rfc3339
@@ -21,7 +21,7 @@ _DIGITS = 14
 def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
     """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
     now_ms, figures, records = int(reply[0]), reply[1], reply[2]
-    flow = Flow.from_line(figures, now_ms)
+    flow = Flow.from_line(figures, now_ms, odd_figure)
     return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
 
 

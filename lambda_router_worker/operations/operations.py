@@ -14,6 +14,7 @@ from lambda_router_queue.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 from lambda_router_queue.redis.wire import Argument
 from lambda_router_worker.queue.connection import Connection, run_script
 from lambda_router_worker.queue.work_queue import LUA, RELEASED, SILENCE_MS, lease_keys
+from lambda_router_worker.worker_log import odd_figure
 
 _REVIVE = load_script("revive", "lease", folder=LUA)
 
@@ -85,7 +86,8 @@ class Operations:
         keys = self.keys
         now_ms = await self._now_ms()
         fields = _fields(await self._redis.execute("HGETALL", keys.flow))
-        flow = Flow.from_line(" ".join(fields.get(name, "0") for name in FIGURES), now_ms)
+        figures = " ".join(fields.get(name, "0") for name in FIGURES)
+        flow = Flow.from_line(figures, now_ms, odd_figure)
         heard_of = now_ms - SILENCE_MS, now_ms + SILENCE_MS
         living = await self._redis.execute("ZRANGE", keys.workers, *heard_of, "BYSCORE")
         return Stats(

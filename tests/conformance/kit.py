@@ -30,7 +30,9 @@ ROOT = Path(__file__).parents[2]
 
 #: Our worker, and the one of plain commands. A command must work one job at a time.
 PYTHON = shlex.quote(sys.executable)
-OURS = f"{PYTHON} -m worker --backend $BACKEND --model $MODEL --queue $QUEUE --lease-seconds $LEASE_SECONDS"
+OURS = (
+    f"{PYTHON} -m lambda_router_worker --backend $BACKEND --model $MODEL --queue $QUEUE --lease-seconds $LEASE_SECONDS"
+)
 PLAIN = f"{PYTHON} tests/conformance/plain_worker.py"
 
 LEASE_SECONDS = 3

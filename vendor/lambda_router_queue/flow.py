@@ -5,12 +5,11 @@ the living workers can do at a time.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pydantic_core import from_json
 
-from lambda_router_queue import log
 from lambda_router_queue.models import rfc3339
 from lambda_router_queue.queue_keys import LANES, PRIORITIES
 
@@ -34,7 +33,7 @@ _DIGITS = len(str(_MOST))
 LONGEST_FORETOLD_MS = 366 * 86_400_000
 
 
-def _figures(line: str) -> Sequence[float]:
+def _figures(line: str, report: Callable[[str], None]) -> Sequence[float]:
     """A number for each of FIGURES, none below 0."""
     try:  # all at once, as JSON: a quarter of the time that a word at a time takes
         figures: list[float] = from_json(f"[{line.replace(' ', ',')}]", allow_inf_nan=False)
@@ -44,19 +43,19 @@ def _figures(line: str) -> Sequence[float]:
         pass
     words = line.split(" ")
     if len(words) == len(FIGURES):
-        return [*map(_figure, FIGURES, words)]
+        return [_figure(name, word, report) for name, word in zip(FIGURES, words, strict=True)]
     if line:
-        log.error("odd_figure", extra={"field": "several"})
+        report("several")
     return [0] * len(FIGURES)
 
 
-def _figure(name: str, word: str) -> float:
+def _figure(name: str, word: str, report: Callable[[str], None]) -> float:
     try:
         value = int(word) if word.isdecimal() and len(word) <= _DIGITS else float(word)
     except ValueError:
         value = math.nan
     if not abs(value) <= _MOST:
-        log.error("odd_figure", extra={"field": name})
+        report(name)
         return 0
     return max(0, value)
 
@@ -77,12 +76,16 @@ class Flow(NamedTuple):
     slots: int
 
     @classmethod
-    def from_line(cls, line: str, now_ms: int) -> "Flow":
-        """From the values of FIGURES, as ``record.lua`` writes them; an empty line: nothing is known.
+    def from_line(cls, line: str, now_ms: int, report: Callable[[str], None]) -> "Flow":
+        """The figures of a line.
 
-        Whoever can write to Redis may have written any of them: what is no number counts as 0 and is logged.
+        Args:
+            line: the values of FIGURES, as ``record.lua`` writes them; empty: nothing is known.
+            now_ms: the server's time.
+            report: gets the name of each field that holds no number, or "several"; it counts as 0. Anybody who can
+                write to Redis may have written it.
         """
-        *counts, service_ms, slots, slots_at = _figures(line)
+        *counts, service_ms, slots, slots_at = _figures(line, report)
         left = counts[1::2]
         fresh = abs(now_ms - slots_at) < WORKERS_FRESH_MS  # ahead of now: the server's clock has stepped back
         return cls(

@@ -87,11 +87,11 @@ def _places(s: Step) -> Checks:
         places.append(entry.job_id)
         yield "queue: pending in the group once it is claimed", bool(entry.holder) or not entry.delivered
         yield "queue: `XACK`, `XDEL`, `XGROUP DESTROY`, or `XGROUP DELCONSUMER` of a consumer", bool(entry.fields)
-    yield "queue: count jobs in and out of waiting in stream n, and their difference waits", s.after.lines == lines
+    yield "queue-debugging: stopped waiting in stream n; the difference is how many wait", s.after.lines == lines
     places += scheduled
     left = {*places}.union(*s.after.named("open").values()) & (s.after.jobs.keys() - s.after.open.keys())
-    yield "queue: until its job is final or waits for another try; then it is acknowledged and deleted", not left
-    yield "queue: Stored once: one entry per `Idempotency-Key` within its life", len({*places}) == len(places)
+    yield "queue: until its job is final or waits for a retry. Then a script acknowledges and deletes it", not left
+    yield "queue: one entry per `Idempotency-Key` within its life", len({*places}) == len(places)
     is_named = s.after.value("retrying").keys() <= scheduled.keys()
     yield "queue: envelopes of jobs that wait for another try, by id", is_named
 
@@ -102,7 +102,7 @@ def _stations(s: Step) -> Checks:
     for id_, record in s.after.open.items():
         if "stream_id" not in record:
             is_due = scheduled.get(id_) == record.get("due") and ("started_at" in record) == (id_ in retrying)
-            yield "queue: `queued`, delayed or to be tried again", is_due and "envelope" in record
+            yield "queue: `queued`, delayed or waiting for a retry", is_due and "envelope" in record
             continue
         place = (id_, record["stream_id"])
         yield "queue: claimed by nobody, just claimed and not yet started, or given back", place in holders
@@ -114,8 +114,8 @@ def _stations(s: Step) -> Checks:
         was = s.before.jobs.get(fate.job_id, {"deadline_at": "0", "store_ms": "0"})
         # One that was never begun may vanish, once its deadline and its storage are over.
         may_vanish = not fate.begun and s.now >= int(was["deadline_at"]) + int(was["store_ms"])
-        yield "queue: a `202` only after the script answered", bool(fate.final) or may_vanish or fate.job_id in kept
-        yield "queue: Worked **at least** once, never", s.verb != "ends" or bool(fate.final) or fate.job_id not in kept
+        yield "queue: a `202` only after the script has replied", bool(fate.final) or may_vanish or fate.job_id in kept
+        yield "queue: **Processed at least once,**", s.verb != "ends" or bool(fate.final) or fate.job_id not in kept
 
 
 def _ways(s: Step) -> Checks:
@@ -150,18 +150,18 @@ def _leases(s: Step) -> Checks:
         is_newest = str(lease.token) in tokens
         yield "queue: and only the newest one may renew, finish, retry or give back", is_newest or s.unchanged
     if s.was_at_work and (s.ran or (s.verb == "reject" and s.answer == "dead")):
-        yield "queue: answers `leased` to those who come too early", s.now >= int(s.was["lease_until"])
+        yield "queue: returns `leased` to a worker that comes too early", s.now >= int(s.was["lease_until"])
     if s.ran or (s.verb == "renew" and s.answer == "run"):
         entries = [(entry.holder, entry.since) for entry in s.after.entries if entry.job_id == s.job_id]
         is_fresh = s.world.failed_over or entries == [(s.action.actor, s.now)]
         lasts = int(now["lease_until"]) == s.now + s.lease_ms
-        yield "queue: for how many milliseconds since the last renewal", is_fresh and lasts
+        yield "queue-debugging: how many milliseconds have passed since its last renewal", is_fresh and lasts
     is_last = (
         (s.answer == "scheduled" and int(s.was.get("attempts", 0)) >= 2)
         or (s.ran and s.more(now, "deaths") > 0 and int(now["deaths"]) >= s.deaths)
         or (s.answer == "given back" and s.more(now, "crashes") > 0 and int(now["crashes"]) >= s.deaths)
     )
-    yield "queue: after its last attempt, after its lease has lapsed under so many workers", not is_last
+    yield "queue: after its lease has expired under as many workers as", not is_last
 
 
 def _silence(s: Step) -> Checks:
@@ -173,7 +173,7 @@ def _silence(s: Step) -> Checks:
     if s.verb == "sweep":
         silent = {entry.entry_id for entry in s.before.entries if entry.holder and entry.since + s.lease_ms <= s.now}
         taken = {claim.entry_id for claim in s.answer}
-        yield "queue: for what was idle for a lease", bool(taken) == bool(silent) and taken <= silent
+        yield "queue: for entries idle for a lease", bool(taken) == bool(silent) and taken <= silent
     if s.verb in ("beat", "leave"):
         living = [name for name, heard in s.after.value("workers").items() if abs(int(heard) - s.now) < 15_000]
         slots = sum(int(name.split()[0]) for name in living)
@@ -195,10 +195,10 @@ def _lives(s: Step) -> Checks:
         yield "queue: It expires by itself `store_ms` after the job is final, and not before `keep_until`", lives
         owner = f"owner:{record['owner']}"
         is_listed = id_ in s.after.value(owner) and expires[owner] >= until
-        yield "queue: a list ends with the last record that it names", is_listed
+        yield "queue: a list expires with the last record that it names", is_listed
     for name, text in s.after.named("idem").items():
         outlives = expires.get(f"job:{text.split()[0]}", 0) >= expires[name]
-        yield "queue: until when the `Idempotency-Key` may ask for it", outlives
+        yield "queue: until when a repeated `Idempotency-Key` can find this job", outlives
     kinds = ("job:", "handover:", "owner:", "open:", "rate:", "idem:")
     yield "queue: It expires by itself", all(expires[name] > 0 for name in expires if name.startswith(kinds))
 
@@ -208,30 +208,30 @@ def _books(s: Step) -> Checks:
     counted = [(record["owner"], *map(int, record["counted"].split())) for record in s.after.jobs.values()]
     for owner, book in [("", s.after.flow), *((name[6:], book) for name, book in s.after.named("bytes").items())]:
         buckets = {int(name[6:]): int(held) for name, held in book.items() if name.startswith("bytes:")}
-        yield "queue: their sum is `bytes`", int(book.get("bytes", 0)) == sum(buckets.values())
+        yield "fairness: `bytes` is the sum of all buckets", int(book.get("bytes", 0)) == sum(buckets.values())
         for _, size, _, bucket in (each for each in counted if owner in ("", each[0])):
             buckets[bucket] = buckets.get(bucket, 0) - size
         left = [*buckets.values()]
         is_exact = min(left, default=0) >= 0 and (s.world.vanished or not any(left))
-        yield "queue: the sum of what all records of the bucket say", is_exact
+        yield "fairness: the sum of what all records of the bucket say", is_exact
     for id_, record in s.after.jobs.items():
         until, bucket = s.after.expires[f"job:{id_}"], int(record["counted"].split()[2])
         outlives = until <= bucket * 600_000 and s.after.expires[f"bytes:{record['owner']}"] >= until
-        yield "queue: the ten minutes in which the record will be gone", outlives
+        yield "fairness: the ten minutes in which the record will be gone", outlives
 
 
 def _letters(s: Step) -> Checks:
     most = s.verb in ("reject", "start", "promote")
     if s.answer == "dead" and s.was.get("status") in ("queued", "in_progress"):
-        yield "queue: Its record becomes `failed`, and this goes to the stream `dead`", len(s.new_letters) == 1
+        yield "queue: Its record becomes `failed`, and a dead letter goes to the stream `dead`", len(s.new_letters) == 1
     else:
-        yield "queue: A job is **given up on** after its last attempt", len(s.new_letters) <= most
+        yield "queue: A job is **given up on** in these cases: - after its last attempt", len(s.new_letters) <= most
     for letter in s.new_letters:
         envelope, fate = letter.fields["job"], s.old.fate(letter.job_id)
         sent = [entry.fields["job"] for entry in s.before.entries if entry.job_id == letter.job_id] or [envelope]
         is_kept = fate is None or '"store": false' not in fate.kind.body
         is_whole = ('"prompt"' in envelope) == is_kept and (envelope in sent or not is_kept)
-        yield "queue: its envelope, byte for byte; empty where the record's `store` is `0`", is_whole
+        yield "queue: its envelope, byte for byte. Empty where the record's `store` is `0`", is_whole
     gone = len(s.before.letters) + len(s.new_letters) - len(s.after.letters)
     is_used = s.action.actor == "operator" and s.answer in ("queued", True)
     may_go = s.verb in ("tidy", "jumps")
@@ -244,7 +244,7 @@ def _letters(s: Step) -> Checks:
 
 def _callers(s: Step) -> Checks:
     if isinstance(s.answer, Refused):
-        yield "queue: `allow-oom` in a first line lets those scripts run on a full Redis", s.unchanged
+        yield "queue: `allow-oom` in a first line lets a script run on a full Redis", s.unchanged
     elif s.action.actor == "stranger":
         is_same = s.answer is None and s.unchanged
         yield "contract: An id that does not exist and one that is somebody else's are the same 404", is_same
@@ -257,7 +257,7 @@ def _callers(s: Step) -> Checks:
         last, first, second = s.answer
         is_told_the_same = last.verb in ENDINGS or (last.verb == "start" and first[0] == "run")
         is_once = s.unchanged and (first == second or not is_told_the_same)
-        yield "queue: What may be repeated when an answer was lost", is_once
+        yield "queue: When a reply was lost, you may send any script again except `claim`", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
         has_result = bool(s.answer.result) or not s.answer.store
         yield "contract: A final state is written once and can be fetched for", has_result
@@ -280,7 +280,7 @@ def _caps(s: Step) -> Checks:
         is_newcomer = len(lanes) == 1
         has_room = delayed <= (delayed_cap if is_newcomer else delayed_shared) or "delay" not in s.kind.body
         yield "contract: A tenth of the queue's cap, and of the delayed jobs' part of it", has_room
-        yield "queue: | Open jobs before it | Lane | Of one caller, at most so many wait in the lane |", fits
+        yield "fairness: | Open jobs before it | Lane | Most jobs of one caller that wait in the lane |", fits
         stored = int(s.after.value(f"bytes:{s.kind.owner}")["bytes"])
         fits = stored <= policy.caller_bytes_cap and int(s.after.flow["bytes"]) <= policy.queue_bytes_cap
         yield "contract: ROUTER_CALLER_BYTES_CAP", fits
@@ -349,7 +349,7 @@ def _turns(s: Step) -> Checks:
             first = _first(s.before.flow, waiting)
             turn = s.after.flow.get(f"turn:{first.stream // LANES + 1}")
             is_in_turn = taken == {first.entry_id} and turn == str((first.stream + 1) % LANES)
-        yield "queue: in the order high normal high high normal high low high normal high", is_in_turn
+        yield "fairness: in the order high normal high high normal high low high normal high", is_in_turn
 
 
 def _first(flow: dict[str, str], waiting: list[Entry]) -> Entry:

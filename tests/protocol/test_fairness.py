@@ -1,4 +1,4 @@
-"""Who goes next. The bounds asserted here are those that ``docs/queue.md`` states."""
+"""Who goes next. The bounds asserted here are those that ``docs/fairness.md`` states."""
 
 import time
 from collections import Counter

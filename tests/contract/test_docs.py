@@ -23,10 +23,11 @@ from lambda_router_queue.queue_keys import LANES
 from tests.contract import repository
 from tests.contract.repository import ROOT, code_spans, fences, name_of, page, pages
 from tools.docs import __main__ as docs
-from tools.docs import settings
+from tools.docs import settings, tables
 
 README_LINES = 120
 DECISION_LINES = 40
+DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
 SUFFIXES = (".py", ".lua", ".md", ".json", ".toml", ".txt", ".in", ".sh", ".yml", ".example")
 
 each_page = pytest.mark.parametrize("path", pages(), ids=name_of)
@@ -66,7 +67,7 @@ def test_the_readme_is_short() -> None:
     assert len(page("README.md").splitlines()) <= README_LINES
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
 def test_a_decision_is_short_and_has_three_parts(path: Path) -> None:
     text = path.read_text()
 
@@ -74,6 +75,22 @@ def test_a_decision_is_short_and_has_three_parts(path: Path) -> None:
     for part in ("**Context.**", "**Decision.**", "**Consequences.**"):
         assert part in text, f"{path.name} lacks {part}"
     assert text.startswith(f"# {int(path.stem[:4])}. ")
+
+
+def test_every_decision_is_in_the_index_once() -> None:
+    """Each entry begins with its decision's number, and says which decision supersedes it, as that page does."""
+    index = page("docs/decisions/README.md")
+    entries = re.findall(r"^- \[(\d+)\]\((\S+)\) (.*(?:\n  .*)*)", index, flags=re.MULTILINE)
+
+    assert sorted(name for _, name, _ in entries) == [path.name for path in DECISIONS]
+    for number, name, text in entries:
+        assert int(number) == int(name[:4])
+        superseded = r"\bsuperseded\b[^.]*?\((\d{4}-[\w-]+\.md)\)"
+        assert _links(superseded, text) == _links(superseded, page(f"docs/decisions/{name}")), name
+
+
+def _links(pattern: str, text: str) -> list[str]:
+    return re.findall(pattern, text, flags=re.IGNORECASE)
 
 
 @each_page
@@ -234,12 +251,27 @@ def test_every_error_code_of_the_worker_is_documented() -> None:
     assert set(documented) == {*raised, BAD_OUTCOME.code}
 
 
-def test_every_module_is_on_the_architecture_page() -> None:
-    named = set(code_spans(page("docs/architecture.md")))
-    folders = ("chalicelib/", "vendor/", "lambda_router_worker/")
-    modules = {name_of(path) for path in repository.files(".py", ".lua") if name_of(path).startswith(folders)}
+def test_the_module_map_has_every_module_once() -> None:
+    program = ("app.py", "chalicelib/", "vendor/", "lambda_router_worker/")
+    modules = [name_of(path) for path in repository.files(".py", ".lua") if name_of(path).startswith(program)]
+    block = page("docs/architecture.md").split("<!-- generated: modules -->\n")[1].split("<!-- end -->")[0]
+    _, *parts = re.split(r"^### `(.+)`$", block, flags=re.MULTILINE)
+    rows = dict(zip(parts[::2], parts[1::2], strict=True))
+    row = re.compile(r"^\| \[`(.+?)`\]", re.MULTILINE)
+    named = [folder + name for folder, text in rows.items() for name in row.findall(text)]
 
-    assert {name for name in modules if not name.endswith("/__init__.py")} <= named
+    assert sorted([*named, "app.py"]) == sorted(name for name in modules if not name.endswith("/__init__.py"))
+    assert {name.removesuffix("__init__.py") for name in modules if name.endswith("/__init__.py")} <= rows.keys()
+
+
+@pytest.mark.parametrize(("name", "lacking"), [("x.py", "docstring"), ("x.lua", "comment at its top")])
+def test_a_module_without_a_row_of_its_own_is_refused(tmp_path: Path, name: str, lacking: str) -> None:
+    (tmp_path / "chalicelib").mkdir()
+    (tmp_path / "app.py").write_text('"""The app."""\n')
+    (tmp_path / "chalicelib" / name).write_text("\n")
+
+    with pytest.raises(tables.Undescribed, match=rf"chalicelib/{re.escape(name)} has no {lacking}"):
+        tables.modules(tmp_path)
 
 
 def test_every_member_of_the_envelope_is_documented() -> None:

@@ -22,6 +22,7 @@ FILES: Mapping[str, Callable[[], str]] = {
     "terraform/settings.tf": terraform.settings_tf,
 }
 BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("docs/architecture.md", "modules"): tables.modules,
     ("docs/architecture.md", "layers"): tables.layers,
     ("docs/contract.md", "routes"): tables.routes,
     ("docs/deploy.md", "statuses"): tables.statuses,

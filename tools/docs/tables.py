@@ -1,7 +1,9 @@
-"""``docs/errors.md`` and the tables of exit statuses, routes, metrics, Redis's errors and import layers."""
+"""``docs/errors.md`` and the tables of exit statuses, routes, metrics, Redis's errors, import layers and modules."""
 
+import ast
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from chalicelib.api import openapi
@@ -11,6 +13,7 @@ from chalicelib.settings import Settings
 from lambda_router_queue.metrics import Metric
 from lambda_router_queue.redis.errors import REACTIONS
 from tools.docs.markdown import NOTICE, code, first_sentence, table
+from tools.docs.queue import top_comment
 from tools.stack.findings import Status
 from tools.stack.repository import ROOT
 
@@ -141,3 +144,53 @@ def _picture(contract: Mapping[str, Any]) -> str:
     """One package's layers, a line each."""
     modules = [layer.replace(" | ", "   ") for layer in contract["layers"]]
     return "\n".join([f"{code(contract['containers'][0])}:", "", "```text", *modules, "```"])
+
+
+#: The folders of the module map; ``app.py`` is in it too.
+_PROGRAM = ("chalicelib", "vendor/lambda_router_queue", "lambda_router_worker")
+_OF_SCRIPTS = (
+    "Scripts that run inside Redis. [The queue's page](queue.md#scripts) has their keys, arguments and replies."
+)
+
+
+class Undescribed(Exception):
+    """A module has nothing to show in the module map; the message names the module."""
+
+
+def modules(root: Path = ROOT) -> str:
+    """The module map: for each folder, what it is for and a table of its modules.
+
+    Raises:
+        Undescribed: a module has no docstring, or a script no comment at its top.
+    """
+    folders = [folder for name in _PROGRAM for folder in (root / name, *sorted((root / name).rglob("*/")))]
+    maps = [_folder(root, folder) for folder in folders if _modules_in(folder)]
+    return "\n\n".join(["### `app.py`", _summary(root, root / "app.py"), *maps])
+
+
+def _modules_in(folder: Path) -> list[Path]:
+    """The modules of one folder, its ``__init__`` left out."""
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".lua")]
+    return [path for path in found if path.name != "__init__.py"]
+
+
+def _folder(root: Path, folder: Path) -> str:
+    init = folder / "__init__.py"
+    rows = [(_link(root, path), _summary(root, path)) for path in _modules_in(folder)]
+    purpose = _summary(root, init) if init.exists() else _OF_SCRIPTS
+    heading = code(f"{folder.relative_to(root).as_posix()}/")
+    return f"### {heading}\n\n{purpose}\n\n{table(('Module', 'What it is'), rows)}"
+
+
+def _link(root: Path, path: Path) -> str:
+    return f"[{code(path.name)}](../{path.relative_to(root).as_posix()})"
+
+
+def _summary(root: Path, path: Path) -> str:
+    """The first sentence of a module's docstring, or of the comment that a script begins with."""
+    is_script = path.suffix == ".lua"
+    text = top_comment(path) if is_script else ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if not text:
+        name, lacking = path.relative_to(root).as_posix(), "comment at its top" if is_script else "docstring"
+        raise Undescribed(f"{name} has no {lacking}: its first sentence is its row in docs/architecture.md")
+    return first_sentence(text.partition("\n\n")[0])

@@ -60,8 +60,9 @@ def mend(root: Path, fix: str) -> None:
 
 
 def without_pages(root: Path) -> None:
-    """The pages that hold generated blocks, so that ``tools.docs`` can write there."""
-    shutil.copytree(ROOT / "docs", root / "docs")
+    """The pages and the script that hold generated blocks, so that ``tools.docs`` can write there."""
+    for folder in ("docs", "vendor"):
+        shutil.copytree(ROOT / folder, root / folder)
 
 
 def named_line(root: Path, finding: Finding) -> str:

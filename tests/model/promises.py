@@ -179,7 +179,7 @@ def _silence(s: Step) -> Checks:
         slots = sum(int(name.split()[0]) for name in living)
         yield "queue: after 15 s of silence (`beat.lua`'s third argument)", int(s.after.flow["slots"]) == slots
     averages = [float(s.after.flow.get(name, 0)) for name in ("service_ms", "gap_ms")]
-    yield "contract: comes from the average time that a job takes", min(averages) >= 0
+    yield "contract: is computed from the average time of a job", min(averages) >= 0
 
 
 def _lives(s: Step) -> Checks:
@@ -235,11 +235,15 @@ def _letters(s: Step) -> Checks:
     gone = len(s.before.letters) + len(s.new_letters) - len(s.after.letters)
     is_used = s.action.actor == "operator" and s.answer in ("queued", True)
     may_go = s.verb in ("tidy", "jumps")
-    yield "operations: `open` means that the job waits or runs already, and the letter stays", may_go or gone == is_used
+    yield (
+        "operations: means that the job is already waiting or running, and the letter stays",
+        may_go or gone == is_used,
+    )
     if s.verb == "redrive":
         used = {"attempts", "deaths", "started_at", "result", "error", "crashes"} & {*s.after.jobs.get(s.job_id, ())}
-        yield "contract: Nobody else and nothing else reopens a final job", s.unchanged or s.answer == "queued"
-        yield "operations: `dead retry` is a new beginning: `queued`, no attempts", s.answer != "queued" or not used
+        yield "contract: Nothing else reopens a final job", s.unchanged or s.answer == "queued"
+        is_new = s.answer != "queued" or not used
+        yield "operations: `dead retry` requeues the job as if it were new: `queued`, no attempts", is_new
 
 
 def _callers(s: Step) -> Checks:
@@ -249,7 +253,7 @@ def _callers(s: Step) -> Checks:
         is_same = s.answer is None and s.unchanged
         yield "contract: An id that does not exist and one that is somebody else's are the same 404", is_same
     elif s.verb == "cancels":
-        yield "contract: Cancels at once whatever is not final", s.job_id not in s.after.open
+        yield "contract: Cancels the job at once unless it is final", s.job_id not in s.after.open
     elif s.verb == "resubmits":
         is_first = s.verdicts == ["replayed"] and s.answer.decisions[0].job_id == s.job_id
         yield "contract: A repeat with the same body gets 202", is_first
@@ -268,7 +272,7 @@ def _caps(s: Step) -> Checks:
     depth, delayed = len(s.after.entries) + len(scheduled), len(scheduled) - len(retrying)
     for id_, each in s.after.open.items():
         counts = id_ in s.after.value(f"open:{each['owner']}")
-        yield "contract: unfinished jobs: waiting, delayed, to be tried again, at work", counts
+        yield "contract: open jobs: waiting, delayed, waiting for a retry, running", counts
     if s.kind is None or not s.verdicts:
         return
     lanes = [int(each["stream"]) % LANES for each in s.after.open.values() if each["owner"] == s.kind.owner]
@@ -286,7 +290,7 @@ def _caps(s: Step) -> Checks:
         yield "contract: ROUTER_CALLER_BYTES_CAP", fits
         yield "contract: ROUTER_OPEN_JOBS_CAP", len(lanes) <= policy.open_jobs_cap
         has_room = depth <= (policy.queue_cap if is_newcomer else queue_shared)
-        yield "contract: jobs of all callers in the queue, the same states", has_room
+        yield "contract: open jobs of all callers in the queue", has_room
     is_early = (
         ("open" in s.verdicts and len(s.after.open) < policy.open_jobs_cap)
         or ("full" in s.verdicts and depth < queue_shared)
@@ -338,7 +342,7 @@ def _turns(s: Step) -> Checks:
         scheduled = s.before.value("scheduled")
         due = {id_ for id_, due in scheduled.items() if int(due) <= s.now}
         is_due = scheduled.keys() - s.after.value("scheduled").keys() == due
-        yield "contract: Workers move it into line within about half a second of it", is_due
+        yield "contract: Workers move it into line within about half a second of that time", is_due
     if s.verb == "claim":
         taken = {claim.entry_id for claim in s.answer}
         given_back = {entry.entry_id for entry in s.before.entries if entry.holder == "released"}

@@ -251,7 +251,7 @@ def _callers(s: Step) -> Checks:
         yield "queue: `allow-oom` in a first line lets a script run on a full Redis", s.unchanged
     elif s.action.actor == "stranger":
         is_same = s.answer is None and s.unchanged
-        yield "contract: An id that does not exist and one that is somebody else's are the same 404", is_same
+        yield "contract: An unknown id and the id of another caller's job get the same 404", is_same
     elif s.verb == "cancels":
         yield "contract: Cancels the job at once unless it is final", s.job_id not in s.after.open
     elif s.verb == "resubmits":
@@ -264,7 +264,7 @@ def _callers(s: Step) -> Checks:
         yield "queue: When a reply was lost, you may send any script again except `claim`", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
         has_result = bool(s.answer.result) or not s.answer.store
-        yield "contract: A final state is written once and can be fetched for", has_result
+        yield "contract: final state is written once", has_result
 
 
 def _caps(s: Step) -> Checks:
@@ -283,7 +283,7 @@ def _caps(s: Step) -> Checks:
         fits = all(lanes.count(lane) <= most for lane, most in enumerate((1, 4, 16)))
         is_newcomer = len(lanes) == 1
         has_room = delayed <= (delayed_cap if is_newcomer else delayed_shared) or "delay" not in s.kind.body
-        yield "contract: A tenth of the queue's cap, and of the delayed jobs' part of it", has_room
+        yield "contract: A tenth of the queue's cap is reserved for callers who have no open job", has_room
         yield "fairness: | Open jobs before it | Lane | Most jobs of one caller that wait in the lane |", fits
         stored = int(s.after.value(f"bytes:{s.kind.owner}")["bytes"])
         fits = stored <= policy.caller_bytes_cap and int(s.after.flow["bytes"]) <= policy.queue_bytes_cap
@@ -314,7 +314,7 @@ def _refusals(s: Step) -> Checks:
         before, after = ((each.jobs, each.entries, _unswept(each.flow)) for each in (s.before, s.after))
         rates = s.after.named("rate").items()
         is_less = all(float(text) <= float(s.before.value(name) or 0) for name, text in rates)
-        yield "contract: A refused job uses up nothing", before == after and is_less
+        yield "contract: A rejected job uses up nothing", before == after and is_less
 
 
 def _waits(s: Step) -> Checks:
@@ -327,9 +327,9 @@ def _waits(s: Step) -> Checks:
             wanted = "caller"
         else:
             wanted = "all" if len(before[0]) >= WAIT_CAPS.all_callers else "taken"
-        yield "contract: **A wait takes one of a few places**", s.answer == wanted and before == after
+        yield "contract: **The number of waits is limited**", s.answer == wanted and before == after
         has_it = [name in s.after.value(key) for key in keys]
-        yield "contract: A place is free again as soon as its answer is sent", has_it == [wanted == "taken"] * 2
+        yield "contract: A place is released as soon as its response is sent", has_it == [wanted == "taken"] * 2
 
 
 def _others(places: dict[str, str], name: str, now: int) -> set[str]:

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from chalicelib import jobs
 from lambda_router_queue.lua_scripts import load_script
 from tests.conftest import CLIENT_ID, ISSUER, KID, POOL, SCOPE, gateway_event, public_jwk
-from tests.deploy.artefact import built, lambda_python
-from tests.deploy.runtime_api import RuntimeApi
+from tests.deploy.cloud.runtime_api import RuntimeApi
+from tests.deploy.kit.artefact import built, lambda_python
 from tools.package.writer import unpack
 
 HERE = Path(__file__).parent

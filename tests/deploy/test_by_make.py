@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.deploy.by_make import ALARM, Journey
-from tests.deploy.life import Life
-from tests.deploy.terraform_cli import Ran
+from tests.deploy.kit.by_make import ALARM, Journey
+from tests.deploy.kit.life import Life
+from tests.deploy.kit.terraform_cli import Ran
 from tools.stack.findings import Status
 
 pytestmark = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.repository import ROOT, fences, files, name_of, page
-from tests.deploy.terraform_cli import HAND_WRITTEN
+from tests.deploy.kit.terraform_cli import HAND_WRITTEN
 
 pytestmark = pytest.mark.timeout(180)
 

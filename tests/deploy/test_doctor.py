@@ -11,10 +11,10 @@ import pytest
 
 from chalicelib.user_pool import issuers_of
 from tests.contract.repository import ROOT
-from tests.deploy.account_wide import let_gateway_log, point_gateway_at
-from tests.deploy.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
-from tests.deploy.inventory import REGION
-from tests.deploy.user_pool import make_pool
+from tests.deploy.cloud.account_wide import let_gateway_log, point_gateway_at
+from tests.deploy.cloud.inventory import REGION
+from tests.deploy.cloud.user_pool import make_pool
+from tests.deploy.kit.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
 from tools.doctor.__main__ import OFFLINE, ONLINE, examine
 from tools.doctor.gateway import POLICY, ROLE, TRUST
 from tools.stack.findings import Status

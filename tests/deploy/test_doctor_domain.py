@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.doctor_patient import Patient, client, new_patient
-from tests.deploy.inventory import REGION
+from tests.deploy.cloud.inventory import REGION
+from tests.deploy.kit.doctor_patient import Patient, client, new_patient
 from tests.tls import write_certificate
 from tools.doctor.__main__ import ONLINE
 

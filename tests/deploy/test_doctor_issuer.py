@@ -12,8 +12,8 @@ from typing import Any, override
 import pytest
 
 from chalicelib.user_pool import issuers_of
-from tests.deploy import inventory
-from tests.deploy.doctor_patient import Patient, new_patient
+from tests.deploy.cloud import inventory
+from tests.deploy.kit.doctor_patient import Patient, new_patient
 from tools.doctor.issuer import issuer
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from redis import Redis
 
-from tests.deploy.doctor_patient import KEY, Patient, new_patient
-from tests.deploy.inventory import REGION
-from tests.deploy.terraform_cli import terraform_path
+from tests.deploy.cloud.inventory import REGION
+from tests.deploy.kit.doctor_patient import KEY, Patient, new_patient
+from tests.deploy.kit.terraform_cli import terraform_path
 from tools.docs.workflows import with_settings
 from tools.doctor.__main__ import ONLINE, examine
 from tools.package.environment import refuse_variables

@@ -7,7 +7,7 @@ import pytest
 import app as app_module
 from tests.conftest import LambdaContext
 from tests.deploy.conftest import VARIABLES
-from tests.deploy.life import NAME, STATE_KEY, Life
+from tests.deploy.kit.life import NAME, STATE_KEY, Life
 from tests.file_secrets import secrets_in_text
 
 pytestmark = pytest.mark.timeout(900)

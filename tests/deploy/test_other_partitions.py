@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from chalicelib.partitions import partition_of
-from tests.deploy.account_wide import let_github_in
+from tests.deploy.cloud.account_wide import let_github_in
+from tests.deploy.cloud.inventory import client
+from tests.deploy.cloud.user_pool import make_pool
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
-from tests.deploy.inventory import client
-from tests.deploy.life import ACCOUNT, NAME, ROLES, STATE_BUCKET, STATE_KEY, backend
-from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform
-from tests.deploy.user_pool import make_pool
+from tests.deploy.kit.life import ACCOUNT, NAME, ROLES, STATE_BUCKET, STATE_KEY, backend
+from tests.deploy.kit.terraform_cli import Changes, Terraform, copy_of_terraform
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
 

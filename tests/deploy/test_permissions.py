@@ -10,11 +10,11 @@ from itertools import chain, product
 import pytest
 
 from tests.contract.repository import ROOT
-from tests.deploy.aws_calls import call
-from tests.deploy.by_make import Journey
-from tests.deploy.iam_requests import iam_requests
-from tests.deploy.inventory import client
-from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY, Life
+from tests.deploy.cloud.aws_calls import call
+from tests.deploy.cloud.iam_requests import iam_requests
+from tests.deploy.cloud.inventory import client
+from tests.deploy.kit.by_make import Journey
+from tests.deploy.kit.life import NAME, STATE_BUCKET, STATE_KEY, Life
 from tools.doctor.__main__ import ONLINE
 from tools.permissions.comparison import compared, statement
 from tools.permissions.excused import EXCUSED

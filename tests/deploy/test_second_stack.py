@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from tests.contract.repository import ROOT
-from tests.deploy.clone import Clone
+from tests.deploy.cloud.inventory import REGION, client, inventory
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
-from tests.deploy.inventory import REGION, client, inventory
-from tests.deploy.shell import AWS, WHY_SKIPPED, blocks, paste
-from tests.deploy.terraform_cli import Terraform, cli_configuration, write_chalice, write_zip
+from tests.deploy.kit.clone import Clone
+from tests.deploy.kit.shell import AWS, WHY_SKIPPED, blocks, paste
+from tests.deploy.kit.terraform_cli import Terraform, cli_configuration, write_chalice, write_zip
 from tools.doctor import gateway
 from tools.stack.configured import Stack
 

@@ -14,7 +14,7 @@ from chalicelib.partitions import PREFIXES_WITHOUT_USER_POOLS, REGION_PATTERN, W
 from lambda_router_queue.metrics import NAMESPACE, SERVICE, Metric
 from tests.contract.repository import ROOT, fences, files, name_of
 from tests.deploy.conftest import initialised
-from tests.deploy.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
+from tests.deploy.kit.terraform_cli import HAND_WRITTEN, Terraform, cli_configuration
 from tools.docs.terraform import quoted
 from tools.docs.terraform import variables as settings_variables
 from tools.stack.declarations import blocks

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.repository import ROOT, files, name_of, page
-from tests.deploy.clone import Clone
-from tests.deploy.terraform_cli import terraform_path
+from tests.deploy.kit.clone import Clone
+from tests.deploy.kit.terraform_cli import terraform_path
 
 #: What each target asks the program first; in a folder without a state some then fail.
 ASKS = {"init": "init", "summary": "show", "doctor": "version", "plan": "plan", "apply": "show", "destroy": "plan"}

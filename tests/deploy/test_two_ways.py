@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from tests.contract.repository import fences, files, name_of, page
+from tests.deploy.cloud.inventory import REGION, client, inventory
 from tests.deploy.conftest import VARIABLES, initialised
-from tests.deploy.inventory import REGION, client, inventory
-from tests.deploy.stack_facts import stack_facts
-from tests.deploy.terraform_cli import Changes, Terraform, copy_of_terraform
+from tests.deploy.kit.stack_facts import stack_facts
+from tests.deploy.kit.terraform_cli import Changes, Terraform, copy_of_terraform
 from tools.dev.__main__ import RECORD, run
 from tools.package.source import SHIPPED
 

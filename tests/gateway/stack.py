@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.account_wide import let_gateway_log
-from tests.deploy.clone import Clone
-from tests.deploy.terraform_cli import Ran, Terraform, cli_configuration
+from tests.deploy.cloud.account_wide import let_gateway_log
+from tests.deploy.kit.clone import Clone
+from tests.deploy.kit.terraform_cli import Ran, Terraform, cli_configuration
 from tests.gateway.account import REGION, Account
 from tests.gateway.caller import Pool
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.contract.repository import ROOT
-from tests.deploy.terraform_cli import write_zip
+from tests.deploy.kit.terraform_cli import write_zip
 from tests.gateway.account import Account, new_account
 
 pytestmark = [pytest.mark.gateway, pytest.mark.usefixtures("account"), pytest.mark.timeout(120)]

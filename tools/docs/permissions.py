@@ -14,7 +14,7 @@ The roles that `terraform/bootstrap` makes, *plan* and *deploy*, may do what Ter
 reason below, and nothing else. In `tests/deploy/test_permissions.py` the real AWS provider lives through a whole life,
 each call is recorded, and the roles' own policies are asked about each. It fails on a call that is not allowed, on an
 action that is neither used nor listed here, and, for every action in turn, when that action is taken away. The third
-role, *canary*, may do what going back to an older version takes: `tests/unit/test_canary_role.py`.
+role, *canary*, may do what going back to an older version takes: `tests/unit/release/test_canary_role.py`.
 
 `make plan` compares a plan with the policies of the role that will apply it (`ROLE=name`; without it, of the one that
 is logged in) before anything is made. Alone: `python -m tools.permissions terraform/it.tfplan`. Its exit status

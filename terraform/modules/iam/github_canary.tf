@@ -1,4 +1,4 @@
-# What `make canary` does in AWS, and no more: tests/unit/test_canary_role.py compares both.
+# What `make canary` does in AWS, and no more: tests/unit/release/test_canary_role.py compares both.
 
 locals {
   canary_statements = flatten([for github in var.github[*] : concat(

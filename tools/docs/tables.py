@@ -29,21 +29,6 @@ met. Programs should tell problems apart by `type`. The classes are in `chalicel
 """
 
 #: What each means; unit and dimension stand in the code.
-METRICS: Mapping[Metric, str] = {
-    Metric.JOBS_ACCEPTED: "A job was stored and 202 answered; `type` is the job type.",
-    Metric.JOBS_REPLAYED: "An `Idempotency-Key` was seen before and the first job given back.",
-    Metric.REQUESTS_REFUSED: "A request ended in a problem; `reason` is its slug.",
-    Metric.WAITS_REFUSED: "A `Prefer: wait` found no place; `reason` is whose were all taken: `caller` or `all`.",
-    Metric.LATENCY: "Time in our own code; `route` is method and pattern.",
-    Metric.DEAD_LETTERS: "Dead letters there are. By the workers, as are all that follow.",
-    Metric.JOBS_WAITING: "Jobs that wait, without delayed ones and those to be tried again.",
-    Metric.OLDEST_WAITING: "How long the first waiting job has stood in its line; 0 if none does.",
-    Metric.WORKERS_ALIVE: "Workers heard of in the last 15 s.",
-    Metric.MODEL_SERVER_UP: "1 while this worker claims jobs, 0 while its model server is in trouble.",
-    Metric.JOBS_FAILED: "Jobs that this worker saw end as `failed` since its last line; `code` is their `error.code`.",
-}
-
-
 #: What was seen, and what the program did about it.
 STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.OK: ("all is as it should be", "what it was asked for"),
@@ -113,13 +98,9 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, s
 
 
 def metrics() -> str:
-    """Every metric.
-
-    Raises:
-        KeyError: a new metric has no words yet; give it some in ``METRICS``.
-    """
+    """Every metric."""
     rows = [
-        (code(metric.value), metric.unit, code(metric.dimension) if metric.dimension else "", METRICS[metric])
+        (code(metric.value), metric.unit, code(metric.dimension) if metric.dimension else "", metric.meaning)
         for metric in Metric
     ]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)

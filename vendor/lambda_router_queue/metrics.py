@@ -24,27 +24,53 @@ MAX_DIMENSION_CHARACTERS = 1_024
 
 
 class Metric(StrEnum):
-    """Every metric: its name, its unit, and its dimension beside ``service`` and ``stack`` ("": none)."""
+    """Every metric: name, unit, dimension beside ``service`` and ``stack`` ("": none), and meaning, for the pages."""
 
     unit: str
     dimension: str
+    meaning: str
 
-    def __new__(cls, name: str, unit: str, dimension: str = "") -> Self:
+    def __new__(cls, name: str, unit: str, dimension: str, meaning: str) -> Self:
         member = str.__new__(cls, name)
-        member._value_, member.unit, member.dimension = name, unit, dimension
+        member._value_, member.unit, member.dimension, member.meaning = name, unit, dimension, meaning
         return member
 
-    JOBS_ACCEPTED = "JobsAccepted", "Count", "type"
-    JOBS_REPLAYED = "JobsReplayed", "Count"
-    REQUESTS_REFUSED = "RequestsRefused", "Count", "reason"
-    WAITS_REFUSED = "WaitsRefused", "Count", "reason"
-    LATENCY = "Latency", "Milliseconds", "route"
-    DEAD_LETTERS = "DeadLetters", "Count", "queue"
-    JOBS_WAITING = "JobsWaiting", "Count", "queue"
-    OLDEST_WAITING = "OldestWaiting", "Seconds", "queue"
-    WORKERS_ALIVE = "WorkersAlive", "Count", "queue"
-    MODEL_SERVER_UP = "ModelServerUp", "Count", "queue"
-    JOBS_FAILED = "JobsFailed", "Count", "code"
+    JOBS_ACCEPTED = "JobsAccepted", "Count", "type", "A job was stored and 202 returned; `type` is the job type."
+    JOBS_REPLAYED = "JobsReplayed", "Count", "", "An `Idempotency-Key` was seen before, and the first job returned."
+    REQUESTS_REFUSED = "RequestsRefused", "Count", "reason", "A request ended in a problem; `reason` is its slug."
+    WAITS_REFUSED = (
+        "WaitsRefused",
+        "Count",
+        "reason",
+        "A `Prefer: wait` found no place; `reason` says whose places were all taken: `caller` or `all`.",
+    )
+    LATENCY = "Latency", "Milliseconds", "route", "Time in our own code; `route` is method and pattern."
+    DEAD_LETTERS = (
+        "DeadLetters",
+        "Count",
+        "queue",
+        "Dead letters in the queue. Workers report this metric and all below.",
+    )
+    JOBS_WAITING = "JobsWaiting", "Count", "queue", "Jobs that wait, without delayed jobs and retries."
+    OLDEST_WAITING = (
+        "OldestWaiting",
+        "Seconds",
+        "queue",
+        "How long the first waiting job has been in its line; 0 if none waits.",
+    )
+    WORKERS_ALIVE = "WorkersAlive", "Count", "queue", "Workers that reported in the last 15 s."
+    MODEL_SERVER_UP = (
+        "ModelServerUp",
+        "Count",
+        "queue",
+        "1 while this worker claims jobs, 0 while its model server is in trouble.",
+    )
+    JOBS_FAILED = (
+        "JobsFailed",
+        "Count",
+        "code",
+        "Jobs that this worker saw end as `failed` since its last line; `code` is their `error.code`.",
+    )
 
 
 type Measured = Mapping[tuple[Metric, str], float]

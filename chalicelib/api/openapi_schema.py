@@ -1,4 +1,4 @@
-"""JSON Schema 2020-12, as pydantic writes it, as the dialect of OpenAPI 3.0 (specification 3.0.3, "Schema Object")."""
+"""Conversion of pydantic's JSON Schema 2020-12 to OpenAPI 3.0 (specification 3.0.3, "Schema Object")."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ type Schema = dict[str, Any]
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 
-#: Keywords that 3.0 lacks and that say nothing a reader misses.
+#: Keywords that 3.0 lacks and that readers can do without.
 _DROPPED = frozenset({"$defs", "propertyNames", "discriminator", "examples", "prefixItems", "patternProperties"})
-#: Keywords whose values are values, not schemas.
+#: Keywords that contain plain values, not schemas.
 _VALUES = frozenset({"default", "enum", "example", "required", "const"})
 
 _NULL: Schema = {"type": "null"}
-#: What takes null and nothing else: in 3.0 ``nullable`` widens only a ``type`` that stands beside it.
+#: Accepts null and nothing else. In 3.0 ``nullable`` only widens a ``type`` beside it.
 _ONLY_NULL: Schema = {"type": "string", "enum": [None], "nullable": True}
 
 
 def to_openapi_30(schema: Any) -> Any:
-    """The same schema with ``null`` as ``nullable``, ``const`` as a one-element ``enum``, and boolean exclusives."""
+    """Convert a schema: ``null`` to ``nullable``, ``const`` to a one-element ``enum``, exclusive bounds to booleans."""
     if isinstance(schema, list):
         return [to_openapi_30(part) for part in schema]
     if not isinstance(schema, dict):
@@ -43,13 +43,13 @@ def _example(schema: Schema) -> Schema:
 
 
 def _tuple(schema: Schema) -> Schema:
-    """3.0 cannot say which item stands where: any of the items' schemas, that many of them."""
+    """Allow any of the items' schemas at any position: 3.0 cannot tell positions apart."""
     items = schema.get("prefixItems")
     return {} if items is None else {"items": {"anyOf": to_openapi_30(items)}}
 
 
 def _pattern_properties(schema: Schema) -> Schema:
-    """3.0 cannot say which names go with which schema: any of them."""
+    """Allow any of the schemas for any name: 3.0 cannot assign schemas to names by pattern."""
     patterns = schema.get("patternProperties")
     return {} if patterns is None else {"additionalProperties": {"anyOf": to_openapi_30(list(patterns.values()))}}
 
@@ -82,7 +82,7 @@ def _exclusive(schema: Schema) -> Schema:
 
 
 def _reference(schema: Schema) -> Schema:
-    """A ``$ref`` swallows its neighbours in 3.0, so what stands beside one is wrapped."""
+    """Wrap a ``$ref`` that has siblings, which 3.0 would ignore."""
     if "$ref" not in schema or len(schema) == 1:
         return schema
     rest = {name: value for name, value in schema.items() if name != "$ref"}

@@ -7,7 +7,7 @@ from chalicelib.entry import Router
 from chalicelib.observability import log
 
 app = Router(app_name="lambda-router", configure_logs=False)
-app.log = log  # type: ignore[assignment]  # Chalice's logger: the errors that it catches are logged as JSON too
+app.log = log  # type: ignore[assignment]  # Chalice logs here, so that the errors it catches become JSON too
 
 # No response is binary. By default Chalice would compare each one with sixteen types, three times.
 app.api.binary_types = []

@@ -85,7 +85,7 @@ def say(explanation: str) -> None:
 
 
 def with_env_file(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return these variables, with the file that stage ``local`` names as the fallback. The file is optional.
+    """Return these variables, with the file that stage ``local`` names as a fallback. The file is optional.
 
     A variable that is set wins, even when it is empty. Either variable that locates Redis overrides both of the file's.
     Only our own settings are read from the file.

@@ -55,10 +55,10 @@ def begun() -> None:
 gc.disable()
 # PyJWT's client for key sets imports http.client, email and urllib.request; jwks.py has its own.
 import_parts_only("jwt")
-# Only the logger is used. The package would also import its metrics, its tracer and botocore, where it adds its name.
+# Only its logger is used. Its __init__ imports metrics, a tracer and botocore, to which it adds its name.
 import_parts_only("aws_lambda_powertools")
 import_when_used("aws_lambda_powertools.utilities", "jmespath_utils")
 # PyJWT imports it to detect certificates that are passed as HMAC secrets. Building its patterns takes 20 ms.
 import_when_used("cryptography", "x509")
-# Not needed if the keys come from a setting and are not fetched.
+# Not needed if the signing keys come from a setting.
 import_when_used("http", "client")

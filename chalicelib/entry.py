@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 
 #: Any text without a lone surrogate, which JSON can carry and UTF-8 cannot. The constraint makes Pydantic look for one.
 Text = Annotated[str, StringConstraints(min_length=0)]
-#: A value that is echoed in a response header. Without control characters it cannot start another header.
+#: A value that is echoed in a response header. It has no control characters, so it cannot start another header.
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 

@@ -12,7 +12,7 @@ MAX_POLL_SECONDS = 30
 #: The longest that a response is held for `Prefer: wait`.
 MAX_WAIT_SECONDS = 20
 
-#: When to poll a job that is not final again, if no place was free to wait for it.
+#: When to poll again for a job that is not final, if no place was free to wait for it.
 NO_PLACE_RETRY_SECONDS = 2
 
 #: When to retry if the queue is full and no worker empties it.

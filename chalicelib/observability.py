@@ -63,7 +63,7 @@ _notes: ContextVar[Notes] = ContextVar("notes")
 
 
 def begin_notes() -> Notes:
-    """Start empty notes, and empty metrics, for a new request."""
+    """Start new notes and clear the metrics, for a new request."""
     fresh = Notes()
     _notes.set(fresh)
     metrics.begin()

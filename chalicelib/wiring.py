@@ -1,4 +1,4 @@
-"""Builds the parts from the environment, once per process. Nothing else that ships reads ``os.environ``.
+"""Construction of the parts from the environment, once per process. Nothing else that ships reads ``os.environ``.
 
 Tests pass in their own parts with ``use``.
 """
@@ -63,12 +63,12 @@ def services() -> Services:
 
 
 def prepare() -> None:
-    """Prepare the parts, the keys and the connection before the first request.
+    """Prepare the parts, the keys and the connection before the first request, if in Lambda.
 
-    This is for Lambda. Under ``chalice local`` it prints on the terminal which settings are missing.
+    Under ``chalice local``, print on the terminal which settings are missing instead.
 
-    A snapshot (SnapStart) is taken without them, and each copy of it creates its own: connections do not survive it,
-    and keys and secrets would be as old as the snapshot. Identifiers come from the kernel's random numbers, which
+    A snapshot (SnapStart) is taken without the parts, and each copy of it creates its own. Connections do not survive a
+    snapshot, and keys and secrets would be as old as it. Identifiers come from the kernel's random numbers, which
     differ in each copy.
     """
     if not _in_lambda():

@@ -43,7 +43,7 @@ def submit(
 
 
 def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
-    """Submit one queue's jobs. If it fails, each of them gets the problem; other queues are unaffected."""
+    """Submit one queue's jobs. If that fails, each of them gets the problem; other queues are unaffected."""
     submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
     try:
         found = verdicts.submit(parts, submission)

@@ -39,7 +39,7 @@ WAIT_RESERVE_SECONDS = 2.0
 
 @routes.route("/health", methods=_READ, **_open)
 def health() -> Response:
-    """Report that the process responds; nothing outside of it is used."""
+    """Report that the process responds, without using anything outside it."""
     request = _request()
     version = getattr(request.lambda_context, "function_version", "")
     return _json({"status": "ok", "version": chalicelib.__version__, "function_version": version})

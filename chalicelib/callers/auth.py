@@ -64,7 +64,7 @@ class Principal(NamedTuple):
 
 
 class TokenVerifier:
-    """Verifies the access tokens of one Cognito user pool."""
+    """A verifier of access tokens of one Cognito user pool."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class BadKeySet(ValueError):
-    """This service does not accept the JWKS; the message says why."""
+    """A JWKS that this service does not accept; the message says why."""
 
 
 class SigningKeys(Protocol):
@@ -151,7 +151,10 @@ class RemoteKeys:
         return [main] * self._rested(main, COOLDOWN_SECONDS) + self._others_due(main)
 
     def _others_due(self, main: str) -> list[str]:
-        """Return the other addresses never fetched; later one in turn, so that their number does not matter."""
+        """Return the other addresses that were never fetched; later, one at a time in turn.
+
+        So their number does not matter.
+        """
         others = [url for url in self._urls if url != main]
         if new := [url for url in others if url not in self._tried_at]:
             return new
@@ -247,8 +250,8 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
 def fetch_jwks(url: str, dial: deadlines.Dial = deadlines.dial) -> bytes:
     """Fetch a key set within ``QUESTION_SECONDS`` in all, without redirects, of at most MAX_JWKS_BYTES.
 
-    A socket's timeout restarts with every byte, so a server that sends single bytes would hold us forever. A timer
-    closes the connection instead.
+    A socket's timeout restarts with every byte, so a server that sends single bytes could hold a request forever. A
+    timer closes the connection instead.
 
     Raises:
         OSError: no usable response.
@@ -271,7 +274,7 @@ def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
-    except (client.HTTPException, ValueError, AttributeError) as error:  # http.client, once the timer has hung up
+    except (client.HTTPException, ValueError, AttributeError) as error:  # http.client's errors after the timer hung up
         raise OSError("the answer is not whole") from error
     finally:
         hang_up.cancel()

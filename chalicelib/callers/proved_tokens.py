@@ -29,7 +29,7 @@ class Proof(NamedTuple):
 
 
 class ProvedTokens:
-    """Remembers only that a signature is valid: times, issuer, client and scope are checked on each request.
+    """A memory of valid signatures and of nothing else: times, issuer, client and scope are checked each time.
 
     A token is identified by its SHA-256, so memory contains no token. A proof counts only while the key set still has
     the same key under that id: a rotation or a withdrawal ends it. The oldest proof makes room for the newest.

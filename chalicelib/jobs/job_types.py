@@ -21,7 +21,7 @@ from lambda_router_queue.models import (
 
 
 class Sampling(Closed):
-    """How tokens are drawn: the members that OpenAI-compatible servers share. If unset, the model's default applies."""
+    """Sampling options shared by OpenAI-compatible servers. If unset, the model's own default applies."""
 
     max_tokens: int
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -26,7 +26,7 @@ class _Line(NamedTuple):
 
 
 class Connection:
-    """Opens at its first command, and again after it broke. For one thread at a time.
+    """A connection that opens at its first command, and again after it broke. For one thread at a time.
 
     A socket's timeout restarts with every byte, so a slow link could hold a request indefinitely. Here each call starts
     one clock (``lambda_router_queue.deadlines``), and the whole reply has to arrive before it runs out.

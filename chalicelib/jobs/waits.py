@@ -21,7 +21,7 @@ from lambda_router_queue.queue_keys import QueueKeys
 
 _WAIT = load_script("wait", folder=LUA)
 
-#: How much longer than the wait its place is kept: the last read of the job may take QUESTION_SECONDS.
+#: A place is kept this much longer than the wait: the last read of the job may take QUESTION_SECONDS.
 _MARGIN_SECONDS = 3.0
 _LONGEST_MS = round((MAX_WAIT_SECONDS + _MARGIN_SECONDS) * 1000)
 #: Freeing a place delays the response by at most this. A place that is not freed expires.
@@ -40,7 +40,7 @@ class Waits:
     """The places for held requests.
 
     Args:
-        queue: the queue that stores the places, whichever queue a job is in: all callers are counted together.
+        queue: the queue that stores the places, whichever queue a job is in. All callers are counted together.
     """
 
     def __init__(self, redis: RedisClient, queue: QueueKeys, caps: WaitCaps) -> None:

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 
-#: Time limit of one call for signing keys, or to Redis, SSM or KMS.
+#: Time limit of one call, whether for signing keys or to Redis, SSM or KMS.
 QUESTION_SECONDS = 1.5
 #: Time limit of all calls of one request together. It starts again after each wait that the caller requested.
 REQUEST_SECONDS = 3.0
-#: Threads that may be left behind at a time. At this limit, nothing is begun that could need another one.
+#: Threads that may be left behind at a time. Beyond that, no call starts that could need another one.
 MOST_LEFT_BEHIND = 16
 
 type Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]

@@ -14,7 +14,7 @@ from lambda_router_queue import log
 from lambda_router_queue.models import rfc3339
 from lambda_router_queue.queue_keys import LANES, PRIORITIES
 
-#: Workers report every 2 s that they are alive; older figures than this are ignored.
+#: Workers report every 2 s. Figures older than this are ignored.
 WORKERS_FRESH_MS = 15_000
 
 #: Turns of each priority out of ten, while all have jobs waiting (``claim.lua``).
@@ -78,7 +78,7 @@ class Flow(NamedTuple):
 
     @classmethod
     def from_line(cls, line: str, now_ms: int) -> "Flow":
-        """Parse the values of FIGURES, as ``record.lua`` writes them; an empty line if nothing is known.
+        """Parse the values of FIGURES, as ``record.lua`` writes them; an empty line means that nothing is known.
 
         Anybody who can write to Redis may have written any of them. A value that is not a number counts as 0 and is
         logged.
@@ -116,7 +116,7 @@ class Flow(NamedTuple):
         return max(0, position - self.slots) * self.service_ms / self.slots
 
     def place(self, now_ms: int, stream: int | None, seq: int | None, due_ms: int) -> tuple[int | None, str | None]:
-        """Return position and likely start (RFC 3339) of a job that waits in its stream, or until ``due_ms``."""
+        """Return position and likely start (RFC 3339) of a job in its stream, or of one that waits until ``due_ms``."""
         if stream is None or seq is None:
             return None, rfc3339(due_ms) if due_ms > now_ms else None
         position = self.position(stream, seq)

@@ -21,15 +21,15 @@ class LuaScript(NamedTuple):
 
 
 def load_script(name: str, *before: str, folder: Path = _FOLDER) -> LuaScript:
-    """Load ``<name>.lua`` behind what it uses of the shared files and of ``<before>.lua`` in the folder."""
+    """Load ``<name>.lua``, preceded by what it uses of the shared files and of ``<before>.lua`` in the folder."""
     shared = [*SHARED, *(folder / f"{part}.lua" for part in before)]
     return assembled((folder / f"{name}.lua").read_text(), *(file.read_text() for file in shared))
 
 
 def assembled(own: str, *shared: str) -> LuaScript:
-    """Return a script behind the blocks of the shared parts that it uses; blank lines separate blocks.
+    """Return a script preceded by the blocks of the shared parts that it uses; blank lines separate blocks.
 
-    The server creates every function of a script anew at each call: unused functions take a tenth of a short script's
+    The server creates every function of a script anew at each call: unused ones would cost a tenth of a short script's
     time.
 
     The script's own first line comes first. ``#!lua`` makes the server reject the whole script when its memory is full,

@@ -59,7 +59,7 @@ def begin() -> None:
 
 
 def add(metric: Metric, value: float, of: str = "") -> None:
-    """Measure something of the current request. Repeated measurements add up, so a batch's jobs are one sum."""
+    """Add a measurement of the current request. Those of the same thing are summed, such as a batch's jobs."""
     measured, key = _measured.get(), (metric, of)
     measured[key] = measured.get(key, 0) + value
 

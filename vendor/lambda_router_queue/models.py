@@ -13,11 +13,11 @@ FINAL_STATUSES: frozenset[Status] = frozenset({"completed", "failed", "cancelled
 #: Version of the envelope and of every key; a worker rejects a version that it does not know.
 PROTOCOL_VERSION = 1
 
-#: How long a job may wait to be started: if neither its caller nor a setting says so, and the range for callers.
+#: Seconds that a job may wait to be started: default (if neither its caller nor a setting says so), minimum, maximum.
 DEFAULT_TTL_SECONDS, MIN_TTL_SECONDS, MAX_TTL_SECONDS = 300, 10, 86_400
-#: How long an attempt may take if neither its job type nor a setting says otherwise.
+#: Seconds that an attempt may take if neither its job type nor a setting says otherwise.
 DEFAULT_TIMEOUT_SECONDS = 300
-#: The longest rest before a job is tried again, however long a rest a model server asks for.
+#: The longest rest before a job is tried again, even if a model server asks for a longer one.
 MAX_REST_SECONDS = 3_600
 
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -25,7 +25,10 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Closed(BaseModel):
-    """Frozen; rejects unknown members and NaN. Validators are built at first use: few requests need all models."""
+    """A frozen model that rejects unknown members and NaN.
+
+    Validators are built at first use: few requests need all models.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 

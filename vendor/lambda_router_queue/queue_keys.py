@@ -81,7 +81,7 @@ class QueueKeys:
         return f"{self._prefix}job:{job_id}"
 
     def handover(self, job_id: str) -> str:
-        """String: the reader's nonce and the result that was handed over, of a job that is not kept, for 2 s."""
+        """String: nonce of the reader of a result that is not kept, and that result, for 2 s."""
         return f"{self._prefix}handover:{job_id}"
 
     def owner(self, owner: str) -> str:

@@ -48,7 +48,7 @@ def is_sealed(text: str) -> bool:
 
 
 class Sealer:
-    """Seals and unseals with the data keys of one KMS key.
+    """Sealing and unsealing with the data keys of one KMS key.
 
     Args:
         accept_plain_text: accept a text that is not sealed. Anybody who can write to Redis can forge one, so this is

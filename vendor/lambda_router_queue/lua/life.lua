@@ -55,7 +55,7 @@ local function move_in_callers_book(keys, from, bytes, to, bytes_now)
   if not book.bytes then live_as_long(keys.bytes, keys.owner) end
 end
 
--- Counts a job that goes on anew.
+-- Updates what is counted for a record that lives on.
 local function recount(keys, record, bytes_now, kept_now, bucket_now)
   local bytes, _, bucket = counted_of(record)
   local to = bucket_name(bucket_now)
@@ -85,8 +85,7 @@ local function kept_until(record, ms)
   return math.floor(math.max(ms + number(record.store_ms, DAY), number(record.keep_until, 0)))
 end
 
--- Keeps a record in its caller's list until it is gone. admit.lua removes entries that are older than any record
--- became.
+-- Keeps a record in its caller's list until it is gone. admit.lua removes entries older than any record has become.
 local function list_until(keys, created_at, gone_at, now)
   if live_at_least(keys.owner, gone_at - now) then live_as_long(keys.bytes, keys.owner) end
   local life = gone_at - created_at
@@ -119,7 +118,7 @@ local function close(keys, record, id, status, finished_at, is_answered, ...)
   local gone_at = kept_until(record, shown_at)
   local bytes, kept, bucket = counted_of(record)
   local bucket_now = bucket_of(gone_at)
-  -- An expired job ended at its deadline, which may be long ago if it was given back since. Its record keeps its life.
+  -- An expired job ended at its deadline, which may be long ago if it was given back since. Its record's life stays.
   if bytes > 0 and bucket_now < bucket and (status == 'expired' or bucket <= bucket_now + MOST_BUCKETS_LATE) then
     bucket_now = bucket
   end
@@ -149,10 +148,9 @@ local function close(keys, record, id, status, finished_at, is_answered, ...)
   if lives_longer(record, shown_at, gone_at) then list_until(keys, number(record.created_at, finished_at), gone_at, finished_at) end
 end
 
--- Keeps an open job's record alive until `until_ms` and its storage time after, and the entries that name it for as
--- long. A job that was begun counts as open for all that time. One that was not begun expires at its deadline, and
--- admit.lua has it closed then if its caller needs the place. `bytes` is what is counted for it from now on, if that
--- changes.
+-- Keeps an open job's record alive until `until_ms` plus its storage time, and whatever names it for as long. A job
+-- that was begun counts as open for all that time. One that was not begun expires at its deadline, and admit.lua has it
+-- closed then if its caller needs the place. `bytes` is what is counted for it from now on, if that changes.
 local function keep_open(keys, record, id, now, until_ms, is_begun, bytes)
   local gone_at = kept_until(record, until_ms)
   local is_longer = lives_longer(record, until_ms, gone_at)

@@ -63,8 +63,8 @@ end
 -- The largest number that Lua counts to exactly. No time and no count of ours comes near it.
 local MOST = 2 ^ 53
 
--- The number in a field, or `default` if it cannot be a time or a count: anybody with access to Redis may have written
--- it.
+-- The number in a field, or `default` if it cannot be a time or a count.
+-- Anybody with access to Redis may have written the field.
 local function number(value, default)
   local found = tonumber(value)
   if found and found >= 0 and found <= MOST then return found end -- the comparison excludes NaN, too
@@ -93,7 +93,7 @@ local MESSAGE_BYTES = 4096
 local CODE_BYTES = 64
 local CUT_MARK = '\226\128\166'
 
--- The first bytes of a text in UTF-8, without half a character at the end.
+-- The first `bytes` bytes of a text in UTF-8, or fewer, so that it does not end within a character.
 local function first_bytes(text, bytes)
   local last = bytes
   while last > bytes - 4 and string.find(text, '^[\128-\191]', last + 1) do last = last - 1 end
@@ -114,8 +114,7 @@ local function error_json(code, message)
   return cjson.encode({code = short_code(code), message = short_message(message)})
 end
 
--- The same for an error that is JSON already. A long text that is not an error is cut anywhere: nobody can read it
--- anyway.
+-- The same for an error that is JSON already. A long text that is not an error is cut anywhere: nobody can read it.
 local function short_error(json)
   if #json <= MESSAGE_BYTES then return json end
   local is_json, found = pcall(cjson.decode, json)
@@ -181,8 +180,7 @@ local function remove_entry(stream_key, entry_id)
   return redis.call('XDEL', stream_key, entry_id)
 end
 
--- Removes the job from wherever it waits or is processed. A full memory allows the first write, and after it the others
--- too.
+-- Removes the job from wherever it waits or is processed. A full memory allows the first write, and then the others.
 local function take_away(keys, record, id)
   if record.status == 'queued' and not record.stream_id then
     redis.call('ZREM', keys.scheduled, id)

@@ -25,10 +25,11 @@ BROKEN = (
 
 
 class Cluster:
-    """Has the methods of ``Connection``. It finds the nodes at its first command, and again after it broke.
+    """A connection to a cluster, with the methods of ``Connection``.
 
-    It never retries on its own: redis-py's ten retries take longer than API Gateway waits. It does not introduce itself
-    to the server either, which would cost two round trips per connection.
+    It finds the nodes at its first command, and again after it broke. It never retries on its own: redis-py's ten
+    retries take longer than API Gateway waits. It does not introduce itself to the server either, which would cost two
+    round trips per connection.
 
     redis-py limits each step of a command, not the whole: the search for the nodes and every move to another one have
     their own timeouts. So commands run in a thread, which is abandoned if the reply does not arrive in time.

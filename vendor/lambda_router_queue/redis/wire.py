@@ -77,7 +77,7 @@ def _array_of(texts: Sequence[str], sizes: Iterable[int]) -> str:
 
 
 class Replies:
-    """Takes bytes as they arrive and returns whole replies.
+    """An incremental parser: it takes bytes as they arrive and returns whole replies.
 
     Args:
         errors: how to treat a string that is not UTF-8, as in ``bytes.decode``.

@@ -37,7 +37,7 @@ class KeyRefused(Exception):
 
 @dataclass(frozen=True)
 class DataKey:
-    """A key of 256 bits, in plain text and as only KMS can read it."""
+    """A 256-bit key, in plain text and as encrypted by KMS."""
 
     plaintext: bytes = field(repr=False)
     encrypted: bytes

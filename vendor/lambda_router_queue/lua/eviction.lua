@@ -4,9 +4,5 @@
 -- KEYS  1 any key of the queue, for a cluster to ask the node that has it
 -- ARGV  none
 -- Answers maxmemory_policy as `INFO memory` reports it; an empty line if the server does not report it
---
--- KEYS  1 any key of the queue, for a cluster to ask the node that has it
--- ARGV  none
--- Answers maxmemory_policy as `INFO memory` has it; an empty line where the server does not tell
 
 return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''

@@ -34,8 +34,8 @@ local function counted_text(bytes, kept, bucket)
 end
 
 -- The arguments of HSET that update one of the two books, in all and in the two buckets: a job no longer counts for
--- `bytes` in the bucket `from`, but for `bytes_now` in `to`. Nothing is subtracted that is not in its old bucket any
--- more.
+-- `bytes` in the bucket `from`, but for `bytes_now` in `to`. Only what the old bucket still
+-- holds is subtracted.
 local function moved(book, from, bytes, to, bytes_now)
   local held = number(book[from], 0)
   local taken = math.min(held, bytes)
@@ -118,7 +118,7 @@ local function close(keys, record, id, status, finished_at, is_answered, ...)
   local gone_at = kept_until(record, shown_at)
   local bytes, kept, bucket = counted_of(record)
   local bucket_now = bucket_of(gone_at)
-  -- An expired job ended at its deadline, which may be long ago if it was given back since. Its record's life stays.
+  -- An expired job ended at its deadline, which may be long ago if it was given back since. Its record lives on as before.
   if bytes > 0 and bucket_now < bucket and (status == 'expired' or bucket <= bucket_now + MOST_BUCKETS_LATE) then
     bucket_now = bucket
   end

@@ -124,7 +124,7 @@ class Replies:
             return NOT_WHOLE
 
     def _rest(self) -> Any:
-        """Continue a reply. A page of megabytes arrives in many pieces; none is parsed twice."""
+        """Continue the reply that was begun. A page of megabytes arrives in many pieces; none is parsed twice."""
         begun, self._begun = self._begun, []
         value: Any = None
         for depth, (values, size) in enumerate(begun):
@@ -223,5 +223,5 @@ def _number(line: bytes) -> int:
 
 
 def _stranger(said: bytes) -> str:
-    """Name what does not speak as Redis does."""
+    """Return the name of the protocol that the other end uses instead."""
     return next((name for start, name in _STRANGERS.items() if said.startswith(start)), NO_REDIS)

@@ -7,7 +7,7 @@ from lambda_router_queue.queue_keys import QueueKeys
 
 
 def policy(redis: RedisClient, queue: QueueKeys) -> str | None:
-    """Return ``maxmemory-policy`` of the queue's node; empty if not reported, None if this user may not ask.
+    """Return ``maxmemory-policy`` of the queue's node; empty if not reported, None if this user lacks the permission.
 
     Raises:
         QueueUnavailable: Redis does not respond.

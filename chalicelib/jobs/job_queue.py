@@ -51,7 +51,7 @@ def _keys_at_hand() -> Iterator[None]:
 
 
 def new_job_id() -> str:
-    """Return an id of 128 random bits: nobody guesses another caller's job, and no two routers generate the same."""
+    """Return an id of 128 random bits, so that nobody can guess it and no two routers generate the same."""
     return f"job_{secrets.token_hex(16)}"
 
 
@@ -154,7 +154,7 @@ class JobQueue:
         """Return Redis's ``maxmemory-policy``, in one round trip that also shows that Redis responds.
 
         In a cluster it is that of the first queue whose node evicts keys. It is empty if the server does not report it,
-        and None if this user may not ask.
+        and None if this user lacks the permission.
         """
         from chalicelib.jobs.eviction import policy  # deferred: a cold start does not need these
         from lambda_router_queue.eviction import evicting

@@ -18,7 +18,7 @@ _FORBIDDEN = ("ACL failure", "NOPERM")
 
 
 def is_forbidden(error: BaseException | None) -> bool:
-    """Return whether this user may not ask; users created from older documentation lack ``+info``."""
+    """Return whether this user lacks the permission; users created from older documentation have no ``+info``."""
     return isinstance(error, Refused) and str(error).removeprefix("ERR ").startswith(_FORBIDDEN)
 
 

@@ -29,7 +29,7 @@ def load_script(name: str, *before: str, folder: Path = _FOLDER) -> LuaScript:
 def assembled(own: str, *shared: str) -> LuaScript:
     """Return a script preceded by the blocks of the shared parts that it uses; blank lines separate blocks.
 
-    The server creates every function of a script anew at each call: unused ones would cost a tenth of a short script's
+    The server creates every function of a script again at each call: unused ones would cost a tenth of a short script's
     time.
 
     The script's own first line comes first. ``#!lua`` makes the server reject the whole script when its memory is full,

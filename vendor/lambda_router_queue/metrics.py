@@ -83,7 +83,7 @@ def write(measured: Measured, stack: str) -> None:
 
 
 def _documents(measured: Measured, stack: str, timestamp_ms: int) -> Iterator[dict[str, Any]]:
-    """Yield EMF documents. Each has room for one value per dimension: a second job type, say, goes into the next."""
+    """Yield EMF documents. Each has room for one value per dimension: a second job type goes into the next one."""
     values: dict[str, str] = {}
     for metric, of in measured:
         values.setdefault(metric.dimension, of)

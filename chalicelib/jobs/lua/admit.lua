@@ -51,7 +51,7 @@ local used_up = number(redis.call('GET', rate_key), now)
 local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
--- Removes the buckets that are over, and those too far ahead for any record. Computes the sum anew, whatever it was.
+-- Removes the buckets that are over, and those too far ahead for any record. Recomputes the sum, whatever it was.
 local MOST_BUCKETS = 60 * 86400000 / BUCKET_MS
 local function sweep_bytes(key, bucket_now)
   local fields, total = redis.call('HGETALL', key), 0
@@ -74,7 +74,7 @@ local function stored_bytes(key, total, swept, bucket_now)
 end
 
 -- The fields after the figures: jobs in the queue, and jobs ever added to streams, at the last count; the time of that
--- count; the longest life of a record. Then the bytes stored, in all and in the buckets of the jobs at hand.
+-- count; the longest life of a record. Then the bytes stored, in all and in the buckets of these jobs.
 local DEPTH, ADDED, COUNTED_AT, LONGEST, BYTES = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4, FIGURES + 5
 local lives, keeps, buckets, bucket_names, bucket_places = {}, {}, {}, {}, {}
 for i = 0, LAST_JOB do
@@ -94,17 +94,17 @@ local books = redis.call('HMGET', bytes_key, 'bytes', 'bytes_swept', unpack(buck
 local bucket_now = math.floor(now / BUCKET_MS)
 local caller_bytes = stored_bytes(bytes_key, books[1], books[2], bucket_now)
 local queue_bytes = stored_bytes(flow_key, flow[BYTES], flow[BYTES + 1], bucket_now)
-local bytes_added, added_to = 0, {} -- by the jobs at hand, in all and per bucket
+local bytes_added, added_to = 0, {} -- by these jobs, in all and per bucket
 local longest_life = math.max(LONGEST_LIFE, number(flow[LONGEST], 0))
 local added = 0
 for place = 1, 2 * STREAMS, 2 do
   if flow[place] ~= '0' then added = added + number(flow[place], 0) end
 end
 
--- Jobs in the queue: waiting, delayed and in progress. They are not counted anew for each call. A count of the last
--- second plus the jobs added since is never too low; if it seems too high, they are counted anew.
+-- Jobs in the queue: waiting, delayed and in progress. They are not recounted at each call. A count of the last
+-- second plus the jobs added since is never too low. If it seems too high, they are recounted.
 local counted = false
-local delayed = 0 -- of the jobs at hand
+local delayed = 0 -- of these jobs
 local delayed_before -- earlier ones that are not begun; counted only if a job is delayed
 local added_then = number(flow[ADDED], 0)
 local depth = number(flow[DEPTH], queue_cap) + added - added_then
@@ -135,7 +135,7 @@ local function answered(job_key, id)
   return table.concat({'accepted', created, 0, id, place, place and seq and digits(seq)}, ' ')
 end
 
--- Deliberately one long loop: functions that hold variables of the script are created anew for every call, and eight of
+-- Deliberately one long loop: functions that hold variables of the script are created again at every call, and eight of
 -- them took a tenth of its time.
 local lines, lengthened = {}, {}
 local over_cap, lists_longer = false, false
@@ -219,7 +219,7 @@ for i = 0, LAST_JOB do
     live_at_least(open_key, life)
     if live_at_least(owner_key, life) then -- a few times a day, often enough to limit the list
       lists_longer = true
-      -- Workers remove ids without a record sooner (forget.lua). This is for callers whose jobs no such worker meets.
+      -- Workers remove ids without a record sooner (forget.lua). This covers callers whose ids no worker meets.
       redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - longest_life - store - remember)
     end
     if keyed then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', keep) end

@@ -1,4 +1,4 @@
-"""Composition root of the Lambda function: the Chalice app, the order of its middleware, its routes."""
+"""Composition root of the Lambda function: the Chalice app, its middleware and its routes."""
 
 from chalicelib import cold_start, wiring
 from chalicelib.api.middleware import known_routes, problem_details, readable_by_pages, request_log
@@ -7,12 +7,12 @@ from chalicelib.entry import Router
 from chalicelib.observability import log
 
 app = Router(app_name="lambda-router", configure_logs=False)
-app.log = log  # type: ignore[assignment]  # stands in for a logging.Logger: what Chalice catches becomes JSON too
+app.log = log  # type: ignore[assignment]  # Chalice logs here, so that the errors it catches become JSON too
 
-# Nothing here is binary; Chalice would compare every answer with its sixteen types, three times.
+# No response is binary. By default Chalice would compare each one with sixteen types, three times.
 app.api.binary_types = []
 
-# The first registered is the outermost: it sees what all the others have made of the answer.
+# The first middleware registered is the outermost: it sees each response as all the others have left it.
 app.register_middleware(request_log(app.routes), "http")
 app.register_middleware(readable_by_pages(wiring.surface()), "http")
 app.register_middleware(problem_details, "http")

@@ -1,9 +1,11 @@
-"""Requests of ``chalice local`` and ``chalice.test.Client``, and the file ``.env``. Lambda never imports this.
+"""Support for ``chalice local``, ``chalice.test.Client`` and the file ``.env``. Lambda never imports this module.
 
-Chalice sends its app less than API Gateway does: no ``isBase64Encoded``, no ``httpMethod``, the body as bytes, path
-parameters still percent-encoded. Such a request is completed here, and then checked like any other event. Its mark is
-the context, an object of ``chalice.local``: a module that no package of the function holds, and in Lambda the runtime
-makes the context. So a caller cannot choose to be treated like this, whatever the event says.
+Chalice's events have less in them than API Gateway's: no ``isBase64Encoded`` and no ``httpMethod``, the body as bytes,
+and path parameters still percent-encoded. Such an event is completed here and then checked like any other.
+
+The event is recognised by its context, an object of ``chalice.local``. The deployed package does not contain that
+module, and in Lambda the runtime creates the context. So a caller cannot choose this treatment, whatever the event
+contains.
 """
 
 import base64
@@ -22,7 +24,7 @@ from chalicelib.settings import LOCAL_ENV_FILE, OWN_PREFIXES, SettingsError
 type Event = dict[str, Any]
 type Answer = dict[str, Any]
 
-#: Here a developer can mend it; in Lambda it is the owner's fault, 500.
+#: Status for a missing setting here, where the developer can fix it. In Lambda it is 500.
 NOT_SET_UP = 503
 
 _WHERE_REDIS_IS = ("REDIS_URL", "REDIS_URL_PARAMETER")
@@ -37,14 +39,14 @@ ADVICE = (
 
 
 def is_chalices(event: Any, context: Any) -> bool:
-    """Whether Chalice made this request on this machine, and left out what API Gateway would say."""
+    """Return whether Chalice made this event on this machine, without the members that API Gateway adds."""
     from chalice.local import LambdaContext
 
     return isinstance(context, LambdaContext) and isinstance(event, dict) and "httpMethod" not in event
 
 
 def answer(handler: Callable[[Event, Any], Answer], event: Event, context: Any) -> Answer:
-    """What the handler answers to the completed event; a missing setting is named, since the caller is who sets it."""
+    """Complete and handle an event. The response names a missing setting, since here the caller can fix it."""
     answered = handler(rest_event(event), context)
     if answered["statusCode"] == Misconfigured.status and Misconfigured.uri() in answered["body"]:
         explanation = f"{notes().reason}\n{ADVICE}"
@@ -52,12 +54,12 @@ def answer(handler: Callable[[Event, Any], Answer], event: Event, context: Any) 
         answered["body"] = json.dumps(json.loads(answered["body"]) | {"status": NOT_SET_UP, "detail": explanation})
         say(explanation)
     if event["requestContext"]["httpMethod"] == "HEAD":
-        answered["body"] = ""  # Chalice's server would send it, and the next answer would begin in the middle of it
+        answered["body"] = ""  # Chalice's server would send it, and the client would read it as the next response
     return answered
 
 
 def rest_event(event: Event) -> Event:
-    """Chalice's event, with what API Gateway would have added."""
+    """Return Chalice's event completed with the members that API Gateway would have added."""
     body, encoded = event["body"], event.get("isBase64Encoded", False)
     if isinstance(body, bytes):
         body, encoded = base64.b64encode(body).decode() if body else None, bool(body)
@@ -66,7 +68,10 @@ def rest_event(event: Event) -> Event:
 
 
 def warn_of_restarts(environ: Mapping[str, str]) -> None:
-    """Chalice's reloader watches the whole folder and cannot leave out what a running stack writes to ``.local``."""
+    """Warn that Chalice's reloader restarts the server whenever a running stack writes to ``.local``.
+
+    The reloader watches the whole folder and cannot exclude a part of it.
+    """
     if "CHALICE_WORKER" in environ and any(ROOT.glob(".local/*/stack.json")):
         say(
             "Chalice restarts this server at each change of a file in this folder, and `make run` writes here all the"
@@ -75,15 +80,15 @@ def warn_of_restarts(environ: Mapping[str, str]) -> None:
 
 
 def say(explanation: str) -> None:
-    """Tell the developer's terminal, where the log's JSON would hide it."""
+    """Write to the developer's terminal, where the log's JSON would hide the message."""
     sys.stderr.write(f"{explanation}\n")
 
 
 def with_env_file(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """These variables, and beneath them the settings in the file that stage ``local`` names; no file is no fault.
+    """Return these variables, with the file that stage ``local`` names as a fallback. The file is optional.
 
-    A variable that is set wins, even when it is empty; either way to name Redis wins over both of the file's. Only
-    our own settings are taken from the file.
+    A variable that is set wins, even when it is empty. Either variable that locates Redis overrides both of the file's.
+    Only our own settings are read from the file.
 
     Raises:
         SettingsError: the file cannot be read.

@@ -1,7 +1,7 @@
-"""What makes a cold start shorter; ``app.py`` imports it before the rest of this folder.
+"""Import tricks that shorten a cold start. ``app.py`` imports this module before the rest of the package.
 
-Measured with ``make bench-cold``; ``benchmarks/README.md`` has the figures. Whatever is put off here is imported all
-the same as soon as something in it is asked for.
+Measured with ``make bench-cold``; ``benchmarks/README.md`` has the figures. A deferred module is still imported as soon
+as something in it is used.
 """
 
 import gc
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def import_when_used(package: str, module: str) -> None:
-    """Let ``from package import module`` give a module that is executed when something in it is first asked for.
+    """Defer a module: ``from package import module`` returns it, and its first use executes it.
 
-    ``import package.module`` asks at once.
+    ``import package.module`` executes it at once.
     """
     name = f"{package}.{module}"
     spec = None if name in sys.modules else importlib.util.find_spec(name)
@@ -27,9 +27,9 @@ def import_when_used(package: str, module: str) -> None:
 
 
 def import_parts_only(package: str) -> None:
-    """Let modules of a package be imported without what its ``__init__`` imports.
+    """Allow modules of a package to be imported without running its ``__init__``.
 
-    That is executed when something is asked for that is none of the modules imported so far.
+    The ``__init__`` runs once an attribute is requested that is not one of the modules imported so far.
     """
     spec = None if package in sys.modules else importlib.util.find_spec(package)
     if spec is None or spec.loader is None:
@@ -46,19 +46,19 @@ def import_parts_only(package: str) -> None:
 
 
 def begun() -> None:
-    """What was imported stays for good: the collector need not look at it any more."""
+    """Exempt everything imported so far from garbage collection: it stays for the life of the process."""
     gc.freeze()
     gc.enable()
 
 
-# Importing makes many objects and hardly any garbage.
+# Importing creates many objects and hardly any garbage.
 gc.disable()
-# Its client of key sets brings http.client, email and urllib.request; jwks.py has its own.
+# PyJWT's client for key sets imports http.client, email and urllib.request; jwks.py has its own.
 import_parts_only("jwt")
-# Its metrics and its tracer, and botocore, to which it would add its name; only its logger is used.
+# Only its logger is used. Its __init__ imports metrics, a tracer and botocore, to which it adds its name.
 import_parts_only("aws_lambda_powertools")
 import_when_used("aws_lambda_powertools.utilities", "jmespath_utils")
-# PyJWT imports it to recognise certificates that are given as HMAC secrets; building its patterns takes 20 ms.
+# PyJWT imports it to detect certificates that are passed as HMAC secrets. Building its patterns takes 20 ms.
 import_when_used("cryptography", "x509")
-# Keys may stand in a setting instead of being fetched.
+# Not needed if the signing keys come from a setting.
 import_when_used("http", "client")

@@ -1,8 +1,8 @@
-"""Lambda's entry point: whatever event it is called with, the answer is one that API Gateway can pass on.
+"""Lambda's entry point: for any event, return a response that API Gateway can pass on.
 
-Chalice alone raises on events that are not those of a REST API, or answers 500 to them. Nothing but a REST API is wired
-to this function; a wrong trigger, a test event of the console or another gateway in front should be told so.
-``chalicelib/chalice_local.py`` completes the events of Chalice's own server and test client first.
+Chalice alone raises on events that do not come from a REST API, or responds to them with 500. Only a REST API is wired
+to this function, so a wrong trigger, a test event from the console or another kind of gateway gets a clear error.
+``chalicelib/chalice_local.py`` first completes the events of Chalice's own server and test client.
 """
 
 import json
@@ -20,9 +20,9 @@ from chalicelib.observability import log
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
-#: Any text but half a surrogate pair, which JSON can carry and UTF-8 cannot. A constraint has Pydantic look for that.
+#: Any text without a lone surrogate, which JSON can carry and UTF-8 cannot. The constraint makes Pydantic look for one.
 Text = Annotated[str, StringConstraints(min_length=0)]
-#: What comes back in a header of the answer: no control characters, so that it cannot end there and begin another.
+#: A value that is echoed in a response header. It has no control characters, so it cannot start another header.
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -38,8 +38,10 @@ class _RequestContext(_Event):
 
 
 class ProxyEvent(_Event):
-    """What is read of the event of a Lambda proxy integration of a REST API, payload format 1.0 (API Gateway
-    Developer Guide, "Input format of a Lambda function for proxy integration")."""
+    """The members that are read from a Lambda proxy event of a REST API, payload format 1.0.
+
+    Source: API Gateway Developer Guide, "Input format of a Lambda function for proxy integration".
+    """
 
     request_context: _RequestContext
     headers: dict[Text, Text] | None
@@ -58,15 +60,15 @@ class ProxyEvent(_Event):
         return self
 
 
-#: Names of the members of an event.
+#: The names of an event's members.
 _OURS = frozenset(str(field.alias) for kind in (ProxyEvent, _RequestContext) for field in kind.model_fields.values())
 
 
 class Router(Chalice):
-    """The app; see the module."""
+    """The Chalice app; see the module's docstring."""
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        if "chalice.local" in sys.modules:  # never in Lambda: it is not in the package
+        if "chalice.local" in sys.modules:  # never in Lambda: the package does not contain it
             from chalicelib import chalice_local
 
             if chalice_local.is_chalices(event, context):
@@ -89,14 +91,14 @@ class Router(Chalice):
 
 
 def _request_id(context: Any) -> str:
-    """Lambda's id of the invocation, for the answer and the lines of the log that follow."""
+    """Return Lambda's id of the invocation, and add it to the log lines that follow."""
     request_id = str(getattr(context, "aws_request_id", ""))
     log.thread_safe_append_keys(request_id=request_id)
     return request_id
 
 
 def _member_at_fault(error: ValidationError) -> str:
-    """Where the event is wrong, as far as the names are ours: those of headers and parameters are the caller's."""
+    """Return the path to the faulty member, up to the first name that a caller chose (a header or parameter)."""
     at = error.errors(include_input=False, include_url=False)[0]["loc"]
     return ".".join(takewhile(_OURS.__contains__, map(str, at)))
 

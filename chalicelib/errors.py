@@ -1,4 +1,4 @@
-"""Every problem a caller can meet (RFC 9457), one class each.
+"""Every problem that a caller can receive (RFC 9457), one class each.
 
 ::
 
@@ -14,7 +14,7 @@
     ├── QueueFull 503               ├── QueueUnavailable 503
     └── SigningKeysUnavailable 503
 
-The first sentence of a class's docstring is its row in ``docs/errors.md``.
+The first sentence of a class's docstring becomes its row in ``docs/errors.md``.
 """
 
 import re
@@ -25,7 +25,7 @@ from chalice.app import ChaliceUnhandledError
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 
-#: The registry that draft-ietf-httpapi-ratelimit-headers (section 6) puts its problem types in.
+#: The IANA registry of the problem types in draft-ietf-httpapi-ratelimit-headers (section 6).
 IANA_PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types#"
 
 FieldError = Mapping[str, str]
@@ -33,10 +33,10 @@ FieldError = Mapping[str, str]
 
 
 class Problem(ChaliceUnhandledError):
-    """Root of all problems.
+    """Base class of all problems.
 
-    It derives from ``ChaliceUnhandledError`` because Chalice turns every other exception into
-    ``{"Code", "Message"}`` before middleware can see it.
+    It derives from ``ChaliceUnhandledError`` because Chalice turns every other exception into ``{"Code", "Message"}``
+    before middleware can see it.
     """
 
     status: ClassVar[int] = 500
@@ -59,21 +59,21 @@ class Problem(ChaliceUnhandledError):
 
     @classmethod
     def slug(cls) -> str:
-        """The kebab-case name used in ``type``, in logs and in metrics."""
+        """Return the kebab-case name used in ``type``, logs and metrics."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
     @classmethod
     def uri(cls) -> str:
-        """The ``type`` member."""
+        """Return the ``type`` member."""
         return cls.type_uri or f"urn:problem-type:lambda-router:{cls.slug()}"
 
     @classmethod
     def kinds(cls) -> "Iterator[type[Problem]]":
-        """Every concrete problem, ordered by status, then name."""
+        """Yield every concrete problem, ordered by status, then by name."""
         yield from sorted(cls.__subclasses__(), key=lambda kind: (kind.status, kind.__name__))
 
     def to_dict(self, instance: str) -> dict[str, Any]:
-        """The problem+json members; ``instance`` is the request id."""
+        """Return the problem+json members; ``instance`` is the request id."""
         body: dict[str, Any] = {"type": self.uri(), "title": self.title, "status": self.status}
         optional = {
             "detail": self.detail,
@@ -85,14 +85,14 @@ class Problem(ChaliceUnhandledError):
 
 
 class MalformedRequest(Problem):
-    """Raised when the bytes are not strict JSON (UTF-8, no duplicate keys, no NaN, not too deep), or a header or
-    query parameter cannot be read."""
+    """Raised when the body is not strict JSON (UTF-8, no duplicate keys, no NaN, not too deep), or a header or query
+    parameter cannot be read."""
 
     status, title = 400, "Malformed request"
 
 
 class Unauthenticated(Problem):
-    """Raised when there is no bearer token or it fails any check; the body never says which."""
+    """Raised when there is no bearer token or it fails any check; the response never says which."""
 
     status, title = 401, "Not authenticated"
 
@@ -101,12 +101,12 @@ class Unauthenticated(Problem):
             "Send a valid, unexpired Cognito access token as 'Authorization: Bearer <token>'.",
             headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
-        #: For the log only: a caller that learns which check failed learns how to get past it.
+        #: For the log only: telling a caller which check failed would help it to get past that check.
         self.reason = reason
 
 
 class InsufficientScope(Problem):
-    """Raised when the token is good but lacks the scope that the route or the job type asks for."""
+    """Raised when the token is valid but lacks the scope that the route or the job type requires."""
 
     status, title = 403, "Insufficient scope"
 
@@ -118,68 +118,68 @@ class InsufficientScope(Problem):
 
 
 class NotFound(Problem):
-    """Raised for an unknown route, and for a job that does not exist or belongs to somebody else."""
+    """Raised for an unknown route, and for a job that does not exist or belongs to another caller."""
 
     status, title = 404, "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """Raised when the path exists but not with that method; ``Allow`` lists those it has."""
+    """Raised when the path does not support the method; ``Allow`` lists the methods that it supports."""
 
     status, title = 405, "Method not allowed"
 
 
 class NotAcceptable(Problem):
-    """Raised when ``Accept`` rules out JSON, the only thing served."""
+    """Raised when ``Accept`` rules out JSON, the only format served."""
 
     status, title = 406, "Not acceptable"
 
 
 class PayloadTooLarge(Problem):
-    """Raised when the body is over `ROUTER_MAX_BODY_BYTES`, or a batch over `ROUTER_MAX_BATCH_BYTES`."""
+    """Raised when the body exceeds `ROUTER_MAX_BODY_BYTES`, or that of a batch `ROUTER_MAX_BATCH_BYTES`."""
 
     status, title = 413, "Payload too large"
 
 
 class UnsupportedMediaType(Problem):
-    """Raised when the body is not sent as plain ``application/json`` in UTF-8."""
+    """Raised when ``Content-Type`` is not plain ``application/json`` in UTF-8."""
 
     status, title = 415, "Unsupported media type"
 
 
 class InvalidJob(Problem):
-    """Raised when the JSON is well formed but the job's model refuses it; ``errors`` points at each field."""
+    """Raised when the JSON is well formed but does not fit the job's model; ``errors`` points to each field."""
 
     status, title = 422, "Invalid job"
 
 
 class IdempotencyKeyReused(Problem):
-    """Raised when an ``Idempotency-Key`` was seen before with another body."""
+    """Raised when an ``Idempotency-Key`` was already used with a different body."""
 
     status, title = 422, "Idempotency key reused"
 
 
 class RateLimited(Problem):
-    """Raised when the caller sends jobs faster than its rate; ``Retry-After`` says when the next one fits."""
+    """Raised when the caller exceeds its rate; ``Retry-After`` says when the next job is allowed."""
 
     status, title = 429, "Rate limit exceeded"
     type_uri = IANA_PROBLEM_TYPES + "quota-exceeded"
 
 
 class TooManyOpenJobs(Problem):
-    """Raised when the caller already has as many unfinished jobs as it may have."""
+    """Raised when the caller has reached the limit of unfinished jobs."""
 
     status, title = 429, "Too many open jobs"
 
 
 class TooMuchStored(Problem):
-    """Raised when the caller's jobs, waiting and kept, take as many bytes as they may."""
+    """Raised when the caller's jobs, waiting and kept, have reached the limit of stored bytes."""
 
     status, title = 429, "Too much stored"
 
 
 class InternalError(Problem):
-    """Raised for what should never happen; the log says where, under the request id."""
+    """Raised for an unexpected error; the log has its place in the code, under the request id."""
 
     status, title = 500, "Internal error"
 
@@ -191,19 +191,19 @@ class Misconfigured(Problem):
 
     def __init__(self, detail: str = "", *, reason: str | None = None) -> None:
         super().__init__(detail)
-        #: Which setting, for the log.
+        #: Names the setting, for the log.
         self.reason = reason
 
 
 class QueueFull(Problem):
-    """Raised when the queue or its part for delayed jobs is full, or Redis' memory; nothing was stored."""
+    """Raised when the queue, its share for delayed jobs or Redis's memory is full; nothing was stored."""
 
     status, title = 503, "Queue full"
     type_uri = IANA_PROBLEM_TYPES + "temporary-reduced-capacity"
 
 
 class QueueUnavailable(Problem):
-    """Raised when Redis did not prove that it stored or read the job; repeat with the same ``Idempotency-Key``."""
+    """Raised when Redis did not confirm that it stored or read the job; repeat with the same ``Idempotency-Key``."""
 
     status, title = 503, "Queue unavailable"
 
@@ -211,12 +211,12 @@ class QueueUnavailable(Problem):
         self, detail: str = "", *, headers: Mapping[str, str] | None = None, reason: str | None = None
     ) -> None:
         super().__init__(detail, headers=headers)
-        #: What is wrong with Redis and what mends it, for the log.
+        #: The fault in Redis and its fix, for the log.
         self.reason = reason
 
 
 class EncryptionUnavailable(Problem):
-    """Raised when the service's encryption key cannot be used at present; nothing was stored, and no result is lost."""
+    """Raised when the service's encryption key is unavailable; nothing was stored, and no result is lost."""
 
     status, title = 503, "Encryption unavailable"
 

@@ -1,4 +1,4 @@
-"""The settings of jobs: how many there may be, how large one is, how long it may wait and how often it is tried."""
+"""The settings of jobs: number, size, waiting time and attempts."""
 
 import json
 from typing import Annotated, Any, NamedTuple, Self
@@ -14,8 +14,8 @@ from lambda_router_queue.models import (
     RetryPolicy,
 )
 
-#: What all attempts at one job may take together. ``admit.lua`` leaves a day for it in ``LONGEST_LIFE``, after which a
-#: caller's list forgets a job.
+#: The most time that all attempts at one job may take together. The scripts allow a day for it in ``LONGEST_LIFE``,
+#: after which a caller's list drops a job.
 MAX_WORK_SECONDS = 86_400
 
 TimeoutSeconds = Annotated[int, Field(ge=1, le=43_200)]
@@ -25,7 +25,7 @@ TtlSeconds = Annotated[int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS)]
 
 
 class InputLimits(NamedTuple):
-    """How large an input may be; the defaults are those of the settings."""
+    """Limits on the size of an input; the defaults are those of the settings."""
 
     prompt_bytes: int = 6_144
     chat_bytes: int = 32 * 1024
@@ -33,14 +33,14 @@ class InputLimits(NamedTuple):
 
 
 class BodyLimits(NamedTuple):
-    """Bytes that the body of a request may have; the defaults are those of the settings."""
+    """Limits on the bytes of a request body; the defaults are those of the settings."""
 
     job: int = 64 * 1024
     batch: int = 1024 * 1024
 
 
 class JobTerms(NamedTuple):
-    """How the jobs of one type are worked."""
+    """Timeout, retries and waiting time of the jobs of one type."""
 
     timeout_seconds: int
     retry: RetryPolicy
@@ -49,7 +49,7 @@ class JobTerms(NamedTuple):
     def but(
         self, timeout_seconds: int | None = None, retry: RetryPolicy | None = None, ttl_seconds: int | None = None
     ) -> "JobTerms":
-        """These terms, but for what is given."""
+        """Return these terms with the given values replaced."""
         return JobTerms(
             timeout_seconds=self.timeout_seconds if timeout_seconds is None else timeout_seconds,
             retry=self.retry if retry is None else retry,
@@ -57,7 +57,7 @@ class JobTerms(NamedTuple):
         )
 
     def fault(self) -> str | None:
-        """What no job could be worked by, in words; None where there is nothing wrong."""
+        """Return the reason why no job could be processed on these terms, or None."""
         attempts, first, longest = self.retry.attempts, self.retry.first_delay_ms, self.retry.longest_delay_ms
         work = attempts * (self.timeout_seconds + MAX_REST_SECONDS)
         if work > MAX_WORK_SECONDS:
@@ -75,7 +75,7 @@ class JobTerms(NamedTuple):
 
 
 class TypeTerms(BaseModel):
-    """What ``ROUTER_JOB_TYPES`` may say of one job type; what it leaves out is as for all types."""
+    """One job type's entry in ``ROUTER_JOB_TYPES``; omitted members keep the values for all types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -86,7 +86,7 @@ class TypeTerms(BaseModel):
     ttl_seconds: TtlSeconds | None = None
 
     def over(self, terms: JobTerms) -> JobTerms:
-        """Those terms, but for what is said here."""
+        """Return the given terms, overridden by the members of this entry."""
         pauses = {"first_delay_ms": self.retry_first_seconds, "longest_delay_ms": self.retry_longest_seconds}
         said = {name: seconds * 1000 for name, seconds in pauses.items() if seconds is not None}
         if self.attempts is not None:
@@ -95,7 +95,7 @@ class TypeTerms(BaseModel):
 
 
 def types_from_json(value: object) -> Any:
-    """The value of ``ROUTER_JOB_TYPES`` as an object."""
+    """Parse the value of ``ROUTER_JOB_TYPES``."""
     if not isinstance(value, str):
         return value
     try:
@@ -108,7 +108,7 @@ _INPUT, _BODY = InputLimits(), BodyLimits()
 
 
 class JobSettings(BaseModel):
-    """The last part of ``chalicelib.settings.Settings``."""
+    """The settings of jobs, a base of ``chalicelib.settings.Settings``."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -208,7 +208,7 @@ class JobSettings(BaseModel):
 
     @property
     def job_terms(self) -> JobTerms:
-        """How jobs are worked whose type says nothing else."""
+        """The terms of jobs whose type sets none of its own."""
         retry = RetryPolicy(
             attempts=self.router_job_attempts,
             first_delay_ms=self.router_retry_first_seconds * 1000,

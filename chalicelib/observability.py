@@ -1,6 +1,6 @@
-"""One JSON line per request, by aws-lambda-powertools on standard output, and its metrics.
+"""One JSON log line per request, by aws-lambda-powertools on standard output, and its metrics.
 
-A line never holds a token, a prompt, a result or the Redis URL: only what ``RequestRecord`` and ``Notes`` list.
+A line contains only what ``RequestRecord`` and ``Notes`` list: never a token, a prompt, a result or the Redis URL.
 """
 
 import json
@@ -19,16 +19,16 @@ log = Logger(
     level="INFO",
     log_uncaught_exceptions=False,
     log_record_order=["level", "message"],
-    json_deserializer=str,  # else each message is parsed, in the hope that it is JSON
-    # In ASCII: a path may hold what turns a line round or moves a terminal's cursor.
+    json_deserializer=str,  # otherwise it tries to parse each message as JSON
+    # ASCII only: a path may contain characters that reverse a line or move a terminal's cursor.
     json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode,
 )
 
 
 def _without_words(record: logging.LogRecord) -> bool:
-    """Log class and place instead of a traceback, also where Chalice logs one: its own words may quote a caller."""
+    """Log class and place instead of a traceback, even for Chalice: an exception's message may quote a caller."""
     if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-        from lambda_router_queue import traces  # a cold start does without it
+        from lambda_router_queue import traces  # deferred: a cold start does not need it
 
         vars(record).update(traces.facts(record.exc_info[1]))
         record.exc_info = None
@@ -36,18 +36,18 @@ def _without_words(record: logging.LogRecord) -> bool:
 
 
 log.addFilter(_without_words)
-# What every record would gather and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
+# Facts that every record would collect and no line shows (https://docs.python.org/3/howto/logging.html#optimization).
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 @dataclass
 class Notes:
-    """What the code learns about a request while it answers it, for the log line.
+    """Facts learned while a request is handled, for its log line.
 
     Attributes:
         principal: the caller's hash.
-        problem: slug of the problem answered.
-        reason: why a token was refused, or which setting is wrong; operators see it, callers never do.
+        problem: slug of the problem returned.
+        reason: why a token was rejected, or which setting is wrong; shown to operators, never to callers.
     """
 
     principal: str | None = None
@@ -66,7 +66,7 @@ _notes: ContextVar[Notes] = ContextVar("notes")
 
 
 def begin_notes() -> Notes:
-    """Fresh notes for the request that starts now, of which nothing is measured yet."""
+    """Start new notes and clear the metrics, for a new request."""
     fresh = Notes()
     _notes.set(fresh)
     metrics.begin()
@@ -74,16 +74,16 @@ def begin_notes() -> Notes:
 
 
 def notes() -> Notes:
-    """The notes of the request at hand."""
+    """Return the notes of the current request."""
     return _notes.get()
 
 
 class RequestRecord(NamedTuple):
-    """The rest of the log line.
+    """The other fields of the log line.
 
     Attributes:
-        method: one that HTTP has, else ``other``.
-        route: the route's pattern, never the path that was asked for; ``unknown`` where there is none.
+        method: an HTTP method, or ``other``.
+        route: the route's pattern, never the requested path; ``unknown`` if no route matches.
         latency_ms: from the first to the last line of our code.
         cold_start: whether this was the process's first request.
     """
@@ -97,7 +97,7 @@ class RequestRecord(NamedTuple):
 
 
 def log_request(record: RequestRecord, learnt: Notes, stack: str) -> None:
-    """Write the line and the metrics of one request to that stack."""
+    """Write the log line of one request, and its metrics for that stack."""
     line = record._asdict() | vars(learnt)
     log.info("request", extra={name: value for name, value in line.items() if value is not None})
     metrics.add(Metric.LATENCY, record.latency_ms, f"{record.method} {record.route}")

@@ -4,14 +4,14 @@ from lambda_router_queue.encryption.aws_calls import AWSRefused, ask, client
 
 
 class ParameterUnavailable(Exception):
-    """The parameter could not be read; the message names it and the fix, never its value."""
+    """The parameter could not be read. The message names the parameter and the fix, never its value."""
 
 
 def fetch_secret(name: str) -> str:
-    """The value of a SecureString.
+    """Fetch the value of a SecureString.
 
     Raises:
-        ParameterUnavailable: it does not exist, or the role may not read it.
+        ParameterUnavailable: the parameter does not exist, or the role may not read it.
     """
     try:
         ssm = client("ssm", connect_seconds=0.7, read_seconds=0.7, attempts=2, region=None)

@@ -1,4 +1,4 @@
-"""Checks of single settings: each takes a value and returns it, or says what it must be."""
+"""Validators of single settings: each returns its value, or raises an error that says what it must be."""
 
 import json
 from typing import Any
@@ -9,13 +9,11 @@ from pydantic import SecretStr
 from chalicelib.partitions import partition_of
 from lambda_router_queue.redis.url import check_redis_url
 
-#: Names of queues; they stand in the names of keys.
-
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def split_commas(value: Any) -> Any:
-    """The parts of a text; what is no text stays as it is."""
+    """Split a text at its commas; return any other value unchanged."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -47,7 +45,7 @@ def _is_usable(url: str) -> bool:
 
 
 def is_key_source(value: str) -> str:
-    """An https URL, a JWKS as JSON text, or the path of a file that holds one."""
+    """Accept an https URL, a JWKS as JSON text, or the path of a file that contains one."""
     if value.lstrip().startswith("{"):
         try:
             json.loads(value)

@@ -1,6 +1,6 @@
-"""Every environment variable of the Lambda function, read and checked.
+"""Every environment variable of the Lambda function, read and validated.
 
-``Settings``, with what it has of ``JobSettings``, is the one truth: ``make settings`` writes from it the stages of
+``Settings``, with its base ``JobSettings``, is the single source: ``make settings`` generates from it the stages of
 ``.chalice/config.json``, Terraform's variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
 """
 
@@ -35,22 +35,22 @@ from chalicelib.user_pool import check_issuer, issuers_of, key_address
 from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
 from lambda_router_queue.queue_keys import QUEUE_PATTERN
 
-#: Variables with these prefixes are ours: one that Settings does not know is a typing error.
+#: Variables with these prefixes are ours; one that Settings does not define is a typing error.
 OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
-#: No setting: stage ``local`` names in it the file that settings are read from where the shell has none.
+#: Not a setting: in stage ``local`` it names the file that supplies settings which the shell does not set.
 LOCAL_ENV_FILE = "LAMBDA_ROUTER_ENV_FILE"
 
 _HttpsURL = Annotated[str, AfterValidator(is_https)]
 
 
 class SettingsError(Exception):
-    """A variable is missing, malformed or unknown; the message names it, the value and the fix."""
+    """A variable is missing, malformed or unknown. The message names it, its value and the fix."""
 
 
 class Surface(NamedTuple):
-    """What the shape of the API depends on when Chalice packages it.
+    """The settings that shape the API when Chalice packages it.
 
-    In stage ``terraform`` these are Terraform expressions, so they are taken as they stand.
+    In stage ``terraform`` they are Terraform expressions, so they are used unchanged.
     """
 
     user_pool_arn: str
@@ -64,12 +64,12 @@ class Surface(NamedTuple):
 
 @cache
 def _origins(text: str) -> tuple[str, ...]:
-    """Every answer asks for them."""
+    """Split the origins; cached because every response needs them."""
     return tuple(split_commas(text))
 
 
 class ServiceSettings(BaseModel):
-    """All settings but those of jobs."""
+    """All settings except those of jobs."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -207,41 +207,41 @@ class ServiceSettings(BaseModel):
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """What a token's ``iss`` may be."""
+        """The accepted values of a token's ``iss``."""
         pools_own = issuers_of(self.cognito_user_pool_id).values()
         return tuple(dict.fromkeys([*self.cognito_issuer, *pools_own]))
 
     @property
     def key_sources(self) -> tuple[str, ...]:
-        """Where the signing keys are, in the order in which they are asked."""
+        """The sources of the signing keys, in the order in which they are tried."""
         return (self.cognito_jwks,) if self.cognito_jwks else tuple(map(key_address, self.issuers))
 
 
 class Settings(JobSettings, ServiceSettings):
-    """The settings, frozen. Build it with :meth:`from_environ`; an empty variable counts as unset.
+    """The settings, frozen. Create them with :meth:`from_environ`; an empty variable counts as unset.
 
-    The fields of the last base come first.
+    The fields of the last base class come first.
     """
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
     def names(cls) -> list[str]:
-        """Every variable's name, in the order of the documentation."""
+        """Return every variable's name, in the order of the documentation."""
         return [name.upper() for name in cls.model_fields]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read and check the variables.
+        """Read and validate the variables.
 
         Raises:
-            SettingsError: naming every variable at fault, what was found and what is wanted.
+            SettingsError: names every variable at fault, what was found and what is expected.
         """
         given = {name: environ[name] for name in cls.names() if environ.get(name)}
         if not given.get("COGNITO_REGION") and environ.get("AWS_REGION") and not given.get("COGNITO_ISSUER"):
             given["COGNITO_REGION"] = environ["AWS_REGION"]
         faults = [_unknown(name, cls.names()) for name in sorted(environ) if _is_stray(name, cls.names())]
-        # Here and not in a validator of the model, which does not run while another variable is missing.
+        # Not in a validator of the model, which does not run if another variable is missing.
         if ("REDIS_URL" in given) == ("REDIS_URL_PARAMETER" in given):
             found = "both are" if "REDIS_URL" in given else "neither is"
             faults.append(f"  set exactly one of REDIS_URL and REDIS_URL_PARAMETER; {found} set")
@@ -255,7 +255,7 @@ class Settings(JobSettings, ServiceSettings):
 
     @staticmethod
     def surface(environ: Mapping[str, str]) -> Surface:
-        """The three variables that shape the API at packaging time, unchecked."""
+        """Return the three variables that shape the API at packaging time, unvalidated."""
         default_scope: str = Settings.model_fields["router_scope"].default
         return Surface(
             user_pool_arn=environ.get("COGNITO_USER_POOL_ARN", ""),
@@ -279,7 +279,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _explain(fault: Any, given: Mapping[str, str]) -> str:
-    """One line for one refused variable. Secrets are shown as asterisks."""
+    """Describe one rejected variable in one line; secrets are shown as asterisks."""
     name, *within = fault["loc"] or ("",)
     wanted = fault["msg"].removeprefix("Value error, ")
     if not name:

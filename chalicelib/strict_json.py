@@ -1,7 +1,7 @@
-"""JSON as this service takes it, for bodies, tokens and key sets alike.
+"""Strict JSON, for request bodies, tokens and key sets alike.
 
-Python's ``json`` takes NaN, duplicate keys, overflowing numbers and lone surrogates, and escapes with
-``RecursionError`` on deep nesting; each of them is refused here by name (RFC 8259, RFC 7493 section 2).
+Python's ``json`` accepts NaN, duplicate keys, overflowing numbers and lone surrogates, and raises ``RecursionError`` on
+deep nesting. Here each of them is rejected with its own message (RFC 8259, RFC 7493 section 2).
 """
 
 import json
@@ -11,26 +11,26 @@ from typing import Any, Never
 from pydantic_core import from_json
 
 MAX_NUMBER_CHARACTERS = 128
-#: A member's name is quoted in an error up to this length.
+#: An error quotes a member's name up to this length.
 MAX_NAME_CHARACTERS = 64
 
 
 class NotStrictJSON(ValueError):
-    """The text is not JSON as this service takes it."""
+    """The text is not JSON as this service accepts it."""
 
 
 def strict_json(raw: bytes) -> Any:
     """Parse UTF-8 JSON strictly.
 
     Raises:
-        NotStrictJSON: saying what is wrong, without quoting the input.
+        NotStrictJSON: says what is wrong, and quotes at most a name or the start of a number.
     """
     try:
         text = raw.decode("utf-8", "strict")
     except UnicodeDecodeError as error:
         raise NotStrictJSON(f"byte {error.start} is not UTF-8") from None
     try:
-        from_json(text, allow_inf_nan=False)  # refuses lone surrogates and nesting over 200, with line and column
+        from_json(text, allow_inf_nan=False)  # rejects lone surrogates and nesting over 200, with line and column
         return _DECODER.decode(text)
     except NotStrictJSON:
         raise
@@ -46,7 +46,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _duplicate(pairs: list[tuple[str, Any]]) -> str:
-    """The first name that stands there a second time; in one pass, since a caller chooses how many there are."""
+    """Return the first name that occurs again. It takes one pass, since a caller chooses the number of names."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:

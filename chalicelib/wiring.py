@@ -1,6 +1,6 @@
-"""Builds the parts, once per process, from the environment. The only reader of ``os.environ`` in what ships.
+"""Construction of the parts from the environment, once per process. Nothing else that ships reads ``os.environ``.
 
-Tests hand in their own parts with ``use``.
+Tests pass in their own parts with ``use``.
 """
 
 import os
@@ -29,7 +29,7 @@ from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
 
 
 class Services(NamedTuple):
-    """Everything a request needs."""
+    """Everything that a request needs."""
 
     settings: Settings
     keys: SigningKeys
@@ -44,14 +44,14 @@ class Services(NamedTuple):
 
 
 class _Process:
-    """What this process has built so far."""
+    """The parts that this process has built so far."""
 
     lock = threading.Lock()
     services: Services | None = None
 
 
 def services() -> Services:
-    """The parts; built by the first caller.
+    """Return the parts; the first call builds them.
 
     Raises:
         Misconfigured: a setting is missing or malformed. The log says which; the caller is not told.
@@ -63,12 +63,13 @@ def services() -> Services:
 
 
 def prepare() -> None:
-    """In Lambda: have the parts, the keys and the connection ready before the first request. Under ``chalice local``:
-    name on the terminal what is missing.
+    """Prepare the parts, the keys and the connection before the first request, if in Lambda.
 
-    A snapshot (SnapStart) is taken without them, and each copy of it makes its own: connections do not survive it, and
-    keys and secrets would be as old as the snapshot. Identifiers come from the kernel's random numbers, which each copy
-    has of its own.
+    Under ``chalice local``, print on the terminal which settings are missing instead.
+
+    A snapshot (SnapStart) is taken without the parts, and each copy of it creates its own. Connections do not survive a
+    snapshot, and keys and secrets would be as old as it. Identifiers come from the kernel's random numbers, which
+    differ in each copy.
     """
     if not _in_lambda():
         if LOCAL_ENV_FILE in os.environ:
@@ -83,18 +84,18 @@ def prepare() -> None:
 
 
 def surface() -> Surface:
-    """What the shape of the API depends on, read when ``app.py`` is imported."""
+    """Return the settings that shape the API, as read when ``app.py`` is imported."""
     return Settings.surface(_environ())
 
 
 def stack() -> str:
-    """The stack's name, for metrics. Unchecked: a function that refuses its settings writes metrics, too."""
+    """Return the stack's name, for metrics. It is unvalidated: a function with invalid settings writes metrics too."""
     return os.environ.get("ROUTER_STACK") or DEFAULT_STACK
 
 
 @contextmanager
 def use(parts: Services) -> Iterator[None]:
-    """Let requests use these parts meanwhile."""
+    """Make requests use these parts inside the ``with`` block."""
     before, _Process.services = _Process.services, parts
     try:
         yield
@@ -103,10 +104,10 @@ def use(parts: Services) -> Iterator[None]:
 
 
 def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYPES) -> Services:
-    """The parts that these variables describe.
+    """Build the parts that these variables describe.
 
     Raises:
-        SettingsError, BadKeySet, ParameterUnavailable: naming the variable at fault.
+        SettingsError, BadKeySet, ParameterUnavailable: names the variable at fault.
     """
     settings = Settings.from_environ(environ)
     keys = signing_keys(*settings.key_sources)
@@ -152,7 +153,7 @@ def _in_lambda() -> bool:
 
 
 def _environ() -> Mapping[str, str]:
-    """The variables; in stage ``local`` on a developer's machine, those of ``.env`` beneath them."""
+    """Return the variables; in stage ``local`` on a developer's machine, with those of ``.env`` as the fallback."""
     if LOCAL_ENV_FILE not in os.environ or _in_lambda():
         return os.environ
     from chalicelib import chalice_local
@@ -171,7 +172,7 @@ def _prepare_locally() -> None:
 
 
 def _make_ready() -> None:
-    """What cannot be had now is tried again by the first request, which says so."""
+    """Fetch the keys and connect to Redis. If that fails, the first request tries again and reports the error."""
     with suppress(Problem):
         services().keys.key("")
     with suppress(Problem):
@@ -188,7 +189,7 @@ def _forget() -> None:
 def _redis_url(settings: Settings) -> str:
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
-    name = settings.redis_url_parameter or ""  # Settings wants exactly one of the two
+    name = settings.redis_url_parameter or ""  # Settings requires exactly one of the two
     try:
         return check_redis_url(fetch_secret(name))
     except BadRedisURL as error:

@@ -1,1 +1,1 @@
-"""The HTTP surface: routes, what they read and what they answer. Nothing else imports it but ``app``."""
+"""The HTTP surface: routes, parsing of requests, and responses. Only ``app`` imports it."""

@@ -1,4 +1,4 @@
-"""Many jobs in one request: each gets its own verdict, each queue is asked once."""
+"""Many jobs in one request: each gets its own verdict, and each queue is called once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from lambda_router_queue import metrics
 from lambda_router_queue.metrics import Metric
 from lambda_router_queue.models import BatchItem, BatchVerdicts
 
-#: Between the batch's Idempotency-Key and a job's place in it; no caller can send this character.
+#: Separates the batch's Idempotency-Key from a job's index; no caller can send this character.
 KEY_SEPARATOR = "\x1f"
 
 
@@ -25,7 +25,7 @@ def submit(
     jobs: Sequence[ParsedJob | InvalidJob],
     idempotency_key: str | None,
 ) -> BatchVerdicts:
-    """Queue what can be queued. A repeat with the same key gives each job's first verdict again."""
+    """Queue every job that can be queued. A retry with the same key returns each job's first verdict."""
     outcomes: dict[int, Outcome] = {}
     by_queue: dict[str, dict[int, NewJob]] = {}
     for place, job in enumerate(jobs):
@@ -43,7 +43,7 @@ def submit(
 
 
 def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
-    """One queue's share. What keeps its jobs out is each one's verdict, and the other queues' jobs stand."""
+    """Submit one queue's jobs. If that fails, each of them gets the problem; other queues are unaffected."""
     submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
     try:
         found = verdicts.submit(parts, submission)

@@ -1,4 +1,4 @@
-"""A request's bytes → strict JSON → a job request, with a JSON pointer to whatever is refused."""
+"""Parsing of a request's body: bytes → strict JSON → a job request, with a JSON pointer to each rejected field."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from chalicelib.strict_json import NotStrictJSON, strict_json
 from lambda_router_queue.models import JobRequest
 
 MAX_BATCH_JOBS = 100
-#: More faults than these are counted, not listed.
+#: Errors beyond this number are counted, not listed.
 MAX_ERRORS = 32
-#: A refused value is shown back to its caller when it is no longer than this.
+#: A rejected value is shown to its caller if it is no longer than this.
 MAX_ECHO_CHARACTERS = 64
 
 _USUAL = BodyLimits()
@@ -24,17 +24,17 @@ type JobTypes = Mapping[str, JobType]
 
 
 class ParsedJob(NamedTuple):
-    """A request that its job type's model took."""
+    """A request that its job type's model accepted."""
 
     request: JobRequest
     job_type: JobType
 
 
 def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.job) -> ParsedJob:
-    """The job that a request's body of at most ``max_bytes`` describes.
+    """Parse one job from a body of at most ``max_bytes``.
 
     Raises:
-        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is refused.
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is rejected.
     """
     return validate_job(_document(raw, content_type, max_bytes), job_types)
 
@@ -42,10 +42,10 @@ def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes, max_byt
 def parse_batch(
     raw: bytes, content_type: str | None, job_types: JobTypes, max_bytes: int = _USUAL.batch
 ) -> list[ParsedJob | InvalidJob]:
-    """The jobs of a batch in at most ``max_bytes``, each parsed or refused on its own.
+    """Parse a batch from a body of at most ``max_bytes``; each job is accepted or rejected on its own.
 
     Raises:
-        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is refused.
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is rejected.
     """
     document = _document(raw, content_type, max_bytes)
     jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
@@ -73,10 +73,10 @@ def _document(raw: bytes, content_type: str | None, limit: int) -> Any:
 
 
 def validate_job(document: Any, job_types: JobTypes, at: str = "") -> ParsedJob:
-    """The job that an already parsed document describes; ``at`` is its pointer within the body.
+    """Validate a job of a parsed document; ``at`` is its pointer within the body.
 
     Raises:
-        InvalidJob: with a JSON pointer to every field at fault.
+        InvalidJob: with a JSON pointer to every faulty field.
     """
     job_type = _job_type(document, job_types, at)
     try:
@@ -109,10 +109,10 @@ def _job_type(document: Any, job_types: JobTypes, at: str) -> JobType:
 
 
 def _field_error(fault: Any, at: str) -> FieldError:
-    """A pydantic error as pointer and sentence: field, what is wanted, what was found."""
+    """Turn a pydantic error into a pointer and a sentence: what is expected, and what was found."""
     loc = fault["loc"]
     if len(loc) > 1 and loc[-1] == "[key]" and fault["input"] == loc[-2]:
-        loc = loc[:-1]  # pydantic's way to say that a name is at fault, not its value
+        loc = loc[:-1]  # pydantic's mark for a faulty name, as opposed to its value
     pointer = at + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
@@ -127,7 +127,7 @@ def _fault(pointer: str, detail: str) -> FieldError:
 
 
 def _found(value: Any) -> str:
-    """The refused value, where it is small enough to be worth showing."""
+    """Show the rejected value if it is short enough."""
     if not isinstance(value, str | int | float | bool | None):
         return ""
     shown = json.dumps(value)

@@ -1,4 +1,4 @@
-"""What API Gateway is told when Chalice packages the app: its Cognito authorizer, its scopes, its CORS answers."""
+"""API Gateway's configuration when Chalice packages the app: Cognito authorizer, scopes, CORS."""
 
 from functools import cache
 from typing import Any
@@ -30,29 +30,32 @@ PREFLIGHT_SECONDS = 600
 
 
 def cors(surface: Surface) -> CORSConfig | None:
-    """What Chalice and API Gateway answer the pages of the one origin; None where there is none, or several.
+    """Return the CORS configuration for the one origin; None if there is no origin, or several.
 
-    API Gateway's own preflight is a fixed answer, which cannot name the origin that asks: see ``names_the_asking``.
+    API Gateway's own preflight response is fixed, so it cannot name the origin of a request: see ``names_the_asking``.
     """
     return _allowing(surface.cors_origins[0]) if len(surface.cors_origins) == 1 else None
 
 
 def names_the_asking(surface: Surface) -> bool:
-    """Whether there are several origins, of which each answer may name one only (Fetch standard, "CORS check")."""
+    """Return whether there are several origins: a response may name only one (Fetch standard, "CORS check")."""
     return len(surface.cors_origins) > 1
 
 
 def answer_headers(surface: Surface, origin: str | None) -> dict[str, str]:
-    """What lets a page of that origin read an answer of the function's."""
+    """Return the headers that let a page of that origin read one of the function's responses."""
     if not names_the_asking(surface):
         return fixed_headers(surface)
-    vary = {"Vary": "Origin"}  # RFC 9110 section 12.5.5: a cache must not give it to another origin
+    vary = {"Vary": "Origin"}  # RFC 9110 section 12.5.5: a cache must not serve it to another origin
     return vary | _headers(origin) if origin in surface.cors_origins else vary
 
 
 def fixed_headers(surface: Surface) -> dict[str, str]:
-    """The same for what API Gateway answers by itself. It can name one origin only, so where there are several, any
-    page may read its refusals: they hold nothing of a caller's."""
+    """Return the same headers for the responses that API Gateway makes by itself.
+
+    They can name only one origin. If there are several, any page may read these responses, which contain nothing of a
+    caller's.
+    """
     if not surface.cors_origins:
         return {}
     return _headers("*" if names_the_asking(surface) else surface.cors_origins[0])
@@ -64,7 +67,7 @@ def _headers(origin: str) -> dict[str, str]:
 
 @cache
 def _allowing(origin: str) -> CORSConfig:
-    """For origins of the setting only, of which there are few."""
+    """Return the configuration of one origin. The cache stays small: only origins of the setting are passed."""
     return CORSConfig(
         allow_origin=origin,
         allow_headers=ALLOWED_HEADERS,
@@ -74,19 +77,19 @@ def _allowing(origin: str) -> CORSConfig:
 
 
 def open_route(surface: Surface) -> dict[str, Any]:
-    """Arguments of a route that anyone may call.
+    """Return the arguments of a route that anyone may call.
 
-    Content types are ours to check: Chalice would refuse a GET that carries a Content-Type.
+    Our code checks content types: Chalice would reject a GET that has a Content-Type.
     """
     return {"content_types": [], "cors": cors(surface)}
 
 
 def guarded_route(surface: Surface) -> dict[str, Any]:
-    """Arguments of a route behind API Gateway's Cognito authorizer.
+    """Return the arguments of a route behind API Gateway's Cognito authorizer.
 
-    A REST API's authorizer takes access tokens only on methods that name a scope (it wants ID tokens otherwise), and
-    lets a token pass that has any one of them; our own check asks for the very scope. Stage ``local`` has no pool ARN:
-    there our check stands alone.
+    A REST API's authorizer accepts access tokens only on methods that name a scope; on others it expects ID tokens. A
+    token with any one of the scopes passes, and our own check then requires the exact scope. Stage ``local`` has no
+    pool ARN, so only our check applies there.
     """
     if not surface.user_pool_arn:
         return open_route(surface)

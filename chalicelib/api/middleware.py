@@ -1,4 +1,4 @@
-"""What every answer goes through: a log line and metrics outside, problem+json inside."""
+"""Middleware for every response: log line and metrics outside, problem+json inside."""
 
 import itertools
 import re
@@ -20,13 +20,13 @@ type NextHandler = Callable[[Request], Response]
 
 _requests = itertools.count()
 
-#: RFC 9110 section 9.1 and RFC 5789. Whatever else was sent is not logged.
+#: RFC 9110 section 9.1 and RFC 5789. Any other method is logged as ``other``.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
-    """Outermost: give the answer its request id, and log it whatever it is."""
+    """Outermost: add the request id to every response, and log it."""
 
     def write_line(request: Request, next_handler: NextHandler) -> Response:
         cold_start = next(_requests) == 0
@@ -52,8 +52,10 @@ def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Resp
 
 
 def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Response]:
-    """Let pages of the origins of ``ROUTER_CORS_ORIGIN`` read every answer, errors included: Chalice itself adds its
-    headers to the answers of routes only, and one fixed origin."""
+    """Let pages of the origins in ``ROUTER_CORS_ORIGIN`` read every response, including errors.
+
+    Chalice itself adds its headers only to the responses of routes, and can name only one fixed origin.
+    """
 
     def add_headers(request: Request, next_handler: NextHandler) -> Response:
         response = next_handler(request)
@@ -65,7 +67,7 @@ def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Resp
 
 
 def problem_details(request: Request, next_handler: NextHandler) -> Response:
-    """Turn our problems, Chalice's own errors and anything unforeseen into problem+json (RFC 9457)."""
+    """Turn our problems, Chalice's own errors and unexpected exceptions into problem+json (RFC 9457)."""
     try:
         response = next_handler(request)
     except Problem as problem:
@@ -78,7 +80,7 @@ def problem_details(request: Request, next_handler: NextHandler) -> Response:
 
 
 def known_routes(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
-    """Innermost: an event for a path that this build does not have is 404, where Chalice would raise KeyError."""
+    """Innermost: respond with 404 to a path that this build does not have, where Chalice would raise KeyError."""
 
     def check(request: Request, next_handler: NextHandler) -> Response:
         if request.path not in routes:
@@ -89,10 +91,10 @@ def known_routes(routes: Container[str]) -> Callable[[Request, NextHandler], Res
 
 
 def request_id(request: Request) -> str:
-    """API Gateway's id of the request; Lambda's or a new one where it has none.
+    """Return API Gateway's id of the request, or else Lambda's or a new one.
 
-    A caller may choose it (API Gateway Developer Guide, "Variables for access logging"), so it is only taken in the
-    form that API Gateway itself gives it.
+    A caller can choose API Gateway's id (API Gateway Developer Guide, "Variables for access logging"), so it is
+    accepted only in the format that API Gateway itself uses.
     """
     known: str | None = request.context.get("requestId")
     if known is None or not _UUID.fullmatch(known):
@@ -121,7 +123,7 @@ _BY_STATUS: dict[int, Callable[..., Problem]] = {
 
 
 def _chalice_error(response: Response) -> Problem | None:
-    """The problem that stands for an answer which Chalice made up itself, ``{"Code", "Message"}``; None for ours."""
+    """Return the problem for a response that Chalice made itself, ``{"Code", "Message"}``; None for one of ours."""
     if not isinstance(response.body, dict) or response.body.keys() != {"Code", "Message"}:
         return None
     if response.status_code < 500 and response.status_code not in _BY_STATUS:

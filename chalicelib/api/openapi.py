@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, generated from the models that validate. Served at ``/openapi.json``."""
+"""The OpenAPI 3.1 document, generated from the models that validate requests. Served at ``/openapi.json``."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from lambda_router_queue.models import BatchVerdicts, Job, JobPage
 
 _USUAL = BodyLimits()
 
-#: Every operation may meet these.
+#: Problems that every operation may return.
 _ALWAYS: tuple[type[Problem], ...] = (errors.NotAcceptable, errors.InternalError, errors.Misconfigured)
 _SIGNED_IN = (
     *_ALWAYS,
@@ -38,11 +38,11 @@ _BODY_PROBLEMS = (
 
 
 def document(job_types: Mapping[str, JobType], scope: str, base: str = "/", body_limits: BodyLimits = _USUAL) -> Schema:
-    """The whole document of a deployment.
+    """Build the whole document of a deployment.
 
     Args:
-        job_types: as the deployment's settings have them.
-        base: what comes before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
+        job_types: the types with the deployment's settings applied.
+        base: the part before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
     """
     return {
         "openapi": "3.1.1",
@@ -149,7 +149,7 @@ def _paths(job_types: Mapping[str, JobType], body_limits: BodyLimits) -> Schema:
 
 
 def _with_head(operations: Schema) -> Schema:
-    """With what is read also as HEAD: the same answers without their content."""
+    """Add HEAD where there is GET, with the same responses but no content."""
     if "get" not in operations:
         return operations
     get: Schema = operations["get"]

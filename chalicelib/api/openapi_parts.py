@@ -1,4 +1,4 @@
-"""What the OpenAPI document repeats: headers, parameters, and the schemas that no pydantic model stands behind."""
+"""Repeated parts of the OpenAPI document: headers, parameters, and the schemas without a pydantic model."""
 
 from typing import Any, get_args
 

@@ -1,4 +1,4 @@
-"""What callers say in headers and query parameters, parsed strictly; a refusal names the header and the fix."""
+"""Strict parsing of headers and query parameters; an error names the header and the fix."""
 
 import re
 import secrets
@@ -11,8 +11,8 @@ from lambda_router_queue.models import Status
 
 MAX_IDEMPOTENCY_KEY = 255
 
-#: draft-ietf-httpapi-idempotency-key-header-07 wants a Structured Field String; Stripe's and OpenAI's clients send
-#: the bare token.
+#: draft-ietf-httpapi-idempotency-key-header-07 requires a Structured Field String; Stripe's and OpenAI's clients send a
+#: bare token.
 _QUOTED_KEY = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,510})"', re.ASCII)
 _BARE_KEY = re.compile(r"[A-Za-z0-9._~:-]{1,255}", re.ASCII)
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -22,14 +22,16 @@ _QUALITY_ZERO = re.compile(r"q=0(\.0{0,3})?", re.ASCII | re.IGNORECASE)
 
 
 def header_values(request: Request, name: str) -> list[str]:
-    """Every value of a header. API Gateway's ``headers`` keeps only the last of several; ``multiValueHeaders`` all.
+    """Return every value of a header.
+
+    API Gateway's ``headers`` keeps only the last of several values; ``multiValueHeaders`` keeps all of them.
 
     Args:
-        request: what Chalice made of the event.
-        name: of the header, in lower case.
+        request: Chalice's request.
+        name: the header's name, in lower case.
     """
     by_name: dict[str, list[str]] | None = vars(request).get("_headers_by_name")
-    if by_name is None:  # worked out once a request
+    if by_name is None:  # built once per request
         by_name = vars(request)["_headers_by_name"] = {}
         event = request.to_original_event()
         many = event.get("multiValueHeaders") or {key: [value] for key, value in (event.get("headers") or {}).items()}
@@ -39,7 +41,7 @@ def header_values(request: Request, name: str) -> list[str]:
 
 
 def one_header(request: Request, name: str) -> str | None:
-    """A header that may stand once at most. Raises MalformedRequest when it is repeated."""
+    """Return a header that may occur at most once. Raises MalformedRequest if it is repeated."""
     values = header_values(request, name)
     if len(values) > 1:
         raise MalformedRequest(f"The header {name} was sent {len(values)} times; send it once.")
@@ -47,7 +49,7 @@ def one_header(request: Request, name: str) -> str | None:
 
 
 def idempotency_key(value: str | None) -> str | None:
-    """The key without its quotes, or None when there is none.
+    """Return the key without its quotes, or None if there is none.
 
     Raises:
         MalformedRequest: neither a quoted string nor a bare token of 1 to 255 characters.
@@ -68,10 +70,10 @@ def idempotency_key(value: str | None) -> str | None:
 
 
 def preferred_wait(values: list[str], limit: int) -> int | None:
-    """Seconds to wait (RFC 7240 section 4.3), at most ``limit``; None when no wait is asked for.
+    """Return the seconds to wait (RFC 7240 section 4.3), at most ``limit``; None if no wait is requested.
 
-    The first ``wait`` counts. One that is no whole number is ignored like any preference that a server does not
-    understand (section 2): ``Preference-Applied`` then says nothing of it.
+    The first ``wait`` counts. A value that is not a whole number is ignored, like any preference that a server does not
+    understand (section 2). ``Preference-Applied`` then omits it.
     """
     for preference in ",".join(values).split(","):
         if (match := _WAIT.fullmatch(preference.strip().split(";")[0].strip())) is not None:
@@ -80,7 +82,7 @@ def preferred_wait(values: list[str], limit: int) -> int | None:
 
 
 def traceparent(value: str | None) -> str:
-    """The caller's W3C trace context, or a new one when it sent none that can be used (Trace Context section 3.2)."""
+    """Return the caller's W3C trace context, or a new one if it is missing or invalid (Trace Context section 3.2)."""
     if value is not None and _TRACEPARENT.fullmatch(value.strip()):
         return value.strip()
     drawn = secrets.token_hex(24)
@@ -88,7 +90,7 @@ def traceparent(value: str | None) -> str:
 
 
 def require_json_acceptable(values: list[str]) -> None:
-    """Raises NotAcceptable unless ``Accept`` takes JSON; its most specific range decides (RFC 9110 section 12.5.1)."""
+    """Raise NotAcceptable unless ``Accept`` allows JSON; its most specific range decides (RFC 9110 section 12.5.1)."""
     if values == ["*/*"]:  # what most clients send
         return
     wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
@@ -101,19 +103,19 @@ _JSON_RANGES = ("application/json", "application/problem+json", "application/*",
 
 
 def _wish(media_range: str) -> tuple[str, bool]:
-    """A media range, and whether it is wanted: ``q=0`` says that it is not."""
+    """Return a media range and whether it is wanted; ``q=0`` means that it is not."""
     essence, *parameters = (part.strip().lower() for part in media_range.split(";"))
     return essence, not any(_QUALITY_ZERO.fullmatch(parameter) for parameter in parameters)
 
 
 def etag_matches(condition: str | None, etag: str) -> bool:
-    """Whether ``If-None-Match`` names this ETag (RFC 9110 section 13.1.2): weakly compared, and ``*`` is any."""
+    """Return whether ``If-None-Match`` names this ETag, compared weakly, or is ``*`` (RFC 9110 section 13.1.2)."""
     named = [part.strip().removeprefix("W/") for part in (condition or "").split(",")]
     return etag.removeprefix("W/") in named or named == ["*"]
 
 
 def page_size(query: dict[str, Any], default: int, maximum: int) -> int:
-    """Raises MalformedRequest unless ``limit`` is a whole number from 1 to ``maximum``."""
+    """Return ``limit``. Raises MalformedRequest unless it is a whole number from 1 to ``maximum``."""
     value = query.get("limit", str(default))
     if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= maximum:
         raise MalformedRequest(f"limit is {value[:32]!r}; send a whole number from 1 to {maximum}.")
@@ -121,7 +123,7 @@ def page_size(query: dict[str, Any], default: int, maximum: int) -> int:
 
 
 def wanted_status(query: dict[str, Any]) -> Status | None:
-    """Raises MalformedRequest unless ``status`` is one there is."""
+    """Return ``status``, or None if it is missing. Raises MalformedRequest if it is unknown."""
     value = query.get("status")
     if value is not None and value not in get_args(Status):
         raise MalformedRequest(f"status is {value[:32]!r}; send one of {', '.join(get_args(Status))}.")
@@ -129,7 +131,7 @@ def wanted_status(query: dict[str, Any]) -> Status | None:
 
 
 def single_query(request: Request, allowed: frozenset[str]) -> dict[str, str]:
-    """The query parameters. Raises MalformedRequest for one that is unknown or repeated."""
+    """Return the query parameters. Raises MalformedRequest if one is unknown or repeated."""
     query: dict[str, str] = {}
     given = request.query_params
     for name in given or {}:

@@ -29,17 +29,17 @@ routes = Blueprint(__name__)
 _open = gateway.open_route(wiring.surface())
 _guarded = gateway.guarded_route(wiring.surface())
 
-#: RFC 9110 section 9.1 has every server do both. The HTTP server in front of the function takes the content out of an
-#: answer to HEAD.
+#: RFC 9110 section 9.1 requires every server to support both. The HTTP server in front of the function removes the
+#: content of a response to HEAD.
 _READ = ["GET", "HEAD"]
 
-#: Time that Lambda keeps for the answer itself when a wait would outlast the function.
+#: Time reserved for the response itself if a wait would outlast the function.
 WAIT_RESERVE_SECONDS = 2.0
 
 
 @routes.route("/health", methods=_READ, **_open)
 def health() -> Response:
-    """Whether the process answers; touches nothing outside it."""
+    """Report that the process responds, without using anything outside it."""
     request = _request()
     version = getattr(request.lambda_context, "function_version", "")
     return _json({"status": "ok", "version": chalicelib.__version__, "function_version": version})
@@ -47,7 +47,7 @@ def health() -> Response:
 
 @routes.route("/ready", methods=_READ, **_open)
 def ready() -> Response:
-    """Whether Redis and the signing keys can be had."""
+    """Report whether Redis and the signing keys are available."""
     _request()
     parts = wiring.services()
     report = {"redis": _redis_probe(parts.queue), "jwks": _probe(lambda: parts.keys.key(""))}
@@ -56,10 +56,10 @@ def ready() -> Response:
 
 @routes.route("/openapi.json", methods=_READ, **_open)
 def openapi_document() -> Response:
-    """The OpenAPI document of this very deployment."""
+    """Return the OpenAPI document of this deployment."""
     request = _request()
     parts = wiring.services()
-    # Where this document is, less its own name.
+    # The document's path without its last segment.
     base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
     return _json(openapi.document(parts.job_types, parts.settings.router_scope, base, parts.settings.body_limits))
 
@@ -79,7 +79,7 @@ def create_job() -> Response:
     if isinstance(outcome, Problem):
         raise outcome
     notes().job_id = outcome.job.id
-    # The path as the caller sees it, API Gateway's stage or base path included.
+    # The path as the caller sees it, including API Gateway's stage or base path.
     location = f"{request.context['path'].rstrip('/')}/{outcome.job.id}"
     return _json(outcome.job.model_dump_json(), 202, outcome.headers | {"Location": location})
 
@@ -97,7 +97,7 @@ def create_batch() -> Response:
 
 @routes.route("/v1/jobs", methods=_READ, **_guarded)
 def list_jobs() -> Response:
-    """The caller's jobs, newest first."""
+    """List the caller's jobs, newest first."""
     parts, principal = _guard()
     query = request_headers.single_query(_request(), frozenset({"limit", "status", "cursor"}))
     limit = request_headers.page_size(query, openapi_parts.DEFAULT_PAGE, openapi_parts.MAX_PAGE)
@@ -114,40 +114,42 @@ def list_jobs() -> Response:
 
 @routes.route("/v1/jobs/{job_id}", methods=_READ, **_guarded)
 def get_job(job_id: str) -> Response:
-    """One job; with ``Prefer: wait=N`` as soon as it is final, or after N seconds."""
+    """Return one job; with ``Prefer: wait=N``, as soon as it is final or after N seconds."""
     parts, principal = _guard()
     request = _request()
     known = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
-    is_reader = request.method == "GET"  # who sends HEAD gets no result, and takes none from its reader
+    is_reader = request.method == "GET"  # HEAD returns no result, and takes none from its reader
     read = parts.queue.take if is_reader and known is None else parts.queue.look
     _note_job(job_id)
     job, applied = _awaited(request, parts.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
     headers = {"ETag": _etag(job)} | applied
     if request_headers.etag_matches(known, headers["ETag"]):
         return Response("", _NO_STORE | headers, 304)
-    if is_reader and known is not None and not job.store:  # looked at first: a 304 would have taken the result with it
+    if is_reader and known is not None and not job.store:  # only now: before a 304, taking the result would lose it
         job = _found(parts.queue.take(principal.owner, job_id))
     return _json(job.model_dump_json(), headers=headers)
 
 
 @routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_guarded)
 def cancel_job(job_id: str) -> Response:
-    """Cancel a job that is still open; the job as it then stands."""
+    """Cancel a job that is still open, and return the job."""
     parts, principal = _guard()
     _request()
     return _json(_found(parts.queue.cancel(principal.owner, job_id)).model_dump_json())
 
 
 def answer_preflights(app: Chalice, surface: Surface) -> None:
-    """Give every path an OPTIONS method where each answer has to name the origin that asks, which API Gateway's own
-    preflights, made by Chalice where there is one origin, cannot."""
+    """Give every path an OPTIONS method if each response has to name the origin of its request.
+
+    API Gateway's own preflight responses, which Chalice generates for a single origin, cannot do that.
+    """
     if gateway.names_the_asking(surface):
         for path in list(app.routes):
             app.route(path, methods=["OPTIONS"], **gateway.open_route(surface))(preflight)
 
 
 def preflight(**_: str) -> Response:
-    """Which methods a page may send to this path; the rest is added to every answer."""
+    """Return the methods that a page may use on this path; middleware adds the other headers."""
     request = routes.current_request
     methods = ",".join(sorted(routes.current_app.routes[request.path]))
     return Response("", {"Access-Control-Allow-Methods": methods}, 204)
@@ -160,7 +162,7 @@ def _request() -> Request:
 
 
 def _guard() -> tuple[Services, Principal]:
-    """The parts, and the caller once its token is proved and carries the scope."""
+    """Return the parts and the caller, once its token is verified and carries the scope."""
     parts = wiring.services()
     principal = parts.verifier.authenticate(request_headers.header_values(routes.current_request, "authorization"))
     notes().principal = principal.owner
@@ -176,12 +178,12 @@ def _caller(request: Request, principal: Principal) -> Caller:
 
 
 def _note_job(job_id: str) -> None:
-    if JOB_ID.fullmatch(job_id):  # else it is whatever the caller wrote there
+    if JOB_ID.fullmatch(job_id):  # otherwise it is any text that the caller sent
         notes().job_id = job_id
 
 
 def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]) -> tuple[Job, dict[str, str]]:
-    """The caller's job, as soon as it is final or its wait is over; and headers that tell which wait was granted."""
+    """Return the caller's job, once it is final or its wait is over, and headers that say which wait was granted."""
     wait = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
     job = look()
     if wait is None:
@@ -196,7 +198,7 @@ def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]
 
 
 def _affordable(request: Request, seconds: int) -> float:
-    """The wait, cut so that the function does not run out of time while it holds the caller."""
+    """Shorten the wait so that the function does not run out of time while it holds the request."""
     context: Any = request.lambda_context
     remaining: float = context.get_remaining_time_in_millis() / 1000
     return min(seconds, remaining - WAIT_RESERVE_SECONDS)
@@ -211,8 +213,11 @@ def _bytes(request: Request) -> bytes:
 
 
 def _etag(job: Job) -> str:
-    """Changes when the job changes. Weak, since the estimate moves with every look and is left out; so is the result,
-    which is written once and with the status, and which not every look shows."""
+    """Return a tag that changes when the job changes.
+
+    It is weak because it leaves out two members. The estimate changes with every read. The result is written once,
+    together with the status, and not every read shows it.
+    """
     lasting = job.model_dump_json(exclude={"estimated_start_at", "result"})
     return f'W/"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
 
@@ -224,8 +229,8 @@ def _found(job: Job | None) -> Job:
 
 
 def _redis_probe(queue: JobQueue) -> dict[str, Any]:
-    """Redis answers, and does not delete jobs when its memory is full."""
-    from chalicelib.jobs import eviction  # a cold start does without it
+    """Check that Redis responds, and that it does not delete jobs when its memory is full."""
+    from chalicelib.jobs import eviction  # deferred: a cold start does not need it
 
     policies: list[str | None] = []
     report = _probe(lambda: policies.append(queue.eviction_policy()))
@@ -233,7 +238,7 @@ def _redis_probe(queue: JobQueue) -> dict[str, Any]:
     if not reasons:
         return report
     notes().reason = reasons[0]
-    return report | {"ok": policies == [None], "reason": reasons[0]}  # what is unknown is not known to be wrong
+    return report | {"ok": policies == [None], "reason": reasons[0]}  # an unknown policy is no failure
 
 
 def _probe(check: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What admission decided, in HTTP's words: a stored job with its headers, or the problem that kept it out."""
+"""Admission's decisions as HTTP: a stored job with its headers, or the problem that kept it out."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from lambda_router_queue.models import Job
 
 
 class Stored(NamedTuple):
-    """A job that is in the queue. ``headers`` are those of a 202, without ``Location``."""
+    """A job that is in the queue. ``headers`` are those of a 202 response, without ``Location``."""
 
     job: Job
     headers: dict[str, str]
@@ -30,7 +30,7 @@ type Outcome = Stored | Problem
 
 
 def submit(parts: Services, submission: Submission) -> list[Outcome]:
-    """Have the jobs admitted; one outcome each, in order. Raises what ``JobQueue`` raises."""
+    """Submit the jobs and return one outcome each, in order. Raises what ``JobQueue`` raises."""
     admission = parts.queue.submit(submission)
     replayed = [decision.job_id for decision in admission.decisions if decision.verdict == "replayed"]
     found = _first_jobs(parts, submission, replayed)
@@ -52,7 +52,7 @@ def submit(parts: Services, submission: Submission) -> list[Outcome]:
 
 
 def _first_jobs(parts: Services, submission: Submission, job_ids: list[str]) -> list[Job | None]:
-    """The jobs first sent with these keys; of several, their results would not fit through Lambda."""
+    """Return the jobs first sent with these keys. Several come without results, which might not fit through Lambda."""
     owner = submission.caller.owner
     if len(submission.jobs) == 1:
         return [parts.queue.look(owner, job_id) for job_id in job_ids]
@@ -60,13 +60,13 @@ def _first_jobs(parts: Services, submission: Submission, job_ids: list[str]) -> 
 
 
 def _replay(admission: Admission, first: Job | None, headers: dict[str, str]) -> Outcome:
-    if first is None:  # records outlive their keys, so this is a write that a failover lost half of
+    if first is None:  # records outlive their keys, so a failover lost part of the write
         return QueueUnavailable("The first job sent with this key cannot be read.", headers=limits.retry_after(1000))
     return Stored(first, headers | _poll_hint(admission, first) | {"Idempotency-Replayed": "true"})
 
 
 def _poll_hint(admission: Admission, job: Job, delay_ms: int = 0) -> dict[str, str]:
-    """When the job is likely to be done, within bounds."""
+    """Return ``Retry-After``: when the job is likely to be done, within bounds."""
     flow = admission.flow
     start = flow.start_delay_ms(job.position) if job.position else None
     done_ms = delay_ms + (start or 0) + flow.service_ms

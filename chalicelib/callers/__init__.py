@@ -1,1 +1,1 @@
-"""Who is calling: tokens, and the keys that sign them. Knows nothing of jobs."""
+"""Authentication of callers: tokens, and the keys that sign them. Knows nothing of jobs."""

@@ -1,7 +1,7 @@
-"""Bearer token → principal. API Gateway's authorizer checked it before; this check trusts nobody.
+"""Bearer token → principal. API Gateway's authorizer has checked the token before; this check does not rely on that.
 
-Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens
-(Amazon Cognito Developer Guide, "Understanding the access token").
+Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens (Amazon Cognito
+Developer Guide, "Understanding the access token").
 """
 
 import base64
@@ -23,9 +23,9 @@ from chalicelib.errors import InsufficientScope, Unauthenticated
 from chalicelib.strict_json import NotStrictJSON, strict_json
 
 ALGORITHM = "RS256"
-#: API Gateway refuses more header bytes than 10,240; a Cognito access token has about 1,100.
+#: API Gateway rejects more than 10,240 bytes of headers; a Cognito access token has about 1,100.
 MAX_TOKEN_CHARACTERS = 8_192
-#: Cognito's own maximum for an access token's life.
+#: Cognito's own maximum for the lifetime of an access token.
 MAX_LIFE_SECONDS = 86_400
 
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -34,7 +34,7 @@ _JWS = PyJWS()
 
 
 class Signed(NamedTuple):
-    """What a token says, and the key that proved it."""
+    """The payload of a verified token, and the key that verified it."""
 
     kid: str
     key: PyJWK
@@ -42,28 +42,29 @@ class Signed(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """Who is calling.
+    """The caller.
 
     Attributes:
-        owner: a hash of ``sub``: names the caller in Redis and in logs, so that neither holds a personal identifier.
-        scopes: what the token allows.
+        owner: a hash of ``sub``. It names the caller in Redis and in logs, so that neither contains a personal
+            identifier.
+        scopes: the scopes of the token.
     """
 
     owner: str
     scopes: frozenset[str]
 
     def has(self, scope: str | None) -> bool:
-        """Whether the token carries that scope; None asks for nothing."""
+        """Return whether the token carries that scope; None requires nothing."""
         return scope is None or scope in self.scopes
 
     def require(self, scope: str | None) -> None:
-        """Raises InsufficientScope unless the token carries that scope."""
+        """Raise InsufficientScope unless the token carries that scope."""
         if scope is not None and not self.has(scope):
             raise InsufficientScope(scope)
 
 
 class TokenVerifier:
-    """Checks access tokens of one Cognito user pool."""
+    """A verifier of access tokens of one Cognito user pool."""
 
     def __init__(
         self,
@@ -82,15 +83,15 @@ class TokenVerifier:
         self._proved = ProvedTokens()
 
     def authenticate(self, authorization: list[str]) -> Principal:
-        """The principal behind the request's ``Authorization`` headers.
+        """Return the principal of the request's ``Authorization`` headers.
 
         Raises:
             Unauthenticated: no bearer token, or one that fails any check.
-            SigningKeysUnavailable: the keys to check with could not be had.
+            SigningKeysUnavailable: the keys to check with are unavailable.
         """
         claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
-        # Cognito always writes one: a user's id or, for the client credentials grant, the client's.
+        # Cognito always sets it, to a user's id or, for the client credentials grant, to the client's.
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
             raise Unauthenticated("sub")
@@ -134,10 +135,10 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: list[str]) -> str:
-    """The token of the one ``Authorization: Bearer`` header (RFC 6750 section 2.1).
+    """Return the token of the one ``Authorization: Bearer`` header (RFC 6750 section 2.1).
 
     Raises:
-        Unauthenticated: none, several, another scheme, or too long to be looked at.
+        Unauthenticated: no header, several, another scheme, or a token that is too long.
     """
     if len(authorization) != 1:
         raise Unauthenticated(f"{len(authorization)} Authorization headers")
@@ -150,11 +151,12 @@ def bearer_token(authorization: list[str]) -> str:
 
 
 def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> Signed:
-    """What a compact JWS (RFC 7515 section 7.1) says, once its signature is proved; nothing is believed before.
+    """Verify a compact JWS (RFC 7515 section 7.1) and return its payload; nothing in it is trusted before.
 
     Raises:
-        Unauthenticated: it is none, its header says more than it should, its key is unknown, or the signature is bad.
-        SigningKeysUnavailable: the keys to check with could not be had.
+        Unauthenticated: it is not a JWS, its header has unexpected members, its key is unknown, or the signature is
+            bad.
+        SigningKeysUnavailable: the keys to check with are unavailable.
     """
     segments = _COMPACT_JWS.fullmatch(token)
     if segments is None:
@@ -167,7 +169,7 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
         raise Unauthenticated("unknown kid")
     if key.algorithm_name != algorithm:
         raise Unauthenticated("the key is for another algorithm")
-    try:  # it reads the token once more, and less strictly: docs/decisions/0068-pyjwt-proves-the-signature.md
+    try:  # it parses the token again, less strictly: docs/decisions/0068-pyjwt-proves-the-signature.md
         _JWS.decode(token, key, algorithms=[algorithm])
     except InvalidTokenError:
         raise Unauthenticated("signature") from None
@@ -175,7 +177,7 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
 
 
 def _decoded(segment: str) -> bytes:
-    """The bytes of a base64url segment; padding and stray bits are refused (RFC 7515 section 2)."""
+    """Decode a base64url segment; padding and stray bits are rejected (RFC 7515 section 2)."""
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except binascii.Error:
@@ -186,7 +188,7 @@ def _decoded(segment: str) -> bytes:
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
-    """Strict JSON: duplicate members are refused."""
+    """Parse strict JSON into an object; duplicate members are rejected."""
     try:
         document = strict_json(raw)
     except NotStrictJSON:
@@ -198,10 +200,10 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _key_id(segment: str, algorithm: str) -> str:
-    """The key id of a header that holds nothing but ``alg``, ``kid`` and ``typ``, as Cognito's do.
+    """Return the key id of a header that has only ``alg``, ``kid`` and ``typ``, as Cognito's do.
 
-    So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are refused unread. An issuer writes
-    the same header into all tokens of a key, so a few good ones are remembered; a refusal never is.
+    This rejects ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` unread. An issuer writes the
+    same header into all tokens of a key, so a few valid headers are cached. Rejections are never cached.
     """
     header = _json_object(_decoded(segment))
     if not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != algorithm:

@@ -1,7 +1,7 @@
-"""Signing keys of the user pool: strictly parsed, cached, refreshed without a flood.
+"""Signing keys of the user pool: strictly parsed, cached, and refreshed at a limited rate.
 
-A key set is refused as a whole when anything in it is wrong, as an issuer that publishes one bad key is not
-to be trusted with the others (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
+A key set is rejected as a whole if anything in it is wrong. An issuer that publishes one bad key is not to be trusted
+with the others (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
 """
 
 import socket
@@ -24,17 +24,18 @@ from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.strict_json import NotStrictJSON, strict_json
 from lambda_router_queue import deadlines
 
-#: API Gateway's own JWT authorizer uses this bound, and 1.5 s (API Gateway quotas page).
+#: API Gateway's own JWT authorizer has this limit, and a timeout of 1.5 s (API Gateway quotas page).
 MAX_JWKS_BYTES = 150_000
 MAX_KEYS = 64
 
 MIN_KEY_BITS = 2048
-#: A set this old is fetched again; if that fails the old one stays in use.
+#: A key set of this age is fetched again. If that fails, the old one stays in use.
 REFRESH_AFTER_SECONDS = 3_600
-#: The main address is asked once in this time at most, whatever asks for it: a rotation is taken up within it, even
-#: during a flood of unknown key ids.
+#: Minimum time between fetches from the main address. A rotation takes effect within it, even during a flood of unknown
+#: key ids.
 COOLDOWN_SECONDS = 30
-#: And one of the others once in this time. So the flood causes at most three fetches a minute.
+#: Minimum time between fetches from the other addresses, one of them at a time. So a flood causes at most three fetches
+#: a minute.
 OTHERS_COOLDOWN_SECONDS = 60
 
 
@@ -43,17 +44,17 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class BadKeySet(ValueError):
-    """The JWKS is not one that this service trusts; the message says why."""
+    """A JWKS that this service does not accept; the message says why."""
 
 
 class SigningKeys(Protocol):
-    """Where the verifier gets keys from."""
+    """The source of the verifier's keys."""
 
     def key(self, kid: str) -> PyJWK | None:
-        """The key with that id, or None.
+        """Return the key with that id, or None.
 
         Raises:
-            SigningKeysUnavailable: when there are no keys at all to look in.
+            SigningKeysUnavailable: no keys at all are available.
         """
 
 
@@ -70,9 +71,10 @@ class StaticKeys:
 class RemoteKeys:
     """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing.
 
-    Several addresses are those of one pool's issuers. In the usual case the first one has every key, and the second
-    one, of a pool whose type is ORIGINAL, answers 403 (https://github.com/awslabs/aws-jwt-verify/issues/279): so it is
-    asked only for a key that the first one lacks, or once it has given keys. The main address is the first that has.
+    Several addresses belong to the issuers of one pool. Usually the first one has every key, and the second one, for a
+    pool of type ORIGINAL, responds with 403 (https://github.com/awslabs/aws-jwt-verify/issues/279). So another address
+    is fetched only for a key that the first one lacks, or once it has provided keys. The main address is the first that
+    has provided keys.
     """
 
     def __init__(
@@ -102,14 +104,14 @@ class RemoteKeys:
         return self._keys.get(kid)
 
     def _lacks(self, kid: str) -> bool:
-        """Whether the key is unknown, or the keys are old. No key has the id "": it asks whether there are any."""
+        """Return whether the key is unknown or the keys are old. The empty id asks whether there are any keys."""
         if not self._keys or (kid and kid not in self._keys) or self._fetched_at is None:
             return True
         return self._clock() - self._fetched_at > REFRESH_AFTER_SECONDS
 
     def _refresh(self, kid: str) -> None:
         with self._lock:
-            if not self._lacks(kid):  # another thread has fetched it meanwhile
+            if not self._lacks(kid):  # another thread has fetched it in the meantime
                 return
             with deadlines.within(deadlines.QUESTION_SECONDS):
                 answered = self._fetch_sets(kid)
@@ -119,7 +121,10 @@ class RemoteKeys:
                 self._keys = {kid: key for keys in sets for kid, key in keys.items()}
 
     def _fetch_sets(self, kid: str) -> bool:
-        """Whether any address answered. One that did not keeps its last set: an outage must not refuse good tokens."""
+        """Fetch from the addresses that are due, and return whether any responded.
+
+        An address that did not respond keeps its last set: an outage must not reject valid tokens.
+        """
         answered = has_key = False
         for url in self._due():
             if has_key and url not in self._sets:
@@ -132,21 +137,24 @@ class RemoteKeys:
         return answered
 
     def _keep(self, url: str, raw: bytes) -> None:
-        """A set that has not changed keeps its keys, and with them the proofs of tokens. Raises BadKeySet."""
+        """Store a set. An unchanged set keeps its keys, and with them the verified tokens. Raises BadKeySet."""
         if raw != self._raw.get(url):
             self._sets[url] = parse_jwks(raw)
             self._raw[url] = raw
 
     def _due(self) -> list[str]:
-        """The addresses that may be asked now."""
+        """Return the addresses that may be fetched now."""
         if not self._sets:
-            # With no keys at all every request fails, so waiting out the cooldown would only prolong an outage.
+            # Without any keys every request fails, so waiting for the cooldown would only prolong an outage.
             return [url for url in self._urls if self._rested(url, UNAVAILABLE_RETRY_SECONDS)]
         main = next(url for url in self._urls if url in self._sets)
         return [main] * self._rested(main, COOLDOWN_SECONDS) + self._others_due(main)
 
     def _others_due(self, main: str) -> list[str]:
-        """Those that were never asked; later one in turn, so that their number does not matter."""
+        """Return the other addresses that were never fetched; later, one at a time in turn.
+
+        So their number does not matter.
+        """
         others = [url for url in self._urls if url != main]
         if new := [url for url in others if url not in self._tried_at]:
             return new
@@ -159,10 +167,10 @@ class RemoteKeys:
 
 
 def signing_keys(source: str, *others: str) -> RemoteKeys | StaticKeys:
-    """Keys from URLs, or from a JWKS as JSON text or the path of a file (setting ``COGNITO_JWKS``).
+    """Return keys from URLs, or from a JWKS as JSON text or the path of a file (setting ``COGNITO_JWKS``).
 
     Raises:
-        BadKeySet: the static set is not usable, or its file cannot be read.
+        BadKeySet: the static set is invalid, or its file cannot be read.
     """
     if "://" in source and not source.lstrip().startswith("{"):
         return RemoteKeys(source, *others)
@@ -175,10 +183,10 @@ def signing_keys(source: str, *others: str) -> RemoteKeys | StaticKeys:
 
 
 def parse_jwks(raw: bytes) -> dict[str, PyJWK]:
-    """Key id → public key.
+    """Return the public keys by key id.
 
     Raises:
-        BadKeySet: no JSON, no keys, a duplicate id, or a key that is not an RSA signing key of at least 2048 bit.
+        BadKeySet: not JSON, no keys, a duplicate id, or a key that is not an RSA signing key of at least 2048 bits.
     """
     try:
         document = strict_json(raw)
@@ -208,7 +216,7 @@ def _signing_key(member: Any) -> PyJWK:
 
 
 def _is_weak(modulus: int) -> bool:
-    """Even, or with the fingerprint of ROCA: modulo every small prime it is a power of 65537."""
+    """Return whether the modulus is even or has ROCA's fingerprint: a power of 65537 modulo every small prime."""
     return modulus % 2 == 0 or all(modulus % prime in powers for prime, powers in _powers_of_65537())
 
 
@@ -219,7 +227,7 @@ def _powers_of_65537() -> list[tuple[int, frozenset[int]]]:
 
 
 def _check_members(member: Any) -> None:
-    """Raises BadKeySet unless these are the members of a public RSA key for signatures."""
+    """Raise BadKeySet unless these are the members of a public RSA key for signatures."""
     if not isinstance(member, dict) or not isinstance(member.get("kid"), str) or not member["kid"]:
         raise BadKeySet("a key has no 'kid'")
     _check_values(member, {"kty": ("RSA",), "alg": ("RS256", None)})
@@ -229,7 +237,7 @@ def _check_members(member: Any) -> None:
 
 
 def check_purpose(member: Mapping[str, Any]) -> None:
-    """Raises BadKeySet unless the key may check signatures, and nothing else (RFC 7517 sections 4.2 and 4.3)."""
+    """Raise BadKeySet unless the key is meant for verifying signatures only (RFC 7517 sections 4.2 and 4.3)."""
     _check_values(member, {"use": ("sig", None), "key_ops": (["verify"], None)})
 
 
@@ -240,13 +248,13 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
 
 
 def fetch_jwks(url: str, dial: deadlines.Dial = deadlines.dial) -> bytes:
-    """GET within ``QUESTION_SECONDS`` in all, without redirects, at most MAX_JWKS_BYTES.
+    """Fetch a key set within ``QUESTION_SECONDS`` in all, without redirects, of at most MAX_JWKS_BYTES.
 
-    A socket's timeout starts anew with every byte, so a server that drips them would hold us for ever: a timer hangs
-    up on it instead.
+    A socket's timeout restarts with every byte, so a server that sends single bytes could hold a request forever. A
+    timer closes the connection instead.
 
     Raises:
-        OSError: no usable answer.
+        OSError: no usable response.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"}:
@@ -266,7 +274,7 @@ def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
-    except (client.HTTPException, ValueError, AttributeError) as error:  # http.client stumbles when we hang up
+    except (client.HTTPException, ValueError, AttributeError) as error:  # http.client's errors after the timer hung up
         raise OSError("the answer is not whole") from error
     finally:
         hang_up.cancel()
@@ -277,7 +285,7 @@ def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
 
 
 def _opened(parts: SplitResult, port: int, dial: deadlines.Dial) -> socket.socket:
-    """A connection that TLS is spoken on where the URL wants it."""
+    """Open a connection, with TLS if the URL requires it."""
     host = parts.hostname or ""
     sock = dial(host, port)
     if parts.scheme != "https":
@@ -285,7 +293,7 @@ def _opened(parts: SplitResult, port: int, dial: deadlines.Dial) -> socket.socke
     import ssl
 
     try:
-        sock.settimeout(deadlines.left())  # a handshake keeps it over all of its steps
+        sock.settimeout(deadlines.left())  # it covers all steps of the handshake together
         return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     except BaseException:
         sock.close()

@@ -1,4 +1,4 @@
-"""Tokens whose signature was proved a short while ago, so that a caller who polls pays for the proof once."""
+"""A cache of verified tokens, so that a caller who polls pays for the verification once."""
 
 import hashlib
 import sys
@@ -10,18 +10,18 @@ from jwt.api_jwk import PyJWK
 
 from chalicelib.callers.jwks import SigningKeys
 
-#: Cognito's tokens need about 1.5 KB of claims each; a caller who has longer ones made leaves room for fewer.
+#: Cognito's tokens need about 1.5 KB of claims each; longer ones leave room for fewer.
 MAX_TOKENS = 512
 MAX_BYTES = 1024 * 1024
-#: What a dict of claims takes besides their values, and its place here.
+#: Memory for a dict of claims without its values, and for its entry here.
 _BYTES_EACH = 1024
 
-#: The claims that are looked at each time.
+#: The claims that are checked on each request.
 READ = frozenset({"sub", "iss", "token_use", "client_id", "scope", "exp", "iat", "nbf"})
 
 
 class Proof(NamedTuple):
-    """What a token says, and the key that proved it."""
+    """The claims of a verified token, and the key that verified it."""
 
     kid: str
     key: PyJWK
@@ -29,34 +29,35 @@ class Proof(NamedTuple):
 
 
 class ProvedTokens:
-    """Remembers that a signature is good, and nothing else: times, issuer, client and scope are checked each time.
+    """A memory of valid signatures and of nothing else: times, issuer, client and scope are checked each time.
 
-    A token is known by its SHA-256, so memory holds no token. A proof counts only while the key set still has that very
-    key under that id: a rotation or a withdrawal ends it. The oldest makes room for the newest.
+    A token is identified by its SHA-256, so memory contains no token. A proof counts only while the key set still has
+    the same key under that id: a rotation or a withdrawal ends it. The oldest proof makes room for the newest.
 
-    Claims that nobody reads are not kept, and a token with one that is neither text nor number is proved each time.
+    Only the claims in ``READ`` are kept. If one of them is neither text nor an integer, the token is verified each
+    time.
     """
 
     def __init__(self, limit: int = MAX_TOKENS) -> None:
         self._limit = limit
         self._bytes = 0
-        self._proofs: OrderedDict[bytes, Proof] = OrderedDict()  # a dict takes ever longer to find its oldest
+        self._proofs: OrderedDict[bytes, Proof] = OrderedDict()  # a plain dict gets slower at finding its oldest entry
         self._lock = threading.Lock()
 
     def claims(self, digest: bytes, keys: SigningKeys) -> dict[str, Any] | None:
-        """What a token says whose signature was proved before; None where it has to be proved.
+        """Return the claims of a token that was verified before; None if it has to be verified.
 
         Args:
-            digest: what the token is known by; see ``digest_of``.
+            digest: the token's digest; see ``digest_of``.
 
         Raises:
-            SigningKeysUnavailable: the keys could not be had.
+            SigningKeysUnavailable: no keys are available.
         """
         proof = self._proofs.get(digest)
         return proof.claims if proof is not None and keys.key(proof.kid) is proof.key else None
 
     def remember(self, digest: bytes, proof: Proof) -> None:
-        """Keep a proof; a newer one of the same token takes its place."""
+        """Store a proof; it replaces an older one of the same token."""
         claims = {name: value for name, value in proof.claims.items() if name in READ}
         if not all(isinstance(value, str | int) for value in claims.values()):
             return
@@ -74,5 +75,5 @@ def _size(proof: Proof) -> int:
 
 
 def digest_of(token: str) -> bytes:
-    """What a token is known by: its SHA-256."""
+    """Return the SHA-256 that identifies a token."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""Jobs at the function: admission, reading, lists, waits, and its connection to Redis. Knows nothing of HTTP."""
+"""Jobs at the function: admission, reading, lists, waits, and the connection to Redis. Knows nothing of HTTP."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Jobs on their way into a queue: what the admission script is asked, and what it answered."""
+"""Admission of new jobs: the arguments of the admission script, and its reply."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ Verdict = Literal["accepted", "replayed", "reused", "rate", "open", "full", "del
 
 
 class QueuePolicy(NamedTuple):
-    """The caps and times that admission applies."""
+    """The limits and times that admission applies."""
 
     rate: RatePolicy
     queue_cap: int
@@ -36,20 +36,20 @@ class QueuePolicy(NamedTuple):
 
 
 class NewJob(NamedTuple):
-    """A validated job. Its id is drawn before Redis is asked, so that asking twice stores it once."""
+    """A validated job. Its id is generated before Redis is called, so that a retry of the call stores it once."""
 
     job_id: str
     request: JobRequest
     job_type: JobType
     idempotency_key: str | None = None
-    #: Bytes of its input that its caller can read once it is final.
+    #: Bytes of its input that its caller can still read once it is final.
     kept_input_bytes: int = 0
 
     def fingerprint(self) -> str:
-        """Hash of the validated body: tells a repeat from another body, whatever its spacing or member order.
+        """Hash the validated body, to tell a retry from a different body whatever its spacing or member order.
 
-        A key that is remembered stays good when the deployment changes: what did not exist then is left out, and a
-        waiting time that the caller left to the setting counts as the one that was fixed before there was a setting.
+        A remembered key stays valid when the deployment changes. So members that did not exist before are omitted, and
+        a waiting time that the caller left to the setting counts as the fixed one from before there was a setting.
         """
         later = {"store"} if self.request.store else set()
         body = self.request.model_dump(mode="json", exclude=later)
@@ -59,7 +59,7 @@ class NewJob(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who sends, and the request that it sends: what every job of the request carries."""
+    """The caller and its request: the values that every job of the request carries."""
 
     owner: str
     request_id: str
@@ -82,7 +82,7 @@ class Submission(NamedTuple):
         return [*shared, *chain.from_iterable(map(self._job_keys, self.jobs))]
 
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
-        """``ARGV`` of ``admit.lua``; inputs are encrypted where there is a sealer. Raises KeyUnavailable."""
+        """Return ``ARGV`` of ``admit.lua``; inputs are encrypted if there is a sealer. Raises KeyUnavailable."""
         return [
             policy.store_result_seconds * 1000,
             policy.idempotency_seconds * 1000,
@@ -102,7 +102,7 @@ class Submission(NamedTuple):
         ]
 
     def envelope(self, job: NewJob, sealer: Sealer | None = None) -> str:
-        """The envelope as JSON, without ``created_at`` and ``deadline_at``: the script adds them by Redis's clock."""
+        """Return the envelope as JSON. The script adds ``created_at`` and ``deadline_at`` by Redis's clock."""
         request = job.request
         document = {
             "v": PROTOCOL_VERSION,
@@ -148,12 +148,12 @@ class Submission(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What was decided about one job.
+    """The decision about one job.
 
     Attributes:
-        wait_ms: for ``rate``: milliseconds until another try can succeed.
+        wait_ms: for ``rate``: milliseconds until a retry can succeed.
         job_id: the job that was stored, now or by the first request with this key.
-        stream, seq: where an accepted job stands in line; None where it does not (yet).
+        stream, seq: an accepted job's place in line; None while it has none.
     """
 
     verdict: Verdict
@@ -170,10 +170,10 @@ class Decision(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """The script's answer: a decision per job, where the caller stands now, and how the queue moves.
+    """The script's reply: a decision per job, the caller's rate, and how the queue moves.
 
     Attributes:
-        lapsed: where a cap refused a job, ids of the caller's expired jobs, which hold places until they are settled.
+        lapsed: if a cap rejected a job, the ids of the caller's expired jobs, which hold places until they are settled.
     """
 
     decisions: Sequence[Decision]
@@ -183,7 +183,7 @@ class Admission(NamedTuple):
 
     @classmethod
     def from_reply(cls, reply: str, jobs: int) -> "Admission":
-        """From the answer of ``admit.lua`` about so many jobs. An overwritten figure may be several lines."""
+        """Parse the reply of ``admit.lua`` about that many jobs. An overwritten figure may span several lines."""
         caller, *lines = reply.split("\n")
         figures, decisions = "\n".join(lines[:-jobs]), lines[-jobs:]
         numbers = caller.split()
@@ -197,7 +197,7 @@ class Admission(NamedTuple):
 
 
 def accepted_job(submission: Submission, job: NewJob, decision: Decision, flow: Flow) -> Job:
-    """The job as it stands right after it was stored."""
+    """Return the job as it is right after it was stored."""
     request, created_at = job.request, decision.created_at
     due = created_at + request.delay_seconds * 1000
     position, start_at = flow.place(created_at, decision.stream, decision.seq, due)

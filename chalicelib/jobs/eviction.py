@@ -1,4 +1,4 @@
-"""``maxmemory-policy`` as the function asks for it, and what an operator should do about it."""
+"""Redis's ``maxmemory-policy``, and advice for operators about it."""
 
 from chalicelib.errors import QueueUnavailable
 from chalicelib.jobs.redis_client import RedisClient
@@ -7,10 +7,10 @@ from lambda_router_queue.queue_keys import QueueKeys
 
 
 def policy(redis: RedisClient, queue: QueueKeys) -> str | None:
-    """``maxmemory-policy`` of the node that has the queue; empty where it does not tell, None where this user may not.
+    """Return ``maxmemory-policy`` of the queue's node; empty if not reported, None if this user lacks the permission.
 
     Raises:
-        QueueUnavailable: Redis does not answer.
+        QueueUnavailable: Redis does not respond.
     """
     try:
         return str(redis.run(LOOK, [queue.flow], []))
@@ -22,7 +22,7 @@ def policy(redis: RedisClient, queue: QueueKeys) -> str | None:
 
 
 def shortcoming(policy: str | None) -> str | None:
-    """What an operator should know and do about that policy; None where nothing."""
+    """Return what an operator should know and do about that policy, or None."""
     if policy is None:
         return "maxmemory-policy is unknown; allow the Redis user +info"
     return f"maxmemory-policy is {policy}; set it to {SAFE}, or jobs are lost" if evicting(policy) else None

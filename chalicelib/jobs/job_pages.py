@@ -1,4 +1,4 @@
-"""A caller's list of jobs, newest first: its pages, and where they go on, as an opaque cursor over (created at, id)."""
+"""Pages of a caller's jobs, newest first, with an opaque cursor over (created at, id)."""
 
 import base64
 import binascii
@@ -13,18 +13,18 @@ from lambda_router_queue.models import Job
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.wire import Argument
 
-#: A page looks at no more jobs than this, however few match its ``status``.
+#: The most jobs that one page examines, however few match its ``status``.
 MAX_SCANNED_JOBS = 500
-#: Nor does it hold more bytes of results than this, unless they are one job's: Lambda passes 6 MB back, and a page of
-#: the longest errors has 3 MB, with all escapes that they may need.
+#: The most bytes of results in one page, unless they are one job's. Lambda passes 6 MB back, and a page of the longest
+#: errors has 3 MB, with all the escapes that they may need.
 MAX_RESULT_BYTES = 512 * 1024
-#: Rows read at a time over all lists.
+#: Rows read at a time, over all lists.
 MAX_ROWS = 4_000
-#: Nor does it ask Redis more often, whatever stands in the lists.
+#: The most round trips to Redis for one page, whatever the lists contain.
 MAX_ROUND_TRIPS = 10
 
 _LOWEST = "job_" + "0" * 32
-#: Milliseconds up to the year 5138. No job is later, whatever somebody wrote into a list.
+#: Milliseconds up to the year 5138. No job is later, whatever was written into a list.
 _LATEST = 10**14 - 1
 _SCORE = re.compile(r"[0-9]{1,14}", re.ASCII)
 _CURSOR = re.compile(r"(\d{1,15}):(job_[0-9a-f]{32})", re.ASCII)
@@ -38,12 +38,12 @@ class Cursor(NamedTuple):
 
     @classmethod
     def before(cls, milliseconds: int) -> Self:
-        """A place before all jobs of that millisecond, and behind all later ones."""
+        """Return a place before all jobs of that millisecond, and after all later ones."""
         return cls(milliseconds + 1, _LOWEST)
 
     @property
     def newest_left(self) -> int:
-        """The latest creation time that a job behind this place can have."""
+        """The latest creation time that a job after this place can have."""
         return self.created_at - (self.job_id == _LOWEST)
 
     def encode(self) -> str:
@@ -51,7 +51,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def decode(cls, text: str) -> "Cursor":
-        """Raises MalformedRequest for anything that ``encode`` did not write."""
+        """Decode a cursor. Raises MalformedRequest for anything that ``encode`` did not write."""
         try:
             match = _CURSOR.fullmatch(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", True).decode("ascii"))
         except (binascii.Error, ValueError):
@@ -65,7 +65,7 @@ class Cursor(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A cursor and the queue that its job is in."""
+    """A cursor and the queue of its job."""
 
     cursor: Cursor
     queue: QueueKeys
@@ -75,8 +75,8 @@ class Page(NamedTuple):
     """Some of a caller's jobs, newest first.
 
     Attributes:
-        after: where the next page starts; None: there is none.
-        stopped_early: it ended before it was full, though there may be more.
+        after: where the next page starts; None if there is none.
+        stopped_early: the page ended before it was full, though there may be more jobs.
     """
 
     jobs: list[Job]
@@ -84,12 +84,12 @@ class Page(NamedTuple):
     stopped_early: bool
 
 
-#: Jobs and the bytes of their results, in order of their places; a queue's may end early.
+#: Jobs and the bytes of their results, in the order of their places; a queue's may end early.
 type Looked = dict[QueueKeys, deque[tuple[Job | None, int]]]
 
 
 class Filling:
-    """A page that is being filled."""
+    """A page while it is filled."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -99,21 +99,21 @@ class Filling:
 
     @property
     def missing(self) -> int:
-        """Jobs that there is room for."""
+        """The number of jobs that still fit."""
         return self._limit - len(self._jobs)
 
     @property
     def still_scanned(self) -> int:
-        """Jobs that may be looked at."""
+        """The number of jobs that may still be examined."""
         return MAX_SCANNED_JOBS - self._scanned
 
     @property
     def is_full(self) -> bool:
-        """Nothing more is to be looked at."""
+        """True once no more jobs are to be examined."""
         return self._has_no_room or not self.missing or not self.still_scanned
 
     def taken(self, places: Sequence[Place], looked: Looked) -> Iterator[Place]:
-        """Take the jobs in as far as they fit; the places of those, and of what is no job of this list."""
+        """Add the jobs that fit. Yield their places, and those of entries that are not jobs of this list."""
         for place in places:
             if not self.missing:
                 return
@@ -133,7 +133,7 @@ class Filling:
 
 
 class _List:
-    """A caller's list in one queue, as far as it was read: what was read and not taken yet."""
+    """A caller's list in one queue, as far as it was read: the entries that are not used yet."""
 
     def __init__(self, queue: QueueKeys, owner: str, after: Cursor | None) -> None:
         self.key = queue.owner(owner)
@@ -145,12 +145,12 @@ class _List:
         self._seen_there = 0
 
     def command(self, count: int) -> Sequence[Argument]:
-        """The command for the next rows. Jobs of one millisecond sort by id."""
+        """Return the command for the next rows. Jobs of the same millisecond are sorted by id."""
         where = (self.key, self._score, 0, "BYSCORE", "REV", "LIMIT", self._seen_there, count)
         return "ZRANGE", *where, "WITHSCORES"
 
     def take_in(self, rows: Sequence[str], count: int) -> int:
-        """The rows that came, of ``count`` at most; the number of those that admission did not write."""
+        """Add the rows received, at most ``count``. Return how many of them admission did not write."""
         ids, scores = rows[::2], rows[1::2]
         cursors = [_cursor(score, job_id) for job_id, score in zip(ids, scores, strict=True)]
         self.cursors += [each for each in cursors if each is not None and (self._after is None or each < self._after)]
@@ -162,14 +162,14 @@ class _List:
         return cursors.count(None)
 
     def left(self) -> Cursor | None:
-        """A cursor before all that is left, as near as one can be; None where nothing is."""
+        """Return a cursor just before all entries that are left, as close as possible; None if none are left."""
         if self.cursors:
             return Cursor.before(self.cursors[0].created_at)
         return None if self.has_ended else Cursor.before(int(float(self._score)))
 
 
 class Scan:
-    """A caller's jobs over all queues, newest first, as far as they were read. It asks nothing by itself."""
+    """A caller's jobs over all queues, newest first, as far as they were read. It does no I/O."""
 
     def __init__(self, queues: Iterable[QueueKeys], owner: str, after: Cursor | None) -> None:
         self._lists = {queue: _List(queue, owner, after) for queue in queues}
@@ -179,7 +179,7 @@ class Scan:
         self.odd_entries = 0
 
     def commands(self, wanted: int) -> list[Sequence[Argument]]:
-        """The commands to send before more places are known; none where some are, or all lists have ended."""
+        """Return the commands that find more places; none if some places are known or all lists have ended."""
         unread = self._unread()
         if all(each.cursors for each in unread):
             return []
@@ -188,12 +188,12 @@ class Scan:
         return [each.command(self._count) for each in self._wanting]
 
     def take_in(self, replies: Iterable[Sequence[str]]) -> None:
-        """The replies to those commands."""
+        """Add the replies to those commands."""
         for each, rows in zip(self._wanting, replies, strict=True):
             self.odd_entries += each.take_in(rows, self._count)
 
     def places(self, most: int) -> list[Place]:
-        """The next places; none while a list may have newer ones that were not read."""
+        """Return the next places; none while a list may have newer ones that were not read."""
         unread = self._unread()
         if not all(each.cursors for each in unread):
             return []
@@ -203,23 +203,23 @@ class Scan:
         return [place for place in places[:most] if known_down_to is None or place.cursor >= known_down_to]
 
     def pass_over(self, place: Place) -> None:
-        """Go on behind this place, which is the first one left."""
+        """Continue after this place, which must be the first one left."""
         self._last = self._lists[place.queue].cursors.popleft()
 
     def _unread(self) -> list[_List]:
         return [each for each in self._lists.values() if not each.has_ended]
 
     def after(self) -> Cursor | None:
-        """Where to go on; None where nothing is left."""
+        """Return where to continue; None if nothing is left."""
         lefts = [left for each in self._lists.values() if (left := each.left())]
         if not lefts:
             return None
         nearest = max(lefts) if self._last is None else min(self._last, max(lefts))
-        if nearest == self._start:  # one millisecond has more odd entries than one page can pass over: leave it out
+        if nearest == self._start:  # one millisecond has more odd entries than one page can pass over: skip it
             return Cursor(nearest.newest_left, _LOWEST)
         return nearest
 
 
 def _cursor(score: str, job_id: str) -> Cursor | None:
-    """None for an entry that admission did not write."""
+    """Return an entry's cursor; None if admission did not write the entry."""
     return Cursor(int(score), job_id) if _SCORE.fullmatch(score) and JOB_ID.fullmatch(job_id) else None

@@ -1,4 +1,4 @@
-"""The Lambda side of the queue: submit, look, cancel, list. Redis decides, in one script each; this module asks."""
+"""The function's side of the queue: submit, look, cancel, list. Each is decided in Redis, by one script."""
 
 import secrets
 from collections import deque
@@ -39,7 +39,7 @@ type Action = Literal["look", "brief", "cancel", "take", "peek", "list"]
 
 @contextmanager
 def _keys_at_hand() -> Iterator[None]:
-    """Tells the log why KMS did not hand out a key, and the caller to come back."""
+    """Log why KMS did not provide a key, and tell the caller to retry."""
     try:
         yield
     except KeyUnavailable as error:
@@ -51,18 +51,18 @@ def _keys_at_hand() -> Iterator[None]:
 
 
 def new_job_id() -> str:
-    """128 random bits: nobody guesses another caller's job, and no two routers draw the same."""
+    """Return an id of 128 random bits, so that nobody can guess it and no two routers generate the same."""
     return f"job_{secrets.token_hex(16)}"
 
 
 class JobQueue:
     """All queues in one Redis, as callers' requests need them.
 
-    Every method raises QueueUnavailable when Redis did not prove what it did, QueueFull when its memory is full, and
-    EncryptionUnavailable when inputs or results are encrypted and KMS does not hand out the key.
+    Every method raises QueueUnavailable if Redis did not confirm what it did, QueueFull if its memory is full, and
+    EncryptionUnavailable if inputs or results are encrypted and KMS does not provide the key.
 
     Args:
-        sealer: encrypts inputs and decrypts results; None: inputs are stored in the clear.
+        sealer: encrypts inputs and decrypts results; None stores inputs unencrypted.
     """
 
     def __init__(
@@ -74,14 +74,13 @@ class JobQueue:
         self._queues = {name: QueueKeys(name) for name in queues}
 
     def keys(self, queue: str) -> QueueKeys:
-        """The keys of one of the queues that this process serves."""
+        """Return the keys of one of the queues that this process serves."""
         return self._queues[queue]
 
     def submit(self, submission: Submission) -> Admission:
-        """Admit each of the jobs, or say why not: one round trip.
+        """Admit each job or say why not, in one round trip.
 
-        Where a cap refuses a job and jobs of this caller have expired, their places are given back and the script
-        decides once more.
+        If a cap rejects a job and the caller has expired jobs, their places are freed and the script decides once more.
         """
         admission = self.decide(submission)
         if not admission.lapsed:
@@ -90,41 +89,41 @@ class JobQueue:
         return self.decide(submission)
 
     def decide(self, submission: Submission) -> Admission:
-        """The script's own decision. It is repeated without harm: what was admitted stays so."""
+        """Return the script's decision. Repeating it is safe: admitted jobs stay admitted."""
         with _keys_at_hand():
             args = submission.args(self._policy, self._sealer)
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
 
     def look(self, owner: str, job_id: str) -> Job | None:
-        """The caller's job as it now stands, or None when the caller has no such job.
+        """Return the caller's job as it is now, or None if the caller has no such job.
 
-        A result that is not kept (``store`` is false) stays where it is and is not shown.
+        A result that is not kept (``store`` is false) is neither returned nor deleted.
         """
         return self._settle(owner, job_id, "look")
 
     def take(self, owner: str, job_id: str) -> Job | None:
-        """The same, for its reader: a result that is not kept is shown now, and never again."""
-        if self._sealer is not None:  # KMS may be away, and what was taken could not be given back
+        """Return the same for the job's reader: a result that is not kept is returned now, and never again."""
+        if self._sealer is not None:  # if KMS is unavailable, a result taken now would be lost
             job = self._settle(owner, job_id, "peek")
             if job is None or job.store or job.status not in FINAL_STATUSES:
                 return job
         return self._settle(owner, job_id, "take")
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
-        """Several of the caller's jobs without their results, in one round trip. None for what is no job's id."""
+        """Return several of the caller's jobs without results, in one round trip; None for what is not a job's id."""
         known = [job_id for job_id in job_ids if JOB_ID.fullmatch(job_id)]
         found = dict(zip(known, self._settle_in(queue, owner, known, "brief"), strict=True)) if known else {}
         return [found.get(job_id) for job_id in job_ids]
 
     def cancel(self, owner: str, job_id: str) -> Job | None:
-        """Cancel the caller's job if it is still open; the job as it then stands, or None."""
+        """Cancel the caller's job if it is still open. Return the job, or None if there is no such job."""
         return self._settle(owner, job_id, "cancel")
 
     def page(self, owner: str, limit: int, status: Status | None, after: Cursor | None) -> Page:
-        """Up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS.
+        """Return up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS.
 
-        A page stops early when MAX_SCANNED_JOBS were looked at, where the results together grow too large, or where
-        somebody filled the list with other things.
+        A page stops early once MAX_SCANNED_JOBS were examined, if the results together grow too large, or if the list
+        was filled with other entries.
         """
         scan = Scan(self._queues.values(), owner, after)
         page = Filling(limit)
@@ -148,23 +147,23 @@ class JobQueue:
         return page.whole(scan.after())
 
     def ping(self) -> None:
-        """Prove that Redis answers."""
+        """Check that Redis responds."""
         self._redis.ping()
 
     def eviction_policy(self) -> str | None:
-        """Redis's ``maxmemory-policy``, in one round trip that also proves that Redis answers.
+        """Return Redis's ``maxmemory-policy``, in one round trip that also shows that Redis responds.
 
-        In a cluster it is that of the first queue whose node evicts. Empty where the server does not tell, None where
-        this user may not ask.
+        In a cluster it is that of the first queue whose node evicts keys. It is empty if the server does not report it,
+        and None if this user lacks the permission.
         """
-        from chalicelib.jobs.eviction import policy  # a cold start does without these
+        from chalicelib.jobs.eviction import policy  # deferred: a cold start does not need these
         from lambda_router_queue.eviction import evicting
 
         policies = [policy(self._redis, queue) for queue in self._queues.values()]
         return next((found for found in policies if found and evicting(found)), policies[0])
 
     def close(self) -> None:
-        """Hang up; the next request opens a connection anew."""
+        """Close the connections; the next request opens a new one."""
         self._redis.close()
 
     def _settle(self, owner: str, job_id: str, action: Action) -> Job | None:
@@ -185,19 +184,19 @@ class JobQueue:
         keys, args = self._settle_call(queue, owner, job_ids, action)
         if action == "take":
             keys += map(queue.handover, job_ids)
-            args.append(secrets.token_hex(8))  # so that the result is not lost with an answer
+            args.append(secrets.token_hex(8))  # so that a lost reply does not lose the result
         return self._redis.run(_SETTLE, keys, args)
 
     def _settle_call(
         self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action, *how: Argument
     ) -> tuple[list[str], list[Argument]]:
-        """``KEYS`` and ``ARGV`` of ``settle.lua``."""
+        """Return ``KEYS`` and ``ARGV`` of ``settle.lua``."""
         shared = [queue.open_jobs(owner), queue.scheduled, queue.flow, queue.owner(owner), queue.retrying]
         shared.append(queue.stored_bytes(owner))
         return [*shared, *queue.streams, *map(queue.job, job_ids)], [owner, action, *how, *job_ids]
 
     def _look_at(self, owner: str, places: Sequence[Place], most: int, status: Status | None) -> Looked:
-        """The jobs at those places, in one round trip: of each queue ``most``, or as many as there is room for."""
+        """Return the jobs at those places, in one round trip: per queue ``most``, or as many as fit."""
         ids: dict[QueueKeys, list[str]] = {}
         for place in places:
             ids.setdefault(place.queue, []).append(place.cursor.job_id)

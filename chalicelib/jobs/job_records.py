@@ -1,4 +1,4 @@
-"""A job's record in Redis → the job as its caller sees it."""
+"""Conversion of a job's record in Redis to the job as its caller sees it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from lambda_router_queue.queue_keys import LANES, PRIORITIES
 
 JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
 STREAMS = LANES * len(PRIORITIES)
-#: Of milliseconds up to the year 5138, which a date bears.
+#: The digits of milliseconds up to the year 5138, which a date can represent.
 _DIGITS = 14
 
 
 def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
-    """From the answer of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
+    """Parse the reply of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
     now_ms, figures, records = int(reply[0]), reply[1], reply[2]
     flow = Flow.from_line(figures, now_ms, odd_figure)
     return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
 
 
 def result_bytes(reply: Sequence[Any]) -> list[int]:
-    """How long the result of each record is in that answer."""
+    """Return the length of each record's result in that reply."""
     return [_result_bytes(record) if record else 0 for record in reply[2]]
 
 
@@ -36,7 +36,7 @@ def _result_bytes(flat: Sequence[str]) -> int:
 
 
 def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
-    """None, with a line in the log, where the record is not one that this service or its workers write."""
+    """Return the job; None, with a log line, if neither this service nor its workers write such a record."""
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     try:
         return _job(record, flow, now_ms, sealer)
@@ -54,7 +54,7 @@ def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | No
         id=record["id"],
         type=_text(record, "type"),
         queue=_text(record, "queue"),
-        status=cast(Status, record["status"]),  # the model looks
+        status=cast(Status, record["status"]),  # the model validates it
         priority=cast(Priority, record["priority"]),
         created_at=rfc3339(int(record["created_at"])),
         started_at=_time(record, "started_at"),
@@ -72,14 +72,14 @@ def _job(record: Mapping[str, str], flow: Flow, now_ms: int, sealer: Sealer | No
     )
 
 
-#: What was encrypted for another job, or with a key that is not the service's: its caller reads this.
+#: Shown for a result that was encrypted for another job, or with a key that is not the service's.
 NOT_DECRYPTED = JobError(code="cannot_decrypt", message="The result of this job cannot be decrypted.")
-#: Workers in other languages may write what is no JSON: their callers then read this.
+#: Shown for an outcome that is not JSON, which workers in other languages may write.
 BAD_OUTCOME = JobError(code="worker_error", message="The worker wrote an outcome that cannot be read.")
 
 
 def _outcome(record: Mapping[str, str], sealer: Sealer | None) -> tuple[Any, JobError | None]:
-    """Result and error as the worker wrote them."""
+    """Return the result and the error as the worker wrote them."""
     try:
         result = from_json(_result(record, sealer).encode(), allow_inf_nan=False) if "result" in record else None
         return result, JobError.model_validate_json(record["error"]) if "error" in record else None
@@ -97,7 +97,7 @@ def _last_error(record: Mapping[str, str]) -> JobError | None:
 
 
 def _result(record: Mapping[str, str], sealer: Sealer | None) -> str:
-    """The result's JSON. Raises CannotDecrypt, KeyUnavailable."""
+    """Return the result's JSON. Raises CannotDecrypt, KeyUnavailable."""
     text: str = record["result"]
     if sealer is None:
         if is_sealed(text):
@@ -116,14 +116,14 @@ def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | No
 
 
 def _text(record: Mapping[str, str], name: str) -> str:
-    """Raises ValueError where somebody wrote bytes that are no UTF-8."""
+    """Return a field. Raises ValueError if it contains bytes that are not UTF-8."""
     text = record[name]
     text.encode()
     return text
 
 
 def _number(record: Mapping[str, str], name: str) -> int | None:
-    """None where there is none, or something else than a time or a count."""
+    """Return a field's number; None if it is missing, or is not a time or a count."""
     value = record.get(name, "")
     return int(value) if value.isdecimal() and len(value) <= _DIGITS else None
 
@@ -134,7 +134,7 @@ def _time(record: Mapping[str, str], name: str) -> str | None:
 
 
 def _metadata(record: Mapping[str, str]) -> dict[str, str]:
-    """As the caller sent it; none where somebody has written something else there since."""
+    """Return the metadata as the caller sent them; none if they were overwritten with something else."""
     try:
         found = from_json(record["metadata"].encode())
     except ValueError:

@@ -1,4 +1,4 @@
-"""The registry of job types. To add one: write its input model, add a line to ``JOB_TYPES``."""
+"""The registry of job types. To add one, write its input model and add a line to ``JOB_TYPES``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from lambda_router_queue.models import (
 
 
 class Sampling(Closed):
-    """How tokens are drawn; the members that OpenAI-compatible servers share. Unset: the model's own default."""
+    """Sampling options shared by OpenAI-compatible servers. If unset, the model's own default applies."""
 
     max_tokens: int
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -94,17 +94,18 @@ type InputModel = type[BaseModel] | Callable[[InputLimits], type[BaseModel]]
 
 @dataclass(frozen=True)
 class JobType:
-    """One kind of work.
+    """One kind of job.
 
     Attributes:
-        name: what callers send as ``type``.
-        input_model: what they send as ``input``: a model, or the function that makes it for a deployment's limits.
-        queue: where it waits; None for the setting ``ROUTER_QUEUE``.
-        scope: a scope asked for beside ``ROUTER_SCOPE``, or None.
+        name: the ``type`` that callers send.
+        input_model: the model of the ``input`` that they send, or a function that builds it for a deployment's limits.
+        queue: the queue of its jobs; None for the setting ``ROUTER_QUEUE``.
+        scope: a scope required besides ``ROUTER_SCOPE``, or None.
         timeout_seconds: how long one attempt may run; None for the setting ``ROUTER_JOB_TIMEOUT_SECONDS``.
-        retry: how often it is tried, and how far apart; None for ``ROUTER_JOB_ATTEMPTS`` and ``ROUTER_RETRY_…``.
-        ttl_seconds: how long it may wait where its caller does not say; None for ``ROUTER_TTL_SECONDS``.
-        limits: how large its input may be, where its model asks for that.
+        retry: the number of attempts and the pauses between them; None for ``ROUTER_JOB_ATTEMPTS`` and
+            ``ROUTER_RETRY_…``.
+        ttl_seconds: how long a job may wait if its caller does not say; None for ``ROUTER_TTL_SECONDS``.
+        limits: limits on the size of its input, if its model uses them.
     """
 
     name: str
@@ -117,11 +118,12 @@ class JobType:
     limits: InputLimits = field(default_factory=InputLimits)
 
     def under(self, settings: Settings) -> "JobType":
-        """The type as a deployment works it: as ``ROUTER_JOB_TYPES`` says, else as the type itself does, else as the
-        settings of all types do.
+        """Return the type with a deployment's settings applied.
+
+        ``ROUTER_JOB_TYPES`` comes first, then the type's own values, then the settings for all types.
 
         Raises:
-            SettingsError: no job could be worked so.
+            SettingsError: no job could be processed on these terms.
         """
         terms = settings.job_terms.but(self.timeout_seconds, self.retry, self.ttl_seconds)
         if said := settings.router_job_types.get(self.name):
@@ -132,13 +134,13 @@ class JobType:
 
     @cached_property
     def terms(self) -> dict[str, Any]:
-        """What every envelope says of how to work it."""
+        """The members of every envelope that say how to process the job."""
         terms = self._terms
         return {"timeout_ms": terms.timeout_seconds * 1000, "retry": terms.retry.model_dump()}
 
     @cached_property
     def request_model(self) -> type[JobRequest]:
-        """The whole body: the members that all jobs share, with this type's ``type`` and ``input``."""
+        """The model of the whole body: the members that all jobs share, with this type's ``type`` and ``input``."""
         name: Any = Literal[self.name]
         ttl = JobRequest.model_fields["ttl_seconds"]
         return create_model(
@@ -157,7 +159,7 @@ class JobType:
 
     @cached_property
     def input_type(self) -> type[BaseModel]:
-        """The model of ``input``, made at first use: few requests need all of them."""
+        """The model of ``input``, built at first use: few requests need all of them."""
         made = self.input_model
         return made if isinstance(made, type) else made(self.limits)
 
@@ -172,10 +174,10 @@ def registry(*job_types: JobType) -> Mapping[str, JobType]:
 
 
 def under(settings: Settings, job_types: Mapping[str, JobType]) -> Mapping[str, JobType]:
-    """The types as a deployment works them.
+    """Return the types with a deployment's settings applied.
 
     Raises:
-        SettingsError: a type that is named does not exist, or could not be worked so.
+        SettingsError: a named type does not exist, or its jobs could not be processed on these terms.
     """
     if strays := sorted(settings.router_job_types.keys() - job_types.keys()):
         known = ", ".join(sorted(job_types))

@@ -1,4 +1,4 @@
-"""Asks Redis, twice at most, and answers in our own errors (``lambda_router_queue.redis.errors``)."""
+"""Calls to Redis, attempted at most twice; errors become our own (``lambda_router_queue.redis.errors``)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress, without_cluster
 from lambda_router_queue.redis.wire import Argument, Broken, Refused
 
-#: Two attempts of this length fit into the ``QUESTION_SECONDS`` after which a caller is told to come back.
+#: Time limit of one attempt. Two fit into ``QUESTION_SECONDS``, after which a caller is told to retry.
 ATTEMPT_SECONDS = 0.7
 
 
@@ -24,17 +24,17 @@ class RedisConnection(Protocol):
     """A connection to a server or to a cluster."""
 
     def execute(self, *parts: Argument) -> Any:
-        """The answer. Raises Refused or Broken."""
+        """Return the reply. Raises Refused or Broken."""
 
     def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The replies to several commands, sent together. Raises Refused or Broken."""
+        """Return the replies to several commands, sent together. Raises Refused or Broken."""
 
     def close(self) -> None:
-        """Hang up; the next question opens it anew."""
+        """Close the connection; the next command reopens it."""
 
 
 def connect(url: str) -> RedisConnection:
-    """A connection that opens itself at first use; to a cluster for ``redis+cluster://``, ``rediss+cluster://``."""
+    """Return a connection that opens at first use; to a cluster for ``redis+cluster://`` and ``rediss+cluster://``."""
     plain, is_cluster = without_cluster(url)
     if not is_cluster:
         return Connection(RedisAddress.of(plain), ATTEMPT_SECONDS)
@@ -44,7 +44,7 @@ def connect(url: str) -> RedisConnection:
 
 
 class RedisClient:
-    """As many connections as there are questions at a time: in Lambda one, in the local server a few."""
+    """A pool with one connection per concurrent call: in Lambda one, in the local server a few."""
 
     def __init__(self, connect_to: Callable[[], RedisConnection]) -> None:
         self._connect_to = connect_to
@@ -55,32 +55,32 @@ class RedisClient:
         return self._ask(lambda connection: _evaluate(connection, script, keys, args))
 
     def execute(self, *parts: Argument) -> Any:
-        """The answer to a command that is safe to send twice. Raises QueueUnavailable or QueueFull."""
+        """Return the reply to a command that is safe to send twice. Raises QueueUnavailable or QueueFull."""
         return self._ask(lambda connection: connection.execute(*parts))
 
     def run_all(self, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
-        """Run a script several times, in one round trip. Raises as ``run`` does."""
+        """Run a script several times, in one round trip. Raises like ``run``."""
         return self._ask(lambda connection: _evaluate_all(connection, script, calls))
 
     def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The replies to several commands, in one round trip. Raises as ``execute`` does."""
+        """Return the replies to several commands, in one round trip. Raises like ``execute``."""
         return self._ask(lambda connection: connection.execute_all(commands))
 
     def ping(self) -> None:
-        """Prove that Redis answers. Raises QueueUnavailable."""
+        """Check that Redis responds. Raises QueueUnavailable."""
         self.execute("PING")
 
     def close(self) -> None:
-        """Hang up; the next question opens a connection anew."""
+        """Close the idle connections; the next call opens a new one."""
         while self._idle:
             self._idle.pop().close()
 
     def _ask[Answer](self, question: Callable[[RedisConnection], Answer]) -> Answer:
-        """The answer; after a broken connection the question is asked once more on a new one.
+        """Return the reply; after a broken connection, try once more on a new one.
 
         Raises:
-            QueueUnavailable: Redis did not answer, or will not take the write. Errors that only a bug of ours can
-                cause (WRONGTYPE, CROSSSLOT, a script's own error) pass through.
+            QueueUnavailable: Redis did not reply, or does not accept the write. Errors that only a bug of ours can
+                cause (WRONGTYPE, CROSSSLOT, a script's own error) are not converted.
             QueueFull: its memory is full.
         """
         connection = self._idle.pop() if self._idle else self._connect_to()
@@ -100,7 +100,7 @@ class RedisClient:
         except (Broken, Refused) as error:
             if _reaction(error) is not Reaction.AGAIN:
                 raise
-        self.close()  # the others were opened to the same server
+        self.close()  # the idle connections lead to the same server
         connection.close()
         return question(connection)
 
@@ -124,18 +124,18 @@ def _evaluate_all(connection: RedisConnection, script: LuaScript, calls: Sequenc
 
 
 def _reaction(error: Broken | Refused) -> Reaction:
-    """What follows. Without an answer it is unknown what was done, and a new connection may be better."""
+    """Return the reaction to an error. Without a reply the outcome is unknown, and a new connection may help."""
     return Reaction.AGAIN if isinstance(error, Broken) else reaction(str(error))
 
 
 def _full() -> QueueFull:
-    """A script that may not use memory is refused before it begins."""
+    """Return the problem for a full memory. Redis rejects a script that may not use memory before it starts."""
     detail = "The queue's memory is full; nothing was stored."
     return QueueFull(detail, headers=retry_after(QUEUE_FULL_RETRY_MS))
 
 
 def _unavailable(error: Broken | Refused) -> QueueUnavailable:
-    from lambda_router_queue.redis.troubles import explain  # a cold start does without it
+    from lambda_router_queue.redis.troubles import explain  # deferred: a cold start does not need it
 
     return QueueUnavailable(
         "The queue cannot be reached; repeat the request, with the same Idempotency-Key if it had one.",

@@ -1,7 +1,7 @@
-"""One connection to Redis: a question, and its whole answer in time or none.
+"""One connection to Redis: a call gets its whole reply in time, or none.
 
-redis-py does far more, and pays for it: importing it takes as long as half of the rest of this function, and a command
-through it as much CPU as checking a token (``docs/decisions/0030-own-redis-connection.md``).
+redis-py does far more, at a price. Importing it takes half as long as the rest of this function, and a command through
+it takes as much CPU as checking a token (``docs/decisions/0030-own-redis-connection.md``).
 """
 
 import socket
@@ -14,23 +14,22 @@ from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Argument, Broken, Refused, Replies, command
 
 _BUFFER_BYTES = 64 * 1024
-#: Setting a socket's timeout is a system call of its own, so one that is wrong by no more than this stays.
+#: Setting a socket's timeout is a system call, so a timeout that is off by at most this is not changed.
 _TIMEOUT_SLACK_SECONDS = 0.02
 
 
 class _Line(NamedTuple):
-    """An open connection, and what it said."""
+    """An open connection, and its replies."""
 
     sock: socket.socket
     replies: Replies
 
 
 class Connection:
-    """Opens itself at its first question, and anew after it broke. For one thread at a time.
+    """A connection that opens at its first command, and again after it broke. For one thread at a time.
 
-    A socket's timeout starts anew with every byte, so a link that drips a reply would hold a request for as long as it
-    likes. Here each question starts one clock (``lambda_router_queue.deadlines``), and the answer has to be whole
-    before it runs out.
+    A socket's timeout restarts with every byte, so a slow link could hold a request indefinitely. Here each call starts
+    one clock (``lambda_router_queue.deadlines``), and the whole reply has to arrive before it runs out.
     """
 
     def __init__(self, address: RedisAddress, seconds: float, dial: deadlines.Dial = deadlines.dial) -> None:
@@ -43,16 +42,16 @@ class Connection:
         self.close()
 
     def execute(self, *parts: Argument) -> Any:
-        """The answer to a command; a connection that has to be opened first shares its time.
+        """Return the reply to a command. If the connection has to be opened first, both share the time limit.
 
         Raises:
-            Refused: Redis said no; the connection is as good as before.
-            Broken: no whole answer in time. It may have been done all the same.
+            Refused: Redis replied with an error; the connection is still usable.
+            Broken: no whole reply in time. The command may have been executed.
         """
         return self.execute_all([parts])[0]
 
     def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The replies to several commands, in one round trip. Raises as ``execute`` does."""
+        """Return the replies to several commands, in one round trip. Raises like ``execute``."""
         try:
             with deadlines.within(self._seconds):
                 if self._line is None:
@@ -64,11 +63,11 @@ class Connection:
             self.close()
             raise Broken(type(error).__name__) from error
         except BaseException:
-            self.close()  # what is left of the answer would be taken for the next one
+            self.close()  # the rest of the reply would be taken for the next one
             raise
 
     def close(self) -> None:
-        """Hang up; the next question opens it anew."""
+        """Close the connection; the next command reopens it."""
         line, self._line = self._line, None
         if line is not None:
             with suppress(OSError):
@@ -76,7 +75,7 @@ class Connection:
 
     def _open(self) -> _Line:
         sock = self._connect()
-        # What somebody wrote that is no UTF-8 spoils the field that it stands in, and nothing else.
+        # A text that is not UTF-8 spoils only the field that it is in.
         line = _Line(sock, Replies("surrogateescape"))
         try:
             for greeting in self._address.greetings():
@@ -94,7 +93,7 @@ class Connection:
         if address.tls is None:
             return sock
         try:
-            sock.settimeout(deadlines.left())  # a handshake keeps it over all of its steps
+            sock.settimeout(deadlines.left())  # it covers all steps of the handshake together
             return address.tls.context().wrap_socket(sock, server_hostname=address.host)
         except (TimeoutError, ConnectionError) as error:
             sock.close()
@@ -108,7 +107,7 @@ class Connection:
         line.sock.sendall(b"".join([command(*parts) for parts in commands]))
         replies = [self._reply(line) for _ in commands]
         for refused in replies:
-            if isinstance(refused, Refused):  # only now that all replies have come
+            if isinstance(refused, Refused):  # only after all replies have arrived
                 raise refused
         return replies
 
@@ -129,7 +128,7 @@ class Connection:
         return received
 
     def _limit(self, sock: socket.socket) -> None:
-        """Let nothing that is now done with the socket take longer than there is time left."""
+        """Limit the next operation on the socket to the time left."""
         left = deadlines.left()
         if abs((sock.gettimeout() or 0) - left) > _TIMEOUT_SLACK_SECONDS:
             sock.settimeout(left)

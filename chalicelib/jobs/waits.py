@@ -1,5 +1,7 @@
-"""Requests that the function holds until a job is final. Each keeps an environment of Lambda busy, so their number is
-bounded: for each caller, and for all callers together."""
+"""Requests that the function holds until a job is final.
+
+Each of them occupies one Lambda environment, so their number is limited, per caller and for all callers together.
+"""
 
 import secrets
 import time
@@ -19,26 +21,26 @@ from lambda_router_queue.queue_keys import QueueKeys
 
 _WAIT = load_script("wait", folder=LUA)
 
-#: How much longer than the wait its place is kept: the last look at the job may take QUESTION_SECONDS.
+#: A place is kept this much longer than the wait: the last read of the job may take QUESTION_SECONDS.
 _MARGIN_SECONDS = 3.0
 _LONGEST_MS = round((MAX_WAIT_SECONDS + _MARGIN_SECONDS) * 1000)
-#: Giving a place back delays the answer no longer than this; a place that is not given back is free by itself.
+#: Freeing a place delays the response by at most this. A place that is not freed expires.
 _GIVE_BACK_SECONDS = 0.3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
 class WaitCaps(NamedTuple):
-    """How many requests may be held at once."""
+    """The limits on requests held at once."""
 
     per_caller: int
     all_callers: int
 
 
 class Waits:
-    """The places for requests that are held.
+    """The places for held requests.
 
     Args:
-        queue: where the places are kept, whatever queue a job is in: all callers are counted together.
+        queue: the queue that stores the places, whichever queue a job is in. All callers are counted together.
     """
 
     def __init__(self, redis: RedisClient, queue: QueueKeys, caps: WaitCaps) -> None:
@@ -47,7 +49,7 @@ class Waits:
         self._caps = caps
 
     def until_final(self, look: Callable[[], Job], owner: str, seconds: float) -> Job | None:
-        """The caller's job as soon as it is final or the time is up; None, at once, where no place is free.
+        """Return the caller's job once it is final or the time is up; None, at once, if no place is free.
 
         Raises QueueUnavailable, and what ``look`` raises.
         """
@@ -64,11 +66,11 @@ class Waits:
                 self.give_back(wait_id, owner)
 
     def take(self, wait_id: str, owner: str, seconds: float) -> str:
-        """``taken``, or whose places are all taken: ``caller`` or ``all``."""
+        """Take a place. Return ``taken``, or whose places are all taken: ``caller`` or ``all``."""
         return self._run(wait_id, owner, "take", round((seconds + _MARGIN_SECONDS) * 1000))
 
     def give_back(self, wait_id: str, owner: str) -> str:
-        """Free the place for the next request. Always ``freed``."""
+        """Free the place for the next request. Always returns ``freed``."""
         return self._run(wait_id, owner, "free", 0)
 
     def _run(self, wait_id: str, owner: str, action: str, lease_ms: int) -> str:

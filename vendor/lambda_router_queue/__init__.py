@@ -1,1 +1,1 @@
-"""What the function and the worker share: the protocol of the queue and the way to Redis. Imports neither of them."""
+"""Shared by the function and the worker: the queue's protocol and the connection to Redis. Imports neither of them."""

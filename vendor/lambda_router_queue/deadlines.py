@@ -1,7 +1,7 @@
-"""One clock over a whole question to another server: resolve, connect, TLS, write and read end by the same moment.
+"""One clock over a whole call to another server: name resolution, connection, TLS, writing and reading.
 
-A socket's timeout starts anew with each address and with each byte, and resolving a name cannot be interrupted at all.
-So what is done within ``within`` asks ``left`` before each step, and a name is resolved in a thread of its own.
+A socket's timeout restarts with each address and with each byte, and name resolution cannot be interrupted at all. So
+code inside ``within`` calls ``left`` before each step, and names are resolved in a separate thread.
 """
 
 import math
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 
-#: What a question to the signing keys, to Redis, to SSM or to KMS may take.
+#: Time limit of one call, whether for signing keys or to Redis, SSM or KMS.
 QUESTION_SECONDS = 1.5
-#: What all questions of one request may take together, and once more whenever a caller asked to be kept waiting.
+#: Time limit of all calls of one request together. It starts again after each wait that the caller requested.
 REQUEST_SECONDS = 3.0
-#: Threads that may be left behind at a time; then nothing more is begun that could need one.
+#: Threads that may be left behind at a time. Beyond that, no call starts that could need another one.
 MOST_LEFT_BEHIND = 16
 
 type Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -26,7 +26,7 @@ _ends: ContextVar[float] = ContextVar("ends", default=math.inf)
 
 
 class within:  # noqa: N801  # reads like contextlib.suppress, which is a class too
-    """Whatever is asked inside ends within so many seconds, and no later than what is around it."""
+    """Limit the calls inside to that many seconds, and to the limit around it if that ends sooner."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -40,12 +40,12 @@ class within:  # noqa: N801  # reads like contextlib.suppress, which is a class 
 
 
 def renew(seconds: float) -> None:
-    """From now on the innermost ``within`` has so many seconds: its time was spent waiting, as the caller wanted."""
+    """Restart the innermost ``within`` with that many seconds, after a wait that the caller requested."""
     _ends.set(time.monotonic() + seconds)
 
 
 def left() -> float:
-    """Seconds until the time is up; infinite where nothing bounds it. Raises TimeoutError when it is."""
+    """Return the seconds left, infinite if there is no limit. Raises TimeoutError if the time is up."""
     seconds = _ends.get() - time.monotonic()
     if seconds <= 0:
         raise TimeoutError("the answer did not come whole in time")
@@ -53,10 +53,10 @@ def left() -> float:
 
 
 class _Work[Result](threading.Thread):
-    """Something that cannot be interrupted."""
+    """A call that cannot be interrupted."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
-        super().__init__(daemon=True, name="left-behind")  # a process that ends does not wait for it
+        super().__init__(daemon=True, name="left-behind")  # the process does not wait for it at exit
         self._work = work
         self._result: list[Result] = []
         self._error: BaseException | None = None
@@ -68,7 +68,7 @@ class _Work[Result](threading.Thread):
             self._error = error
 
     def result(self) -> Result:
-        """What the work returned or raised. Raises TimeoutError when the time is up; the thread goes on alone."""
+        """Return or raise what the call did. Raises TimeoutError if the time is up; the thread goes on alone."""
         seconds = left()
         self.join(None if seconds == math.inf else seconds)
         if self._error is not None:
@@ -84,7 +84,7 @@ _lookups: dict[tuple[str, int], _Work[list[Address]]] = {}
 
 
 def _begun[Result](work: Callable[[], Result]) -> _Work[Result]:
-    """Call it with the lock held."""
+    """Start a thread for the call. The lock must be held."""
     _at_work[:] = [thread for thread in _at_work if thread.is_alive()]
     if len(_at_work) >= MOST_LEFT_BEHIND:
         raise TimeoutError("as many threads as may be are waiting for answers that nobody waits for any more")
@@ -95,7 +95,7 @@ def _begun[Result](work: Callable[[], Result]) -> _Work[Result]:
 
 
 def in_time[Result](work: Callable[[], Result]) -> Result:
-    """What ``work`` returns or raises, from a thread. Raises TimeoutError when the time is up."""
+    """Run ``work`` in a thread; return or raise what it does. Raises TimeoutError if the time is up."""
     with _lock:
         thread = _begun(work)
     return thread.result()
@@ -106,10 +106,10 @@ def _system(host: str, port: int) -> list[Address]:
 
 
 def resolve(host: str, port: int, ask: Resolve = _system) -> list[Address]:
-    """The addresses of a name. Who asks for one that is being resolved waits for that, so a name holds one thread.
+    """Return the addresses of a name. Concurrent calls for the same name share one thread.
 
     Raises:
-        OSError: there is no such name, or not in time.
+        OSError: the name does not exist, or was not resolved in time.
     """
     with _lock:
         lookup = _lookups.get((host, port))
@@ -124,10 +124,10 @@ def resolve(host: str, port: int, ask: Resolve = _system) -> list[Address]:
 
 
 def dial(host: str, port: int, ask: Resolve = _system) -> socket.socket:
-    """A connection to the first of a name's addresses that answers; each but the last gets half of the time left.
+    """Connect to the first of a name's addresses that accepts; each but the last gets half of the time left.
 
     Raises:
-        OSError: none did, in time.
+        OSError: none accepted in time.
     """
     try:
         addresses = _numeric(host, port)
@@ -143,7 +143,7 @@ def dial(host: str, port: int, ask: Resolve = _system) -> socket.socket:
 
 
 def _numeric(host: str, port: int) -> list[Address]:
-    """Of an address written in figures, for which nobody has to be asked. Raises gaierror for a name."""
+    """Return the address of a host in digits, which needs no lookup. Raises gaierror for a name."""
     flags = socket.AI_NUMERICHOST
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)  # type: ignore[return-value]
 

@@ -1,7 +1,7 @@
-"""What Redis does when its memory is full. Only ``noeviction`` keeps every job; the other policies delete keys.
+"""Redis's policy for a full memory. Only ``noeviction`` keeps every job; the other policies delete keys.
 
-Read from ``INFO memory``, since managed services refuse ``CONFIG GET``; within a script, since a script with a key goes
-to the very node of a cluster that has the queue.
+It is read from ``INFO memory``, since managed services refuse ``CONFIG GET``. It is read in a script, since a cluster
+routes a script with a key to the node that has the queue.
 """
 
 from typing import Final
@@ -13,15 +13,15 @@ LOOK = load_script("eviction")
 
 SAFE: Final = "noeviction"
 
-#: What Redis says first to a user who may not call INFO, in a script and outside of one.
+#: Start of Redis's error for a user who may not call INFO, in a script and outside of one.
 _FORBIDDEN = ("ACL failure", "NOPERM")
 
 
 def is_forbidden(error: BaseException | None) -> bool:
-    """Whether this user may not ask; users made from older documentation lack ``+info``."""
+    """Return whether this user lacks the permission; users created from older documentation have no ``+info``."""
     return isinstance(error, Refused) and str(error).removeprefix("ERR ").startswith(_FORBIDDEN)
 
 
 def evicting(policy: str) -> str | None:
-    """The policy, if it throws jobs away; None also where the server does not tell."""
+    """Return the policy if it deletes jobs; None if it does not, or if the server does not report it."""
     return policy if policy not in ("", SAFE) else None

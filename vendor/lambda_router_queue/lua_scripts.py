@@ -1,4 +1,4 @@
-"""The queue's Lua scripts: each is its own file behind the parts that it shares with others."""
+"""The queue's Lua scripts: each is its own file, preceded by the shared parts that it uses."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FOLDER = Path(__file__).parent / "lua"
-#: In front of every script, in this order: what each uses of it.
+#: Prepended to every script in this order, as far as it uses them.
 SHARED = (_FOLDER / "record.lua", _FOLDER / "life.lua")
 _DEFINED = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -14,26 +14,27 @@ _COMMENT = re.compile(r"--.*")
 
 
 class LuaScript(NamedTuple):
-    """A script's text, and the SHA-1 that ``EVALSHA`` names it by."""
+    """A script's text, and the SHA-1 by which ``EVALSHA`` calls it."""
 
     text: str
     sha: str
 
 
 def load_script(name: str, *before: str, folder: Path = _FOLDER) -> LuaScript:
-    """Read ``<name>.lua`` and what it uses of the shared files and of ``<before>.lua`` of the folder, as one script."""
+    """Load ``<name>.lua``, preceded by what it uses of the shared files and of ``<before>.lua`` in the folder."""
     shared = [*SHARED, *(folder / f"{part}.lua" for part in before)]
     return assembled((folder / f"{name}.lua").read_text(), *(file.read_text() for file in shared))
 
 
 def assembled(own: str, *shared: str) -> LuaScript:
-    """A script behind those blocks of the shared parts that it uses; blank lines separate blocks.
+    """Return a script preceded by the blocks of the shared parts that it uses; blank lines separate blocks.
 
-    The server makes every function of a script anew at each call: what is not used costs a tenth of a short one's time.
+    The server creates every function of a script again at each call: unused ones would cost a tenth of a short script's
+    time.
 
-    The script's own first line comes first: ``#!lua`` has the server refuse the whole script when its memory is full,
-    before anything is written; ``allow-oom`` lets those run that end a job, which gives memory back. Without that line
-    only the single command is refused.
+    The script's own first line comes first. ``#!lua`` makes the server reject the whole script when its memory is full,
+    before anything is written. ``allow-oom`` lets scripts run that end a job, which frees memory. Without that line
+    only the single command is rejected.
     """
     flags, own = own.split("\n", 1) if own.startswith("#!") else ("", own)
     parts, used = [own], _words(own)

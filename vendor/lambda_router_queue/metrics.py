@@ -1,4 +1,4 @@
-"""CloudWatch metrics on standard output: what one request measured is one line of the embedded metric format (EMF).
+"""CloudWatch metrics on standard output: one request's measurements in the embedded metric format (EMF).
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html;
 ``docs/decisions/0043-own-metric-lines.md`` says why no library writes it.
@@ -15,11 +15,11 @@ from pydantic_core import to_json
 
 SERVICE = "lambda-router"
 NAMESPACE = "LambdaRouter"
-#: The stack's name where nobody gave one: `ROUTER_STACK`, or the worker's `--stack`.
+#: The stack's name if neither `ROUTER_STACK` nor the worker's `--stack` gives one.
 DEFAULT_STACK = "local"
-#: What a stack may be called: as Terraform names its resources.
+#: Valid names of a stack, as Terraform names its resources.
 STACK_PATTERN = r"^[a-z][a-z0-9-]{0,50}$"
-#: The specification's limit ("DimensionSet array"); a line with a longer value would be lost whole.
+#: The specification's limit ("DimensionSet array"); a line with a longer value would be lost entirely.
 MAX_DIMENSION_CHARACTERS = 1_024
 
 
@@ -80,36 +80,36 @@ _measured: ContextVar[dict[tuple[Metric, str], float]] = ContextVar("measured")
 
 
 def begin() -> None:
-    """Nothing is measured yet of the request that starts now."""
+    """Clear the measurements, for a new request."""
     _measured.set({})
 
 
 def add(metric: Metric, value: float, of: str = "") -> None:
-    """Measure something of the request at hand; the same of the same thing adds up, so a batch's jobs are one sum."""
+    """Add a measurement of the current request. Those of the same thing are summed, such as a batch's jobs."""
     measured, key = _measured.get(), (metric, of)
     measured[key] = measured.get(key, 0) + value
 
 
 def flush(stack: str) -> None:
-    """Write what the request at hand has measured."""
+    """Write the measurements of the current request."""
     write(_measured.get(), stack)
     begin()
 
 
 def write(measured: Measured, stack: str) -> None:
-    """Write these, as few lines as can hold them.
+    """Write these measurements, on as few lines as possible.
 
     Args:
-        stack: the stack's name. Without it two stacks of one account and region would share their numbers, and an alarm
-            of one would go off because of the other.
+        stack: the stack's name. Without it, two stacks in one account and region would share their numbers, and an
+            alarm of one would go off because of the other.
     """
     for document in _documents(measured, stack, int(time.time() * 1000)):
         line = to_json(document).decode() + "\n"
-        sys.stdout.write(line)  # in one piece: what other threads write comes before it or after
+        sys.stdout.write(line)  # in one piece, so that other threads do not write into it
 
 
 def _documents(measured: Measured, stack: str, timestamp_ms: int) -> Iterator[dict[str, Any]]:
-    """A document has room for one value of each dimension: jobs of a second type, say, are the next document's."""
+    """Yield EMF documents. Each has room for one value per dimension: a second job type goes into the next one."""
     values: dict[str, str] = {}
     for metric, of in measured:
         values.setdefault(metric.dimension, of)
@@ -126,7 +126,7 @@ def _documents(measured: Measured, stack: str, timestamp_ms: int) -> Iterator[di
 
 
 def _directive(dimension: str, metrics: Mapping[Metric, float]) -> dict[str, Any]:
-    """A MetricDirective: those of the metrics that have this dimension."""
+    """Return a MetricDirective for the metrics that have this dimension."""
     return {
         "Namespace": NAMESPACE,
         "Dimensions": [["service", "stack", dimension] if dimension else ["service", "stack"]],

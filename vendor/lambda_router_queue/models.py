@@ -1,4 +1,4 @@
-"""What comes in, what waits in the queue, what goes out. Frozen shapes, no I/O."""
+"""Requests, queued jobs and responses. Frozen models, no I/O."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -10,14 +10,14 @@ Status = Literal["queued", "in_progress", "completed", "failed", "cancelled", "e
 
 FINAL_STATUSES: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "expired"})
 
-#: Version of the envelope and of every key; a worker refuses a version it does not know.
+#: Version of the envelope and of every key; a worker rejects a version that it does not know.
 PROTOCOL_VERSION = 1
 
-#: How long a job may wait to be started, where its caller says nothing and no setting does; and what callers may say.
+#: Seconds that a job may wait to be started: default (if neither its caller nor a setting says so), minimum, maximum.
 DEFAULT_TTL_SECONDS, MIN_TTL_SECONDS, MAX_TTL_SECONDS = 300, 10, 86_400
-#: How long an attempt may take where neither its job type nor a setting says otherwise.
+#: Seconds that an attempt may take if neither its job type nor a setting says otherwise.
 DEFAULT_TIMEOUT_SECONDS = 300
-#: However long a model server asks to be left alone, a job is tried again within this.
+#: The longest rest before a job is tried again, even if a model server asks for a longer one.
 MAX_REST_SECONDS = 3_600
 
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -25,13 +25,16 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
 class Closed(BaseModel):
-    """Frozen; refuses unknown members and NaN. What checks it is built at first use: few requests need all models."""
+    """A frozen model that rejects unknown members and NaN.
+
+    Validators are built at first use: few requests need all models.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class JobRequest(Closed):
-    """What every job type's request has beside its own ``input``."""
+    """The members that every job type's request has besides its own ``input``."""
 
     type: str
     input: Any
@@ -60,7 +63,7 @@ class JobRequest(Closed):
 
 
 class RetryPolicy(BaseModel):
-    """How often a job is tried, and how far apart: exponential backoff with full jitter between these bounds."""
+    """The number of attempts, and the pauses between them: exponential backoff with full jitter in these bounds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -70,7 +73,7 @@ class RetryPolicy(BaseModel):
 
 
 class Envelope(BaseModel):
-    """What waits in a stream for a worker, as JSON. Times are milliseconds since 1970, by the server's clock.
+    """A job as it waits in a stream for a worker, as JSON. Times are milliseconds since 1970, by the server's clock.
 
     A worker ignores members that it does not know, so that a newer router may add some.
     """
@@ -101,14 +104,14 @@ class Envelope(BaseModel):
         return self
 
 
-#: What an error's message may have in UTF-8, so that a page of them fits through Lambda; longer ones are cut, wherever
-#: they come from: ``lambda_router_worker/outcomes.py``, ``lua/record.lua`` (a test compares).
+#: Limits of an error's message and code in UTF-8, so that a page of errors fits through Lambda. Longer ones are cut,
+#: wherever they come from: ``lambda_router_worker/outcomes.py``, ``lua/record.lua`` (a test compares them).
 MAX_ERROR_MESSAGE_BYTES = 4096
 MAX_ERROR_CODE_BYTES = 64
 
 
 class JobError(Closed):
-    """Why a job failed, in words meant for its caller."""
+    """The reason why a job failed, in words meant for its caller."""
 
     code: str
     message: str
@@ -147,7 +150,7 @@ class Job(Closed):
 
 
 class BatchItem(Closed):
-    """The verdict on one job of a batch: its job (without a result; GET it), or the problem that kept it out."""
+    """The verdict on one job of a batch: its job (without a result; GET it), or the problem that rejected it."""
 
     status: int = Field(description="202 when the job was stored, else the problem's status.")
     job: Job | None = None
@@ -176,6 +179,6 @@ class JobPage(Closed):
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
+    """Format milliseconds since 1970 as RFC 3339 in UTC: ``2026-11-23T08:15:30.123Z``."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='milliseconds')}Z"

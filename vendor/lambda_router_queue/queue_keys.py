@@ -1,6 +1,6 @@
-"""The names of everything in Redis, protocol version 1. ``docs/queue.md`` explains them to worker authors.
+"""The names of all keys in Redis, protocol version 1. ``docs/queue.md`` explains them to worker authors.
 
-All keys of one queue share the hash tag ``{queue}``, so that one script may touch any of them in cluster mode.
+All keys of one queue share the hash tag ``{queue}``, so that one script may use any of them in cluster mode.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,23 @@ from typing import get_args
 
 from lambda_router_queue.models import Priority
 
-#: What a queue may be called.
+#: Valid names of a queue.
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
-#: Consumer group that all workers of a queue claim through.
+#: Consumer group through which all workers of a queue claim jobs.
 GROUP = "workers"
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
-#: Streams per priority. A caller's job joins a lane by how many open jobs the caller has (``lane_bound``), so its first
-#: job never stands behind another caller's hundredth. ``make docs`` writes it into ``lua/record.lua``.
+#: Streams per priority. The number of a caller's open jobs decides which lane its next job joins (``lane_bound``), so
+#: its first job never waits behind another caller's hundredth. ``make docs`` writes this into ``lua/record.lua``.
 LANES = 4
 
 
 def lane_bound(lane: int) -> int:
-    """A caller with fewer open jobs than this joins that lane or one before it: 1, 4, 16 …; the last has no bound."""
+    """Return the bound of a lane: 1, 4, 16 …
+
+    A caller with fewer open jobs joins that lane or an earlier one. The last lane has no bound.
+    """
     return int(4**lane)
 
 
@@ -42,34 +45,34 @@ class QueueKeys:
 
     @cached_property
     def streams(self) -> list[str]:
-        """All streams: the lanes of high, of normal, of low. Scripts and records name a stream by its place here."""
+        """All streams: the lanes of high, of normal, of low. Scripts and records name a stream by its index here."""
         return [self.stream(priority, lane) for priority in PRIORITIES for lane in range(LANES)]
 
     @cached_property
     def scheduled(self) -> str:
-        """Sorted set: ids of delayed and retrying jobs by due time (ms); their records hold the envelopes."""
+        """Sorted set: ids of delayed and retrying jobs by due time (ms); their records contain the envelopes."""
         return f"{self._prefix}scheduled"
 
     @cached_property
     def retrying(self) -> str:
-        """Hash: envelopes of jobs that wait for another try, by id."""
+        """Hash: envelopes of jobs that wait for a retry, by id."""
         return f"{self._prefix}retrying"
 
     @cached_property
     def dead(self) -> str:
-        """Stream of jobs given up on: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``token``, ``at``."""
+        """Stream of dead letters: ``id``, ``job``, ``code``, ``message``, ``attempts``, ``token``, ``at``."""
         return f"{self._prefix}dead"
 
     @cached_property
     def flow(self) -> str:
-        """Hash of counters: jobs ``added`` to and ``left`` each line, final ones by status, service time, slots."""
+        """Hash of counters: ``added`` and ``left`` jobs of each line, final jobs by status, service time, slots."""
         return f"{self._prefix}flow"
 
     @cached_property
     def workers(self) -> str:
-        """Sorted set: ``<concurrency> <consumer>`` of each living worker by when it was last heard of.
+        """Sorted set: ``<concurrency> <consumer>`` of each living worker by its last sign of life.
 
-        Behind a tab stands why it claims nothing, if it does not.
+        If the worker claims no jobs, the reason follows after a tab.
         """
         return f"{self._prefix}workers"
 
@@ -78,7 +81,7 @@ class QueueKeys:
         return f"{self._prefix}job:{job_id}"
 
     def handover(self, job_id: str) -> str:
-        """String: nonce of whoever read the result of a job that is not kept, and that result, for 2 s."""
+        """String: nonce of the reader of a result that is not kept, and that result, for 2 s."""
         return f"{self._prefix}handover:{job_id}"
 
     def owner(self, owner: str) -> str:
@@ -86,11 +89,11 @@ class QueueKeys:
         return f"{self._prefix}owner:{owner}"
 
     def open_jobs(self, owner: str) -> str:
-        """Sorted set: the caller's unfinished jobs by when they expire or, once begun, their records end."""
+        """Sorted set: the caller's unfinished jobs by when they expire or, once begun, when their records end."""
         return f"{self._prefix}open:{owner}"
 
     def stored_bytes(self, owner: str) -> str:
-        """Hash: bytes stored for the caller, in all and by when they are gone; the queue's own are in ``flow``."""
+        """Hash: bytes stored for the caller, in all and by when they are freed; the queue's own are in ``flow``."""
         return f"{self._prefix}bytes:{owner}"
 
     def rate(self, owner: str) -> str:
@@ -99,14 +102,14 @@ class QueueKeys:
 
     @cached_property
     def waits(self) -> str:
-        """Sorted set: requests that are held until a job is final, by when each counts no more (ms).
+        """Sorted set: requests that are held until a job is final, by when each expires (ms).
 
-        Of all callers and all queues, under the first queue's name in alphabetical order.
+        One set for all callers and all queues, under the name of the first queue in alphabetical order.
         """
         return f"{self._prefix}waits"
 
     def callers_waits(self, owner: str) -> str:
-        """Sorted set: the same of one caller."""
+        """Sorted set: the same for one caller."""
         return f"{self._prefix}waits:{owner}"
 
     def idempotency(self, owner: str, key: str) -> str:

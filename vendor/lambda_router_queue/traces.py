@@ -1,28 +1,28 @@
-"""Class and place of an exception, for the log. Its own text may quote a prompt, and so may a line of the source."""
+"""Class and place of an exception, for the log. Its message may quote a prompt, and so may a source line."""
 
 from collections.abc import Iterator
 from types import CodeType, TracebackType
 
-#: Places shown of a deep recursion: the first say how it began, the last where it stood.
+#: Places shown of a deep recursion: the first show how it began, the last where it was.
 FIRST, LAST = 4, 12
-#: Classes shown of a group of exceptions.
+#: Classes shown of an exception group.
 MOST_CLASSES = 8
 
 
 def facts(error: BaseException) -> dict[str, str]:
-    """``error`` and ``exception`` of a line of the log."""
+    """Return ``error`` and ``exception`` of a log line."""
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration | StopAsyncIteration):
-        error = error.__cause__  # what left a coroutine, before Python made a RuntimeError of it (PEP 479)
+        error = error.__cause__  # the exception before Python turned it into a RuntimeError (PEP 479)
     return {"error": _classes(error), "exception": "\n".join(_shortened(list(_of_traceback(error.__traceback__))))}
 
 
 def place(code: CodeType, line: int | None) -> str:
-    """A place in the code, as every trace has it."""
+    """Return a place in the code, in the form that every trace uses."""
     return f"{code.co_filename}:{line} in {code.co_qualname}"
 
 
 def _classes(error: BaseException) -> str:
-    """``ExceptionGroup[ValueError, SystemExit]`` of a group."""
+    """Return the class; for a group, such as ``ExceptionGroup[ValueError, SystemExit]``."""
     name = type(error).__name__
     if not isinstance(error, BaseExceptionGroup):
         return name

@@ -1,10 +1,11 @@
 #!lua
--- Decides everything about one or more new jobs of one caller: for each, in order,
--- idempotency -> rate -> open-jobs cap -> queue cap -> cap on delayed jobs -> the caller's bytes -> the queue's bytes -> record
--- -> stream (or the sorted set, when delayed). The last places of the queue, and of delayed jobs, are for callers without an
--- open job; the last of the queue's bytes for callers who store little.
--- A refused job changes nothing, but that the rate of a caller is cut to a full burst where a clock that stepped back, or
--- another setting, left more. Safe to send twice.
+-- Decides on one or more new jobs of one caller. Each job is checked, in order, against:
+-- idempotency -> rate -> open-jobs cap -> queue cap -> cap on delayed jobs -> the caller's bytes -> the queue's bytes.
+-- An accepted job gets a record and joins a stream, or the sorted set if it is delayed.
+-- The last places of the queue, and of delayed jobs, are reserved for callers without an open job. The last of the
+-- queue's bytes are reserved for callers who store little.
+-- A rejected job changes nothing, with one exception: the caller's rate is cut to a full burst if a clock that stepped
+-- back, or another setting, left more. Safe to send twice.
 --
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7 bytes  8-19 streams
 --       then per job: job, idempotency (or job again)
@@ -14,9 +15,10 @@
 --       11 queue  12 owner  13 request id  14 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
 --       type, priority's name, metadata, store (0 or 1), bytes of its input that stay once it is final
--- Answers lines of words: jobs that may be sent now, ms until the burst is whole, now ms, and after a refusal for a cap up to
---   100 ids of this caller's jobs that have expired and hold places until settle.lua closes them; then the queue's figures;
---   then of each job: verdict, created ms, ms to wait, id, and where it stands in line its stream and its place in it
+-- Answers lines of words. First the caller's: jobs that may be sent now, ms until the burst is restored, now ms and,
+--   after a rejection by a cap, up to 100 ids of its expired jobs, which hold places until settle.lua closes them.
+--   Then the queue's figures. Then of each job: verdict, created ms, ms to wait, id and, if it stands in line, its
+--   stream and its place there
 --   verdict: accepted | replayed | reused | rate | open | full | delayed | caller_bytes | queue_bytes
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -33,21 +35,23 @@ local MOST_LAPSED = 100
 local now = now_ms()
 local now_digits = digits(now)
 
--- What callers who have an open job may fill of a cap. Else a few callers could keep out everybody for as long as their jobs wait.
+-- The part of a cap that callers with an open job may fill. Without a reserve, a few callers could keep out everybody
+-- for as long as their jobs wait.
 local newcomers_percent = tonumber(ARGV[7])
 local queue_shared = queue_cap - math.floor(queue_cap * newcomers_percent / 100)
 local delayed_shared = delayed_cap - math.floor(delayed_cap * newcomers_percent / 100)
--- Finished jobs are stored as well, so one without an open job may store much: of the bytes' last part each may fill a hundredth.
+-- Finished jobs are stored as well, so a caller without an open job may store much. Of the bytes in reserve, each
+-- caller may fill a hundredth.
 local newcomers_bytes = math.floor(queue_bytes_cap * newcomers_percent / 100)
 local little_bytes, queue_bytes_shared = newcomers_bytes / 100, queue_bytes_cap - newcomers_bytes
 
--- GCRA: the time at which the caller will have used up what it sent so far. A full burst is the most that it can have used
--- up; beyond that the server's clock has stepped back since, or the policy allows less than it did.
+-- GCRA: the time at which the caller will have used up what it sent so far, at most a full burst ahead. If it is
+-- further ahead, the server's clock has stepped back or the policy allows less than before.
 local used_up = number(redis.call('GET', rate_key), now)
 local before = math.max(math.min(used_up, now + burst * interval), now)
 local arrival = before
 
--- Takes buckets off that are over, and those that no record lives for. The sum begins anew by this, whatever it was.
+-- Removes the buckets that are over, and those too far ahead for any record. Recomputes the sum, whatever it was.
 local MOST_BUCKETS = 60 * 86400000 / BUCKET_MS
 local function sweep_bytes(key, bucket_now)
   local fields, total = redis.call('HGETALL', key), 0
@@ -63,19 +67,19 @@ local function sweep_bytes(key, bucket_now)
   return total
 end
 
--- Bytes stored; once in a bucket's time, or where the clock stepped back, swept first.
+-- The bytes stored. They are swept first, once per bucket's time or if the clock stepped back.
 local function stored_bytes(key, total, swept, bucket_now)
   if number(total, 0) > 0 and number(swept, 0) ~= bucket_now then return sweep_bytes(key, bucket_now) end
   return number(total, 0)
 end
 
--- Behind the figures: jobs in the queue, and jobs ever added to streams, when they were last counted; when that was; and
--- the longest life of a record. Then the bytes stored, and in the buckets that the jobs at hand would be counted in.
+-- The fields after the figures: jobs in the queue, and jobs ever added to streams, at the last count; the time of that
+-- count; the longest life of a record. Then the bytes stored, in all and in the buckets of these jobs.
 local DEPTH, ADDED, COUNTED_AT, LONGEST, BYTES = FIGURES + 1, FIGURES + 2, FIGURES + 3, FIGURES + 4, FIGURES + 5
 local lives, keeps, buckets, bucket_names, bucket_places = {}, {}, {}, {}, {}
 for i = 0, LAST_JOB do
   local a = ARGS_BEFORE + i * ARGS_EACH
-  -- A record lives as long as its key; a result that is not to be kept must not live longer for it.
+  -- A record lives as long as its idempotency key, but the key must not extend the life of a result that is not kept.
   keeps[i] = ARGV[a + 11] ~= '0' and remember or math.min(remember, store)
   lives[i] = math.max(ARGV[a + 5] + ARGV[a + 4] + store, keeps[i])
   local bucket = 'bytes:' .. digits(bucket_of(now + lives[i]))
@@ -90,18 +94,18 @@ local books = redis.call('HMGET', bytes_key, 'bytes', 'bytes_swept', unpack(buck
 local bucket_now = math.floor(now / BUCKET_MS)
 local caller_bytes = stored_bytes(bytes_key, books[1], books[2], bucket_now)
 local queue_bytes = stored_bytes(flow_key, flow[BYTES], flow[BYTES + 1], bucket_now)
-local bytes_added, added_to = 0, {} -- by the jobs at hand, and to which bucket
+local bytes_added, added_to = 0, {} -- by these jobs, in all and per bucket
 local longest_life = math.max(LONGEST_LIFE, number(flow[LONGEST], 0))
 local added = 0
 for place = 1, 2 * STREAMS, 2 do
   if flow[place] ~= '0' then added = added + number(flow[place], 0) end
 end
 
--- Jobs in the queue, waiting, delayed and at work. They are not counted for each job: what was counted within the last
--- second and what was added since is as many or more, and where it seems too many they are counted anew.
+-- Jobs in the queue: waiting, delayed and in progress. They are not recounted at each call. A count of the last
+-- second plus the jobs added since is never too low. If it seems too high, they are recounted.
 local counted = false
-local delayed = 0 -- of the jobs at hand
-local delayed_before -- by others and earlier, not begun yet; counted where a job is delayed
+local delayed = 0 -- of these jobs
+local delayed_before -- earlier ones that are not begun; counted only if a job is delayed
 local added_then = number(flow[ADDED], 0)
 local depth = number(flow[DEPTH], queue_cap) + added - added_then
 local age = now - number(flow[COUNTED_AT], 0)
@@ -112,8 +116,8 @@ if age < 0 or age > 1000 or added < added_then or depth + #KEYS >= queue_shared 
   flow[DEPTH], flow[ADDED] = depth, added
 end
 
--- A job that expired counts until it has left the queue, or its caller could fill the queue with jobs of short lives while no
--- worker has room. Ids that outlived any record are taken out once a second, of the caller at hand.
+-- An expired job counts until it has left the queue. Otherwise a caller could fill the queue with short-lived jobs
+-- while no worker has room. Once a second, ids of this caller that outlived any record are removed.
 if counted then redis.call('ZREMRANGEBYSCORE', open_key, '-inf', now - longest_life - store - remember) end
 local open = redis.call('ZCARD', open_key)
 
@@ -122,7 +126,7 @@ local function add_field(fields, name, value)
   fields[#fields + 1] = value
 end
 
--- What was answered to the first sending, if this is another one because that answer was lost.
+-- The line of the first attempt, if this is a retry because its reply was lost.
 local function answered(job_key, id)
   local record = read(job_key, 'created_at', 'stream', 'seq')
   if not record.created_at then return false end
@@ -131,8 +135,8 @@ local function answered(job_key, id)
   return table.concat({'accepted', created, 0, id, place, place and seq and digits(seq)}, ' ')
 end
 
--- In one stretch: a function that holds variables of the script is made anew for every submission, and eight of them took
--- a tenth of its time.
+-- Deliberately one long loop: functions that hold variables of the script are created again at every call, and eight of
+-- them took a tenth of its time.
 local lines, lengthened = {}, {}
 local over_cap, lists_longer = false, false
 for i = 0, LAST_JOB do
@@ -159,7 +163,7 @@ for i = 0, LAST_JOB do
       verdict = 'full'
     elseif delay > 0 then
       if not delayed_before then
-        local retried = redis.pcall('HLEN', retrying_key) -- a user who may not ask (it is new to its list) counts them all
+        local retried = redis.pcall('HLEN', retrying_key) -- where it is forbidden, all of them count
         delayed_before = redis.call('ZCARD', scheduled_key) - (type(retried) == 'number' and retried or 0)
       end
       if delayed_before + delayed >= (open == 0 and delayed_cap or delayed_shared) then verdict = 'delayed' end
@@ -213,9 +217,9 @@ for i = 0, LAST_JOB do
     end
     -- The caller's lists outlive every record that they name.
     live_at_least(open_key, life)
-    if live_at_least(owner_key, life) then -- a few times a day, which is often enough for a list to end somewhere
+    if live_at_least(owner_key, life) then -- a few times a day, often enough to limit the list
       lists_longer = true
-      -- Workers take ids without a record out of a list sooner (forget.lua); this is for callers whose jobs no such one meets.
+      -- Workers remove ids without a record sooner (forget.lua). This covers callers whose ids no worker meets.
       redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - longest_life - store - remember)
     end
     if keyed then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', keep) end
@@ -247,7 +251,7 @@ if arrival > before then
   if lists_longer or not books[1] then live_as_long(bytes_key, owner_key) end
 end
 if arrival > before or used_up > before then
-  -- Also where all were refused: what is later than a full burst would else be so at every call.
+  -- Even if all jobs were rejected: a time beyond a full burst would otherwise be found at every call.
   redis.call('SET', rate_key, arrival, 'PX', math.ceil(arrival - now))
 end
 local remaining = math.max(0, math.floor((burst * interval - (arrival - now)) / interval + 1e-6))

@@ -1,17 +1,17 @@
--- Brings records of one caller's jobs up to date and returns them: a job that waited past its deadline without ever
--- being started expires, and with ARGV[2] = 'cancel' a job that is still open is cancelled. Repeating changes nothing.
+-- Brings records of one caller's jobs up to date and returns them. A job that waited past its deadline and was never
+-- started expires. With ARGV[2] = 'cancel', a job that is still open is cancelled. Repeating changes nothing.
 --
 -- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6 bytes  7-18 streams  19.. jobs; for 'take' 19 the job
 --       20 its handover
--- ARGV  1 owner  2 'look', 'brief' (without results; a job without a record gives its place back, too), 'cancel', 'take'
---       (a result that is not kept goes to its reader and is deleted), 'peek' (it is shown and stays) or 'list' (jobs of
---       one status)  3.. the jobs' ids; for 'take' 4 the reader's nonce; for 'list' 3 the most jobs to return  4 the most
---       bytes of results  5 their status, or empty for any  6.. the jobs' ids
--- Answers {now ms, figures, {record or false, ...}}: flat lists of fields and values; false where the caller has no such
--- job, or 'list' is of another status; figures are an empty line when no job waits. A 'list' ends early once it has its
--- most jobs, or where the results together grow too large
+-- ARGV  1 owner  2 'look', 'brief' (without results; also frees the place of a job without a record), 'cancel', 'take'
+--       (returns and deletes a result that is not kept), 'peek' (returns and keeps it) or 'list' (jobs of one status)
+--       3.. the jobs' ids; for 'take' 4 the reader's nonce; for 'list' 3 the most jobs to return  4 the most bytes of
+--       results  5 their status, or empty for any  6.. the jobs' ids
+-- Answers {now ms, figures, {record or false, ...}}. A record is a flat list of fields and values. It is false if the
+--   caller has no such job or, in a 'list', if the job has another status. The figures are an empty line if no job
+--   waits. A 'list' ends early once it has its most jobs, or if the results together grow too large
 
--- No `#!lua` line: then a server that takes no writes (a replica, a full disk) still answers who only looks.
+-- No `#!lua` line, so that a server that accepts no writes (a replica, a full disk) still serves reads.
 
 local now = now_ms()
 local action = ARGV[2]
@@ -22,15 +22,15 @@ local FIRST_ID = is_list and 6 or 3
 local most, room, wanted_status = tonumber(ARGV[3]), tonumber(ARGV[4]), is_list and ARGV[5] or ''
 local any_waiting = false
 
--- Longer than a reader asks again for an answer that was lost.
+-- Longer than a reader retries after a lost reply.
 local HANDOVER_MS = 2000
 
--- The result, to its first reader only: out of the record, and for a moment to be had again by the same nonce.
+-- Returns the result to its first reader only. It leaves the record, and for a moment the same nonce fetches it again.
 local function hand_over(keys, record)
   local nonce = ARGV[4] .. ' '
   local result = redis.call('HGET', keys.job, 'result')
   if result then
-    redis.call('HDEL', keys.job, 'result') -- first: a full memory allows it, and then the SET
+    redis.call('HDEL', keys.job, 'result') -- first: a full memory allows it, and after it the SET
     redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. result, 'PX', HANDOVER_MS)
     if record.counted then
       local bytes, kept, bucket = counted_of(record)
@@ -42,7 +42,7 @@ local function hand_over(keys, record)
   if handed and string.sub(handed, 1, #nonce) == nonce then return string.sub(handed, #nonce + 1) end
 end
 
--- Of records that were written before errors were cut.
+-- For records that were written before errors were cut to a limit.
 local function with_short_errors(fields)
   for place = 1, #fields, 2 do
     if fields[place] == 'error' or fields[place] == 'last_error' then fields[place + 1] = short_error(fields[place + 1]) end
@@ -50,7 +50,7 @@ local function with_short_errors(fields)
   return fields
 end
 
--- Without the result and the envelope, which can be megabytes: they are not even read.
+-- The fields without the result and the envelope, which can be megabytes and are not even read.
 local function brief(job_key)
   local names = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at',
     'deadline_at', 'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
@@ -78,15 +78,15 @@ local function shown(keys, record, status)
   return fields
 end
 
--- Of a caller's job without a record: nothing else would take it from its place. One that waits for another try stays in
--- line, until a worker makes it a dead letter.
+-- Frees the place of a job without a record, which nothing else would do. A job that waits for a retry stays in line
+-- until a worker makes it a dead letter.
 local function drop_place(id)
   if redis.call('ZREM', KEYS[1], id) == 1 and redis.call('HSTRLEN', KEYS[5], id) == 0 then
     redis.call('ZREM', KEYS[2], id)
   end
 end
 
--- Records whose results would not fit are left for another call. The first always comes.
+-- Records whose results do not fit are left for another call, except the first.
 local taken, listed, is_full = 0, 0, false
 
 local function settle(job_key, id)
@@ -94,7 +94,7 @@ local function settle(job_key, id)
   if action == 'brief' and not record.status then drop_place(id) end
   if record.owner ~= ARGV[1] then return false end
   local keys = {job = job_key, open = KEYS[1], scheduled = KEYS[2], flow = KEYS[3], owner = KEYS[4], retrying = KEYS[5],
-    bytes = KEYS[6], stream = KEYS[FIRST_STREAM + (stream_place(record.stream) or #KEYS)]} -- nil where the record names none
+    bytes = KEYS[6], stream = KEYS[FIRST_STREAM + (stream_place(record.stream) or #KEYS)]} -- nil if the record names none
   local status = record.status
   if status == 'queued' and not record.started_at and now >= number(record.deadline_at, now) then
     status = 'expired'
@@ -114,7 +114,7 @@ local function settle(job_key, id)
   return shown(keys, record, status)
 end
 
--- Whether the job has the status wanted, or will have it once it is brought up to date. Of others nothing else is read.
+-- Returns whether the job has the wanted status, or will once it is up to date. Of other jobs nothing else is read.
 local function may_be_wanted(job_key)
   if wanted_status == '' then return true end
   if wanted_status ~= 'expired' then return redis.call('HGET', job_key, 'status') == wanted_status end

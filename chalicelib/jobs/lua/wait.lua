@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Takes one of the few places for requests that the function holds, or gives it back. A place that nobody gives back is
--- free again when its time is up. Taking a place twice takes one.
+-- Takes one of the few places for requests that the function holds, or frees it. A place that nobody frees expires when
+-- its time is up. Taking a place twice takes one.
 --
 -- KEYS  1 waits  2 the caller's waits
--- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place is free by itself  4 the most that any place asks
---       for  5 places of one caller  6 places of all callers together
+-- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place expires  4 the most ms of any place
+--       5 places of one caller  6 places of all callers together
 -- Answers taken, freed, or whose places are all taken: caller, all
 
 local id = ARGV[1]
@@ -15,7 +15,7 @@ if ARGV[2] == 'free' then return 'freed' end
 local now = now_ms()
 for _, key in ipairs(KEYS) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-  -- What ends later than any place can was taken before the clock stepped back.
+  -- A place that ends later than any can was taken before the clock stepped back.
   redis.call('ZREMRANGEBYSCORE', key, '(' .. digits(now + ARGV[4]), '+inf')
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'caller' end

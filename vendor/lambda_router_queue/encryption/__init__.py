@@ -1,1 +1,1 @@
-"""Encrypted inputs and results, and the keys for them."""
+"""Encryption of inputs and results, and the keys for it."""

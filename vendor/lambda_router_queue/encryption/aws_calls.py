@@ -1,6 +1,6 @@
-"""Calls to AWS: boto3 for the few who need it, and one exception for everything that it raises.
+"""Calls to AWS: boto3 for the few modules that need it, and one exception for all of its errors.
 
-boto3 comes with the Lambda runtime and costs 140 ms to import, so only those who ask AWS for something pay.
+boto3 comes with the Lambda runtime and takes 140 ms to import, so only processes that call AWS pay for it.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from lambda_router_queue import deadlines
 
 
 class AWSRefused(Exception):
-    """AWS said no, or nothing. ``code`` is AWS's word for it, or the name of boto3's exception."""
+    """AWS replied with an error, or not at all. ``code`` is AWS's code for it, or the name of boto3's exception."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -17,7 +17,7 @@ class AWSRefused(Exception):
 
 
 def client(service: str, *, connect_seconds: float, read_seconds: float, attempts: int, region: str | None) -> Any:
-    """A client that gives up in time. ``region`` None: the environment's.
+    """Return a client with time limits. With ``region`` None, the environment's region applies.
 
     Raises:
         AWSRefused: no region is known.
@@ -36,10 +36,10 @@ def client(service: str, *, connect_seconds: float, read_seconds: float, attempt
 
 
 def ask(connected: Any, operation: str, **question: Any) -> dict[str, Any]:
-    """The answer of one operation, within ``QUESTION_SECONDS``: boto3 bounds each step, not the whole of it.
+    """Call an operation within ``QUESTION_SECONDS`` and return its response: boto3 limits each step, not the whole.
 
     Raises:
-        AWSRefused: in its place; the exceptions of boto3 quote what they were given.
+        AWSRefused: instead of boto3's exceptions, which quote what they were given.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -1,7 +1,7 @@
-"""Data keys for envelope encryption: made and opened by AWS KMS, kept in this process's memory for a while.
+"""Data keys for envelope encryption: generated and decrypted by AWS KMS, kept in memory for a while.
 
-A data key encrypts many jobs, so that KMS is asked now and then and not per job (AWS KMS developer guide, "Data keys").
-KMS binds each to the queue by its encryption context and logs every use in CloudTrail.
+A data key encrypts many jobs, so that KMS is not called for each of them (AWS KMS developer guide, "Data keys"). KMS
+binds each key to the queue by its encryption context and logs every use in CloudTrail.
 """
 
 import threading
@@ -16,28 +16,28 @@ from typing import Any
 from lambda_router_queue import deadlines
 from lambda_router_queue.encryption.aws_calls import AWSRefused, ask, client
 
-#: A data key encrypts new jobs for so long, and so many of them; far below the 2**32 texts that AES-GCM with random
-#: nonces bears under one key (NIST SP 800-38D section 8.3).
+#: A data key encrypts new jobs for this long, and this many of them. That is far below the 2**32 texts that AES-GCM
+#: with random nonces allows under one key (NIST SP 800-38D section 8.3).
 MAX_AGE_SECONDS = 300.0
 MAX_USES = 10_000
-#: Opened keys remembered, for ``MAX_AGE_SECONDS`` each.
+#: Decrypted keys that are kept, for ``MAX_AGE_SECONDS`` each.
 MAX_OPENED = 256
 
-#: KMS says these of a text that this key did not encrypt, or not for this queue; asking again changes nothing.
+#: KMS's codes for a text that this key did not encrypt, or not for this queue; a retry changes nothing.
 _NOT_ITS_TEXT = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
 class KeyUnavailable(Exception):
-    """KMS did not hand the key out; that may mend itself, or an operator mends it. The message is for the log."""
+    """KMS did not provide the key. It may recover, or an operator has to act. The message is for the log."""
 
 
 class KeyRefused(Exception):
-    """KMS did not make this encrypted data key, or not for this queue: it will never open."""
+    """KMS did not make this encrypted data key, or not for this queue: it can never be decrypted."""
 
 
 @dataclass(frozen=True)
 class DataKey:
-    """A key of 256 bits, and the same as only KMS can read it."""
+    """A 256-bit key, in plain text and as encrypted by KMS."""
 
     plaintext: bytes = field(repr=False)
     encrypted: bytes
@@ -55,8 +55,8 @@ class DataKeys:
 
     Args:
         key_id: ARN of a KMS key or of an alias, or ``alias/<name>``.
-        connect: makes boto3's client of KMS, at first use.
-        clock: seconds that only grow.
+        connect: creates boto3's KMS client, at first use.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DataKeys:
         self._opened: OrderedDict[tuple[str, bytes], tuple[float, DataKey]] = OrderedDict()
 
     def current(self, queue: str) -> DataKey:
-        """The key to encrypt one more job of the queue with. Raises KeyUnavailable."""
+        """Return the key that encrypts the queue's next job. Raises KeyUnavailable."""
         with self._turn():
             in_use = self._in_use.get(queue)
             if in_use is None or in_use.uses >= MAX_USES or self._is_old(in_use.made_at):
@@ -80,7 +80,7 @@ class DataKeys:
             return in_use.key
 
     def opened(self, queue: str, encrypted: bytes) -> DataKey:
-        """The key that KMS once encrypted for this queue. Raises KeyUnavailable, KeyRefused."""
+        """Return the key that KMS once encrypted for this queue. Raises KeyUnavailable, KeyRefused."""
         with self._turn():
             since, key = self._opened.get((queue, encrypted), (0.0, None))
             if key is None or self._is_old(since):
@@ -92,7 +92,7 @@ class DataKeys:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One thread at a time, for no longer than a question may take: KMS may be slow for the one before."""
+        """Admit one thread at a time. The others wait no longer than a call may take: KMS may be slow."""
         if not self._lock.acquire(timeout=deadlines.QUESTION_SECONDS):
             raise KeyUnavailable(f"the KMS key {self._key_id!r} was not to be had in time")
         try:
@@ -134,6 +134,6 @@ def _context(queue: str) -> dict[str, str]:
 
 
 def _kms(key_id: str) -> Any:
-    """One short attempt: a caller is to be told within 1.5 s, and may come back."""
+    """Return a client that makes one short attempt: a caller gets a response within 1.5 s, and may retry."""
     region = key_id.split(":")[3] if key_id.startswith("arn:") else None
     return client("kms", connect_seconds=0.5, read_seconds=0.8, attempts=1, region=region)

@@ -1,8 +1,8 @@
-"""Texts that only the holder of a KMS key can read: a job's input on its way to the worker, its result on its way back.
+"""Texts that only holders of a KMS key can read: a job's input for the worker, and its result on the way back.
 
 A sealed text is ``A256GCM.<data key>.<nonce>.<ciphertext and tag>``: AES-256-GCM (NIST SP 800-38D), the data key as KMS
-encrypted it, each part in base64url without padding. No JSON begins so. What the text belongs to is authenticated with
-it, so that nobody who can write to Redis can hand one job's text to another.
+encrypted it, each part in base64url without padding. No JSON begins like this. The text's place is authenticated with
+it, so that nobody who can write to Redis can pass one job's text off as another's.
 """
 
 import base64
@@ -18,11 +18,11 @@ _NONCE_BYTES = 12
 
 
 class CannotDecrypt(Exception):
-    """The text is not what was sealed for this place, or under another key; trying again will not help."""
+    """The text was not sealed for this place, or was sealed under another key; a retry does not help."""
 
 
 class Place(NamedTuple):
-    """What a sealed text belongs to: a job of an owner in a queue, and which part of it."""
+    """The place of a sealed text: the queue, job and owner that it belongs to, and the part of the job that it is."""
 
     queue: str
     job_id: str
@@ -31,13 +31,13 @@ class Place(NamedTuple):
 
     @property
     def authenticated(self) -> bytes:
-        """The additional authenticated data; no part but the last can hold a colon."""
+        """The additional authenticated data; only the last part can contain a colon."""
         return f"lambda-router:1:{self.part}:{self.job_id}:{self.queue}:{self.owner}".encode()
 
 
 @dataclass(frozen=True)
 class Unsealed:
-    """A text in the clear, and the data key that it was sealed under."""
+    """A decrypted text, and the data key that it was sealed under."""
 
     text: str = field(repr=False)
     key: DataKey
@@ -48,11 +48,11 @@ def is_sealed(text: str) -> bool:
 
 
 class Sealer:
-    """Seals and unseals with the data keys of one KMS key.
+    """Sealing and unsealing with the data keys of one KMS key.
 
     Args:
-        accept_plain_text: believe a text that is not sealed. Whoever can write to Redis can write one, so this is for
-            the day on which encryption is turned on.
+        accept_plain_text: accept a text that is not sealed. Anybody who can write to Redis can forge one, so this is
+            for the day on which encryption is turned on.
     """
 
     def __init__(self, keys: DataKeys, *, accept_plain_text: bool = False) -> None:
@@ -60,17 +60,17 @@ class Sealer:
         self.accepts_plain_text = accept_plain_text
 
     def seal(self, text: str, place: Place) -> str:
-        """The text, sealed under the key at hand. Raises KeyUnavailable."""
+        """Seal the text under the current key. Raises KeyUnavailable."""
         return seal_under(self._keys.current(place.queue), text, place)
 
     def unseal(self, sealed: str, place: Place) -> str:
-        """What was sealed for this place. Raises KeyUnavailable, CannotDecrypt."""
+        """Return a text that was sealed for this place. Raises KeyUnavailable, CannotDecrypt."""
         if self.accepts_plain_text and not is_sealed(sealed):
             return sealed
         return self.open(sealed, place).text
 
     def open(self, sealed: str, place: Place) -> Unsealed:
-        """The same, with its key. Raises KeyUnavailable, CannotDecrypt."""
+        """Return the same together with its key. Raises KeyUnavailable, CannotDecrypt."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -90,7 +90,7 @@ class Sealer:
 
 
 def seal_under(key: DataKey, text: str, place: Place) -> str:
-    """The text, sealed under that data key, which must be one of the place's queue."""
+    """Seal the text under that data key, which must be one of the place's queue."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(_NONCE_BYTES)
@@ -99,7 +99,7 @@ def seal_under(key: DataKey, text: str, place: Place) -> str:
 
 
 def _parts(sealed: str) -> tuple[bytes, bytes, bytes]:
-    """Encrypted data key, nonce, ciphertext. Raises CannotDecrypt."""
+    """Split a sealed text into encrypted data key, nonce and ciphertext. Raises CannotDecrypt."""
     try:
         algorithm, encrypted_key, nonce, ciphertext = map(_decoded, sealed.split("."))
     except ValueError:

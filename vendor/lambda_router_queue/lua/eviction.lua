@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Says what the server does when its memory is full: with any policy but noeviction it throws keys away, jobs included.
+-- Reports the server's policy for a full memory. Every policy but noeviction deletes keys, jobs included.
 --
 -- KEYS  1 any key of the queue, for a cluster to ask the node that has it
 -- ARGV  none
--- Answers maxmemory_policy as `INFO memory` has it; an empty line where the server does not tell
+-- Answers maxmemory_policy as `INFO memory` reports it; an empty line if the server does not report it
 
 return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''

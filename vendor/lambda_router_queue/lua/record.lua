@@ -1,15 +1,16 @@
--- Shared by the scripts of the queue. Blank lines separate blocks, and the loader puts in front of a script those that it uses.
--- A job's record is a hash. While the job is open its entry stands in one of the queue's streams, or its envelope
--- waits in the record and its id in the sorted set `scheduled`.
+-- Shared by the scripts of the queue. Blank lines separate blocks, and the loader puts in front of a script those that
+-- it uses.
+-- A job's record is a hash. While the job is open, its entry is in one of the queue's streams, or its envelope is in
+-- the record and its id in the sorted set `scheduled`.
 
 local GROUP = 'workers'
 
--- The consumer that entries stand under which were given back. While `flow` has the field `released`, some may. Idle for
--- longer than any lease, so that a sweep takes them, too.
+-- The consumer of entries that were given back. There may be some while `flow` has the field `released`. They are idle
+-- for longer than any lease, so that a sweep takes them too.
 local RELEASED = 'released'
 local RELEASED_IDLE_MS = 7 * 24 * 3600 * 1000
 
--- How the streams of a queue are laid out: from vendor/lambda_router_queue/queue_keys.py.
+-- The layout of a queue's streams, from vendor/lambda_router_queue/queue_keys.py.
 -- <!-- generated: topology -->
 
 local LANES = 4
@@ -54,44 +55,45 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
--- A number inside a text: Lua would print a large one as 1.7e+12. An argument that is a number needs this not, and costs less.
+-- A number for use inside a text: Lua would print a large one as 1.7e+12. A number as an argument does not need this.
 local function digits(number)
   return string.format('%d', number)
 end
 
--- As far as Lua counts exactly. No time and no count of ours comes near it.
+-- The largest number that Lua counts to exactly. No time and no count of ours comes near it.
 local MOST = 2 ^ 53
 
--- The number in a field, which anybody with access to Redis may have written: `default` where it cannot be a time or a count.
+-- The number in a field, or `default` if it cannot be a time or a count.
+-- Anybody with access to Redis may have written the field.
 local function number(value, default)
   local found = tonumber(value)
-  if found and found >= 0 and found <= MOST then return found end -- comparing leaves out what is not a number (NaN), too
+  if found and found >= 0 and found <= MOST then return found end -- the comparison excludes NaN, too
   return default
 end
 
--- Adds to a count and returns it. A count that somebody overwrote starts again.
+-- Adds to a count and returns it. A count that was overwritten starts again.
 local function count(key, field, change)
   local counted = redis.pcall('HINCRBY', key, field, change)
   if type(counted) == 'number' and counted >= 0 and counted <= MOST then return counted end
   local restarted = math.max(0, change)
-  redis.call('HSET', key, field, restarted) -- raises what else may be wrong, such as a full memory
+  redis.call('HSET', key, field, restarted) -- raises any other error, such as a full memory
   return restarted
 end
 
--- The fields asked for, as a table by name; absent fields are false.
+-- The requested fields, as a table by name; missing fields are false.
 local function read(job_key, ...)
   local names, values, record = {...}, redis.call('HMGET', job_key, ...), {}
   for i = 1, #names do record[names[i]] = values[i] end
   return record
 end
 
--- Bytes that an error's message and code may have: MAX_ERROR_MESSAGE_BYTES and MAX_ERROR_CODE_BYTES of
--- vendor/lambda_router_queue/models.py. Workers in other languages send what they like.
+-- The most bytes of an error's message and code: MAX_ERROR_MESSAGE_BYTES and MAX_ERROR_CODE_BYTES of
+-- vendor/lambda_router_queue/models.py. Workers in other languages may send more.
 local MESSAGE_BYTES = 4096
 local CODE_BYTES = 64
 local CUT_MARK = '\226\128\166'
 
--- The first so many bytes of a text in UTF-8, without half a character at the end.
+-- The first `bytes` bytes of a text in UTF-8, or fewer, so that it does not end within a character.
 local function first_bytes(text, bytes)
   local last = bytes
   while last > bytes - 4 and string.find(text, '^[\128-\191]', last + 1) do last = last - 1 end
@@ -112,7 +114,7 @@ local function error_json(code, message)
   return cjson.encode({code = short_code(code), message = short_message(message)})
 end
 
--- The same of an error that is JSON already. What is long and no error is cut anywhere: nobody can read it anyway.
+-- The same for an error that is JSON already. A long text that is not an error is cut anywhere: nobody can read it.
 local function short_error(json)
   if #json <= MESSAGE_BYTES then return json end
   local is_json, found = pcall(cjson.decode, json)
@@ -122,13 +124,13 @@ local function short_error(json)
   return string.sub(json, 1, MESSAGE_BYTES)
 end
 
--- What every change of state has to know of a record, and further fields that are asked for.
+-- The fields that every change of state needs, and further requested fields.
 local function read_open(job_key, ...)
   return read(job_key, 'status', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until', 'attempt_at',
     'retried_token', 'counted', ...)
 end
 
--- The two counts of one stream again, after somebody overwrote one of them: as if all of its entries waited.
+-- Resets the two counts of one stream after one was overwritten, as if all of its entries waited.
 local function recount_waiting(flow_key, stream, stream_key)
   local added, left = 'added:' .. stream, 'left:' .. stream
   local length = redis.call('XLEN', stream_key)
@@ -139,47 +141,46 @@ local function recount_waiting(flow_key, stream, stream_key)
   return counts
 end
 
--- Counts jobs in and out of waiting, stream by stream: a job's place in line is the difference of two counters.
+-- Counts jobs into and out of waiting, stream by stream. A job's place in line is the difference of two counters.
 local function count_waiting(flow_key, change, stream, stream_key)
   local counted = redis.pcall('HINCRBY', flow_key, change .. ':' .. stream, 1)
   if type(counted) == 'number' and counted > 0 and counted <= MOST then return counted end
   return recount_waiting(flow_key, stream, stream_key)[change]
 end
 
--- The same as a line of numbers, as vendor/lambda_router_queue/flow.py reads it.
+-- The figures as a line of numbers, which vendor/lambda_router_queue/flow.py parses.
 local function line_of(values)
   return table.concat(values, ' ', 1, FIGURES)
 end
 
--- The stream that a field names by its place among all streams, from 0; nil where it names none.
+-- The stream that a field names by its place among all streams, from 0; nil if it names none.
 local function stream_place(value)
   local place = number(value, STREAMS)
   return place < STREAMS and place % 1 == 0 and place or nil
 end
 
--- Puts a job that has a record already into its stream and counts it in. `stream` is the stream's place among all, from 0.
+-- Adds a job that has a record already to its stream, and counts it. `stream` is the stream's place among all, from 0.
 local function enqueue(job_key, stream_key, flow_key, stream, id, envelope, ...)
   local entry_id = redis.call('XADD', stream_key, '*', 'id', id, 'job', envelope, ...)
   local seq = count_waiting(flow_key, 'added', stream, stream_key)
   redis.call('HSET', job_key, 'stream', stream, 'stream_id', entry_id, 'seq', seq)
 end
 
--- Whether a field holds an entry's id. Redis raises an error where a command is given another text.
+-- Returns whether a field contains an entry's id. Redis raises an error if a command is given another text.
 local function is_entry_id(value)
   local milliseconds, sequence = string.match(value or '', '^(%d+)%-(%d+)$')
   return milliseconds and #milliseconds < 20 and #sequence < 20
 end
 
--- Takes an entry out of its stream; answers 1 if it was there. XDEL only after XACK, or the entry would stay pending for ever.
--- Answers nil where a record names no stream or no entry: a worker finds that entry, and that its job is final.
+-- Removes an entry from its stream; returns 1 if it was there. XACK comes before XDEL, or the entry would stay pending
+-- forever. Returns nil if a record names no stream or no entry: a worker finds that entry, and that its job is final.
 local function remove_entry(stream_key, entry_id)
   if not stream_key or not is_entry_id(entry_id) then return nil end
   redis.call('XACK', stream_key, GROUP, entry_id)
   return redis.call('XDEL', stream_key, entry_id)
 end
 
--- Takes the job from wherever it waits or is worked. The first write is one that a full memory allows; after it the
--- others are, too.
+-- Removes the job from wherever it waits or is processed. A full memory allows the first write, and then the others.
 local function take_away(keys, record, id)
   if record.status == 'queued' and not record.stream_id then
     redis.call('ZREM', keys.scheduled, id)

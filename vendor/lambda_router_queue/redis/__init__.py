@@ -1,1 +1,1 @@
-"""The way to Redis: its URL, its bytes, its errors, and a cluster."""
+"""Access to Redis: its URL, its protocol, its errors, and a cluster."""

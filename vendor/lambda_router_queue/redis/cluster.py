@@ -1,6 +1,6 @@
-"""A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved.
+"""A connection to a cluster through redis-py, which finds the node of a key, even after the key has moved.
 
-It is imported when a URL names a cluster, and only then: a single server's functions do not pay for it.
+Imported only if a URL names a cluster, so that functions with a single server do not pay for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from redis.retry import Retry
 from lambda_router_queue import deadlines
 from lambda_router_queue.redis.wire import Argument, Broken, Refused
 
-#: What it raises when no answer came.
+#: Exceptions that redis-py raises if there is no reply.
 BROKEN = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -25,13 +25,14 @@ BROKEN = (
 
 
 class Cluster:
-    """Asks as a ``Connection`` does. It asks the cluster for its nodes at its first question, and anew after it broke.
+    """A connection to a cluster, with the methods of ``Connection``.
 
-    It never retries on its own: redis-py's ten retries take longer than API Gateway waits. Nor does it introduce itself
-    to the server, which would cost two round trips per connection.
+    It finds the nodes at its first command, and again after it broke. It never retries on its own: redis-py's ten
+    retries take longer than API Gateway waits. It does not introduce itself to the server either, which would cost two
+    round trips per connection.
 
-    redis-py bounds each step of a question, not the whole of it: the search for the nodes and every move to another
-    one has its own time. So it asks in a thread, which is left to itself when the answer is not there in time.
+    redis-py limits each step of a command, not the whole: the search for the nodes and every move to another one have
+    their own timeouts. So commands run in a thread, which is abandoned if the reply does not arrive in time.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -40,11 +41,11 @@ class Cluster:
         self._open()
 
     def execute(self, *parts: Argument) -> Any:
-        """The answer to a command.
+        """Return the reply to a command.
 
         Raises:
-            Refused: Redis said no; the connections are as good as before.
-            Broken: no answer in time. It may have been done all the same.
+            Refused: Redis replied with an error; the connections are still usable.
+            Broken: no reply in time. The command may have been executed.
         """
         return self._whole(lambda: self._nodes.ask(parts))
 
@@ -62,23 +63,23 @@ class Cluster:
             raise refused(error) from error
 
     def execute_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """The replies to several commands: each node is sent all of its own at once. Raises as ``execute`` does."""
+        """Return the replies to several commands: each node is sent all of its own at once. Raises like ``execute``."""
         return self._whole(lambda: self._nodes.ask_all(commands))
 
     def close(self) -> None:
-        """Hang up; the next question opens connections anew."""
+        """Close the connections; the next command opens new ones."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._nodes.leave()
         self._open()
 
     def _open(self) -> None:
-        """Nothing is started before the first question."""
+        """Prepare a thread and a client, which both start with the first command."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis-cluster")
         self._nodes = _Nodes(self._url, self._seconds)
 
 
 class _Nodes:
-    """redis-py's client, for one thread to ask and another to give up."""
+    """redis-py's client, used by one thread and abandoned by another."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url = url
@@ -117,12 +118,12 @@ class _Nodes:
                 self.leave()
 
     def leave(self) -> None:
-        """Close all connections, also those that a question under way is about to open."""
+        """Close all connections, including those that a running command is about to open."""
         self._left = True
         if self._client is not None:
             self._client.close()
 
 
 def refused(error: exceptions.RedisError) -> Refused:
-    """redis-py takes the first word of what the server said away, and keeps it beside the rest."""
+    """Restore Redis's error text: redis-py removes its first word, and keeps it beside the rest."""
     return Refused(f"{error.status_code} {error}" if error.status_code else str(error))

@@ -1,11 +1,11 @@
-"""What Redis says when it says no, and what follows: one table, which ``docs/reliability.md`` shows."""
+"""Redis's error replies and the reactions to them: one table, which ``docs/reliability.md`` shows."""
 
 from collections.abc import Mapping
 from enum import Enum
 
 
 class Reaction(Enum):
-    """What is done about an error."""
+    """The reaction to an error."""
 
     AGAIN = "asked once more, on a new connection; then 503"
     UNAVAILABLE = "503 at once"
@@ -14,7 +14,7 @@ class Reaction(Enum):
     BUG = "500, and the alarm `server-errors`"
 
 
-#: First words of what Redis says → what follows, and why. What is not listed is a bug.
+#: First words of Redis's error → the reaction, and the reason. An error that is not listed is a bug.
 REACTIONS: Mapping[str, tuple[Reaction, str]] = {
     "LOADING": (Reaction.AGAIN, "it reads its file after a start; the name may lead to another server by now"),
     "READONLY": (Reaction.AGAIN, "it was demoted: the name leads to the new primary"),
@@ -44,6 +44,6 @@ REACTIONS: Mapping[str, tuple[Reaction, str]] = {
 
 
 def reaction(said: str) -> Reaction:
-    """What follows from an error in Redis's own words; some servers put a plain ``ERR`` before them."""
+    """Return the reaction to an error in Redis's own words; some servers put a plain ``ERR`` before them."""
     words = said.removeprefix("ERR ")
     return next((then for first, (then, _) in REACTIONS.items() if f"{words} ".startswith(f"{first} ")), Reaction.BUG)

@@ -1,7 +1,7 @@
-"""What is wrong when Redis cannot be asked, as a sentence with the fix: for terminals and logs, never for callers.
+"""Explanations of Redis failures, each with its fix: for terminals and logs, never for callers.
 
-Nothing of the URL is in them, and of Redis's own words no more than the first, which is a name of the error: the others
-may quote a command.
+They quote nothing of the URL. Of Redis's own words they quote at most the first, which names the error: the others may
+quote a command.
 """
 
 import errno
@@ -13,7 +13,7 @@ from lambda_router_queue.redis.wire import HANDSHAKE, HTTP, NO_REDIS, SILENT_END
 
 
 class Trouble(StrEnum):
-    """What can be wrong, each with its sentence."""
+    """The known troubles, each with its sentence."""
 
     LOGIN = (
         "Redis does not accept the user and password in REDIS_URL: there is no such user, it is off, or it has another"
@@ -62,7 +62,7 @@ class Trouble(StrEnum):
     BUSY = "Redis is busy with somebody's script: wait, or 'SCRIPT KILL' on the server."
 
 
-#: What Redis says first, a name of an exception, or a reason of Broken → the trouble.
+#: Start of Redis's error, name of an exception, or reason of Broken → the trouble.
 _TROUBLES: Mapping[str, Trouble] = {
     "WRONGPASS": Trouble.LOGIN,
     "invalid password": Trouble.LOGIN,
@@ -117,7 +117,7 @@ _NAME = re.compile(r"[A-Z]{2,}\b")
 
 
 def explain(error: BaseException) -> str:
-    """A sentence about one of Redis's errors, or of the connection's, and the fix."""
+    """Return a sentence about one of Redis's errors, or of the connection's, with the fix."""
     trouble = trouble_of(error)
     if trouble is not None:
         return trouble.value
@@ -127,9 +127,9 @@ def explain(error: BaseException) -> str:
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
-    """What it is, if it is known.
+    """Return the trouble behind an error, or None if it is unknown.
 
-    redis-py hides the error that matters behind one or two of its own, so what led to an error is looked at, too.
+    redis-py hides the error that matters behind one or two of its own, so the causes of an error are searched too.
     """
     words = list(_words(error))
     known = (trouble for each in words for first, trouble in _TROUBLES.items() if each.startswith(first))

@@ -1,4 +1,4 @@
-"""What a Redis URL may look like; checked without ever being shown."""
+"""Validation and parsing of a Redis URL, which is never shown."""
 
 import re
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 if TYPE_CHECKING:
     import ssl
 
-#: What a URL's scheme ends in when it names a node of a cluster.
+#: End of the scheme of a URL that names a node of a cluster.
 CLUSTER_SUFFIX = "+cluster"
 SCHEMES = frozenset({"redis", "rediss", f"redis{CLUSTER_SUFFIX}", f"rediss{CLUSTER_SUFFIX}"})
 
-#: Options that a URL may carry; redis-py takes any of its arguments, and would quote a wrong one's value.
+#: Options that a URL may have. redis-py accepts any of its arguments, and would quote a wrong one's value.
 OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"})
 
 #: Values of ``ssl_cert_reqs``, as redis-py names them.
 CERTIFICATE_CHECKS = frozenset({"none", "optional", "required"})
 
-#: What redis-py takes for no, so that one URL means the same to a cluster and to a server.
+#: Values that redis-py reads as false, so that one URL means the same for a cluster and a server.
 _NO = frozenset({"0", "F", "FALSE", "N", "NO"})
 DEFAULT_PORT = 6379
 
@@ -29,7 +29,7 @@ WANTED = (
 )
 
 
-#: Without a password nobody logs in, so everything would be done as the default user.
+#: Without a password there is no login, so every command would run as the default user.
 _HALF_A_LOGIN = (
     "has a user and no password; wants redis://user:password@host:6379/0, with any password for a user that needs none"
 )
@@ -39,14 +39,14 @@ _WANTS_CHECK = f"has another ssl_cert_reqs than {', '.join(sorted(CERTIFICATE_CH
 
 
 class BadRedisURL(ValueError):
-    """The text is no such URL. The message says what is wanted and holds nothing of what was found."""
+    """The text is not a valid Redis URL. The message says what is expected, and quotes nothing of the text."""
 
     def __init__(self, wanted: str = WANTED) -> None:
         super().__init__(wanted)
 
 
 def check_redis_url(url: str) -> str:
-    """The URL, if it is one. Raises BadRedisURL."""
+    """Return the URL if it is valid. Raises BadRedisURL."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
@@ -67,16 +67,16 @@ def check_redis_url(url: str) -> str:
 
 
 def without_cluster(url: str) -> tuple[str, bool]:
-    """The URL as redis-py knows it, and whether it names a cluster."""
+    """Return the URL as redis-py accepts it, and whether it names a cluster."""
     scheme, separator, rest = url.partition("://")
     return scheme.removesuffix(CLUSTER_SUFFIX) + separator + rest, scheme.endswith(CLUSTER_SUFFIX)
 
 
 class TLS(NamedTuple):
-    """How a server's certificate is checked.
+    """The rules by which a server's certificate is checked.
 
     Attributes:
-        authority: a file with the certificates to trust besides those of the system; None for these alone.
+        authority: a file with certificates to trust besides the system's; None for the system's alone.
         verify: ``none``, ``optional`` or ``required``, as redis-py names them.
     """
 
@@ -85,7 +85,7 @@ class TLS(NamedTuple):
     check_hostname: bool
 
     def context(self) -> "ssl.SSLContext":
-        """For a client. Raises OSError where the authority's file cannot be read."""
+        """Return a client's context. Raises OSError if the authority's file cannot be read."""
         import ssl
 
         context = ssl.create_default_context()
@@ -98,7 +98,7 @@ class TLS(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class RedisAddress:
-    """Where a server is and who comes; never shown, since it holds a password."""
+    """A server's address, and the login; never shown, since it contains a password."""
 
     host: str
     port: int
@@ -109,7 +109,7 @@ class RedisAddress:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """From a URL that ``check_redis_url`` took, without ``+cluster``."""
+        """Parse a URL that ``check_redis_url`` accepted, without ``+cluster``."""
         parts = urlsplit(url)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
         verify = options.get("ssl_cert_reqs", "required")
@@ -125,7 +125,7 @@ class RedisAddress:
         )
 
     def greetings(self) -> Iterator[tuple[str | int, ...]]:
-        """The commands that a new connection begins with; none where they would change nothing."""
+        """Yield the commands that a new connection begins with; none if they would change nothing."""
         if self.password is not None:
             yield ("AUTH", self.username, self.password) if self.username else ("AUTH", self.password)
         if self.database:

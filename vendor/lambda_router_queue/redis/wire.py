@@ -1,59 +1,59 @@
-"""What is said to Redis and what it answers, as bytes: RESP2, the protocol that every Redis and Valkey speaks.
+"""RESP2 command encoder and incremental reply parser, for every Redis and Valkey.
 
-https://redis.io/docs/latest/develop/reference/protocol-spec/. It reads no socket, so that the router, which waits for
-each answer, and the worker, which has many questions under way, share it.
+https://redis.io/docs/latest/develop/reference/protocol-spec/. It does no I/O, so that the router, which waits for each
+reply, and the worker, which has many calls in progress, share it.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-#: A string longer than this is no answer of ours: a job's result has at most 4 MiB, a page of them stays below 1 MiB.
+#: Maximum length of a string in a reply: a job's result has at most 4 MiB, a page of them stays below 1 MiB.
 MAX_STRING_BYTES = 64 * 1024 * 1024
 
-#: What ``Replies.take`` answers as long as bytes are missing.
+#: Returned by ``Replies.take`` while bytes are missing.
 NOT_WHOLE: Final = object()
 
 _STRING, _ARRAY, _INTEGER, _STATUS, _ERROR = b"$*:+-"
 _KINDS = frozenset(b"$*:+-")
-#: So many strings are quicker looked at in one stretch, of at most so many bytes.
+#: From this many strings on, it is faster to parse them in one stretch, of at most this many bytes.
 _MANY = 8
 _STRETCH_BYTES = 16_384
-#: How a string of less than 10 kB begins.
+#: Start of a string of less than 10 kB.
 _SHORT_STRING = re.compile(rb"\$([0-9]{1,4})\r\n")
-#: Errors and statuses are a line; no server's are as long.
+#: Errors and statuses are one line; no server's are this long.
 _MAX_LINE_BYTES = 64 * 1024
-#: How short strings begin, ready made: writing the same few numbers took a third of a command's time.
+#: Starts of short strings, prebuilt: formatting the same few numbers took a third of a command's time.
 _SIZES = tuple(f"${size}" for size in range(256))
 
-#: Reasons of ``Broken`` that tell what stands at the other end.
+#: Reasons of ``Broken`` that identify the other end.
 HANDSHAKE: Final = "no TLS handshake"
 HTTP: Final = "the reply is HTTP"
 TLS_ALERT: Final = "the reply is TLS"
 NO_REDIS: Final = "the reply is not RESP2"
 SILENT_END: Final = "the server hung up without a word"
 
-#: How strangers begin: a web server, also one that answers what is no HTTP with a bare page; and an alert of TLS
-#: (RFC 8446, section 5.1: content type 21, then the version).
+#: Starts of other protocols: a web server, including one that answers invalid HTTP with a bare page; and an alert of
+#: TLS (RFC 8446, section 5.1: content type 21, then the version).
 _STRANGERS = {b"HTTP/": HTTP, b"<": HTTP, b"\x15\x03": TLS_ALERT}
 
 type Argument = str | int | float
 
 
 class RedisTrouble(Exception):
-    """Redis did not do what it was asked."""
+    """Redis did not do what was requested."""
 
 
 class Broken(RedisTrouble):
-    """The connection could not be made, broke, was too slow, or speaks another protocol."""
+    """The connection could not be made, broke, was too slow, or uses another protocol."""
 
 
 class Refused(RedisTrouble):
-    """Redis answered with an error, whose words these are."""
+    """Redis replied with an error; the message is its text."""
 
 
 class _NotWhole(Exception):
-    """So many bytes are missing, at least."""
+    """At least this many bytes are missing."""
 
     def __init__(self, missing: int) -> None:
         super().__init__(missing)
@@ -61,7 +61,7 @@ class _NotWhole(Exception):
 
 
 def command(*parts: Argument) -> bytes:
-    """A command as an array of strings."""
+    """Encode a command as an array of strings."""
     texts = [*map(str, parts)]
     whole = _array_of(texts, map(len, texts))
     if not whole.isascii():  # a string's length is in bytes
@@ -77,10 +77,10 @@ def _array_of(texts: Sequence[str], sizes: Iterable[int]) -> str:
 
 
 class Replies:
-    """Takes bytes as they come and gives whole replies.
+    """An incremental parser: it takes bytes as they arrive and returns whole replies.
 
     Args:
-        errors: what becomes of a string that is no UTF-8, as ``bytes.decode`` has it.
+        errors: how to treat a string that is not UTF-8, as in ``bytes.decode``.
     """
 
     def __init__(self, errors: str = "strict") -> None:
@@ -89,27 +89,29 @@ class Replies:
         self._at = 0
         self._unread: list[bytes] = []
         self._missing = 0
-        #: Arrays whose end has not come yet, the innermost first, and their lengths.
+        #: Arrays that are not complete yet, the innermost first, and their lengths.
         self._begun: list[tuple[list[Any], int]] = []
 
     @property
     def are_none(self) -> bool:
-        """Nothing has come yet."""
+        """True if nothing has arrived yet."""
         return not self._raw and not self._unread
 
     def feed(self, raw: bytes) -> None:
-        """What came next."""
+        """Add the bytes that arrived next."""
         self._unread.append(raw)
         self._missing -= len(raw)
 
     def take(self) -> Any:
-        """The next reply: str, int, None, a list of these, or a Refused where it is an error; NOT_WHOLE before its end.
+        """Return the next reply, or NOT_WHOLE while it is incomplete.
+
+        A reply is a str, an int, None, a list of these, or a Refused if it is an error.
 
         Raises:
-            Broken: it is no RESP2. What follows is of no use.
-            UnicodeDecodeError: a string is no UTF-8; the same.
+            Broken: it is not RESP2. The bytes that follow are useless.
+            UnicodeDecodeError: a string is not UTF-8; the same applies.
         """
-        if self._missing > 0:  # a long string is not looked at again with every piece of it
+        if self._missing > 0:  # do not parse a long string again with every piece of it
             return NOT_WHOLE
         if self._unread:
             self._raw = b"".join([self._raw[self._at :], *self._unread])
@@ -122,7 +124,7 @@ class Replies:
             return NOT_WHOLE
 
     def _rest(self) -> Any:
-        """The reply whose beginning was read before. A page of megabytes comes in many pieces; none is read twice."""
+        """Continue the reply that was begun. A page of megabytes arrives in many pieces; none is parsed twice."""
         begun, self._begun = self._begun, []
         value: Any = None
         for depth, (values, size) in enumerate(begun):
@@ -176,7 +178,7 @@ class Replies:
         return None if size == -1 else self._filled([], size)
 
     def _filled(self, values: list[Any], size: int) -> list[Any]:
-        """The array, with what was missing of it; what is whole of it is kept when the bytes end before it does."""
+        """Return the array with its missing values. If the bytes end before, the values so far are kept."""
         missing = size - len(values)
         if missing >= _MANY and (strings := self._strings(missing)):
             return values + strings
@@ -186,7 +188,7 @@ class Replies:
                 if short := _SHORT_STRING.match(raw, at):
                     start = short.end()
                     end = start + int(short[1])
-                    if end + 2 <= len(raw):  # most are, and in one stretch they take half the time
+                    if end + 2 <= len(raw):  # most are, and parsed here they take half the time
                         values.append(raw[start:end].decode("utf-8", errors))
                         at = end + 2
                         continue
@@ -203,7 +205,7 @@ class Replies:
         return values
 
     def _strings(self, count: int) -> list[str]:
-        """The next so many values in one stretch; none unless all are whole strings of one line, as most are."""
+        """Return the next values, parsed in one stretch; none unless all are whole strings of one line, as most are."""
         rest = self._raw[self._at : self._at + _STRETCH_BYTES]
         lines = rest.split(b"\r\n", 2 * count)
         texts = lines[1:-1:2]
@@ -221,5 +223,5 @@ def _number(line: bytes) -> int:
 
 
 def _stranger(said: bytes) -> str:
-    """What it is that does not speak as Redis does."""
+    """Return the name of the protocol that the other end uses instead."""
     return next((name for start, name in _STRANGERS.items() if said.startswith(start)), NO_REDIS)

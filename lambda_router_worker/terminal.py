@@ -2,7 +2,7 @@
 
 
 def visible(text: object) -> str:
-    r"""Escape unprintable characters as ``\x1b`` and the like: controls, line ends, direction marks, surrogate halves."""
+    r"""Escape unprintable text as ``\x1b`` and the like: controls, line ends, direction marks, surrogate halves."""
     return "".join(each if each.isprintable() else _escaped(each) for each in str(text))
 
 

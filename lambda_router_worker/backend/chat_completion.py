@@ -118,7 +118,7 @@ class Completion:
 
 
 def _text(content: Any) -> str:
-    """Return a message's content as text: a string, a list of parts, nothing, or a number that a template let through."""
+    """Return a message's content as text. It is a string, a list of parts, nothing, or a number from a lax template."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -145,7 +145,7 @@ class ModelServer:
     async def _send_twice(self, request: httpx.Request, sending: _Sending) -> httpx.Response:
         """Send the request, and send it again on a new connection if a reused one broke before the first byte.
 
-        The server had closed the idle connection, which says nothing about the server or the job (RFC 9112 section 9.3.1).
+        The server had closed the idle connection, which says nothing about the server or job (RFC 9112 section 9.3.1).
         """
         request.extensions = {**request.extensions, "trace": sending}
         sending.connected, sending.status = False, 0

@@ -72,7 +72,7 @@ class OpenAIBackend:
         await self._server.aclose()
 
     async def __call__(self, job: Envelope) -> JsonValue:
-        """Return the completion: ``text``, ``finish_reason``, ``model``, ``usage``, and ``tool_calls`` if there are any.
+        """Return the completion: ``text``, ``finish_reason``, ``model``, ``usage``, and any ``tool_calls``.
 
         Raises:
             ServerTrouble: no response, 5xx, 400, or a status that every other job would get, too.

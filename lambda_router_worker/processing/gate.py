@@ -25,7 +25,7 @@ class Probed(Protocol):
     def model(self) -> str: ...
 
     async def probe(self, *, thorough: bool) -> None:
-        """Raise ServerTrouble if the server is not healthy. ``thorough`` makes it compute a token, not list its models."""
+        """Raise ServerTrouble if the server is not healthy. ``thorough``: have it compute a token, not list its models."""
 
 
 class Gate:
@@ -70,7 +70,7 @@ class Gate:
         """Return True if the gate is closed now, so that the job must be given back, or False if the job is at fault.
 
         A lost connection closes the gate at once. After a rejection, a probe decides. A probe also decides after the
-        third consecutive job that met a broken server or a 400. Some servers send a 400 for a wrong model or chat template.
+        third consecutive job that met a broken server or a 400, which some servers send for a wrong model or template.
         """
         if self._server is None:
             return False

@@ -59,7 +59,7 @@ class JobRun:
         self._quarantine = Quarantine()
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
-        """Run a job from claim to final state. Call ``worked`` when the handler is done and there is room for another job."""
+        """Run a job from claim to final state. Call ``worked`` when the handler is done and leaves room for another job."""
         facts = {"job_id": claim.job_id}
         try:
             job = _envelope(claim)

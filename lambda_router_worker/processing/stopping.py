@@ -20,7 +20,7 @@ AT_ONCE_SECONDS = 5
 
 
 class StopSignals:
-    """Listens from the moment it is entered. Before ``begin`` nothing is in progress: the first signal ends the process.
+    """Listens from the moment it is entered. Before ``begin`` nothing is in progress: a first signal ends the process.
 
     Attributes:
         drain: set by the first signal.

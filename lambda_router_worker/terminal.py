@@ -1,4 +1,4 @@
-"""Text for a terminal. Untrusted text cannot move the cursor, colour lines or reverse the direction of writing."""
+"""Text for a terminal. Untrusted text cannot move the cursor, change colours or reverse the direction of writing."""
 
 
 def visible(text: object) -> str:

@@ -1,1 +1,1 @@
-"""The client for model servers that implement OpenAI's chat completions."""
+"""Client for model servers that implement OpenAI's chat completions API."""

@@ -14,8 +14,8 @@ from lambda_router_worker.outcomes import JobFailed
 #: over 100,000 tokens.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
-#: Maximum number of its bytes held at once: one event, one JSON document, or the assembled text. A result of 4 MiB can
-#: be three times as large if the server escapes all non-ASCII characters.
+#: Maximum number of bytes held at once: one event, one JSON document, or the assembled text. A result of 4 MiB can be
+#: three times as large if the server escapes all non-ASCII characters.
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
 #: Output of one decompression step. A network chunk has up to 64 KiB, from which gzip can produce 64 MiB of zeros.
@@ -45,7 +45,7 @@ async def pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
 
 
 async def beginning(response: httpx.Response, most: int) -> bytes:
-    """Return the first ``most`` bytes of the body at most, and read no further."""
+    """Return at most the first ``most`` bytes of the body, and read no further."""
     held = bytearray()
     async with aclosing(pieces(response)) as body:
         async for piece in body:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, too_large
 from lambda_router_worker.backend.server_errors import invalid_answer
 
-#: Longer usage figures are discarded: real ones are a few numbers.
+#: Usage objects longer than this are discarded: real ones hold a few numbers.
 _MAX_USAGE_CHARACTERS = 16_384
 
 
@@ -118,7 +118,7 @@ class Completion:
 
 
 def _text(content: Any) -> str:
-    """Return a message's content as text. It is a string, a list of parts, nothing, or a number from a lax template."""
+    """Return a message's content as text: a string, parts, nothing, or a number that a template let through."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -140,6 +140,6 @@ def _document(event: Event) -> Any:
 
 
 def _ends_with_the_connection(response: httpx.Response) -> bool:
-    """Return whether the response ends with the connection, so that a failure looks the same (RFC 9112 section 6.3)."""
+    """Return whether only a closed connection ends the response, as a broken one would (RFC 9112 section 6.3)."""
     bounds = {"content-length", "transfer-encoding"}
     return response.status_code != 204 and not bounds & set(response.headers)

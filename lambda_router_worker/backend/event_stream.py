@@ -1,4 +1,4 @@
-"""Parser for server-sent events, fed with bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""A parser for server-sent events, fed with bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
 httpx-sse reads decompressed text without a size limit, and only with the right content type. Hence this short parser.
 """

@@ -18,8 +18,8 @@ from lambda_router_worker.backend.http_client import CONNECT_SECONDS, Clients
 from lambda_router_worker.backend.server_errors import failure, unreachable
 from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 
-#: Maximum wait for the model's first output. On a slow machine with other jobs in front, it takes minutes. The job's
-#: own time limit is usually tighter.
+#: Maximum wait for the model's first output. On a slow machine with other jobs ahead, it takes minutes. The job's own
+#: time limit is usually tighter.
 FIRST_WORD_SECONDS = 600.0
 #: Maximum silence after that. A model that has begun continues within a second even on a slow CPU. A server that takes
 #: the job off the GPU for another one, and later computes its prompt again, needs tens of seconds.
@@ -35,7 +35,7 @@ class Patience(NamedTuple):
     Attributes:
         first: before the model's first output.
         next: between two outputs.
-        probe: for the first of several consecutive probes that time out.
+        probe: initial limit of a probe, which doubles while probes time out.
     """
 
     first: float
@@ -143,7 +143,7 @@ class ModelServer:
         return await self._send_twice(request, sending)
 
     async def _send_twice(self, request: httpx.Request, sending: _Sending) -> httpx.Response:
-        """Send the request, and send it again on a new connection if a reused one broke before the first byte.
+        """Send the request, and send it again on a new connection if a reused one broke before the response began.
 
         The server had closed the idle connection, which says nothing about the server or job (RFC 9112 section 9.3.1).
         """

@@ -1,4 +1,4 @@
-"""Handler for any server that implements OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
+"""A handler for any server that implements OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
 
 import asyncio
 from types import TracebackType
@@ -84,7 +84,7 @@ class OpenAIBackend:
         return await self._complete({"messages": _messages(job)} | sampling, {"traceparent": job.traceparent})
 
     async def probe(self, *, thorough: bool) -> None:
-        """Return if the server can process this worker's jobs, as far as a probe can tell.
+        """Check that the server can process this worker's jobs, as far as a probe can tell.
 
         After each probe that times out, the time limit of the next one doubles. Otherwise a server would never become
         ready if it loads its model on the first request and stops loading when the client disconnects.
@@ -123,9 +123,10 @@ class OpenAIBackend:
             raise refused_probe(error) from error
 
     async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> JsonValue:
-        """Request a stream, so that the server stops computing when the client disconnects, with the usage at its end.
+        """Request a stream, so that the server stops computing when the client disconnects.
 
-        Some servers reject the option for the usage. It is omitted for good once a request succeeds only without it.
+        The request also asks for the usage at the stream's end. Some servers reject that option. It is omitted for good
+        once a request has succeeded only without it.
         """
         body = {"model": self.model, "stream": True} | job
         if self._usage_asked is False:
@@ -149,7 +150,10 @@ class OpenAIBackend:
 
 
 def _messages(job: Envelope) -> Any:
-    """Return the messages to send. Raises UnsupportedType if there are none: a server would answer an empty prompt."""
+    """Return the messages to send.
+
+    Raises UnsupportedType if the input has neither messages nor a prompt. A server would respond to an empty prompt.
+    """
     if job.input.get("messages"):
         return job.input["messages"]
     if not job.input.get("prompt"):

@@ -84,7 +84,7 @@ def _status(mark: Any) -> int | None:
 
 
 def unreachable(reason: str, kind: Kind = Kind.UNREACHABLE, *, was_there: bool = False) -> ServerTrouble:
-    """Trouble with a server that did not respond, for that reason."""
+    """Trouble with a server that did not respond, with the given reason."""
     otherwise = TryAgain("backend_unreachable", "The model server could not be reached.")
     return ServerTrouble(reason, kind, otherwise, was_there=was_there)
 

@@ -53,7 +53,7 @@ class Stats:
 
     Attributes:
         scheduled: jobs that are delayed or wait for another attempt.
-        slots: jobs that all living workers together can process at a time, apart from those that claim none.
+        slots: jobs that all living workers can process at a time, without those workers that claim nothing.
         closed: consumer name of each living worker that claims nothing, and the reason.
         completed: number of completed jobs since the queue began; ``failed`` likewise.
         per_minute: rate at which jobs finish; None if none have.
@@ -151,7 +151,7 @@ class Operations:
         oldest: int | None = None
         for stream in self.keys.streams[place * LANES : (place + 1) * LANES]:
             length, pending, first = await self._stream(stream)
-            # Several commands: jobs that arrive and are claimed in between must not make the number negative.
+            # Several commands read this: jobs that arrive and are claimed in between must not make a number negative.
             waiting, running = waiting + max(0, length - pending), running + pending
             oldest = min(filter(None, (oldest, first)), default=None)
         return PriorityStats(waiting, running, None if oldest is None else max(0.0, round((now_ms - oldest) / 1000, 1)))
@@ -182,7 +182,7 @@ class Operations:
 
 
 def _fields(flat: Sequence[Any]) -> dict[str, Any]:
-    """Return a dict of names and values that Redis lists in turn."""
+    """Return a dict of the alternating names and values that Redis lists."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

@@ -41,4 +41,4 @@ async def publish(operations: Operations, stack: str, gate: Gate, failed: Counte
     values |= {(Metric.JOBS_FAILED, code): count for code, count in failed.items()}
     failed.clear()
     metrics.write(values, stack)
-    sys.stdout.flush()  # a pipe would hold it back until many more have come
+    sys.stdout.flush()  # a pipe would hold the line back until many more have come

@@ -52,7 +52,7 @@ class Attempt:
         return self._thread is None or self._thread.is_over
 
     async def until_over(self) -> None:
-        """Wait for a thread that outlives its job, and log the wait. The thread occupies its place until it ends."""
+        """Wait for a thread that outlives its job, and log the wait. The thread keeps its slot until it ends."""
         if self._thread is None:
             return
         began = time.monotonic()
@@ -75,7 +75,7 @@ class Attempt:
                 return outcome
             if isinstance(error, ServerTrouble):
                 return error
-            # Whatever the handler raised instead. This task's own count may come from a task group of the handler.
+            # The caller was cancelled, whatever the handler raised. This task's own count may come from a task group.
             if caller.cancelling():
                 raise asyncio.CancelledError from error
             if limit.expired():
@@ -114,7 +114,7 @@ def _sound(error: Unsuccessful) -> Unsuccessful | None:
 
 
 def _broken(error: BaseException, job: Envelope) -> Unsuccessful:
-    """Log an exception that the handler did not intend, with its place, and return the outcome that the caller sees."""
+    """Return the outcome that the caller sees for an error that the handler did not intend. Log its class and place."""
     code, message = "worker_error", "The worker failed on this job."
     facts = {"job_id": job.id} | traces.facts(error)
     if isinstance(error, BadOutcome):

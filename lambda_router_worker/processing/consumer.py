@@ -106,7 +106,7 @@ class Consumer:
             async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
             await self._drain()
-        with suppress(*REDIS_TROUBLE):  # tidy.lua forgets it later
+        with suppress(*REDIS_TROUBLE):  # if this fails, tidy.lua forgets the name later
             await self.leave()
 
     async def _trim_letters(self) -> None:
@@ -115,7 +115,7 @@ class Consumer:
             log.warning("dead_letters_discarded", extra={"count": discarded, "kept": self._dead.most})
 
     async def leave(self) -> None:
-        """Sign off from the queue. Raises one of REDIS_TROUBLE."""
+        """Sign off. Raises one of REDIS_TROUBLE."""
         await self._queue.leave()
 
     async def _drain(self) -> None:
@@ -170,7 +170,7 @@ class Consumer:
             await self._begin(claims)
 
     async def _begin(self, claims: Sequence[Claim]) -> None:
-        """Start as many jobs as there is room for, and give the others back at once."""
+        """Start as many jobs as there is room for. Give the others back rather than hold them."""
         free = max(0, self._free)
         for claim in claims[:free]:
             place = object()

@@ -32,8 +32,8 @@ class Encryption:
     """Decrypts jobs for a handler.
 
     Args:
-        kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. Without one, encrypted jobs
-            are put back for another attempt, by a worker that has one.
+        kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. Without it, encrypted jobs
+            are put back for an attempt by a worker that has it.
         accept_plain_text: process jobs that are not encrypted although there is a key. Anyone who can write to Redis
             can write such a job, so this is for the day on which encryption is turned on.
     """

@@ -2,7 +2,7 @@
 
 ``asyncio.run`` ends with the first SystemExit or KeyboardInterrupt of any task, such as one that a handler started. It
 abandons all other tasks. This loop continues instead. Uncaught errors of tasks, callbacks and threads are logged by
-class and place. Python would write their text, which may quote a prompt.
+class and place. By default Python prints their text, which may quote a prompt.
 """
 
 import asyncio

@@ -25,7 +25,10 @@ class Probed(Protocol):
     def model(self) -> str: ...
 
     async def probe(self, *, thorough: bool) -> None:
-        """Raise ServerTrouble if the server is not healthy. ``thorough``: have it compute a token, not list its models."""
+        """Raise ServerTrouble if the server is not healthy.
+
+        ``thorough`` makes it compute one token instead of listing its models.
+        """
 
 
 class Gate:
@@ -63,14 +66,15 @@ class Gate:
         return self._reason
 
     def job_was_answered(self) -> None:
-        """Reset the failure counts, because the server processed a job or rejected it through the job's own fault."""
+        """Reset the failure counts: the server processed a job, or rejected it for a reason of the job's own."""
         self._in_a_row = self._failures = 0
 
     async def judge(self, trouble: ServerTrouble) -> bool:
-        """Return True if the gate is closed now, so that the job must be given back, or False if the job is at fault.
+        """Return True if the gate is now closed and the job must be given back. False means that the job is at fault.
 
         A lost connection closes the gate at once. After a rejection, a probe decides. A probe also decides after the
-        third consecutive job that met a broken server or a 400, which some servers send for a wrong model or template.
+        third consecutive job that met a broken server or a 400. Some servers send a 400 for a wrong model or chat
+        template.
         """
         if self._server is None:
             return False
@@ -132,7 +136,7 @@ async def _trouble_of(server: Probed, *, thorough: bool) -> ServerTrouble | None
         await server.probe(thorough=thorough)
     except ServerTrouble as trouble:
         return trouble
-    except Exception as error:  # no client foresees every response; this server is certainly not healthy
+    except Exception as error:  # an unforeseen response; the server is certainly not healthy
         reason = f"the probe failed with {type(error).__name__}"
         return ServerTrouble(reason, Kind.REFUSED_US, TryAgain("worker_error", "The worker failed on this job."))
     return None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from lambda_router_worker.queue.work_queue import Claim, WorkQueue
 from lambda_router_worker.worker_log import log
 
-#: Consecutive waits that end early and empty before a warning. CLIENT UNBLOCK may end a single one.
+#: Number of consecutive waits that end early and empty before a warning. CLIENT UNBLOCK may end a single one.
 PROOFS = 3
 
 _EXPLANATION = (

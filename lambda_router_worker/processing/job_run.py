@@ -29,7 +29,7 @@ from lambda_router_worker.worker_log import log
 
 type Trouble = tuple[type[Exception], ...]
 
-#: Error code of a job that ``start.lua`` gave up, by the reply of ``start.lua``.
+#: Error codes of jobs that ``start.lua`` gives up, by its reply.
 _GIVEN_UP = {"dead": "worker_died", "abandoned": "abandoned"}
 
 
@@ -42,8 +42,8 @@ class JobRun:
 
     Attributes:
         gate: told of each job that the model server processed or had trouble with.
-        job_lists: told of each job's caller. Its ``trim`` is called from outside.
-        failed: number of failed jobs by code. Whatever reports them clears it.
+        job_lists: told of each job's caller; the consumer has it trim the lists.
+        failed: number of failed jobs by code; whatever reports them clears it.
     """
 
     def __init__(
@@ -59,7 +59,10 @@ class JobRun:
         self._quarantine = Quarantine()
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
-        """Run a job from claim to final state. Call ``worked`` when the handler is done and leaves room for another job."""
+        """Run a job from claim to final state.
+
+        ``worked`` is called when the handler is done, which makes room for another job.
+        """
         facts = {"job_id": claim.job_id}
         try:
             job = _envelope(claim)
@@ -167,7 +170,10 @@ class JobRun:
         return "failed" if written == "done" else written
 
     async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
-        """Repeat a call on that trouble, for a lease's length after the first failure: the GPU's work depends on it."""
+        """Repeat a call that fails with ``trouble``, for a lease's length after the first failure.
+
+        Otherwise the GPU's work would be lost.
+        """
         failures = 0
         deadline = 0.0
         while True:
@@ -182,7 +188,7 @@ class JobRun:
 
 
 def _code(result: Outcome, outcome: str) -> str | None:
-    """Return why there is no result; None if there is one."""
+    """Return the error code if there is no result; None if there is one."""
     if isinstance(result, ServerTrouble):
         return "backend_crashed" if outcome == "dead" else result.otherwise.code
     return None if isinstance(result, str) else result.code

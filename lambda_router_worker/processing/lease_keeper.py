@@ -14,7 +14,7 @@ RENEW_EVERY_SECONDS = 1.5
 
 
 class LeaseLost(Exception):
-    """The worker no longer has the job. ``reason`` is the reply of ``lambda_router_worker/queue/lua/renew.lua``."""
+    """The worker no longer holds the job. ``reason`` is the reply of ``lambda_router_worker/queue/lua/renew.lua``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Lock that lets jobs run side by side, but suspects alone. All jobs at a model server are blamed when it breaks."""
+"""A lock that lets jobs run side by side, but suspects alone. All jobs at a model server are blamed when it breaks."""
 
 import asyncio
 from collections.abc import AsyncIterator

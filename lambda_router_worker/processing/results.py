@@ -39,8 +39,8 @@ def encoded(result: JsonValue) -> str:
 
 
 def _escaped_size(value: str, size: int) -> int:
-    """Return the size in bytes of this JSON as a JSON string, or an upper bound of it that is within the limit."""
-    most = 2 * size + 2  # JSON contains no control characters, so escaping at most doubles each one
+    """Return the size in bytes of this JSON as a JSON string, or an upper bound if that is within the limit."""
+    most = 2 * size + 2  # JSON contains no control characters, so escaping at most doubles a character
     return most if most <= MAX_ESCAPED_BYTES else len(json.dumps(value, ensure_ascii=False).encode())
 
 

@@ -18,7 +18,7 @@ class Watchdog:
 
     Args:
         seconds: how long the loop may be blocked before a warning. A third of a lease leaves time to act.
-        handler: name for the log of the handler, whose coroutines run in the loop.
+        handler: the handler's name, for the log. Its coroutines run in the loop.
     """
 
     def __init__(self, seconds: float, handler: str) -> None:

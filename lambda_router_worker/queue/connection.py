@@ -26,7 +26,7 @@ class Connection(Protocol):
         """Return the reply to a command, as it came. Raises Refused or Broken."""
 
     async def wait(self, *parts: Argument) -> Any:
-        """Do the same for a command that blocks the connection. Only one caller at a time may wait."""
+        """Return the reply to a command that blocks the connection. Only one caller at a time may wait."""
 
     def keys_like(self, pattern: str) -> AsyncIterator[str]:
         """Yield every key that matches, by SCAN, which may return a key twice."""
@@ -40,7 +40,8 @@ def connect(url: str) -> Connection:
 
     It sends each command once. Retries are left to the consumer, which backs off with jitter and logs the outage.
 
-    ``rediss`` means TLS, where ``?ssl_ca_certs=FILE`` names a private authority. ``+cluster`` means cluster mode.
+    ``rediss`` means TLS, where ``?ssl_ca_certs=FILE`` names a private certificate authority. ``+cluster`` means cluster
+    mode.
 
     Raises:
         BadRedisURL: the message says what is expected, and repeats nothing of the URL.

@@ -1,4 +1,4 @@
-"""The worker's watch over the setting by which Redis may delete jobs."""
+"""The worker's watch over ``maxmemory-policy``, which may let Redis delete jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ class MayNotLook(Exception):
 
 
 async def evicts(redis: Connection, queue: str) -> str | None:
-    """Return the server's ``maxmemory-policy`` if it deletes keys when memory is full (``allkeys-lru``, say); else None.
+    """Return the ``maxmemory-policy`` if it deletes keys when memory is full, such as ``allkeys-lru``; else None.
 
     Raises:
         MayNotLook: the user lacks ``+info``.

@@ -46,7 +46,7 @@ class JobLists:
         return removed
 
     async def _look(self, owner: str) -> int:
-        """Check one window. It may reach over either end of the list, which makes every entry equally likely to be in it."""
+        """Check one window. It may extend past either end of the list, so that all entries are equally likely."""
         length = await self._queue.listed(owner)
         first = self._rng.randrange(1 - WINDOW, max(1, length))
         return await self._queue.forget(owner, max(0, first), first + WINDOW - 1)

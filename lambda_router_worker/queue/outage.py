@@ -1,4 +1,4 @@
-"""Log of an outage of Redis: each reason and the end, but no line for every retry."""
+"""The log of a Redis outage: each reason and the end, but no line for every retry."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ REPEAT_SECONDS = 60.0
 
 
 class Outage:
-    """The record of what the claiming loop's attempts found.
+    """A Redis outage, as the claiming loop's attempts show it.
 
     Args:
         clock: a time in seconds that never goes back.

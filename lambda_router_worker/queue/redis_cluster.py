@@ -42,7 +42,7 @@ class Cluster:
         return await (self._questions if size < _LARGE_BYTES else self._results).ask(parts)
 
     async def wait(self, *parts: Argument) -> Any:
-        """Do the same: redis-py opens as many connections as there are concurrent commands."""
+        """Return the reply to a command that blocks. redis-py opens a connection for each concurrent command."""
         return await self._questions.ask(parts)
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:

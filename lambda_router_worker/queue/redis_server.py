@@ -34,7 +34,7 @@ class Server:
         return (self._questions if len(question) < _LARGE_BYTES else self._results).ask(question)
 
     def wait(self, *parts: Argument) -> Coroutine[Any, Any, Any]:
-        """Do the same for a command that blocks the connection. Only one caller at a time may wait."""
+        """Return the reply to a command that blocks the connection. Only one caller at a time may wait."""
         return self._waits.ask(command(*parts))
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:

@@ -1,6 +1,6 @@
 """An open connection to a Redis server that many tasks share.
 
-A command does not wait for the replies to those before it. All commands of one turn of the event loop are sent in one
+A command does not wait for the replies to earlier ones. All commands of one turn of the event loop are sent in one
 write, and each gets its own reply or its own error (``docs/decisions/0042-worker-on-the-same-wire.md``).
 """
 
@@ -136,7 +136,7 @@ class SharedConnection(asyncio.Protocol):
             self._look_later()
 
     def _note_what_went(self, backlog: int) -> None:
-        """Record progress in sending. What the kernel took at once proves nothing, even if the server is gone."""
+        """Record progress in sending. Bytes that the kernel took at once prove nothing: the server may be gone."""
         gone = self._written - backlog
         if gone > self._gone and (self._is_backlogged or backlog):
             self._moved_at = self._loop.time()

@@ -100,7 +100,10 @@ class WorkQueue:
                     raise
 
     async def claim(self, count: int) -> list[Claim]:
-        """Claim up to ``count`` jobs without waiting: those given back, then new ones by turns of priorities and lanes."""
+        """Claim up to ``count`` jobs, without waiting.
+
+        Jobs that were given back come first. New ones follow by turns over priorities and lanes.
+        """
         rows = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
         return [_claim(*row) for row in rows]
 
@@ -137,7 +140,7 @@ class WorkQueue:
         await self._beat([], concurrency, closed)
 
     async def tidy(self, idle_ms: int, keep_dead_ms: int = 0) -> int:
-        """Forget consumers that hold nothing and were silent for so long, and return their number over all streams.
+        """Forget consumers that hold nothing and were silent for ``idle_ms``, and return their number over all streams.
 
         Dead letters older than ``keep_dead_ms`` are discarded; 0 keeps them for ever.
         """
@@ -175,7 +178,10 @@ class WorkQueue:
         return Lease(claim, keys, *numbers) if verdict == "run" else str(verdict)
 
     async def renew(self, lease: Lease) -> str:
-        """Renew a lease. Returns ``run``, or why to stop (``lambda_router_worker/queue/lua/renew.lua`` lists the words)."""
+        """Renew a lease. Returns ``run``, or why to stop.
+
+        ``lambda_router_worker/queue/lua/renew.lua`` lists the words.
+        """
         return await self._about(_RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
 
     async def complete(self, lease: Lease, result: str) -> str:
@@ -187,11 +193,16 @@ class WorkQueue:
         return await self._about(_FINISH, lease, "failed", "error", error)
 
     async def retry(self, lease: Lease, delay_ms: int, attempts: int, code: str, message: str) -> str:
-        """Put the job back for a retry. Returns ``scheduled``; ``dead`` after the last of ``attempts``; or why neither."""
+        """Put the job back for a retry.
+
+        Returns ``scheduled``; ``dead`` after the last of ``attempts``; or why neither.
+        """
         return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
 
     async def give_back(self, lease: Lease, how: Begun) -> str:
-        """Undo the start, because the trouble is this worker's. Returns ``given back``; ``dead`` after too many crashes.
+        """Undo the start, because the trouble is this worker's.
+
+        Returns ``given back``, or ``dead`` after too many crashes.
 
         Args:
             how: how far the job had come; ``crashed``: the model server broke while it had the job.
@@ -218,6 +229,6 @@ class WorkQueue:
 
 
 def _claim(stream: str, entry_id: str, fields: Sequence[str]) -> Claim:
-    """Convert an entry as Redis lists it, with names and values in turn."""
+    """Convert an entry as Redis lists it, with alternating names and values."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     return Claim(stream, entry_id, values.get("id", ""), values.get("job", ""))

@@ -9,7 +9,7 @@
 
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
--- Also those from before the server's clock stepped back. A living worker reports again within 2 s.
+-- Also removes reports from before the server's clock stepped back. A living worker reports again within 2 s.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf')
 local slots = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do

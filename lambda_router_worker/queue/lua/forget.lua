@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Removes ids from a caller's list if their records are gone. An id whose record exists stays, whatever the worker saw
--- before: one script writes a record and its id, and this one checks the record and removes the id.
+-- before: a record and its id are written in one step, and checked and removed in one.
 --
 -- KEYS  1 owner  2.. the records of the ids to check
 -- ARGV  their ids, in the same order

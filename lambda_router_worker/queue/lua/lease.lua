@@ -56,7 +56,7 @@ local function deliveries(entry_id)
 end
 
 -- Removes an entry that no open job's record names (any longer). If it still waited, the jobs behind it move up. An
--- entry that nobody has claimed waited, too: a failover lost the claim.
+-- entry without a claim counts as waiting, too: a failover has lost the claim.
 local function drop_entry(entry_id)
   local count = deliveries(entry_id)
   local waited = remove_entry(keys.stream, entry_id) == 1

@@ -126,7 +126,7 @@ class Operations:
         now_ms = await self._now_ms()
         deadline = now_ms + job.deadline_at - job.created_at
         fresh = job.model_copy(update={"created_at": now_ms, "deadline_at": deadline})
-        stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # the last lane, as many may come back at once
+        stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # the last lane: many may come back at once
         keys = lease_keys(self.keys, job.id, self.keys.streams[stream], job.owner)
         record = {
             "type": job.type,

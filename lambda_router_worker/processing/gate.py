@@ -62,7 +62,7 @@ class Gate:
 
     @property
     def reason(self) -> str:
-        """The reason that the gate is closed, in one line; empty while it is open."""
+        """The reason that the gate is closed, on one line; empty while it is open."""
         return self._reason
 
     def job_was_answered(self) -> None:

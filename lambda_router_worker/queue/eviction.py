@@ -38,7 +38,7 @@ async def evicts(redis: Connection, queue: str) -> str | None:
 
 @dataclass
 class Seen:
-    """The problem that the newest check found, in one line; empty for none."""
+    """The problem that the newest check found, on one line; empty for none."""
 
     reason: str = ""
 

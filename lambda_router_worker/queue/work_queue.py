@@ -135,7 +135,7 @@ class WorkQueue:
         """Report that this worker is alive and how many jobs it processes at a time; 0 means that it leaves.
 
         Args:
-            closed: the reason that it claims nothing for now, in one line; empty if it claims.
+            closed: the reason that it claims nothing for now, on one line; empty if it claims.
         """
         await self._beat([], concurrency, closed)
 

@@ -4,7 +4,7 @@
 --
 -- KEYS  1 workers  2 flow  3.. the streams (leaving only; or none)
 -- ARGV  1 consumer  2 concurrency (0: leaving)  3 ms of silence after which a worker counts as dead
---       4 the reason that it claims nothing for now, in one line; empty or absent if it claims
+--       4 the reason that it claims nothing for now, on one line; empty or absent if it claims
 -- Answers the number of jobs that all workers together can process at a time
 
 local now = now_ms()

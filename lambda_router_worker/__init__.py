@@ -1,11 +1,11 @@
-"""The worker: takes jobs from the queue, has a backend process them, writes the results. Runs beside the GPU.
+"""The worker: takes jobs from the queue, has a backend process them and writes the results. It runs beside the GPU.
 
-A handler imports from here, and from nowhere else in this package::
+Handlers import from this module, and from nowhere else in this package::
 
     from lambda_router_worker import JobFailed, TryAgain, UnsupportedType
 
-``cli`` puts the parts together, ``processing`` is the loop, ``backend`` speaks to a model server, ``queue`` to Redis,
-and ``operations`` answers operators and supervisors. Imports point one way (``pyproject.toml``, ``worker-layers``).
+``cli`` assembles the parts, ``processing`` is the main loop, ``backend`` talks to a model server, ``queue`` to Redis,
+and ``operations`` serves operators and supervisors. Imports point one way (``pyproject.toml``, ``worker-layers``).
 """
 
 from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType

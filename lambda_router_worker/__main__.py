@@ -1,4 +1,4 @@
-"""``lambda-router-worker``."""
+"""Entry point of ``python -m lambda_router_worker``."""
 
 from lambda_router_worker.cli import main
 

@@ -1,4 +1,7 @@
-"""``lambda-router-worker``: options, signals, and the parts put together. Without a command it works the queue."""
+"""The ``lambda-router-worker`` command: options, signals and the assembly of the parts.
+
+Without a subcommand it processes the queue.
+"""
 
 import asyncio
 import os
@@ -92,7 +95,9 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_run_options
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
-    """Work the jobs of a queue until SIGTERM or Ctrl-C, then finish what was begun and end; a second one gives it back.
+    """Process the jobs of a queue until SIGTERM or Ctrl-C.
+
+    The first signal lets the jobs in progress finish. A second one gives them back to the queue and exits at once.
 
     REDIS_URL says where the queue is: redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://.
     """

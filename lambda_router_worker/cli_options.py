@@ -1,4 +1,4 @@
-"""Options that commands share; each can be set by a variable too."""
+"""Options that the commands share. Each can also be set by an environment variable."""
 
 import re
 from collections.abc import Callable
@@ -12,32 +12,32 @@ type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def option(name: str, **settings: Any) -> Decorator:
-    """An option that ``WORKER_<NAME>`` sets too; help shows the variable and the default."""
+    """An option that ``WORKER_<NAME>`` also sets. Its help shows the variable and the default."""
     variable = "WORKER_" + name.strip("-").replace("-", "_").upper()
     shown: dict[str, Any] = {"envvar": variable, "show_envvar": True, "show_default": True}
     return click.option(name, **(shown | settings))
 
 
 class EnvironmentOnly(click.Option):
-    """Set by its variable alone: process lists show options."""
+    """An option that only its environment variable sets, because process lists show command lines."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Nothing that the command line could say."""
+        """Do nothing: the command line does not accept this option."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002 (click calls it so)
         return f"{self.envvar} (variable)", self.help or ""
 
 
 def variable(name: str, **settings: Any) -> Decorator:
-    """A secret that only that environment variable sets."""
+    """A secret that only the environment variable ``name`` sets."""
     return click.option("--" + name.lower().replace("_", "-"), cls=EnvironmentOnly, envvar=name, **settings)
 
 
 class Matching(click.ParamType[str]):
-    """Text that a pattern describes.
+    """A parameter type for text that must match a pattern.
 
     Args:
-        example: what to write, for the error.
+        example: a valid value, for the error message.
     """
 
     def __init__(self, pattern: str, example: str) -> None:
@@ -52,7 +52,7 @@ class Matching(click.ParamType[str]):
 
 
 def queue_options(required: bool = True) -> Decorator:
-    """``--redis-url`` and ``--queue``, as every command takes them."""
+    """Add ``--redis-url`` and ``--queue``, which every command accepts."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         name = Matching(QUEUE_PATTERN, "tinyllama")

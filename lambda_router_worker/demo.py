@@ -1,4 +1,4 @@
-"""A demonstration handler for ``make run``: answers at once, without a model."""
+"""A demonstration handler for ``make run``. It responds at once, without a model."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from lambda_router_worker.outcomes import UnsupportedType
 
 
 def answer(job: Envelope) -> dict[str, Any]:
-    """Give the prompt, or the last message, back in upper case."""
+    """Return the prompt, or the last message, in upper case."""
     if job.type not in {"generate", "chat"}:
         raise UnsupportedType("The demonstration does jobs of the types generate and chat.")
     said: Any = job.input["prompt"] if job.type == "generate" else job.input["messages"]

@@ -1,7 +1,7 @@
-"""How a handler reports that a job failed: for good, worth another try, or of a type that it does not do.
+"""Exceptions by which a handler reports a failed job: failed for good, worth a retry, or of an unsupported type.
 
-The arguments are checked here, where they are raised, so that a mistake is found in the handler that made it. See
-``BadOutcome`` for what becomes of its job.
+The constructors check their arguments, so that a mistake surfaces in the handler that made it. ``BadOutcome`` says what
+then happens to the job.
 """
 
 import math
@@ -13,14 +13,14 @@ _CODE = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_ERROR_CODE_BYTES - 1}}}", re.ASCII)
 
 
 class BadOutcome(TypeError, ValueError):
-    """A handler's own mistake: what it gave to ``JobFailed``, ``TryAgain`` or ``UnsupportedType`` is no such argument.
+    """An invalid argument to ``JobFailed``, ``TryAgain`` or ``UnsupportedType``, which is a bug in the handler.
 
-    The same line would make the same mistake at the next attempt, so there is none: the job goes to the dead letters at
-    once with the code ``worker_error``, and round again when the handler is mended.
+    Another attempt would hit the same bug, so there is none. The job becomes a dead letter at once, with the code
+    ``worker_error``. It can be requeued once the handler is fixed.
 
     Args:
-        reason: names the argument and the fix, and nothing that came with the job. The log shows it.
-        found: the value, where it cannot be part of a prompt.
+        reason: names the argument and the fix, but nothing that came with the job. The log shows it.
+        found: the value, if it cannot be part of a prompt.
     """
 
     def __init__(self, reason: str, found: str = "") -> None:
@@ -29,12 +29,12 @@ class BadOutcome(TypeError, ValueError):
 
 
 class Unsuccessful(Exception):
-    """Base of all outcomes that are no result.
+    """Base class of all outcomes without a result.
 
     Args:
-        code: a word for programs, such as ``context_too_long``; lower case, digits and underscores.
-        message: a sentence for the job's caller. It leaves the house: no host names, no secrets. It is cut to
-            MAX_ERROR_MESSAGE_BYTES of UTF-8.
+        code: a word for programs, such as ``context_too_long``; lower-case letters, digits and underscores.
+        message: a sentence for the job's caller. It leaves your organization, so it must not contain host names or
+            secrets. It is cut to MAX_ERROR_MESSAGE_BYTES of UTF-8.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -51,15 +51,16 @@ class Unsuccessful(Exception):
 
 
 class JobFailed(Unsuccessful):
-    """Raise it from a handler when trying again would not help: the job ends as ``failed``."""
+    """Raise this in a handler if a retry would not help. The job ends as ``failed``."""
 
 
 class TryAgain(Unsuccessful):
-    """Raise it from a handler when another try may succeed. After the type's last attempt the job goes to the dead
-    letters. An exception that is none of this module's counts as this one, with a message that gives nothing away.
+    """Raise this in a handler if a retry may succeed. After the job's last attempt, the job becomes a dead letter.
+
+    Any exception that this module does not define counts as ``TryAgain``, with a message that reveals nothing.
 
     Args:
-        after_seconds: wait at least so long, as a server's ``Retry-After`` asks; an hour at most is waited.
+        after_seconds: minimum wait, such as a server's ``Retry-After``. The wait is at most an hour.
     """
 
     def __init__(self, code: str, message: str, after_seconds: float = 0) -> None:
@@ -74,12 +75,14 @@ class TryAgain(Unsuccessful):
 
 
 class GivenUp(Unsuccessful):
-    """No other attempt is made, and an operator may look at the job: it goes to the dead letters at once."""
+    """No further attempt is made. The job becomes a dead letter at once, so that an operator can look at it."""
 
 
 class UnsupportedType(GivenUp):
-    """Raise it from a handler for a job whose type it does not do. The job goes to the dead letters at once with the
-    code ``unsupported_type``, so that an operator can send it round again once a worker that does the type is there.
+    """Raise this in a handler for a job type that it does not support.
+
+    The job becomes a dead letter at once, with the code ``unsupported_type``. An operator can requeue it once a worker
+    supports that type.
     """
 
     def __init__(self, message: str = "No worker of this queue does jobs of this type.") -> None:
@@ -87,7 +90,7 @@ class UnsupportedType(GivenUp):
 
 
 def _cut(message: str) -> str:
-    whole = message.encode(errors="replace")  # half a surrogate pair is no JSON
+    whole = message.encode(errors="replace")  # JSON cannot hold half a surrogate pair
     if len(whole) <= MAX_ERROR_MESSAGE_BYTES:
         return whole.decode()
     mark = "…"

@@ -1,8 +1,8 @@
-"""Text for a terminal: what strangers wrote cannot move the cursor, colour lines or turn them round."""
+"""Text for a terminal. Untrusted text cannot move the cursor, change colours or reverse the direction of writing."""
 
 
 def visible(text: object) -> str:
-    r"""With ``\x1b`` and the like for what cannot be seen: controls, line ends, marks of direction, half surrogates."""
+    r"""Escape unprintable text as ``\x1b`` and the like: controls, line ends, direction marks, surrogate halves."""
     return "".join(each if each.isprintable() else _escaped(each) for each in str(text))
 
 

@@ -1,4 +1,4 @@
-"""Where a thread stands, for the log."""
+"""The place in the code where a thread currently is, for the log."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from lambda_router_queue.traces import LAST, place
 
 
 def standing(thread_id: int) -> str:
-    """Where a thread stands right now, the innermost places, the last one last; empty when it has ended."""
+    """Return the innermost frames of a running thread, the innermost one last; empty if the thread has ended."""
     frame = sys._current_frames().get(thread_id)
     return "\n".join(reversed(list(islice(_of_stack(frame), LAST))))
 

@@ -1,4 +1,4 @@
-"""The worker's log: JSON lines. Never a prompt, a result or the Redis URL."""
+"""The worker's log, as JSON lines. It never contains a prompt, a result or the Redis URL."""
 
 import json
 

@@ -1,1 +1,1 @@
-"""Model servers that speak OpenAI's chat completions."""
+"""Client for model servers that implement OpenAI's chat completions API."""

@@ -1,4 +1,4 @@
-"""What a worker is told about its model server: base URL and API key, checked before anything is claimed."""
+"""The model server's settings: base URL and API key. They are checked before the worker claims anything."""
 
 import re
 from pathlib import Path
@@ -12,16 +12,16 @@ _WANTED = "wants http://host:port/v1"
 
 
 class BadBackend(ValueError):
-    """What cannot be a model server; the message names the option and what is wrong."""
+    """An invalid setting of the model server. The message names the option and the problem."""
 
 
 def checked_url(text: str) -> httpx.URL:
-    """The URL, ending in a slash.
+    """Parse a base URL and make it end in a slash.
 
     Raises:
-        BadBackend: it is none, or holds more than a base URL should.
+        BadBackend: the text is not a URL, or it contains more than a base URL should.
     """
-    if "@" in text:  # not shown, whatever else may be wrong with it
+    if "@" in text:  # checked first: no other message may show the password
         raise BadBackend(
             "--backend holds a user name or password, which process lists show; "
             "put the server's key into BACKEND_API_KEY or --api-key-file"
@@ -39,14 +39,14 @@ def checked_url(text: str) -> httpx.URL:
 
 
 def api_key(variable: str | None, file: str | None) -> str | None:
-    """The key to send as Bearer, or None.
+    """Return the API key to send as a Bearer token, or None.
 
     Args:
-        variable: what ``BACKEND_API_KEY`` holds.
-        file: where it is instead.
+        variable: the value of ``BACKEND_API_KEY``.
+        file: path of a file that holds the key instead.
 
     Raises:
-        BadBackend: both, or something that cannot be a key; the message does not show it.
+        BadBackend: both are set, or the text cannot be a key. The message does not show the key.
     """
     if variable and file:
         raise BadBackend("BACKEND_API_KEY and --api-key-file are both set; give one of them")

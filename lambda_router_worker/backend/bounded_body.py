@@ -1,4 +1,4 @@
-"""An answer's body, decompressed, without ever holding more of it than was asked for."""
+"""A response body, decompressed without ever holding more of it than the caller asked for."""
 
 import asyncio
 import zlib
@@ -10,17 +10,18 @@ import httpx
 from lambda_router_worker.backend.server_errors import invalid_answer
 from lambda_router_worker.outcomes import JobFailed
 
-#: Most bytes of one answer after decompression. A stream spends 200 to 400 bytes on a token: over 100,000 tokens.
+#: Maximum size of one response after decompression. A stream spends 200 to 400 bytes on a token, so this is enough for
+#: over 100,000 tokens.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
-#: Most bytes that are held of it at once: one event, one JSON document, or the text that was put together. A result of
-#: 4 MiB has up to three times as many where a server escapes all that is not ASCII.
+#: Maximum number of bytes held at once: one event, one JSON document, or the assembled text. A result of 4 MiB can be
+#: three times as large if the server escapes all non-ASCII characters.
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
-#: What one step of decompression yields. A chunk from the network has up to 64 KiB, of gzip up to 64 MiB of zeros.
+#: Output of one decompression step. A network chunk has up to 64 KiB, from which gzip can produce 64 MiB of zeros.
 _PIECE_BYTES = 64 * 1024
 
-#: How zlib is to read each encoding; "deflate" is zlib's format (RFC 9110 section 8.4.1.2).
+#: zlib's ``wbits`` for each encoding; "deflate" means zlib's format (RFC 9110 section 8.4.1.2).
 _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
@@ -29,10 +30,10 @@ def too_large() -> JobFailed:
 
 
 async def pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The body, piece by piece. httpx itself would decompress each chunk as a whole.
+    """Yield the body piece by piece. httpx itself would decompress each chunk as a whole.
 
     Raises:
-        JobFailed: it is too large, or compressed in a way that nobody asked for, or not what its encoding says.
+        JobFailed: the body is too large, has an unexpected encoding, or does not match its encoding.
     """
     left = MAX_BODY_BYTES
     async with aclosing(_decompressed(response)) as body:
@@ -44,7 +45,7 @@ async def pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
 
 
 async def beginning(response: httpx.Response, most: int) -> bytes:
-    """The body's first bytes, as many as that; of an error, nobody reads more."""
+    """Return at most the first ``most`` bytes of the body, and read no further."""
     held = bytearray()
     async with aclosing(pieces(response)) as body:
         async for piece in body:
@@ -60,13 +61,13 @@ async def _decompressed(response: httpx.Response) -> AsyncGenerator[bytes]:
         async for chunk in response.aiter_raw():
             yield chunk
         return
-    if encoding not in _WINDOW_BITS:  # we asked for identity
+    if encoding not in _WINDOW_BITS:  # the request accepts only identity
         raise invalid_answer()
     decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
     async for chunk in response.aiter_raw():
         for piece in _inflated(decompressor, chunk):
             yield piece
-            await asyncio.sleep(0)  # a long way through a small chunk must not keep leases from being renewed
+            await asyncio.sleep(0)  # a small chunk may inflate to a lot; let leases be renewed meanwhile
 
 
 def _inflated(decompressor: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:

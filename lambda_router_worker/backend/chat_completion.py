@@ -1,4 +1,4 @@
-"""One chat completion, put together from whole answers or from the pieces of a stream."""
+"""One chat completion, assembled from a whole response or from the chunks of a stream."""
 
 import io
 import json
@@ -9,16 +9,18 @@ from pydantic import JsonValue
 from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, too_large
 from lambda_router_worker.backend.server_errors import invalid_answer
 
-#: Figures of a page are no figures.
+#: Usage objects longer than this are discarded: real ones hold a few numbers.
 _MAX_USAGE_CHARACTERS = 16_384
 
 
 class Completion:
-    """Of several choices the first counts. Reasoning shows that the server is at work; the result does not hold it.
+    """A chat completion in the making. Only the first choice counts.
+
+    Reasoning shows that the server is working, but the result does not contain it.
 
     Attributes:
-        begun: the model has said something.
-        finished: the server has said why the model stopped.
+        begun: the model has produced some output.
+        finished: the server has reported why the model stopped.
     """
 
     def __init__(self) -> None:
@@ -33,21 +35,21 @@ class Completion:
         self._usage: JsonValue = None
 
     def take(self, document: Any) -> None:
-        """Add a whole answer (``message``) or a piece of one (``delta``).
+        """Add a whole completion (``message``) or a chunk of one (``delta``).
 
         Raises:
-            JobFailed: it is neither, or there is too much by now.
+            JobFailed: the document is neither, or the completion has become too large.
         """
         if not isinstance(document, dict):
             raise invalid_answer()
         self._model = _string(document.get("model")) or self._model
         self._usage = _usage(document.get("usage")) or self._usage
         choices = document.get("choices")
-        if isinstance(choices, list) and choices:  # the last piece of a stream, with the usage, has none
+        if isinstance(choices, list) and choices:  # a stream's last chunk, with the usage, has none
             self._take_choice(choices[0])
 
     def result(self) -> JsonValue:
-        """The job's result. Raises JobFailed if no completion was among the documents."""
+        """Return the job's result. Raises JobFailed if no document contained a completion."""
         if not self._seen:
             raise invalid_answer()
         result: dict[str, Any] = {
@@ -95,7 +97,10 @@ class Completion:
             call["arguments"].write(arguments)
 
     def _call_at(self, index: Any, call_id: Any) -> dict[str, Any]:
-        """The call that a piece belongs to, by its index. A new id is a new call: some servers always write index 0."""
+        """Return the call that a chunk belongs to, by its index.
+
+        A new id means a new call, because some servers always send index 0.
+        """
         if isinstance(index, int) and 0 <= index < len(self._tool_calls):
             call = self._tool_calls[index]
             if not call_id or call["id"] in {None, call_id}:
@@ -113,7 +118,7 @@ class Completion:
 
 
 def _text(content: Any) -> str:
-    """A message's content: a text, parts of one, nothing, or a number that a template let through."""
+    """Return a message's content as text: a string, parts, nothing, or a number that a template let through."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -126,7 +131,7 @@ def _text(content: Any) -> str:
 
 
 def _usage(value: Any) -> JsonValue:
-    """The server's figures, or null where they are none that JSON can hold: llama.cpp and others wrote NaN here."""
+    """Return the server's figures, or None if JSON cannot represent them: llama.cpp and others have sent NaN here."""
     if not isinstance(value, dict):
         return None
     try:
@@ -147,7 +152,7 @@ def _whole_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(text: str) -> str:
-    """Halves of surrogate pairs put together, which two pieces of a stream may hold, or replaced by U+FFFD."""
+    """Join surrogate halves, which two chunks of a stream may share. Replace unpaired ones with U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

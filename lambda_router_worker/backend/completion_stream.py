@@ -1,4 +1,4 @@
-"""A model server's answer, read as it comes: server-sent events, or plain JSON from a server that does not stream."""
+"""A model server's response, read as it arrives: server-sent events, or plain JSON if the server does not stream."""
 
 import asyncio
 import json
@@ -17,23 +17,23 @@ from lambda_router_worker.outcomes import JobFailed
 
 _BOM = b"\xef\xbb\xbf"
 _END = "[DONE]"
-#: The connection can be used again once its answer was read to the end, which some servers never send.
+#: A connection can be reused only if its response was read to the end. Some servers never send the end.
 _DRAIN_SECONDS = 1.0
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 
 
 async def read_completion(response: httpx.Response, heard: Callable[[], None], secret: str | None) -> JsonValue:
-    """The job's result.
+    """Read the response and return the job's result.
 
     Args:
-        heard: called whenever the model has said something.
-        secret: the API key, which the caller must not read in an error.
+        heard: called whenever the model has produced output.
+        secret: the API key, which the caller must not see in an error.
 
     Raises:
-        JobFailed, TryAgain: an error in the answer, or something that is no chat completion, or too much of it.
-        ServerTrouble: the same, where it may be the server's fault.
-        httpx.TransportError: the connection broke before the model had come to an end.
+        JobFailed, TryAgain: the response holds an error, is not a chat completion, or is too large.
+        ServerTrouble: the same, if the server may be at fault.
+        httpx.TransportError: the connection broke before the model had finished.
     """
     completion = Completion()
     if response.headers.get("content-type", "").lower().startswith("text/html"):
@@ -52,10 +52,10 @@ async def read_completion(response: httpx.Response, heard: Callable[[], None], s
 
 
 def parsed(text: str | bytes) -> Any:
-    """A JSON document. What is no UTF-8 becomes U+FFFD; NaN is let pass, since figures that nobody reads hold some.
+    """Parse a JSON document. Invalid UTF-8 becomes U+FFFD. NaN is accepted, because some unused figures contain it.
 
     Raises:
-        JobFailed: it is no JSON.
+        JobFailed: the text is not JSON.
     """
     try:
         return json.loads(text if isinstance(text, str) else text.removeprefix(_BOM).decode(errors="replace"))
@@ -64,7 +64,7 @@ def parsed(text: str | bytes) -> Any:
 
 
 async def error_document(response: httpx.Response) -> Any:
-    """The body of an error, parsed; None where it is no JSON or does not come whole. Nobody reads more of it."""
+    """Return the body of an error response, parsed; None if it is not JSON, too long, too slow or incomplete."""
     try:
         async with asyncio.timeout(_ERROR_SECONDS):
             return parsed(await beginning(response, _ERROR_BYTES))
@@ -79,7 +79,10 @@ def _raise_error(document: Any, response: httpx.Response, secret: str | None) ->
 
 
 async def _documents(response: httpx.Response, completion: Completion) -> AsyncGenerator[Any]:
-    """Each JSON document of the answer. Which kind it is shows in its first byte, whatever its content type says."""
+    """Yield each JSON document of the response.
+
+    The first byte tells plain JSON from events, whatever the content type says.
+    """
     async with aclosing(pieces(response)) as body:
         start = b""
         async for piece in body:
@@ -137,6 +140,6 @@ def _document(event: Event) -> Any:
 
 
 def _ends_with_the_connection(response: httpx.Response) -> bool:
-    """Nothing in the answer tells its end from a connection that broke (RFC 9112 section 6.3)."""
+    """Return whether only a closed connection ends the response, as a broken one would (RFC 9112 section 6.3)."""
     bounds = {"content-length", "transfer-encoding"}
     return response.status_code != 204 and not bounds & set(response.headers)

@@ -1,6 +1,6 @@
-"""Server-sent events, read from bytes as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""A parser for server-sent events, fed with bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-httpx-sse reads decompressed text without a bound, and only under the right content type; hence these few lines.
+httpx-sse reads decompressed text without a size limit, and only with the right content type. Hence this short parser.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, too_large
 
-#: What a line costs in memory beside its bytes.
+#: Memory that a line takes in addition to its bytes.
 _LINE_BYTES = 40
 
 
@@ -18,10 +18,10 @@ class Event(NamedTuple):
 
 
 class EventReader:
-    """Put bytes in, take whole events out. Comments and fields other than ``event`` and ``data`` are passed over."""
+    """Turns bytes into complete events. Comments and fields other than ``event`` and ``data`` are ignored."""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []  # a line whose end has not come yet
+        self._rest: list[bytes] = []  # a line whose end has not arrived yet
         self._rest_held = 0
         self._after_return = False
         self._name = ""
@@ -29,12 +29,12 @@ class EventReader:
         self._held = 0
 
     def feed(self, piece: bytes) -> Iterator[Event]:
-        """The events that are whole now.
+        """Yield the events that are complete now.
 
         Raises:
-            JobFailed: one event is too large.
+            JobFailed: an event is too large.
         """
-        if self._after_return and piece.startswith(b"\n"):  # a line end came in two pieces
+        if self._after_return and piece.startswith(b"\n"):  # a line end was split between two pieces
             piece = piece[1:]
         if not piece:
             return
@@ -55,7 +55,7 @@ class EventReader:
                 self._take_field(line)
 
     def end(self) -> Iterator[Event]:
-        """The last event, where the stream ended without the empty line behind it."""
+        """Yield the last event if the stream ended without the empty line after it."""
         yield from self.feed(b"\n\n")
 
     def _more(self, held: int, part: bytes) -> int:

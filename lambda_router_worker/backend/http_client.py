@@ -9,16 +9,16 @@ from lambda_router_worker.backend.backend_options import BadBackend
 
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 30.0
-#: uvicorn, which most model servers run under, hangs up on idle connections after 5 s.
+#: uvicorn, which most model servers run under, closes idle connections after 5 s.
 IDLE_SECONDS = 4.0
 
 
 class Clients(NamedTuple):
-    """Both open as many connections as are needed: a job that waited for one would hold a lease for nothing.
+    """Two clients without a limit on connections: a job that waited for one would hold a lease for nothing.
 
     Attributes:
         reusing: keeps connections for the next request.
-        connecting: makes a new one for each.
+        connecting: opens a new connection for each request.
     """
 
     reusing: httpx.AsyncClient
@@ -31,18 +31,18 @@ def clients(
     idle_connections: int,
     obey_proxies: bool,
 ) -> Clients:
-    """Clients for one model server.
+    """Create the clients for one model server.
 
     Args:
         headers: sent with every request.
-        idle_connections: how many are kept at most.
-        obey_proxies: whether ``HTTP_PROXY`` and the like of the environment count.
+        idle_connections: maximum number of idle connections to keep.
+        obey_proxies: use ``HTTP_PROXY`` and the like from the environment.
 
     Raises:
-        BadBackend: a proxy of the environment, or the file with its certificates, cannot be used.
+        BadBackend: a proxy from the environment, or the certificate file, cannot be used.
     """
     try:
-        verify = httpx.create_ssl_context()  # SSL_CERT_FILE counts, whether or not proxies do
+        verify = httpx.create_ssl_context()  # SSL_CERT_FILE applies with and without proxies
 
         def client(idle: int) -> httpx.AsyncClient:
             return httpx.AsyncClient(
@@ -50,7 +50,7 @@ def clients(
                 headers=headers,
                 timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
                 limits=httpx.Limits(max_keepalive_connections=idle, keepalive_expiry=IDLE_SECONDS),
-                # A load balancer's cookie would send all later jobs to one and the same server.
+                # A load balancer's cookie would send all later jobs to the same server.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 verify=verify,
                 trust_env=obey_proxies,
@@ -61,5 +61,5 @@ def clients(
         raise BadBackend("--obey-proxies: the environment names a SOCKS proxy; it needs: pip install socksio") from None
     except OSError as error:
         raise BadBackend(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error.strerror}") from None
-    except (ValueError, httpx.InvalidURL):  # its text shows the proxy's URL, and its password
+    except (ValueError, httpx.InvalidURL):  # the error's text shows the proxy's URL and password
         raise BadBackend("--obey-proxies: the environment names a proxy whose URL cannot be read") from None

@@ -1,4 +1,4 @@
-"""What a model server says to a worker that only wants to know whether jobs can be sent there."""
+"""Probes that find out whether a model server can take jobs."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from lambda_router_worker.outcomes import JobFailed, Unsuccessful
 
 _MAX_WORDS = 200
-#: What a base URL without its path is answered with, as a rule.
+#: The usual response if the base URL lacks its path.
 _WRONG_PATH = frozenset({"status 404", "status 405"})
-#: The server has no list of its models; whether it completes says more.
+#: The server does not list its models. A test completion then tells more.
 _NO_LIST = frozenset({400, 404, 405, 406, 410, 422, 501, *BUSY})
 
 
 async def listed_models(server: ModelServer, secret: str | None) -> list[str] | None:
-    """The names that ``GET models`` lists, or None where there is no such list.
+    """Return the names that ``GET models`` lists, or None if the server has no such list.
 
     Raises:
-        ServerTrouble: no answer, a refusal, or no JSON.
+        ServerTrouble: there was no response, an error status, or no JSON.
     """
     async with server.asked("GET", "models") as (response, _):
         if response.status_code in _NO_LIST:
@@ -35,7 +35,10 @@ async def listed_models(server: ModelServer, secret: str | None) -> list[str] | 
 
 
 def refused_probe(refusal: ServerTrouble | Unsuccessful) -> ServerTrouble:
-    """Trouble of the server's, whatever would have become of a job. No caller asked: the server's words may be told."""
+    """Convert a failed probe to server trouble, whatever the failure would have meant for a job.
+
+    The reason may quote the server, because a probe contains nothing from a caller.
+    """
     if isinstance(refusal, Unsuccessful):
         return ServerTrouble(refusal.message, Kind.REFUSED_US, refusal)
     kind = Kind.REFUSED_US if refusal.kind is Kind.DOUBTFUL else refusal.kind
@@ -45,7 +48,7 @@ def refused_probe(refusal: ServerTrouble | Unsuccessful) -> ServerTrouble:
 
 
 def _names(document: Any) -> list[str]:
-    """The ids and aliases in OpenAI's list; none where it is another kind of document."""
+    """Return the ids and aliases in OpenAI's list; none if the document is of another kind."""
     models = document.get("data") if isinstance(document, dict) else None
     found = [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
     names = [[model.get("id"), *_aliases(model)] for model in found]

@@ -1,4 +1,4 @@
-"""The HTTP side of a model server: connections, redirects, silence, and what each of them means when it goes wrong."""
+"""The HTTP side of a model server: connections, redirects, silence, and what each failure means."""
 
 import asyncio
 import errno
@@ -18,13 +18,13 @@ from lambda_router_worker.backend.http_client import CONNECT_SECONDS, Clients
 from lambda_router_worker.backend.server_errors import failure, unreachable
 from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 
-#: Until the model says its first word. On a slow box with other jobs before this one that takes minutes; what the job
-#: itself may take is the tighter bound, as a rule.
+#: Maximum wait for the model's first output. On a slow machine with other jobs ahead, it takes minutes. The job's own
+#: time limit is usually tighter.
 FIRST_WORD_SECONDS = 600.0
-#: Between two of its words. A model that has begun goes on within a second even on a slow CPU; a server that takes it
-#: off the GPU for another job, and computes its prompt anew later, needs tens of seconds.
+#: Maximum silence after that. A model that has begun continues within a second even on a slow CPU. A server that takes
+#: the job off the GPU for another one, and later computes its prompt again, needs tens of seconds.
 NEXT_WORD_SECONDS = 120.0
-#: What a probe may take; a model that serves long jobs answers a single token late.
+#: Time limit of a probe. A model that is busy with long jobs takes a while to generate even a single token.
 PROBE_SECONDS = 30.0
 _MAX_REDIRECTS = 5
 
@@ -33,7 +33,9 @@ class Patience(NamedTuple):
     """Seconds of silence after which a server counts as broken.
 
     Attributes:
-        probe: for the first of several probes in a row that are not answered.
+        first: before the model's first output.
+        next: between two outputs.
+        probe: initial limit of a probe, which doubles while probes time out.
     """
 
     first: float
@@ -45,7 +47,7 @@ PATIENCE = Patience(FIRST_WORD_SECONDS, NEXT_WORD_SECONDS)
 
 
 class Answer(NamedTuple):
-    """A server's answer, its body not read yet. Call ``heard`` when the model says something."""
+    """A server's response, whose body has not been read yet. Call ``heard`` whenever the model produces output."""
 
     response: httpx.Response
     heard: Callable[[], None]
@@ -53,7 +55,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class _Sending:
-    """What is known of a request that is under way, from httpcore's trace extension."""
+    """The progress of a request, from httpcore's trace extension."""
 
     connected: bool = False
     was_there: bool = False
@@ -69,7 +71,10 @@ class _Sending:
 
 
 class _Silence:
-    """How long a server may be silent. Words come by the thousand a second, so the limit is moved now and then only."""
+    """The time limit on a server's silence.
+
+    Output can arrive thousands of times a second, so the limit is moved only now and then.
+    """
 
     def __init__(self, patience: Patience) -> None:
         self.allowed = patience.first
@@ -86,7 +91,7 @@ class _Silence:
 
 
 class ModelServer:
-    """Sends requests below the clients' base URL."""
+    """Sends requests to paths below the clients' base URL."""
 
     def __init__(self, clients: Clients, patience: Patience) -> None:
         self._clients = clients
@@ -100,10 +105,12 @@ class ModelServer:
     async def asked(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> AsyncGenerator[Answer]:
-        """A request and its answer, whose connection is closed with the block unless it was read to its end.
+        """Send a request and yield its response.
+
+        The connection is closed at the end of the block, unless the response was read to its end.
 
         Raises:
-            ServerTrouble: no answer, within the block too: the connection broke, or it was silent for too long.
+            ServerTrouble: no response, also within the block: the connection broke or was silent for too long.
         """
         content = None if body is None else json.dumps(body, allow_nan=False)
         more = (headers or {}) | ({} if body is None else {"Content-Type": "application/json"})
@@ -125,7 +132,7 @@ class ModelServer:
             raise _trouble(error, sending) from error
 
     async def _send(self, request: httpx.Request, sending: _Sending) -> httpx.Response:
-        """Follow redirects within the server, with the method kept (RFC 9110 sections 15.4.8 and 15.4.9)."""
+        """Follow redirects within the server and keep the method (RFC 9110 sections 15.4.8 and 15.4.9)."""
         for _ in range(_MAX_REDIRECTS):
             response = await self._send_twice(request, sending)
             target = response.next_request
@@ -136,9 +143,9 @@ class ModelServer:
         return await self._send_twice(request, sending)
 
     async def _send_twice(self, request: httpx.Request, sending: _Sending) -> httpx.Response:
-        """Send it once more, on a new connection, when one that was kept broke before a byte came.
+        """Send the request, and send it again on a new connection if a reused one broke before the response began.
 
-        The server had hung up on it meanwhile; that says nothing about the server or the job (RFC 9112 section 9.3.1).
+        The server had closed the idle connection, which says nothing about the server or job (RFC 9112 section 9.3.1).
         """
         request.extensions = {**request.extensions, "trace": sending}
         sending.connected, sending.status = False, 0
@@ -155,9 +162,9 @@ def _same_server(one: httpx.URL, other: httpx.URL) -> bool:
 
 
 def _trouble(error: Exception, sending: _Sending) -> ServerTrouble:
-    if 300 <= sending.status < 400:  # a Location that httpx cannot read
+    if 300 <= sending.status < 400:  # a Location that httpx cannot parse
         trouble = failure(sending.status)
-        assert isinstance(trouble, ServerTrouble)  # noqa: S101 (tells the types)
+        assert isinstance(trouble, ServerTrouble)  # noqa: S101 (narrows the type)
         return trouble
     if isinstance(error, httpx.ProxyError):
         return unreachable("the proxy of the environment does not let it through")
@@ -176,7 +183,7 @@ _REASONS = {
 }
 
 
-#: What OpenSSL calls an answer that is no TLS, by its version.
+#: OpenSSL's names for a response that is not TLS; they depend on its version.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 
 
@@ -199,7 +206,7 @@ def _tls_reason(reason: str) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, and what caused that; of several addresses that were tried, each."""
+    """Yield the error and the chain of its causes. If several addresses were tried, yield the error of each."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

@@ -1,18 +1,18 @@
-"""How many connections this process may have open at once."""
+"""The limit on connections that this process may have open at once."""
 
 from contextlib import suppress
 
-#: Redis, probes, standard streams, and the files of Python itself.
+#: Open files for Redis, probes, standard streams and Python itself.
 _OTHERS = 128
 
 
 def allow(connections: int) -> None:
-    """Raise the process's own limit so that as many fit, as far as the system lets it.
+    """Raise the process's limit on open files to fit this many connections, as far as the system permits.
 
-    Most systems begin with 1,024, which ``--concurrency 1024`` does not fit into. Where they let no more, the server
-    counts as unreachable with the reason "too many open files".
+    Most systems start at 1,024, which is too low for ``--concurrency 1024``. If the system permits no more, the server
+    counts as unreachable, with the reason "too many open files".
     """
-    with suppress(ImportError, ValueError, OSError):  # no such limit there, or not ours to raise
+    with suppress(ImportError, ValueError, OSError):  # no such limit here, or no permission to raise it
         import resource  # noqa: PLC0415 (Unix only)
 
         wanted = connections + _OTHERS

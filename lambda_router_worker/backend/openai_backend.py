@@ -1,4 +1,4 @@
-"""Work for any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
+"""A handler for any server that implements OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
 
 import asyncio
 from types import TracebackType
@@ -18,7 +18,7 @@ from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
 from lambda_router_worker.worker_log import log
 
-#: What of a job's input the server takes under the same name.
+#: Members of a job's input that the server accepts under the same name.
 _SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "seed")
 _ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
 
@@ -28,13 +28,13 @@ class OpenAIBackend:
 
     Args:
         base_url: ends in ``/v1`` on every server named above.
-        model: the model's name as that server knows it; what a caller names only chooses the queue.
+        model: the model's name on that server. The name that a caller gives only selects the queue.
         api_key: sent as ``Authorization: Bearer``.
-        concurrency: jobs at a time, and connections that are kept.
-        obey_proxies: whether ``HTTP_PROXY`` and the like of the environment count.
+        concurrency: maximum number of jobs at a time, and of idle connections to keep.
+        obey_proxies: use ``HTTP_PROXY`` and the like from the environment.
 
     Raises:
-        BadBackend: the URL is none, or a proxy of the environment cannot be used.
+        BadBackend: the URL is invalid, or a proxy from the environment cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 (one per thing that an operator may set)
@@ -72,28 +72,28 @@ class OpenAIBackend:
         await self._server.aclose()
 
     async def __call__(self, job: Envelope) -> JsonValue:
-        """The server's answer: ``text``, ``finish_reason``, ``model``, ``usage``; ``tool_calls`` where there are any.
+        """Return the completion: ``text``, ``finish_reason``, ``model``, ``usage``, and any ``tool_calls``.
 
         Raises:
-            ServerTrouble: no answer, 5xx, 400, or a status that no other job would change.
-            TryAgain: the server is busy (408, 409, 425, 429); ``Retry-After`` is kept.
-            JobFailed: the server refuses this job, or answers with something that is no chat completion.
-            UnsupportedType: the job holds nothing that could be sent.
+            ServerTrouble: no response, 5xx, 400, or a status that every other job would get, too.
+            TryAgain: the server is busy (408, 409, 425, 429). The error carries its ``Retry-After``.
+            JobFailed: the server rejects this job, or its response is not a chat completion.
+            UnsupportedType: the job contains nothing to send.
         """
         sampling = {name: job.input[name] for name in _SAMPLING if name in job.input}
         return await self._complete({"messages": _messages(job)} | sampling, {"traceparent": job.traceparent})
 
     async def probe(self, *, thorough: bool) -> None:
-        """Return if the server can do this worker's jobs, as far as it can be told without one.
+        """Check that the server can process this worker's jobs, as far as a probe can tell.
 
-        Each probe that is not answered has the next one wait twice as long. A server that loads its model for the first
-        request, and stops that when we hang up, would else never be ready.
+        After each probe that times out, the time limit of the next one doubles. Otherwise a server would never become
+        ready if it loads its model on the first request and stops loading when the client disconnects.
 
         Args:
-            thorough: have it complete a token. Otherwise that is done only where it does not list the model.
+            thorough: have the server generate a token. Otherwise it does so only if it does not list the model.
 
         Raises:
-            ServerTrouble: it cannot; the reason may quote the server, which was asked nothing of a caller's.
+            ServerTrouble: it cannot. The reason may quote the server, because a probe contains nothing from a caller.
         """
         try:
             async with asyncio.timeout(self._probe_seconds):
@@ -118,14 +118,15 @@ class OpenAIBackend:
         try:
             await self._complete(_ONE_TOKEN)
         except TryAgain:
-            return  # busy: it is there
+            return  # busy, so it is running
         except (ServerTrouble, JobFailed) as error:
             raise refused_probe(error) from error
 
     async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> JsonValue:
-        """Ask for a stream, so that the server stops computing when we hang up, and for the usage at its end.
+        """Request a stream, so that the server stops computing when the client disconnects.
 
-        Some servers refuse the latter. It is left out for good once such a request was taken without it.
+        The request also asks for the usage at the stream's end. Some servers reject that option. It is omitted for good
+        once a request has succeeded only without it.
         """
         body = {"model": self.model, "stream": True} | job
         if self._usage_asked is False:
@@ -149,7 +150,10 @@ class OpenAIBackend:
 
 
 def _messages(job: Envelope) -> Any:
-    """Raises UnsupportedType where the input has nothing for a model that chats: an empty prompt gets an answer."""
+    """Return the messages to send.
+
+    Raises UnsupportedType if the input has neither messages nor a prompt. A server would respond to an empty prompt.
+    """
     if job.input.get("messages"):
         return job.input["messages"]
     if not job.input.get("prompt"):
@@ -159,7 +163,7 @@ def _messages(job: Envelope) -> Any:
 
 
 def _may_be_about_options(refusal: ServerTrouble | JobFailed) -> bool:
-    """400, or 422 of servers that refuse members they do not know."""
+    """Return whether the stream options may be the cause: 400, or 422 from servers that reject unknown members."""
     if isinstance(refusal, ServerTrouble):
         return refusal.kind is Kind.DOUBTFUL
     return refusal.code == "backend_rejected"

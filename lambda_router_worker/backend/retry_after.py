@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone."""
+"""The wait that a server requests in its response headers."""
 
 import re
 import time
@@ -13,10 +13,10 @@ _NUMBER = re.compile(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", re.ASCII)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float:
-    """Seconds, 0 where nothing readable is asked for, and never more than are heeded.
+    """Return the requested wait in seconds, at most MAX_REST_SECONDS; 0 if there is none that can be parsed.
 
-    ``retry-after-ms`` is Azure's and OpenAI's; ``Retry-After`` is a number, which some servers send as a decimal, or an
-    HTTP date (RFC 9110 section 10.2.3).
+    ``retry-after-ms`` comes from Azure and OpenAI. ``Retry-After`` is a number, which some servers send as a decimal,
+    or an HTTP date (RFC 9110 section 10.2.3).
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -33,13 +33,13 @@ def _number(text: str) -> float | None:
 
 
 def _until(date: str) -> float:
-    """RFC 9110 section 5.6.7 has every date in UTC; a zone that no place on Earth has means nothing else."""
+    """Return the seconds until a date. RFC 9110 section 5.6.7 puts every date in UTC; impossible zones are ignored."""
     try:
         parts = parsedate_tz(date)
         if parts is None:
             return 0.0
         zone = parts[9] or 0
         moment = timegm((*parts[:6], 0, 0, 0)) - (zone if abs(zone) < _DAY_SECONDS else 0)
-    except (ValueError, TypeError, OverflowError):  # a day that no month has
+    except (ValueError, TypeError, OverflowError):  # an impossible date
         return 0.0
     return moment - time.time()

@@ -1,4 +1,4 @@
-"""A model server's error, as the job's outcome or as trouble of the server."""
+"""Classification of a model server's error: the job's outcome, or trouble with the server."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from lambda_router_worker.backend.server_words import server_words
 from lambda_router_worker.outcomes import JobFailed, TryAgain
 
-#: "Not now" rather than "no".
+#: The server means "not now" rather than "no".
 BUSY = frozenset({408, 409, 425, 429})
-#: Nothing that another job would change: key, payment, path, model. 407 is a proxy's 401.
+#: Another job would get the same status: it is about the key, payment, path or model. 407 is a proxy's 401.
 _REFUSED_US = frozenset({401, 402, 403, 404, 405, 407, 410})
-#: About this job: it is too large, or says what cannot be done. The caller reads the server's words.
+#: This job is too large or invalid. The caller reads the server's message.
 _ABOUT_THE_JOB = frozenset({413, 422})
 
-#: What servers write instead of a status into an answer with status 200 (``type`` or ``code`` of the error).
+#: Statuses of errors within a response of status 200, by the error's ``type`` or ``code``.
 _STATUS_OF = {
     "invalid_request_error": 400,
     "badrequesterror": 400,
@@ -41,12 +41,12 @@ RIGHT_URL = "a base URL looks like http://host:8080/v1"
 def failure(
     status: int, document: Any = None, headers: Mapping[str, str] | None = None, secret: str | None = None
 ) -> JobFailed | TryAgain | ServerTrouble:
-    """What an answer of that status means for the job, to be raised.
+    """Return the exception to raise for a response of that status.
 
     Args:
-        document: the body, parsed; None where it is no JSON.
-        headers: their names in lower case, or any mapping that does not mind.
-        secret: the API key, which the caller must not read.
+        document: the parsed body; None if it is not JSON.
+        headers: a mapping with lower-case names, or one that ignores case.
+        secret: the API key, which the caller must not see.
     """
     words = server_words(document, secret)
     if status in BUSY:
@@ -62,7 +62,10 @@ def failure(
 
 
 def status_of(document: Any) -> int | None:
-    """The status of an error that came with status 200, or None if it is no error. One without any counts as 500."""
+    """Return the status of an error that came with status 200; None if the document is not an error.
+
+    An error without a status counts as 500.
+    """
     if not isinstance(document, dict):
         return None
     error = document.get("error") or (document if document.get("object") == "error" else None)
@@ -81,18 +84,18 @@ def _status(mark: Any) -> int | None:
 
 
 def unreachable(reason: str, kind: Kind = Kind.UNREACHABLE, *, was_there: bool = False) -> ServerTrouble:
-    """Nobody answered, for that reason."""
+    """Trouble with a server that did not respond, with the given reason."""
     otherwise = TryAgain("backend_unreachable", "The model server could not be reached.")
     return ServerTrouble(reason, kind, otherwise, was_there=was_there)
 
 
 def connection_lost() -> ServerTrouble:
-    """The answer broke off."""
+    """Trouble with a connection that broke within the response."""
     return unreachable("connection lost", was_there=True)
 
 
 def web_page() -> ServerTrouble:
-    """What a base URL without its path leads to, or a proxy's own page."""
+    """Trouble with a server that returned a web page: the base URL lacks its path, or a proxy responded."""
     return ServerTrouble(f"no JSON but a page for people; {RIGHT_URL}", Kind.REFUSED_US, invalid_answer())
 
 

@@ -1,4 +1,4 @@
-"""What may be the model server's fault rather than the job's."""
+"""Problems that may be the model server's fault rather than the job's."""
 
 from enum import Enum
 
@@ -6,26 +6,26 @@ from lambda_router_worker.outcomes import Unsuccessful
 
 
 class Kind(Enum):
-    """How sure it is that the server, not the job, is at fault."""
+    """The certainty that the server, and not the job, is at fault."""
 
-    #: The connection was refused, reset or lost; no route, no such host, TLS that fails.
+    #: The connection was refused, reset or lost; no route, unknown host, TLS failure.
     UNREACHABLE = "unreachable"
-    #: The server turns this worker away: 401, 403, 404, 405, a redirect to elsewhere.
+    #: The server rejects this worker: 401, 403, 404, 405, or a redirect to another server.
     REFUSED_US = "refused us"
-    #: 5xx, or no answer in time.
+    #: 5xx, or no response in time.
     BROKEN = "broken"
-    #: 400: the job's fault, or a wrong model or chat template. Only another request can tell.
+    #: 400: the job is at fault, or the model or chat template is wrong. Only another request can tell.
     DOUBTFUL = "doubtful"
 
 
 class ServerTrouble(Exception):
-    """The model server's trouble, not the job's.
+    """A problem of the model server, not of the job.
 
     Args:
-        reason: one line for operators, in plain words, such as ``connection refused``. No URL, no secret.
-        otherwise: how the job ends if the server turns out to be well.
+        reason: one line for operators, in plain words, such as ``connection refused``. It contains no URL or secret.
+        otherwise: the job's outcome if the server turns out to be healthy.
         was_there: the job had been sent to the server when it broke.
-        words: what the server said. It may quote the job, and is logged only where no caller's job was sent.
+        words: the server's message. It may quote the job, so it is logged only if no caller's job was sent.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""What a model server says of an error, made fit for the job's caller: short, one line, and nothing about the house."""
+"""A model server's error message, cleaned for the job's caller: short, on one line, and without addresses or paths."""
 
 import re
 from typing import Any
 
 MAX_WORDS_BYTES = 1024
 
-#: White space of any length, control and format characters, which terminals obey, and halves of surrogate pairs.
+#: White space of any length, control and format characters, which terminals obey, and surrogate halves.
 _UNPRINTABLE = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]+"
 )
@@ -26,10 +26,12 @@ _HOUSE = re.compile(
 
 
 def server_words(document: Any, secret: str | None = None) -> str:
-    """The error's message and code, or nothing. Understood: OpenAI's ``error``, vLLM's flat ones, FastAPI's ``detail``.
+    """Return the error's message and code, or an empty string.
+
+    It understands OpenAI's ``error``, vLLM's flat errors and FastAPI's ``detail``.
 
     Args:
-        document: the body, parsed.
+        document: the parsed body.
         secret: the API key, which some servers quote.
     """
     message, code = _message_and_code(document)
@@ -55,7 +57,7 @@ def _message_and_code(document: Any) -> tuple[str, str]:
 
 
 def _one_line(text: str, secret: str | None) -> str:
-    text = text[: 8 * MAX_WORDS_BYTES]  # the patterns below need not read megabytes
+    text = text[: 8 * MAX_WORDS_BYTES]  # spare the patterns below from reading megabytes
     if secret:
         text = text.replace(secret, _CUT)
     return _HOUSE.sub(_CUT, _UNPRINTABLE.sub(" ", text)).strip()

@@ -1,1 +1,1 @@
-"""What operators and supervisors ask: figures, dead letters, health, metrics."""
+"""Services for operators and supervisors: figures, dead letters, health and metrics."""

@@ -1,6 +1,6 @@
-"""Two HTTP answers for whoever supervises the worker: is it alive, and does it take jobs.
+"""Two HTTP endpoints for the worker's supervisor: one tells whether it is alive, the other whether it takes jobs.
 
-Nobody should restart a worker because its model server or Redis is away, so only the second says 503 for that.
+Nobody should restart a worker because its model server or Redis is down. So only the second one returns 503 for that.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from lambda_router_worker.processing.consumer import Consumer
 from lambda_router_worker.queue.eviction import Seen
 from lambda_router_worker.queue.work_queue import SILENCE_MS
 
-#: An idle worker hears from Redis every second; this long is an outage.
+#: An idle worker hears from Redis every second, so this much silence is an outage.
 SILENCE_SECONDS = SILENCE_MS / 1000
 READ_TIMEOUT_SECONDS = 5.0
 
 
 async def serve(consumer: Consumer, memory: Seen, port: int, host: str) -> asyncio.Server:
-    """Answer ``GET /ready`` on that port, and any other path as ``GET /health``; port 0 takes a free one.
+    """Serve ``GET /ready`` on that port, and any other path as ``GET /health``. Port 0 takes a free port.
 
     Args:
-        memory: whether Redis keeps what it is given.
+        memory: the newest finding on whether Redis may delete jobs.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +29,7 @@ async def serve(consumer: Consumer, memory: Seen, port: int, host: str) -> async
             writer.write(_response(consumer, memory, request))
             await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a probe that does not speak HTTP gets no answer
+            pass  # a probe that does not speak HTTP gets no response
         finally:
             writer.close()
 

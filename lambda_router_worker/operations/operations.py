@@ -1,4 +1,4 @@
-"""What an operator asks of a queue: its figures, and its dead letters."""
+"""An operator's view of a queue: its figures and its dead letters."""
 
 import json
 import math
@@ -18,17 +18,17 @@ from lambda_router_worker.worker_log import odd_figure
 
 _REVIVE = load_script("revive", "lease", folder=LUA)
 
-#: A letter sent round again is kept as long as a job is by default (``ROUTER_STORE_RESULT_SECONDS``).
+#: A requeued job is kept as long as any job is by default (``ROUTER_STORE_RESULT_SECONDS``).
 REVIVED_STORE_MS = 86_400_000
-#: Letters read in one go, with their envelopes.
+#: Number of dead letters to read at a time, with their envelopes.
 PAGE = 20
-#: The last millisecond that has a date.
+#: The last millisecond that a date can express.
 _LATEST_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A job given up on. ``envelope`` is None when what was found in the stream could not be read."""
+    """A job that was given up. ``envelope`` is None if the stream's entry could not be read."""
 
     entry_id: str
     job_id: str
@@ -41,7 +41,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class PriorityStats:
-    """One priority: jobs that wait, jobs at work, and how long the oldest waiting one has waited, in seconds."""
+    """One priority: jobs waiting, jobs in progress, and how long the oldest waiting job has waited, in seconds."""
 
     waiting: int
     running: int
@@ -54,11 +54,11 @@ class Stats:
 
     Attributes:
         scheduled: jobs that are delayed or wait for another attempt.
-        slots: jobs that all living workers which claim any can do at a time.
-        closed: consumer name of each living worker that claims nothing, and why.
-        completed: jobs since the queue began; so is ``failed``.
-        per_minute: rate at which jobs have been finishing; None when none have.
-        service_seconds: how long a job takes on average; None when none was measured.
+        slots: jobs that all living workers can process at a time, without those workers that claim nothing.
+        closed: consumer name of each living worker that claims nothing, and the reason.
+        completed: number of completed jobs since the queue began; ``failed`` likewise.
+        per_minute: rate at which jobs finish; None if none have.
+        service_seconds: average processing time of a job; None if none was measured.
     """
 
     queue: str
@@ -75,14 +75,14 @@ class Stats:
 
 
 class Operations:
-    """Reads and mends one queue."""
+    """Reads one queue and manages its dead letters."""
 
     def __init__(self, redis: Connection, queue: str) -> None:
         self._redis = redis
         self.keys = QueueKeys(queue)
 
     async def stats(self) -> Stats:
-        """The queue's figures."""
+        """Return the queue's figures."""
         keys = self.keys
         now_ms = await self._now_ms()
         fields = _fields(await self._redis.execute("HGETALL", keys.flow))
@@ -105,7 +105,7 @@ class Operations:
         )
 
     async def letters(self) -> AsyncIterator[DeadLetter]:
-        """Every dead letter, the oldest first."""
+        """Yield every dead letter, the oldest first."""
         start = "-"
         while rows := await self._redis.execute("XRANGE", self.keys.dead, start, "+", "COUNT", PAGE):
             for entry_id, flat in rows:
@@ -113,7 +113,7 @@ class Operations:
             start = f"({rows[-1][0]}"
 
     async def letter(self, job_id: str) -> DeadLetter | None:
-        """The newest dead letter of that job."""
+        """Return the newest dead letter of that job, or None."""
         found = None
         async for letter in self.letters():
             if letter.job_id == job_id:
@@ -121,14 +121,14 @@ class Operations:
         return found
 
     async def retry(self, letter: DeadLetter) -> str:
-        """Send a letter round again: ``queued``, or why not: ``open`` (it is already), ``unreadable``."""
+        """Requeue a dead letter. Returns ``queued``, or why not: ``open`` (it already is), ``gone``, ``unreadable``."""
         job = letter.envelope
         if job is None:
             return "unreadable"
         now_ms = await self._now_ms()
         deadline = now_ms + job.deadline_at - job.created_at
         fresh = job.model_copy(update={"created_at": now_ms, "deadline_at": deadline})
-        stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # many come back at once: behind everybody else's
+        stream = PRIORITIES.index(job.priority) * LANES + LANES - 1  # the last lane: many may come back at once
         keys = lease_keys(self.keys, job.id, self.keys.streams[stream], job.owner)
         record = {
             "type": job.type,
@@ -145,7 +145,7 @@ class Operations:
         return str(await run_script(self._redis, _REVIVE, keys, args))
 
     async def discard(self, letter: DeadLetter) -> bool:
-        """Throw a letter away; whether it was still there."""
+        """Discard a dead letter, and return whether it was still there."""
         return bool(await self._redis.execute("XDEL", self.keys.dead, letter.entry_id))
 
     async def _priority(self, place: int, now_ms: int) -> PriorityStats:
@@ -153,13 +153,13 @@ class Operations:
         oldest: int | None = None
         for stream in self.keys.streams[place * LANES : (place + 1) * LANES]:
             length, pending, first = await self._stream(stream)
-            # Asked one after the other: what came in and was claimed in between must not make them fewer than none.
+            # Several commands read this: jobs that arrive and are claimed in between must not make a number negative.
             waiting, running = waiting + max(0, length - pending), running + pending
             oldest = min(filter(None, (oldest, first)), default=None)
         return PriorityStats(waiting, running, None if oldest is None else max(0.0, round((now_ms - oldest) / 1000, 1)))
 
     async def _stream(self, stream: str) -> tuple[int, int, int | None]:
-        """Entries, of these claimed by workers, and since when (ms) the first that waits stands there."""
+        """Return the number of entries, how many of them workers hold, and the time (ms) of the first waiting entry."""
         length = await self._redis.execute("XLEN", stream)
         groups = map(_fields, await self._redis.execute("XINFO", "GROUPS", stream) if length else [])
         group = next((group for group in groups if group["name"] == GROUP), None)
@@ -172,19 +172,19 @@ class Operations:
         return length, group["pending"] - released, min(filter(None, (since, oldest)), default=None)
 
     async def _released(self, stream: str) -> tuple[int, int | None]:
-        """Entries that were given back, which wait, and since when (ms) the first of them stands there."""
+        """Return the number of entries that were given back and wait, and the time (ms) of the first of them."""
         holders = dict((await self._redis.execute("XPENDING", stream, GROUP))[3] or ())
         first = await self._redis.execute("XPENDING", stream, GROUP, "-", "+", 1, RELEASED)
         return (int(holders.get(RELEASED, 0)), int(first[0][0].split("-")[0])) if first else (0, None)
 
     async def _now_ms(self) -> int:
-        """Milliseconds since 1970 by the server's clock, as everywhere in a queue."""
+        """Return the server's time in milliseconds since 1970, which is used everywhere in a queue."""
         seconds, microseconds = map(int, await self._redis.execute("TIME"))
         return seconds * 1000 + microseconds // 1000
 
 
 def _fields(flat: Sequence[Any]) -> dict[str, Any]:
-    """Names and values, which Redis lists by turns."""
+    """Return a dict of the alternating names and values that Redis lists."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -205,21 +205,21 @@ def _letter(entry_id: str, fields: dict[str, str]) -> DeadLetter:
 
 
 def _number(digits: str | None) -> int:
-    """0 where a stranger wrote something else."""
+    """Parse a number; 0 if somebody wrote anything else."""
     return int(digits) if digits and re.fullmatch("[0-9]{1,18}", digits) else 0
 
 
 def _closed(member: str) -> tuple[str, str]:
-    """Consumer and reason of a member of the set of workers, as ``beat.lua`` writes it."""
+    """Split a member of the set of workers, as ``beat.lua`` writes it, into consumer and reason."""
     who, _, reason = member.partition("\t")
     return who.partition(" ")[2], reason
 
 
 def _per_minute(flow: dict[str, str], now_ms: int) -> float | None:
-    """From the average gap between two finishes, or from the time since the last one when that is longer."""
+    """Return the rate from the average gap between two finished jobs, or from the time since the last one if longer."""
     try:
         average = float(flow["gap_ms"])
-    except (LookupError, ValueError):  # none was measured, or a stranger wrote something else
+    except (LookupError, ValueError):  # none was measured, or somebody wrote anything else
         return None
     gap_ms = max(average, now_ms - (_number(flow.get("finished_at")) or now_ms), 1.0)
     return round(60_000 / gap_ms, 1) if math.isfinite(gap_ms) else None

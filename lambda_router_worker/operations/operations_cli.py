@@ -1,4 +1,4 @@
-"""``lambda-router-worker stats`` and ``lambda-router-worker dead …``: for people, and as ``--json`` for programs."""
+"""``lambda-router-worker stats`` and ``lambda-router-worker dead …``, for people and, with ``--json``, for programs."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _all_option = click.option("--all", "every", is_flag=True, help="Every dead lett
 
 
 def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Awaitable[Answer]]) -> Answer:
-    """Ask one thing. Ends with a sentence when Redis does not answer or has no such queue; it never repeats the URL."""
+    """Run one operation. If Redis does not reply or lacks the queue, exit with a message that never repeats the URL."""
 
     async def ask() -> Answer:
         redis = connect(redis_url)
@@ -46,21 +46,21 @@ def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Aw
 @queue_options()
 @_json_option
 def stats(redis_url: str, queue: str, as_json: bool) -> None:
-    """Depth and age per priority, running jobs, living workers, throughput."""
+    """Show depth and age per priority, running jobs, living workers and throughput."""
     figures = _ask(redis_url, queue, lambda operations: operations.stats())
     _tell([json.dumps(asdict(figures))] if as_json else _table(figures))
 
 
 @click.group()
 def dead() -> None:
-    """Jobs given up on: look at them, send them round again, throw them away."""
+    """List, show, requeue or discard dead letters: jobs that were given up."""
 
 
 @dead.command("list")
 @queue_options()
 @_json_option
 def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
-    """Every dead letter, the oldest first."""
+    """List every dead letter, the oldest first."""
     letters = _ask(redis_url, queue, _collect)
     lines = [f"{each.job_id}  {each.at}  attempts {each.attempts}  {each.code}: {each.message}" for each in letters]
     _tell([json.dumps([_facts(letter) for letter in letters])] if as_json else lines or ["no dead letters"])
@@ -72,7 +72,7 @@ def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
 @click.option("--input", "with_input", is_flag=True, help="Show the caller's input too.")
 @_json_option
 def show(redis_url: str, queue: str, job_id: str, with_input: bool, as_json: bool) -> None:
-    """One dead letter; without --input, nothing of what its caller wrote."""
+    """Show one dead letter. Without --input, nothing that its caller wrote is shown."""
     letter = _ask(redis_url, queue, lambda operations: _wanted(operations, job_id))
     facts = _facts(letter, with_input)
     _tell([json.dumps(facts)] if as_json else [f"{name}: {value}" for name, value in facts.items()])
@@ -84,7 +84,7 @@ def show(redis_url: str, queue: str, job_id: str, with_input: bool, as_json: boo
 @_all_option
 @_json_option
 def retry(redis_url: str, queue: str, job_id: str | None, every: bool, as_json: bool) -> None:
-    """Send a dead letter round again, or all of them."""
+    """Requeue one dead letter, or all of them with --all."""
     _each((redis_url, queue), job_id, every, as_json, lambda operations, letter: operations.retry(letter))
 
 
@@ -94,7 +94,7 @@ def retry(redis_url: str, queue: str, job_id: str | None, every: bool, as_json: 
 @_all_option
 @_json_option
 def discard(redis_url: str, queue: str, job_id: str | None, every: bool, as_json: bool) -> None:
-    """Throw a dead letter away, or all of them."""
+    """Discard one dead letter, or all of them with --all."""
 
     async def throw(operations: Operations, letter: DeadLetter) -> str:
         return "discarded" if await operations.discard(letter) else "gone"
@@ -106,7 +106,7 @@ type Act = Callable[[Operations, DeadLetter], Awaitable[str]]
 
 
 def _each(where: tuple[str, str], job_id: str | None, every: bool, as_json: bool, act: Act) -> None:
-    """Do one thing to one dead letter or to all; ``where`` is URL and queue."""
+    """Do one thing to one dead letter or to all. ``where`` is the URL and the queue."""
     if bool(job_id) == every:
         raise click.UsageError("give a job's id, or --all.")
 
@@ -145,7 +145,7 @@ def _facts(letter: DeadLetter, with_input: bool = False) -> dict[str, Any]:
 
 
 def _tell(lines: Iterable[str]) -> None:
-    """Write lines, whoever wrote what stands in them."""
+    """Write lines, with unprintable characters escaped: anybody may have written their content."""
     for line in lines:
         click.echo(visible(line))
 

@@ -1,6 +1,6 @@
 """The queue's figures for CloudWatch, as a line of its embedded metric format (EMF) on standard output.
 
-Whatever brings the worker's output to CloudWatch Logs publishes them; the worker needs no right in AWS and no boto3.
+Whatever sends the worker's output to CloudWatch Logs publishes them. The worker needs no AWS permission and no boto3.
 """
 
 import sys
@@ -15,15 +15,15 @@ from lambda_router_worker.processing.gate import Gate
 
 
 async def publish(operations: Operations, stack: str, gate: Gate, failed: Counter[str]) -> None:
-    """Write what CloudWatch is to know of that stack's queue and of this worker.
+    """Write the figures of that stack's queue and of this worker.
 
-    Each worker of a queue writes the same figures of the queue, so look at their maximum, not at their sum.
-    ``POWERTOOLS_METRICS_DISABLED=true`` stops it, as it stops Powertools' own metrics.
+    Each worker of a queue writes the same figures of the queue, so use their maximum, not their sum.
+    ``POWERTOOLS_METRICS_DISABLED=true`` turns this off, as it does Powertools' own metrics.
 
     Args:
-        failed: jobs that ended as failed, by code; set to nothing once they are written.
+        failed: number of failed jobs by code. It is cleared once they are written.
 
-    Raises one of REDIS_TROUBLE when Redis does not answer.
+    Raises one of REDIS_TROUBLE when Redis does not reply.
     """
     if is_metrics_disabled():
         return
@@ -41,4 +41,4 @@ async def publish(operations: Operations, stack: str, gate: Gate, failed: Counte
     values |= {(Metric.JOBS_FAILED, code): count for code, count in failed.items()}
     failed.clear()
     metrics.write(values, stack)
-    sys.stdout.flush()  # a pipe would keep it back until many more have come
+    sys.stdout.flush()  # a pipe would hold the line back until many more have come

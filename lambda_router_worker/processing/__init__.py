@@ -1,1 +1,1 @@
-"""The loop: claim, start, have a handler process the job, end it."""
+"""The main loop: claim a job, start it, have a handler process it, and write its outcome."""

@@ -1,4 +1,4 @@
-"""One attempt at a job: its input is decrypted, a handler works it within its time, and what came of it is encoded."""
+"""One attempt at a job: decrypt its input, run the handler within the time limit, and encode the outcome."""
 
 import asyncio
 import time
@@ -16,12 +16,12 @@ from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.handlers import Handler, ThreadWork
 from lambda_router_worker.worker_log import log
 
-#: The result as JSON, or why there is none.
+#: The result as JSON, or the reason that there is none.
 type Outcome = str | Unsuccessful | ServerTrouble
 
 
 class Attempt:
-    """What a handler makes of a job. Nothing that it raises gets any further."""
+    """One run of a handler on a job. It catches every exception that the handler raises."""
 
     def __init__(self, handler: Handler, encryption: Encryption, job: Envelope) -> None:
         self._handler = handler
@@ -30,13 +30,13 @@ class Attempt:
         self._thread: ThreadWork | None = None
 
     async def outcome(self) -> Outcome:
-        """The result as JSON, encrypted where the input was, or why there is none.
+        """Return the result as JSON, encrypted if the input was, or the reason that there is none.
 
-        The handler has a task of its own, so that one that cancels its task cancels nothing else. Raises CancelledError
-        when the caller's task is cancelled.
+        The handler runs in its own task, so that a handler that cancels its task cancels nothing else. Raises
+        CancelledError when the caller's task is cancelled.
         """
         caller = asyncio.current_task()
-        assert caller is not None  # noqa: S101 (tells the types)
+        assert caller is not None  # noqa: S101 (narrows the type)
         loop = asyncio.get_running_loop()
         task = asyncio.Task(self._worked(caller), loop=loop, name=self._job.id, eager_start=True)
         try:
@@ -48,11 +48,11 @@ class Attempt:
 
     @property
     def is_over(self) -> bool:
-        """Whether a handler that is a plain function has ended; its thread may outlive the job."""
+        """False while a handler that is a plain function still runs. Its thread may outlive the job."""
         return self._thread is None or self._thread.is_over
 
     async def until_over(self) -> None:
-        """Wait for a thread that outlives its job: its place is not free before. The log is told."""
+        """Wait for a thread that outlives its job, and log the wait. The thread keeps its slot until it ends."""
         if self._thread is None:
             return
         began = time.monotonic()
@@ -61,7 +61,10 @@ class Attempt:
         log.info("thread ended", extra={"job_id": self._job.id, "after_ms": round((time.monotonic() - began) * 1000)})
 
     async def _worked(self, caller: asyncio.Task[Any]) -> Outcome:
-        """Catches SystemExit, KeyboardInterrupt and panics of extensions, too: the event loop would end the process."""
+        """Run the handler and return the outcome.
+
+        Also catches SystemExit, KeyboardInterrupt and panics of extensions, which would end the process.
+        """
         limit = asyncio.timeout(self._job.timeout_ms / 1000)
         try:
             async with limit:
@@ -72,7 +75,8 @@ class Attempt:
                 return outcome
             if isinstance(error, ServerTrouble):
                 return error
-            if caller.cancelling():  # whatever the handler made of it; its own task's count may be a task group's doing
+            # The caller was cancelled, whatever the handler raised. This task's own count may come from a task group.
+            if caller.cancelling():
                 raise asyncio.CancelledError from error
             if limit.expired():
                 late = TryAgain("timeout", f"The job took longer than {self._job.timeout_ms / 1000:g} seconds.")
@@ -95,19 +99,22 @@ def _encoded(result: JsonValue, job: Envelope) -> str:
 
 
 def _sound(error: Unsuccessful) -> Unsuccessful | None:
-    """The outcome made anew: a handler may derive its own class, forget ``super().__init__``, or set its attributes."""
+    """Rebuild the outcome, or return None if that fails.
+
+    A handler may raise its own subclass, forget ``super().__init__``, or change the attributes.
+    """
     try:
         if isinstance(error, GivenUp):
             return GivenUp(error.code, error.message)
         if isinstance(error, TryAgain):
             return TryAgain(error.code, error.message, error.after_seconds)
         return JobFailed(error.code, error.message)
-    except BaseException:  # its attributes may be a stranger's code, too
+    except BaseException:  # even its attributes may run the handler's code
         return None
 
 
 def _broken(error: BaseException, job: Envelope) -> Unsuccessful:
-    """What the caller reads of anything that a handler did not mean to raise. The log is told what broke and where."""
+    """Return the outcome that the caller sees for an error that the handler did not intend. Log its class and place."""
     code, message = "worker_error", "The worker failed on this job."
     facts = {"job_id": job.id} | traces.facts(error)
     if isinstance(error, BadOutcome):

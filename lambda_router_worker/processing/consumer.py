@@ -1,4 +1,4 @@
-"""The loop of a worker: claim what is free to be worked, keep the queue moving, stop when told to."""
+"""The worker's loop: claim jobs while there is room, keep the queue moving, and stop on request."""
 
 import asyncio
 import random
@@ -16,25 +16,25 @@ from lambda_router_worker.queue.outage import Outage
 from lambda_router_worker.queue.work_queue import Claim, WorkQueue
 from lambda_router_worker.worker_log import log
 
-#: How long an idle worker waits in Redis before it looks whether it should stop.
+#: How long an idle worker waits in Redis before it checks whether to stop.
 IDLE_WAIT_MS = 1_000
-#: Delayed jobs start at most this late, give or take the work at hand.
+#: Delayed jobs start at most this late, apart from the work in progress.
 PROMOTE_EVERY_SECONDS = 0.5
 BEAT_EVERY_SECONDS = 2.0
 TRIM_EVERY_SECONDS = 1.0
-#: Names of workers that died are kept for an hour.
+#: Consumer names of dead workers are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
 FORGET_AFTER_MS = 3_600_000
 TRIM_LETTERS_EVERY_SECONDS = 30.0
-#: How often a worker that drains says what it waits for, and how many jobs it names.
+#: How often a draining worker logs what it waits for, and how many jobs it names.
 DRAINING_EVERY_SECONDS = 10.0
 MOST_JOBS_NAMED = 20
-#: A line a minute or less.
+#: At most one line a minute.
 REPORT_EVERY_SECONDS = 75.0
 
 
 class KeepDead(NamedTuple):
-    """How many dead letters are kept, and how long; 0: all, and for ever."""
+    """How many dead letters are kept, and for how many milliseconds. 0 means no limit."""
 
     most: int = 0
     ms: int = 0
@@ -46,18 +46,18 @@ type Chore = Callable[[], Awaitable[object]]
 
 
 async def _say_nothing() -> None:
-    """The report of a worker whose queue nobody measures."""
+    """No-op report."""
 
 
 class Consumer:
-    """Works a queue until told to stop, at most ``concurrency`` jobs at a time.
+    """Processes a queue until stopped, at most ``concurrency`` jobs at a time.
 
     Args:
-        report: what to do about once a minute, such as writing the queue's figures.
-        dead: how many dead letters are kept, and how long.
+        report: called about once a minute, for example to write the queue's figures.
+        dead: how many dead letters are kept, and for how long.
 
     Attributes:
-        gate: nothing is claimed while it is closed.
+        gate: no job is claimed while it is closed.
     """
 
     def __init__(
@@ -79,21 +79,21 @@ class Consumer:
 
     @property
     def running(self) -> int:
-        """Jobs at work, and those whose outcome is being written."""
+        """Number of jobs in progress, including those whose outcome is being written."""
         return len(self._running)
 
     @property
     def _free(self) -> int:
-        """Jobs that there is room for. Outcomes that Redis does not take must not pile up without end."""
+        """Number of jobs that there is room for. Outcomes that Redis does not accept must not pile up without limit."""
         return min(self._concurrency - len(self._at_work), 2 * self._concurrency - self.running)
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds since Redis last answered."""
+        """Seconds since Redis last replied."""
         return time.monotonic() - self._heard_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then finish what was begun and claim no more."""
+        """Process jobs until ``stop`` is set. Then claim no more, and finish the jobs in progress."""
         facts = {"consumer": self._queue.consumer, "concurrency": self._concurrency}
         log.info("started", extra=facts | self.gate.facts)
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
@@ -106,7 +106,7 @@ class Consumer:
             async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
                 await self._claim_until(stop)
             await self._drain()
-        with suppress(*REDIS_TROUBLE):  # it is forgotten by itself
+        with suppress(*REDIS_TROUBLE):  # if this fails, tidy.lua forgets the name later
             await self.leave()
 
     async def _trim_letters(self) -> None:
@@ -115,11 +115,11 @@ class Consumer:
             log.warning("dead_letters_discarded", extra={"count": discarded, "kept": self._dead.most})
 
     async def leave(self) -> None:
-        """Say goodbye. Raises one of REDIS_TROUBLE."""
+        """Sign off. Raises one of REDIS_TROUBLE."""
         await self._queue.leave()
 
     async def _drain(self) -> None:
-        """Wait for what was begun, and tell the log from time to time what that is."""
+        """Wait for the jobs in progress, and log them from time to time."""
         unfinished = set(self._running)
         while True:
             jobs = sorted(task.get_name() for task in unfinished)
@@ -143,14 +143,14 @@ class Consumer:
                 prepared = True
                 outage.over()
             except REDIS_TROUBLE as error:
-                # A restarted or emptied Redis has no consumer group: make it again.
+                # A restarted or emptied Redis has no consumer groups: create them again.
                 prepared = False
                 outage.failed(error)
                 await pause(outage.failures, stop)
 
     async def _wait_for_server(self, stop: asyncio.Event) -> None:
         await self.gate.wait_until_open(stop)
-        await self._beat()  # estimates count on this worker again
+        await self._beat()  # estimates include this worker again
 
     async def _claim_some(self, stop: asyncio.Event) -> None:
         free = self._free
@@ -160,7 +160,7 @@ class Consumer:
         claims = (
             await self._sweep(free)
             or await self._queue.claim(free)
-            or await self._queue.reclaim(free)  # an idle worker looks more often for what dead ones left
+            or await self._queue.reclaim(free)  # an idle worker checks more often for jobs of dead workers
             or await self._idle_wait(stop)
         )
         self._heard_at = time.monotonic()
@@ -170,7 +170,7 @@ class Consumer:
             await self._begin(claims)
 
     async def _begin(self, claims: Sequence[Claim]) -> None:
-        """Work as many as there is room for now; give the others back rather than sit on them."""
+        """Start as many jobs as there is room for. Give the others back rather than hold them."""
         free = max(0, self._free)
         for claim in claims[:free]:
             place = object()
@@ -200,10 +200,10 @@ class Consumer:
             await self._queue.release(claim)
 
     async def _sweep(self, free: int) -> list[Claim]:
-        """What dead workers left, about three times a lease: a backlog must not keep their jobs from being found.
+        """Claim the jobs of dead workers about three times per lease, so that a backlog cannot hide them.
 
-        As long as they fill all the room there is, more may be left, and every other turn is theirs. Were it every one,
-        new jobs would wait behind many deaths; were it one in a third of a lease, these themselves would take minutes.
+        While such jobs fill all the room, more may be left, so every other turn belongs to them. If every turn did, new
+        jobs would wait behind many expired leases. With one turn per third of a lease, these jobs would take minutes.
         """
         if self._sweep_paused or time.monotonic() < self._sweep_at:
             self._sweep_paused = False
@@ -220,16 +220,16 @@ class Consumer:
         self._heard_at = time.monotonic()
 
     async def _every(self, seconds: float, chore: Chore) -> None:
-        """Do a chore at once and then every so often, a little apart from other workers."""
+        """Run a chore at once and then repeatedly, with jitter so that workers do not run it in step."""
         while True:
-            with suppress(*REDIS_TROUBLE):  # the claiming loop says so in the log
+            with suppress(*REDIS_TROUBLE):  # the claiming loop logs it
                 await chore()
             await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
 
 
 @asynccontextmanager
 async def _meanwhile(chore: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Have a chore done in the background while the block runs."""
+    """Run a chore in the background while the block runs."""
     task = asyncio.create_task(chore)
     try:
         yield

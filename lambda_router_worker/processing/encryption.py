@@ -1,4 +1,4 @@
-"""Encrypted jobs, at the worker: the input is decrypted before the work, the result encrypted behind it."""
+"""Encrypted jobs in the worker: the input is decrypted before processing, and the result is encrypted afterwards."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ _INPUT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 @dataclass(frozen=True)
 class Readable:
-    """A job with its input in the clear, and the data key for its result; None: it came in the clear."""
+    """A job with its input in plain text, and the data key for its result: None if the input was not encrypted."""
 
     job: Envelope
     key: DataKey | None = None
 
     def encrypted(self, result: str) -> str:
-        """The result as it may be stored: encrypted where the input was. KMS is not asked."""
+        """Return the result as it may be stored: encrypted if the input was. KMS is not called."""
         if self.key is None:
             return result
         return seal_under(self.key, result, Place(self.job.queue, self.job.id, self.job.owner, "result"))
 
 
 class Encryption:
-    """Decrypts for a handler.
+    """Decrypts jobs for a handler.
 
     Args:
-        kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. None: encrypted jobs are
-            given back, for a worker that has one.
-        accept_plain_text: process jobs that are not encrypted although there is a key. Whoever can write to Redis can
-            write such a job, so this is for the day on which encryption is turned on.
+        kms_key_id: ARN of the key or alias that the router's ``ROUTER_KMS_KEY_ID`` names. Without it, encrypted jobs
+            are put back for an attempt by a worker that has it.
+        accept_plain_text: process jobs that are not encrypted although there is a key. Anyone who can write to Redis
+            can write such a job, so this is for the day on which encryption is turned on.
     """
 
     def __init__(self, kms_key_id: str | None = None, accept_plain_text: bool = False) -> None:
@@ -43,11 +43,11 @@ class Encryption:
         self._sealer = Sealer(DataKeys(kms_key_id)) if kms_key_id else None
 
     async def decrypted(self, job: Envelope) -> Readable:
-        """The job in the clear.
+        """Return the job with its input in plain text.
 
         Raises:
-            TryAgain: the key cannot be had at present, or not by this worker.
-            JobFailed: the input was not encrypted, or not for this job, or with another key.
+            TryAgain: the key is unavailable at present, or to this worker.
+            JobFailed: the input was not encrypted, or was encrypted for another job or with another key.
         """
         if job.encrypted_input is None:
             if self._refuses_plain_text:
@@ -56,7 +56,7 @@ class Encryption:
                 raise JobFailed("cannot_decrypt", "The input of this job is not encrypted, as it has to be.")
             return Readable(job)
         try:
-            # In a thread: KMS may take a second, and leases are renewed meanwhile.
+            # In a thread, so that leases are renewed meanwhile: KMS may take a second.
             opened = await asyncio.to_thread(self._open, job, job.encrypted_input)
         except KeyUnavailable as error:
             log.error("encrypted", extra={"job_id": job.id, "explanation": str(error)})

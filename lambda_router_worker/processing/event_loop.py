@@ -1,8 +1,8 @@
-"""The event loop of a process that runs strangers' code: it ends when the work is done, and for nothing else.
+"""An event loop for a process that runs other people's code. It ends when the work is done, and for no other reason.
 
-``asyncio.run`` ends with the first SystemExit or KeyboardInterrupt out of any task, such as one that a handler started
-for itself, and abandons all others. Here the loop goes on where it was. What tasks, callbacks and threads fail with,
-unseen by anyone, is logged by class and place: Python would write its text, which may quote a prompt.
+``asyncio.run`` ends with the first SystemExit or KeyboardInterrupt of any task, such as one that a handler started. It
+abandons all other tasks. This loop continues instead. Uncaught errors of tasks, callbacks and threads are logged by
+class and place. By default Python prints their text, which may quote a prompt.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from typing import Any
 from lambda_router_queue import traces
 from lambda_router_worker.worker_log import log
 
-#: How long tasks that handlers left behind may take to end, once the work is done.
+#: How long the tasks that handlers left behind may take to end, once the work is done.
 LEFTOVER_SECONDS = 5.0
 
 
 def run[Answer](work: Coroutine[Any, Any, Answer]) -> Answer:
-    """What the work answers, or raises."""
+    """Run the work and return its result, or raise its error."""
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_log_context)
     with closing(loop), _quiet_threads():
@@ -35,7 +35,7 @@ def _complete[Answer](loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any,
     task.add_done_callback(lambda _: loop.stop())
     while not task.done():
         try:
-            loop.run_forever()  # until somebody stops it, a handler too
+            loop.run_forever()  # until somebody stops it, perhaps a handler
         except (SystemExit, KeyboardInterrupt) as error:
             if not task.done():
                 log.error("background task", extra=traces.facts(error))
@@ -55,13 +55,13 @@ def _log_context(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
     error = context.get("exception")
     if error is not None:
         log.error("background task", extra=traces.facts(error))
-    else:  # words of asyncio's own, without the objects that it would show
+    else:  # asyncio's own message, without the objects that it would show
         log.error("background task", extra={"error": context["message"]})
 
 
 @contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """Log what threads, finalizers and the like fail with."""
+    """Log the errors of threads, finalizers and the like by class and place."""
     before = threading.excepthook, sys.unraisablehook
 
     def log_failure(failure: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:

@@ -1,6 +1,6 @@
 """The gate: a worker claims no job while its model server is in trouble.
 
-Whoever fails fastest claims most, so a worker with a dead server would use up the attempts of every job that waits.
+The worker that fails fastest claims most. So a worker with a dead server would use up the attempts of all waiting jobs.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from lambda_router_worker.backoff import probe_delay_seconds
 from lambda_router_worker.outcomes import TryAgain
 from lambda_router_worker.worker_log import log
 
-#: So many jobs in a row that met a broken or doubtful server have a probe decide about the gate.
+#: After this many consecutive jobs met a broken or doubtful server, a probe decides about the gate.
 IN_A_ROW = 3
 
 
 class Probed(Protocol):
-    """A model server that can be asked whether it is well; ``name`` is its URL, without anything secret."""
+    """A model server that can be probed; ``name`` is its URL, without secrets."""
 
     @property
     def name(self) -> str: ...
@@ -25,15 +25,18 @@ class Probed(Protocol):
     def model(self) -> str: ...
 
     async def probe(self, *, thorough: bool) -> None:
-        """Raise ServerTrouble if it is not. ``thorough`` has it compute one token, instead of listing its models."""
+        """Raise ServerTrouble if the server is not healthy.
+
+        ``thorough`` makes it compute one token instead of listing its models.
+        """
 
 
 class Gate:
-    """Open or closed, and why.
+    """An open or closed gate, and the reason for it.
 
     Args:
-        server: the model server; None for a handler, whose gate is always open. With a server the gate is closed until
-            that has answered once.
+        server: the model server; None for a handler without one, whose gate is always open. With a server, the gate
+            stays closed until the server has passed a probe.
     """
 
     def __init__(self, server: Probed | None = None) -> None:
@@ -50,7 +53,7 @@ class Gate:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the log tells of the server; nothing without one."""
+        """The log fields that describe the server; empty without one."""
         return {} if self._server is None else {"backend": self._server.name, "model": self._server.model}
 
     @property
@@ -59,18 +62,19 @@ class Gate:
 
     @property
     def reason(self) -> str:
-        """Why it is closed, in one line; empty while it is open."""
+        """The reason that the gate is closed, on one line; empty while it is open."""
         return self._reason
 
     def job_was_answered(self) -> None:
-        """The server did a job, or refused it for the job's own sake: what went wrong before was no row."""
+        """Reset the failure counts: the server processed a job, or rejected it for a reason of the job's own."""
         self._in_a_row = self._failures = 0
 
     async def judge(self, trouble: ServerTrouble) -> bool:
-        """Whether the gate is closed now, and the job to be given back; if not, the trouble was the job's own.
+        """Return True if the gate is now closed and the job must be given back. False means that the job is at fault.
 
-        A lost connection closes it at once. A refusal has a probe decide. So has the third job in a row that met a
-        broken server, or a 400: some servers answer a wrong model or chat template so.
+        A lost connection closes the gate at once. After a rejection, a probe decides. A probe also decides after the
+        third consecutive job that met a broken server or a 400. Some servers send a 400 for a wrong model or chat
+        template.
         """
         if self._server is None:
             return False
@@ -85,17 +89,17 @@ class Gate:
                 return False
             self._in_a_row = 0
             found = await _trouble_of(self._server, thorough=True)
-            # A probe that is merely late confirms no refusal: it may stand behind this worker's own jobs.
+            # A probe that merely timed out confirms no rejection: it may be queued behind this worker's own jobs.
             if found is None or (found.kind is Kind.BROKEN and trouble.kind is not Kind.BROKEN):
                 return False
             self._close(found.reason)
             return True
 
     async def wait_until_open(self, stop: asyncio.Event) -> None:
-        """Probe the server until it is well; a set ``stop`` ends the wait.
+        """Probe the server until it is healthy. A set ``stop`` ends the wait.
 
-        The less often, the longer it is not well, or the more often it broke again before it had done a single job:
-        what answers a probe may still break on every job.
+        The delay grows while the server stays unhealthy. It also grows each time the server breaks again before it has
+        processed a single job, because a server that passes a probe may still break on every job.
         """
         opening = asyncio.create_task(self._probe_until_open())
         stopping = asyncio.create_task(stop.wait())
@@ -127,12 +131,12 @@ class Gate:
 
 
 async def _trouble_of(server: Probed, *, thorough: bool) -> ServerTrouble | None:
-    """What a probe finds wrong."""
+    """Return what a probe finds wrong, or None."""
     try:
         await server.probe(thorough=thorough)
     except ServerTrouble as trouble:
         return trouble
-    except Exception as error:  # a server can answer what no client foresaw; that it is not well is sure
+    except Exception as error:  # an unforeseen response; the server is certainly not healthy
         reason = f"the probe failed with {type(error).__name__}"
         return ServerTrouble(reason, Kind.REFUSED_US, TryAgain("worker_error", "The worker failed on this job."))
     return None

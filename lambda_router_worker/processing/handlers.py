@@ -1,4 +1,4 @@
-"""What does the work: a callable that takes the job's envelope and returns its result."""
+"""Handlers: callables that take a job's envelope and return its result."""
 
 import asyncio
 import importlib
@@ -15,20 +15,21 @@ from pydantic import JsonValue
 
 from lambda_router_queue.models import Envelope
 
-#: Returns anything that JSON can hold; raises ``lambda_router_worker.JobFailed`` to fail the job with words of its own.
+#: Returns anything that JSON can represent. Raises ``lambda_router_worker.JobFailed`` to fail the job with its own
+#: message.
 Handler = Callable[[Envelope], Awaitable[JsonValue]]
 
 
-#: Most jobs that one worker process works at a time.
+#: Maximum number of jobs that one worker process handles at a time.
 MAX_CONCURRENCY = 1_024
 
 
 class BadHandler(ValueError):
-    """``--handler`` names nothing that can be called; the message says what is wrong."""
+    """The value of ``--handler`` names nothing that can be called. The message says what is wrong."""
 
 
 def load_handler(path: str) -> Handler:
-    """The callable that ``module:function`` names, looked up from the working directory too.
+    """Load the callable that ``module:function`` names. The working directory is searched, too.
 
     Raises:
         BadHandler: no such module or function, a module that cannot be imported, or not a callable of one argument.
@@ -49,7 +50,7 @@ def load_handler(path: str) -> Handler:
 
 
 def _import(path: str, module_name: str) -> ModuleType:
-    """A module is a stranger's code: whatever it raises while it is imported, ``sys.exit`` too, is the reason given."""
+    """Import a module. Its code may raise anything, even through ``sys.exit``: that becomes BadHandler's reason."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -59,14 +60,14 @@ def _import(path: str, module_name: str) -> ModuleType:
         raise BadHandler(f"--handler {path!r}: the module cannot be imported: {reason}") from None
 
 
-#: One thread for each job at a time; asyncio's own pool has fewer than a worker may work jobs.
+#: One thread for each job at a time. asyncio's own pool has fewer threads than a worker may have jobs.
 _threads = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
 
 
 class ThreadWork:
-    """A plain function at work on a job beside the event loop, so that leases are renewed meanwhile. Await its result.
+    """A plain function that processes a job in a thread, so that the event loop can renew leases. Await its result.
 
-    A thread cannot be stopped: whoever is cancelled while it waits for the result leaves the function at work.
+    A thread cannot be stopped. If the task that awaits the result is cancelled, the function keeps running.
     """
 
     def __init__(self, function: Callable[[Envelope], JsonValue], job: Envelope) -> None:
@@ -83,12 +84,12 @@ class ThreadWork:
         return self._future.done()
 
     async def until_over(self) -> None:
-        """Wait until the function has ended, one way or the other."""
+        """Wait until the function has returned or raised."""
         await asyncio.wait([asyncio.wrap_future(self._future)])
 
 
 def _outcome(function: Callable[[Envelope], JsonValue], job: Envelope) -> tuple[JsonValue, BaseException | None]:
-    """A future would make another exception of some, and lose where they came from."""
+    """Return the exception instead of raising it: a future would convert some exceptions and lose their origin."""
     try:
         return function(job), None
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The wait for the next job. It lasts as long as it should even where Redis does not block."""
+"""The wait for the next job. It lasts its full time even if Redis does not block."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from contextlib import suppress
 from lambda_router_worker.queue.work_queue import Claim, WorkQueue
 from lambda_router_worker.worker_log import log
 
-#: So many waits in a row that ended early and empty are no chance: CLIENT UNBLOCK ends one, too.
+#: Number of consecutive waits that end early and empty before a warning. CLIENT UNBLOCK may end a single one.
 PROOFS = 3
 
 _EXPLANATION = (
@@ -17,10 +17,10 @@ _EXPLANATION = (
 
 
 class IdleWait:
-    """Waits for a job of a queue, again and again.
+    """Waits for the next job of a queue, any number of times.
 
     Args:
-        wait_ms: how long at most.
+        wait_ms: maximum wait in milliseconds.
     """
 
     def __init__(self, queue: WorkQueue, wait_ms: int) -> None:
@@ -30,7 +30,7 @@ class IdleWait:
         self._has_warned = False
 
     async def __call__(self, stop: asyncio.Event) -> list[Claim]:
-        """What came within that time. A set ``stop`` cuts short what Redis left of it."""
+        """Return the jobs that arrive within that time. If Redis returns early, a set ``stop`` ends the rest of it."""
         until = time.monotonic() + self._wait_ms / 1000
         claims = await self._queue.wait(self._wait_ms)
         left = until - time.monotonic()

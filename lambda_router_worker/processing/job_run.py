@@ -1,4 +1,4 @@
-"""One job, from claim to final state: started, worked under a lease, and its outcome written once."""
+"""One job from claim to final state: it is started, processed under a lease, and its outcome is written once."""
 
 import asyncio
 import json
@@ -29,21 +29,21 @@ from lambda_router_worker.worker_log import log
 
 type Trouble = tuple[type[Exception], ...]
 
-#: Error code of a job that a start gave up on, by what the start answers.
+#: Error codes of jobs that ``start.lua`` gives up, by its reply.
 _GIVEN_UP = {"dead": "worker_died", "abandoned": "abandoned"}
 
 
 def _tell_nobody() -> None:
-    """For whoever has no use for the room that a worked job leaves."""
+    """No-op callback."""
 
 
 class JobRun:
-    """Runs claimed jobs. Never raises: a broken job must not stop the others.
+    """Runs claimed jobs. It never raises: a broken job must not stop the others.
 
     Attributes:
-        gate: told of every job that the model server did, or was in trouble over.
-        job_lists: told of every job's caller; whoever has time to has it trim their lists.
-        failed: jobs that ended as failed, by code; whoever reports them sets it to nothing.
+        gate: told of each job that the model server processed or had trouble with.
+        job_lists: told of each job's caller; the consumer has it trim the lists.
+        failed: number of failed jobs by code; whatever reports them clears it.
     """
 
     def __init__(
@@ -59,7 +59,10 @@ class JobRun:
         self._quarantine = Quarantine()
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
-        """From claim to final state. Calls ``worked`` when the handler is done: there is room for another job then."""
+        """Run a job from claim to final state.
+
+        ``worked`` is called when the handler is done, which makes room for another job.
+        """
         facts = {"job_id": claim.job_id}
         try:
             job = _envelope(claim)
@@ -73,15 +76,15 @@ class JobRun:
             self.job_lists.met(job.owner)
             await self._run(claim, job, facts, worked)
         except REDIS_TROUBLE as error:
-            # The lease lapses and another attempt is made; the fencing token keeps this one out.
+            # The lease expires and another attempt follows. The fencing token prevents this one from writing.
             log.error("gave up", extra=facts | {"error": type(error).__name__})
-        except Exception as error:  # a fault of ours must not cost the neighbours anything either
+        except Exception as error:  # a bug in the worker must not affect other jobs either
             log.error("gave up", extra=facts | traces.facts(error))
         finally:
             worked()
 
     async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str], worked: Callable[[], None]) -> None:
-        nonce = secrets.token_hex(8)  # so that a lost answer costs no attempt
+        nonce = secrets.token_hex(8)  # so that a lost reply costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
             if lease in _GIVEN_UP:
@@ -121,7 +124,7 @@ class JobRun:
         log.info("worked", extra=facts | ended)
 
     async def give_back_all(self, given_back: list[str]) -> None:
-        """Give back every job at hand without counting an attempt, and append its id: the worker ends at once."""
+        """Give back every job in progress, and append its id. No attempt is counted: the worker ends at once."""
 
         async def give_back(lease: Lease) -> None:
             if await self._queue.give_back(lease, "begun") == "given back":
@@ -132,9 +135,9 @@ class JobRun:
             await asyncio.gather(*map(give_back, held.values()))
 
     async def _judged(self, attempt: Attempt, lease: Lease) -> Outcome:
-        """What the attempt came to; ServerTrouble only where the gate is closed now, and the job to be given back."""
+        """Return the attempt's outcome. ServerTrouble means that the gate is closed and the job must be given back."""
         async with self._quarantine.entered(alone=self._is_suspect(lease)):
-            if not self.gate.is_open:  # it has closed while this job waited for its turn
+            if not self.gate.is_open:  # the gate closed while this job waited for its turn
                 return unreachable(self.gate.reason)
             outcome = await attempt.outcome()
             if isinstance(outcome, ServerTrouble):
@@ -143,9 +146,9 @@ class JobRun:
             return outcome
 
     def _is_suspect(self, lease: Lease) -> bool:
-        """Whether the job would be given up if the server broke once more.
+        """Return whether the job would be given up if the server broke once more.
 
-        Such a job is tried alone: what it breaks blames no neighbour, and no neighbour's fault is blamed on it.
+        Such a job runs alone. Then no other job is blamed for a crash that it causes, and it is not blamed for theirs.
         """
         return lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
 
@@ -160,14 +163,17 @@ class JobRun:
             delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
             words = (outcome.code, outcome.message)
             return await self._insist(lambda: self._queue.retry(lease, delay_ms, job.retry.attempts, *words))
-        if isinstance(outcome, GivenUp):  # no attempts allowed: straight to the dead letters
+        if isinstance(outcome, GivenUp):  # with 0 attempts allowed, it becomes a dead letter at once
             return await self._insist(lambda: self._queue.retry(lease, 0, 0, outcome.code, outcome.message))
         error = json.dumps({"code": outcome.code, "message": outcome.message})
         written = await self._insist(lambda: self._queue.fail(lease, error))
         return "failed" if written == "done" else written
 
     async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
-        """Ask again upon that trouble, for a lease's length from the first one on: the GPU's work hangs on it."""
+        """Repeat a call that fails with ``trouble``, for a lease's length after the first failure.
+
+        Otherwise the GPU's work would be lost.
+        """
         failures = 0
         deadline = 0.0
         while True:
@@ -182,14 +188,14 @@ class JobRun:
 
 
 def _code(result: Outcome, outcome: str) -> str | None:
-    """Why there is no result; None if there is one."""
+    """Return the error code if there is no result; None if there is one."""
     if isinstance(result, ServerTrouble):
         return "backend_crashed" if outcome == "dead" else result.otherwise.code
     return None if isinstance(result, str) else result.code
 
 
 def _envelope(claim: Claim) -> Envelope | None:
-    """The job, or None when it is not one of this protocol's version."""
+    """Parse the job; None if it is invalid or of another protocol version."""
     try:
         job = Envelope.model_validate_json(claim.envelope)
     except ValidationError:
@@ -198,7 +204,7 @@ def _envelope(claim: Claim) -> Envelope | None:
 
 
 def _owner(claim: Claim) -> str:
-    """The owner that an otherwise unreadable envelope names, so that the job stops counting as open."""
+    """Return the owner that an otherwise unreadable envelope names, so that the job stops counting as open."""
     try:
         document: Any = json.loads(claim.envelope)
         return str(document["owner"])

@@ -1,4 +1,4 @@
-"""Keeps the lease of one job while it is worked and its outcome written; stops the work once the lease is gone."""
+"""Renewal of a job's lease while the job is processed and its outcome written. A lost lease cancels the processing."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,12 +9,12 @@ from typing import Any, Self
 from lambda_router_worker.queue.connection import REDIS_TROUBLE
 from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 
-#: A cancelled job's worker learns of it within this time.
+#: A worker learns within this time that its job was cancelled.
 RENEW_EVERY_SECONDS = 1.5
 
 
 class LeaseLost(Exception):
-    """The job is no longer this worker's. ``reason`` is what ``lambda_router_worker/queue/lua/renew.lua`` said."""
+    """The worker no longer holds the job. ``reason`` is the reply of ``lambda_router_worker/queue/lua/renew.lua``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,7 +22,7 @@ class LeaseLost(Exception):
 
 
 class LeaseKeeper:
-    """Renews for as long as it is entered. What is done before the first renewal costs one timer and no task."""
+    """Renews the lease while its block runs. Work that ends before the first renewal costs one timer and no task."""
 
     def __init__(self, queue: WorkQueue, lease: Lease) -> None:
         self._queue = queue
@@ -44,21 +44,21 @@ class LeaseKeeper:
             self._renewing.cancel()
 
     async def during[Answer](self, work: Awaitable[Answer]) -> Answer:
-        """What the work answers. Once the lease is gone it is cancelled, and has ended when this raises LeaseLost.
+        """Return the work's result. If the lease is lost, cancel the work, wait for its end and raise LeaseLost.
 
-        What comes after it, such as writing the outcome, is not stopped: its script sees whether the lease holds.
+        Later steps, such as writing the outcome, are not cancelled: their script checks the lease.
         """
         worker = self._at_work = asyncio.current_task()
-        assert worker is not None  # noqa: S101 (tells the types)
+        assert worker is not None  # noqa: S101 (narrows the type)
         try:
             answer = await work
         except asyncio.CancelledError:
-            if self._lost is None or worker.uncancel():  # somebody else cancels it
+            if self._lost is None or worker.uncancel():  # cancelled from elsewhere
                 raise
             raise LeaseLost(self._lost) from None
         finally:
             self._at_work = None
-        if self._lost is not None:  # it went on to its end all the same
+        if self._lost is not None:  # the work ignored the cancellation and ended
             worker.uncancel()
             raise LeaseLost(self._lost)
         return answer
@@ -67,7 +67,7 @@ class LeaseKeeper:
         self._renewing = asyncio.create_task(self._renew())
 
     async def _renew(self) -> None:
-        """Until told to stop. Redis being away is no reason: the work may still count."""
+        """Renew until the reply says to stop. A Redis outage is no reason to stop, because the work may still count."""
         while True:
             with suppress(*REDIS_TROUBLE):
                 verdict = await self._queue.renew(self._lease)

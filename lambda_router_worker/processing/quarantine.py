@@ -1,4 +1,4 @@
-"""Jobs side by side, and suspects alone: whoever is at a model server when that breaks is blamed for it."""
+"""A lock that lets jobs run side by side, but suspects alone. All jobs at a model server are blamed when it breaks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class Quarantine:
-    """Lets any number of jobs in at a time, or one that must be alone. First come, first served."""
+    """Admits any number of jobs at a time, or one that must be alone. First come, first served."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -15,7 +15,7 @@ class Quarantine:
 
     @asynccontextmanager
     async def entered(self, *, alone: bool) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it while the block runs."""
+        """Wait for a turn, and hold it while the block runs."""
         if alone:
             async with self._turn:
                 while self._inside:

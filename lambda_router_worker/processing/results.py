@@ -1,4 +1,4 @@
-"""A handler's result as the JSON that is stored, or why it cannot be."""
+"""Encoding of a handler's result as the JSON that is stored."""
 
 import json
 import math
@@ -11,13 +11,13 @@ from pydantic_core import from_json
 
 from lambda_router_worker.outcomes import JobFailed
 
-#: Lambda passes no more than 6 MB back, with the body as a JSON string; a caller could never fetch more.
+#: Lambda returns at most 6 MB, with the body as a JSON string. A caller could never fetch more.
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 MAX_ESCAPED_BYTES = 5_900_000
 
-#: What is nested deeper cannot be read back (the limit of jiter, which reads JSON for pydantic).
+#: Deeper nesting cannot be read back. This is the limit of jiter, which parses JSON for pydantic.
 _MAX_DEPTH = 200
-#: Characters of a path that are shown.
+#: Number of characters of a path that are shown.
 _MAX_PATH = 200
 _MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
@@ -25,11 +25,11 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def encoded(result: JsonValue) -> str:
-    """The result as JSON. Raises JobFailed for what is none (the message says which member, never its value)."""
+    """Return the result as JSON. Raises JobFailed if it is not JSON or too large; the message never shows a value."""
     try:
         value = _ENCODER.encode(result)
         size = len(value.encode())
-        from_json(value, allow_inf_nan=False)  # what the router could not read back is not stored
+        from_json(value, allow_inf_nan=False)  # the router must be able to read it back
     except (TypeError, ValueError, RecursionError):
         fault = next(_faults(result, "result", 0), "result cannot be written as JSON")
         raise JobFailed("result_not_json", f"The worker's result is no JSON: {fault}.") from None
@@ -39,13 +39,13 @@ def encoded(result: JsonValue) -> str:
 
 
 def _escaped_size(value: str, size: int) -> int:
-    """Bytes that this JSON has as a JSON string, or more than that where it is within bounds anyway."""
-    most = 2 * size + 2  # JSON holds no control characters, so no character becomes more than two
+    """Return the size in bytes of this JSON as a JSON string, or an upper bound if that is within the limit."""
+    most = 2 * size + 2  # JSON contains no control characters, so escaping at most doubles a character
     return most if most <= MAX_ESCAPED_BYTES else len(json.dumps(value, ensure_ascii=False).encode())
 
 
 def _faults(value: Any, path: str, depth: int) -> Iterator[str]:
-    """What of a value is no JSON, and where: ``result.items[3].when is a datetime``."""
+    """Yield what in a value is not JSON, and where: ``result.items[3].when is a datetime``."""
     if depth == _MAX_DEPTH:
         yield f"{_shown(path)} is nested too deep, or contains itself"
     elif isinstance(value, dict):
@@ -67,7 +67,7 @@ def _key_faults(key: Any, path: str) -> Iterator[str]:
 
 
 def _fault(value: Any) -> str | None:
-    """What is wrong with a value that holds no others."""
+    """Return what is wrong with a value that contains no others, or None."""
     if isinstance(value, str):
         return None if _is_text(value) else "has half a surrogate pair"
     if isinstance(value, float):
@@ -86,7 +86,7 @@ def _shown(path: str) -> str:
 
 
 def _step(key: Any) -> str:
-    """A member's place in a path. A name that is no plain word may be part of somebody's text and is not shown."""
+    """Return a member's step in a path. A name that is not a plain word may be part of a prompt and is not shown."""
     return f".{key}" if isinstance(key, str) and _MEMBER.fullmatch(key) else ".…"
 
 

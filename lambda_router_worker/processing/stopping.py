@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first has the worker finish what it has begun, the second gives it back and ends at once."""
+"""SIGTERM and SIGINT. The first one lets jobs in progress finish. The second gives them back and ends the process."""
 
 import asyncio
 import logging
@@ -13,19 +13,19 @@ from lambda_router_worker.processing.job_run import JobRun
 from lambda_router_worker.queue.connection import REDIS_TROUBLE
 from lambda_router_worker.worker_log import log
 
-#: How long giving back may take; Redis may be why somebody lost patience.
+#: Time limit for giving back. Redis may be the reason for the second signal.
 GIVE_BACK_SECONDS = 3.0
-#: After so long the kernel ends the process (SIGALRM), even if a handler keeps the event loop from turning.
+#: After this time the kernel ends the process (SIGALRM), even if a handler blocks the event loop.
 AT_ONCE_SECONDS = 5
 
 
 class StopSignals:
-    """Listens from the moment it is entered. Before ``begin`` there is nothing to finish: the first ends the process.
+    """Listens from the moment it is entered. Before ``begin`` nothing is in progress: a first signal ends the process.
 
     Attributes:
         drain: set by the first signal.
         at_once: set by the second.
-        status: exit status of a process that was ended at once: 130 after SIGINT, 143 after SIGTERM, as shells have it.
+        status: exit status of a process that ended at once: 130 after SIGINT, 143 after SIGTERM, as in shells.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         for signum in (signal.SIGTERM, signal.SIGINT):
-            # Not the event loop's own way, which waits for the loop to turn.
+            # Not through the event loop, which a handler may be blocking.
             self._before[signum] = signal.signal(signum, self._heard)
         return self
 
@@ -47,7 +47,7 @@ class StopSignals:
             signal.signal(signum, handler or signal.SIG_DFL)
 
     def begin(self) -> None:
-        """There is work from now on; to be called in the event loop that does it."""
+        """Mark the start of the work. Call this in the event loop that does it."""
         self._loop = asyncio.get_running_loop()
 
     def _heard(self, signum: int, _frame: FrameType | None) -> None:
@@ -64,7 +64,7 @@ class StopSignals:
 
 
 async def work_until_stopped(consumer: Consumer, run: JobRun, signals: StopSignals) -> None:
-    """Returns once the first signal has come and all is finished; the second ends the process here."""
+    """Run the consumer until a first signal has come and all jobs are finished. A second one ends the process here."""
     signals.begin()
     working = asyncio.create_task(consumer.run(signals.drain))
     hurry = asyncio.create_task(signals.at_once.wait())
@@ -76,7 +76,7 @@ async def work_until_stopped(consumer: Consumer, run: JobRun, signals: StopSigna
 
 
 async def _end_at_once(consumer: Consumer, run: JobRun, status: int) -> NoReturn:
-    """Threads cannot be stopped and tasks may refuse to, so the process ends without them."""
+    """Give the jobs back and end the process. Threads cannot be stopped and tasks may refuse to stop."""
     given_back: list[str] = []
     with suppress(TimeoutError, *REDIS_TROUBLE):
         async with asyncio.timeout(GIVE_BACK_SECONDS):

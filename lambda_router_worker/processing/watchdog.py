@@ -1,4 +1,4 @@
-"""A thread that looks whether the event loop turns: while it does not, no lease is renewed, of no job."""
+"""A thread that notices a blocked event loop. While the loop is blocked, no job's lease is renewed."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from typing import Any, Self
 from lambda_router_worker import traces
 from lambda_router_worker.worker_log import log
 
-#: Looks within the time that the loop may stand still.
+#: Number of checks within the time that the loop may be blocked.
 LOOKS = 4
 
 
@@ -17,8 +17,8 @@ class Watchdog:
     """Watches the event loop that it is entered in.
 
     Args:
-        seconds: how long the loop may stand still before the log says so; a third of a lease leaves time to act.
-        handler: whose coroutines run in the loop, in words for the log.
+        seconds: how long the loop may be blocked before a warning. A third of a lease leaves time to act.
+        handler: the handler's name, for the log. Its coroutines run in the loop.
     """
 
     def __init__(self, seconds: float, handler: str) -> None:

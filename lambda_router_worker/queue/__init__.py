@@ -1,1 +1,1 @@
-"""The worker's side of the queue's protocol, and its connections to Redis."""
+"""The worker's side of the queue protocol, and its connections to Redis."""

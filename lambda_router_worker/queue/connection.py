@@ -1,4 +1,4 @@
-"""The worker's connection to Redis: one server, or a cluster."""
+"""The worker's connection to Redis: a single server or a cluster."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
@@ -9,39 +9,42 @@ from lambda_router_queue.redis.url import RedisAddress, check_redis_url, without
 from lambda_router_queue.redis.wire import Argument, Broken, RedisTrouble, Refused
 from lambda_router_worker.queue.redis_server import Server
 
-#: Longer than the longest command, the idle wait of one second.
+#: Longer than the longest command, which is the idle wait of one second.
 ANSWER_SECONDS = 5.0
 
-#: Redis is away or unwell; what to do then is to wait and ask again.
+#: Redis is unreachable or in trouble. The remedy is to wait and retry.
 REDIS_TROUBLE = (RedisTrouble, OSError)
 
-#: No answer came: what was asked may have been done.
+#: No reply came. Redis may have executed the command.
 REDIS_SILENCE = (Broken, OSError)
 
 
 class Connection(Protocol):
-    """A server or a cluster."""
+    """A connection to a server or a cluster."""
 
     async def execute(self, *parts: Argument) -> Any:
-        """The answer to a command, as it came. Raises Refused or Broken."""
+        """Return the reply to a command, as it came. Raises Refused or Broken."""
 
     async def wait(self, *parts: Argument) -> Any:
-        """The same, for a command that makes the server wait; for one at a time."""
+        """Return the reply to a command that blocks the connection. Only one caller at a time may wait."""
 
     def keys_like(self, pattern: str) -> AsyncIterator[str]:
-        """Every key that matches, with SCAN: some of them perhaps twice."""
+        """Yield every key that matches, by SCAN, which may return a key twice."""
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 def connect(url: str) -> Connection:
-    """For that URL. It asks once: retries are the consumer's, which backs off with jitter and says so in the log.
+    """Return the connection for a URL.
 
-    ``rediss`` is TLS; ``?ssl_ca_certs=FILE`` names a private authority. ``+cluster`` is cluster mode.
+    It sends each command once. Retries are left to the consumer, which backs off with jitter and logs the outage.
+
+    ``rediss`` means TLS, where ``?ssl_ca_certs=FILE`` names a private certificate authority. ``+cluster`` means cluster
+    mode.
 
     Raises:
-        BadRedisURL: the message says what is wanted, and nothing of what was found.
+        BadRedisURL: the message says what is expected, and repeats nothing of the URL.
     """
     plain, is_cluster = without_cluster(check_redis_url(url))
     if not is_cluster:
@@ -52,7 +55,7 @@ def connect(url: str) -> Connection:
 
 
 async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-    """What a script answers; it is sent along where the server does not know it. Raises Refused or Broken."""
+    """Run a script and return its reply. If the server does not know it, send its text. Raises Refused or Broken."""
     words = [*keys, *args]
     try:
         return await redis.execute("EVALSHA", script.sha, len(keys), *words)

@@ -1,4 +1,4 @@
-"""Whether Redis may throw jobs away, as the worker watches it."""
+"""The worker's watch over ``maxmemory-policy``, which may let Redis delete jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,15 +18,15 @@ _UNKNOWN = "Redis does not let this user read its maxmemory-policy; allow the us
 
 
 class MayNotLook(Exception):
-    """Redis does not let this user call INFO."""
+    """This Redis user has no permission to call INFO."""
 
 
 async def evicts(redis: Connection, queue: str) -> str | None:
-    """The server's ``maxmemory-policy`` if it deletes keys when memory is full, such as ``allkeys-lru``; else None.
+    """Return the ``maxmemory-policy`` if it deletes keys when memory is full, such as ``allkeys-lru``; else None.
 
     Raises:
         MayNotLook: the user lacks ``+info``.
-        RedisTrouble, OSError: Redis does not answer.
+        RedisTrouble, OSError: Redis does not reply.
     """
     try:
         return evicting(str(await run_script(redis, LOOK, [QueueKeys(queue).flow], [])))
@@ -38,14 +38,14 @@ async def evicts(redis: Connection, queue: str) -> str | None:
 
 @dataclass
 class Seen:
-    """What the newest look found wrong, in one line; empty for nothing."""
+    """The problem that the newest check found, on one line; empty for none."""
 
     reason: str = ""
 
 
 @asynccontextmanager
 async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVERY_SECONDS) -> AsyncIterator[Seen]:
-    """Warn for as long as Redis may throw jobs away, every minute, while the block runs."""
+    """Check every minute while the block runs, and warn each time that Redis may delete jobs."""
     seen = Seen()
     task = asyncio.create_task(_watch(redis, queue, every_seconds, seen))
     try:
@@ -58,11 +58,11 @@ async def watched(redis: Connection, queue: str, every_seconds: float = LOOK_EVE
 async def _watch(redis: Connection, queue: str, every_seconds: float, seen: Seen) -> None:
     try:
         while True:
-            with suppress(*REDIS_TROUBLE):  # the claiming loop reports that
+            with suppress(*REDIS_TROUBLE):  # the claiming loop logs it
                 policy = await evicts(redis, queue)
                 seen.reason = f"maxmemory-policy is {policy}: {_EVICTS}" if policy else ""
                 if policy:
                     log.warning("eviction", extra={"policy": policy, "explanation": _EVICTS})
             await asyncio.sleep(every_seconds)
-    except MayNotLook:  # once: nothing is known to be wrong
+    except MayNotLook:  # warned once, since no problem is known
         log.warning("eviction", extra={"policy": "unknown", "explanation": _UNKNOWN})

@@ -1,4 +1,4 @@
-"""Says in the log that Redis does not answer, why, and when it answers again: without a line for every retry."""
+"""The log of a Redis outage: each reason and the end, but no line for every retry."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from lambda_router_queue.redis.troubles import explain
 from lambda_router_worker.worker_log import log
 
-#: The same reason is said again after so long.
+#: The same reason is logged again after this time.
 REPEAT_SECONDS = 60.0
 
 
 class Outage:
-    """What the claiming loop learns, try by try.
+    """A Redis outage, as the claiming loop's attempts show it.
 
     Args:
         clock: a time in seconds that never goes back.
@@ -24,7 +24,7 @@ class Outage:
         self.failures = 0
 
     def failed(self, error: BaseException) -> None:
-        """Once more. Each reason is logged when it is new, and a minute later."""
+        """Record a failure. Each reason is logged when it is new, and again after a minute."""
         self.failures += 1
         now = self._clock()
         if self.failures == 1:
@@ -35,7 +35,7 @@ class Outage:
             log.warning("redis", extra={"explanation": explanation, "failures": self.failures})
 
     def over(self) -> None:
-        """Redis answered."""
+        """Record a reply from Redis."""
         if self.failures:
             seconds = round(self._clock() - self._since, 1)
             log.info("redis answers again", extra={"failures": self.failures, "seconds": seconds})

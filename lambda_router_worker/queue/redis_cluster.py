@@ -1,4 +1,4 @@
-"""A cluster, through redis-py, which knows how to find the node that has a key and what to do when it moved."""
+"""A cluster, through redis-py, which finds the node that has a key and follows keys that move."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,21 +13,23 @@ from lambda_router_queue.redis.cluster import BROKEN, refused
 from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.wire import Argument, Broken
 
-#: Commands whose answers redis-py would reshape.
+#: Commands whose replies redis-py would convert.
 _RESHAPED = ("HGETALL", "XCLAIM", "XPENDING", "XRANGE", "XREADGROUP", "ZRANGE")
 
 
-#: A cluster's client has a clock and no sight of what moves: large commands have as long as a link of this speed takes.
+#: A cluster's client has only a timeout and cannot see progress. Large commands get the time that such a link needs.
 _SLOWEST_BYTES_A_SECOND = 200_000
 _LARGEST_BYTES = 8 * 1024 * 1024
 _LARGE_BYTES = 64 * 1024
 
 
 class Cluster:
-    """Asks as a ``Server`` does. Retries are the consumer's: it backs off with jitter and says so in the log.
+    """A connection with the interface of ``Server``.
+
+    Retries are left to the consumer, which backs off with jitter and logs the outage.
 
     Args:
-        seconds: how long an answer may take; to a large command longer.
+        seconds: time limit for a reply. Large commands get more.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -35,29 +37,29 @@ class Cluster:
         self._results = _Nodes(url, seconds + _LARGEST_BYTES / _SLOWEST_BYTES_A_SECOND)
 
     async def execute(self, *parts: Argument) -> Any:
-        """The answer to a command. Raises Refused or Broken."""
+        """Return the reply to a command. Raises Refused or Broken."""
         size = sum(len(part) for part in parts if isinstance(part, str))
         return await (self._questions if size < _LARGE_BYTES else self._results).ask(parts)
 
     async def wait(self, *parts: Argument) -> Any:
-        """The same: redis-py opens as many connections as there are questions at a time."""
+        """Return the reply to a command that blocks. redis-py opens a connection for each concurrent command."""
         return await self._questions.ask(parts)
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:
-        """Every key that matches, with SCAN on each primary: some of them perhaps twice."""
+        """Yield every key that matches, by SCAN on each primary, which may return a key twice."""
         async for key in self._questions.keys_like(pattern):
             yield key
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         await asyncio.gather(self._questions.aclose(), self._results.aclose())
 
 
 class _Nodes:
-    """redis-py's client for one kind of question.
+    """redis-py's client for one kind of command.
 
-    redis-py bounds each step of a question, and a search for the nodes has one for each of them. Here the whole of it
-    has one time. When that is over, all start anew from the URL, rather than where this search got stuck.
+    redis-py limits each step of a command, and the search for the nodes has a step for each node. Here one limit covers
+    the whole command. When it expires, a new client starts from the URL, not from where this search got stuck.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -92,7 +94,7 @@ class _Nodes:
         await asyncio.gather(self._client.aclose(), *self._leaving)
 
     def _open(self) -> RedisCluster:
-        """Nothing is asked before the first question."""
+        """Create a client. It sends nothing before the first command."""
         seconds = self._seconds
         options: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace", "protocol": 2}
         times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
@@ -102,7 +104,7 @@ class _Nodes:
         return client
 
     def _leave(self, client: RedisCluster) -> None:
-        """Ask it no more. It is closed in the background: that, too, may take its time."""
+        """Replace the client, and close it in the background: closing may take long, too."""
         if client is self._client:
             self._client = self._open()
             leaving = asyncio.create_task(client.aclose())
@@ -111,12 +113,12 @@ class _Nodes:
 
 
 def _trouble(error: exceptions.RedisError) -> Exception:
-    """As ``lambda_router_worker.queue.shared_connection`` would say it."""
+    """Convert an error to what ``lambda_router_worker.queue.shared_connection`` would raise."""
     said = refused(error)
     if isinstance(error, BROKEN) and not error.status_code:
         return Broken(type(error).__name__)
     return Broken(str(said)) if reaction(str(said)) is Reaction.AGAIN else said
 
 
-def _as_it_came(response: Any, **kwargs: Any) -> Any:  # noqa: ARG001 (redis-py names them)
+def _as_it_came(response: Any, **kwargs: Any) -> Any:  # noqa: ARG001 (redis-py passes them by name)
     return response

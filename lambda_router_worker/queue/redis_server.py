@@ -1,4 +1,4 @@
-"""One Redis server, as the whole worker process asks it."""
+"""One Redis server, with the connections that the whole worker process shares."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,19 +8,19 @@ from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import Argument, command
 from lambda_router_worker.queue.shared_connection import SharedConnection, open_connection
 
-#: A command from this size on goes on the connection for results; few other commands are as large.
+#: Commands of this size or more use the connection for results. Few other commands are as large.
 _LARGE_BYTES = 64 * 1024
-#: Keys that Redis looks at before it lets others in between.
+#: Number of keys that Redis scans before it serves other clients.
 _SCANNED_AT_ONCE = 1_000
 
 
 class Server:
-    """Three connections: for everything that is answered at once, for large results, and to wait on.
+    """Three connections: one for ordinary commands, one for large results, and one for commands that block.
 
-    A result of megabytes takes seconds on a narrow link. Were it on the first one, leases would lapse behind it.
+    A result of megabytes takes seconds on a narrow link. On the first connection, leases would expire behind it.
 
     Args:
-        seconds: how long nothing may come of an answer, and how long making a connection may take.
+        seconds: how long a reply may make no progress, and how long connecting may take.
     """
 
     def __init__(self, address: RedisAddress, seconds: float) -> None:
@@ -29,16 +29,16 @@ class Server:
         self._waits = _Reopened(address, seconds)
 
     def execute(self, *parts: Argument) -> Coroutine[Any, Any, Any]:
-        """The answer to a command. Raises Refused or Broken."""
+        """Return the reply to a command. Raises Refused or Broken."""
         question = command(*parts)
         return (self._questions if len(question) < _LARGE_BYTES else self._results).ask(question)
 
     def wait(self, *parts: Argument) -> Coroutine[Any, Any, Any]:
-        """The same, for a command that makes the server wait; for one at a time."""
+        """Return the reply to a command that blocks the connection. Only one caller at a time may wait."""
         return self._waits.ask(command(*parts))
 
     async def keys_like(self, pattern: str) -> AsyncIterator[str]:
-        """Every key that matches, with SCAN: some of them perhaps twice."""
+        """Yield every key that matches, by SCAN, which may return a key twice."""
         cursor = "0"
         while True:
             cursor, keys = await self.execute("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE)
@@ -48,13 +48,13 @@ class Server:
                 return
 
     async def aclose(self) -> None:
-        """Hang up; the next question opens a connection anew."""
+        """Close the connections. The next command opens one again."""
         for line in (self._questions, self._results, self._waits):
             line.close()
 
 
 class _Reopened:
-    """A line that is opened at the first question and anew after it broke. Who asks meanwhile waits for the same."""
+    """A connection that opens at the first command, and again after it broke. Concurrent commands share the opening."""
 
     def __init__(self, address: RedisAddress, seconds: float) -> None:
         self._address = address

@@ -1,7 +1,7 @@
 """An open connection to a Redis server that many tasks share.
 
-A question does not wait for the answers to those before it. What is asked within one turn of the event loop goes out in
-one write, and each gets its own answer or its own error (``docs/decisions/0042-worker-on-the-same-wire.md``).
+A command does not wait for the replies to earlier ones. All commands of one turn of the event loop are sent in one
+write, and each gets its own reply or its own error (``docs/decisions/0042-worker-on-the-same-wire.md``).
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Broken, Refused, Replies, command
 
-#: Of the time for a connection, what the server has for its part of TLS: a port without TLS may wait for more.
+#: Share of the time for connecting that the TLS handshake may take: a port without TLS may wait for more bytes.
 _HANDSHAKE_SHARE = 0.8
 
 
-#: What the kernel may hold of what was written: the rest is seen to shrink, or seen to stand still.
+#: Limit of the kernel's send buffer. Beyond it, this process can see whether written bytes make progress.
 _KERNEL_BYTES = 256 * 1024
-#: Looks at a line in the time that it may stand still.
+#: Number of checks within the time that a connection may make no progress.
 _LOOKS = 5
 
 
@@ -29,21 +29,21 @@ class _Question(NamedTuple):
 
 
 class SharedConnection(asyncio.Protocol):
-    """Asks until it breaks, and then never again. For the event loop that it was made in.
+    """A connection that works until it breaks and is never reopened. It belongs to the event loop that it was made in.
 
-    A large result over a narrow link takes its time. So a line is judged by what moves on it, not by a clock from the
-    question on: bytes that come, and bytes that go of what could not be written at once.
+    A large result takes time on a narrow link. So the timeout measures the time without progress, not the time since
+    the command was sent. Progress means bytes received, or bytes sent that could not be written at once.
 
     Args:
-        seconds: how long nothing may move while an answer is awaited. Then the line breaks: nobody knows which answer
-            would come next.
+        seconds: how long a connection may make no progress while a reply is awaited. Then it is closed, because nobody
+            can tell which reply would come next.
     """
 
     def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._transport: asyncio.Transport | None = None
-        self._replies = Replies(errors="replace")  # an entry that is no text goes to the dead letters like others
+        self._replies = Replies(errors="replace")  # an entry that is not UTF-8 becomes a dead letter, too
         self._asked: deque[_Question] = deque()
         self._unsent: list[bytes] = []
         self._written = 0
@@ -57,10 +57,10 @@ class SharedConnection(asyncio.Protocol):
         return self._transport is not None
 
     def ask(self, question: bytes) -> asyncio.Future[Any]:
-        """The answer that will come to a command, as ``lambda_router_queue.redis.wire.command`` writes it.
+        """Send a command, encoded by ``lambda_router_queue.redis.wire.command``, and return a future for its reply.
 
-        It raises Refused where Redis says no, and Broken where it cannot be known what Redis did: the line broke, the
-        answer was late, or this server is not (any more) the one to ask.
+        The future raises Refused if Redis replies with an error. It raises Broken if nobody can tell what Redis did:
+        the connection broke, the reply was late, or this server is no longer the right one.
         """
         answer: asyncio.Future[Any] = self._loop.create_future()
         if self._transport is None:
@@ -75,7 +75,7 @@ class SharedConnection(asyncio.Protocol):
         return answer
 
     def close(self, reason: str = "the connection was closed") -> None:
-        """Hang up; who still waits for an answer gets Broken."""
+        """Close the connection. Commands that still wait for a reply raise Broken."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
@@ -85,7 +85,7 @@ class SharedConnection(asyncio.Protocol):
             _settle(self._asked.popleft().answer, Broken(reason))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (tells the types)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (narrows the type)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
@@ -111,7 +111,7 @@ class SharedConnection(asyncio.Protocol):
         answer = self._asked.popleft().answer
         if isinstance(said, Refused) and reaction(str(said)) is Reaction.AGAIN:
             _settle(answer, Broken(str(said)))
-            self.close(str(said))  # the name may lead to another server by now
+            self.close(str(said))  # the host name may lead to another server by now
         else:
             _settle(answer, said)
 
@@ -136,7 +136,7 @@ class SharedConnection(asyncio.Protocol):
             self._look_later()
 
     def _note_what_went(self, backlog: int) -> None:
-        """What the kernel took at once proves nothing: it does so for a server that is gone, too."""
+        """Record progress in sending. Bytes that the kernel took at once prove nothing: the server may be gone."""
         gone = self._written - backlog
         if gone > self._gone and (self._is_backlogged or backlog):
             self._moved_at = self._loop.time()
@@ -144,7 +144,7 @@ class SharedConnection(asyncio.Protocol):
 
 
 def _settle(answer: asyncio.Future[Any], said: Any) -> None:
-    if answer.done():  # whoever asked was cancelled meanwhile
+    if answer.done():  # the task that waited was cancelled meanwhile
         return
     if isinstance(said, Refused | Broken):
         answer.set_exception(said)
@@ -153,7 +153,7 @@ def _settle(answer: asyncio.Future[Any], said: Any) -> None:
 
 
 async def open_connection(address: RedisAddress, seconds: float) -> SharedConnection:
-    """Connect and log in, within that time. Raises Refused or Broken."""
+    """Connect and log in within ``seconds``. Raises Refused or Broken."""
     loop = asyncio.get_running_loop()
     tls: dict[str, Any] = {}
     try:

@@ -1,4 +1,4 @@
-"""The worker side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
+"""The worker's side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
 
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from lambda_router_queue.redis.wire import Argument, Refused
 from lambda_router_worker.queue.connection import Connection, run_script
 
-#: A worker that is silent for so long is taken for dead and its jobs are given to others.
+#: After this much silence a worker counts as dead, and its jobs go to other workers.
 LEASE_MS = 30_000
-#: A job that was left by so many dead workers is likely to be what killed them.
+#: A job whose lease has expired under this many workers has probably killed them.
 MAX_DEATHS = 3
-#: A worker not heard of for so long no longer counts for estimates.
+#: After this much silence a worker no longer counts for estimates.
 SILENCE_MS = WORKERS_FRESH_MS
-#: Entries given back stand under this name until somebody claims them; no worker has it.
+#: Consumer name of entries that were given back, until a worker claims them. No worker has this name.
 RELEASED = "released"
-#: Delayed jobs looked at in one go.
+#: Maximum number of delayed jobs to check at a time.
 PROMOTE_AT_ONCE = 100
 
 LUA = Path(__file__).parent / "lua"
@@ -31,12 +31,12 @@ _START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT, _PROMOTE = (
 )
 
 
-#: How far a job had come that is given back.
+#: How far a job had come when it was given back.
 type Begun = Literal["untouched", "begun", "crashed"]
 
 
 class Claim(NamedTuple):
-    """An entry that was taken from a stream, not yet started. ``envelope`` is JSON, unread."""
+    """An entry taken from a stream, not yet started. ``envelope`` is JSON that has not been parsed."""
 
     stream: str
     entry_id: str
@@ -49,8 +49,8 @@ class Lease(NamedTuple):
 
     Attributes:
         keys: ``KEYS`` of every script about it.
-        token: fences it: once another attempt has started, nothing can be changed with this one.
-        crashes: how often the job was at a model server when that broke.
+        token: fencing token. Once another attempt has started, this one can change nothing.
+        crashes: how often a model server broke while it had the job.
     """
 
     claim: Claim
@@ -61,7 +61,7 @@ class Lease(NamedTuple):
 
 
 def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[str]:
-    """``KEYS`` of every script about one job."""
+    """Return the ``KEYS`` of every script about one job."""
     own = [keys.job(job_id), stream, keys.open_jobs(owner)]
     return [*own, keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying, keys.stored_bytes(owner)]
 
@@ -69,10 +69,11 @@ def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[st
 class WorkQueue:
     """One queue as one worker process sees it.
 
-    Every method raises one of REDIS_TROUBLE when Redis does not answer; the scripts are safe to repeat.
+    Every method raises one of REDIS_TROUBLE when Redis does not reply. The scripts are safe to repeat.
 
     Args:
-        consumer: this process's name within the group; unique, or two workers take each other's jobs for their own.
+        consumer: this process's name within the group. It must be unique, or two workers take each other's jobs for
+            their own.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class WorkQueue:
         self.max_deaths = max_deaths
 
     async def prepare(self) -> None:
-        """Make the consumer group where it is missing, from the first entry on: jobs may be waiting already."""
+        """Create missing consumer groups. They start at the first entry, because jobs may be waiting already."""
         for stream in self.keys.streams:
             try:
                 await self._redis.execute("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
@@ -99,27 +100,30 @@ class WorkQueue:
                     raise
 
     async def claim(self, count: int) -> list[Claim]:
-        """Up to ``count`` jobs: those given back, then new ones by turns over priorities and lanes. Does not wait."""
+        """Claim up to ``count`` jobs, without waiting.
+
+        Jobs that were given back come first. New ones follow by turns over priorities and lanes.
+        """
         rows = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
         return [_claim(*row) for row in rows]
 
     async def wait(self, wait_ms: int) -> list[Claim]:
-        """The next new job, once there is one; when several streams get one at the same instant, one from each."""
+        """Wait for a new job and return it. If several streams get one at the same instant, return one from each."""
         words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", 1, "BLOCK", wait_ms, "STREAMS")
         reply = await self._redis.wait(*words, *self.keys.streams, *(">" for _ in self.keys.streams))
         return [_claim(stream, *entry) for stream, entries in reply or [] for entry in entries]
 
     async def reclaim(self, count: int) -> list[Claim]:
-        """Up to ``count`` jobs whose workers have been silent for a lease's length."""
+        """Claim up to ``count`` jobs whose workers have been silent for a lease's length."""
         rows = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
         return [_claim(*row) for row in rows]
 
     async def release(self, claim: Claim) -> None:
-        """Give back what was claimed and not started: the next claim of any worker takes it."""
+        """Give back a job that was claimed and not started. The next claim by any worker takes it."""
         await self._run(_RELEASE, [claim.stream, self.keys.flow], [self.consumer, claim.entry_id])
 
     async def promote(self) -> int:
-        """Move delayed and retrying jobs whose time has come into their streams; how many."""
+        """Move delayed and retrying jobs that are due into their streams, and return their number."""
         soonest = await self._redis.execute("ZRANGE", self.keys.scheduled, 0, PROMOTE_AT_ONCE - 1)
         if not soonest:
             return 0
@@ -128,31 +132,31 @@ class WorkQueue:
         return int(await self._run(_PROMOTE, [*shared, *map(keys.job, soonest)], soonest))
 
     async def beat(self, concurrency: int, closed: str = "") -> None:
-        """Say that this worker is alive and how much it does at a time; 0: that it leaves.
+        """Report that this worker is alive and how many jobs it processes at a time; 0 means that it leaves.
 
         Args:
-            closed: why it claims nothing for now, in one line; empty: it claims.
+            closed: the reason that it claims nothing for now, on one line; empty if it claims.
         """
         await self._beat([], concurrency, closed)
 
     async def tidy(self, idle_ms: int, keep_dead_ms: int = 0) -> int:
-        """Forget consumers silent for so long that hold nothing; how many, over all streams.
+        """Forget consumers that hold nothing and were silent for ``idle_ms``, and return their number over all streams.
 
-        Dead letters older than ``keep_dead_ms`` are thrown away; 0 keeps them for ever.
+        Dead letters older than ``keep_dead_ms`` are discarded; 0 keeps them for ever.
         """
         keys = [self.keys.dead, self.keys.scheduled, self.keys.retrying, *self.keys.streams]
         return int(await self._run(_TIDY, keys, [idle_ms, keep_dead_ms]))
 
     async def trim_letters(self, most: int) -> int:
-        """Discard the oldest dead letters beyond so many; how many that were."""
+        """Discard the oldest dead letters beyond ``most``, and return their number."""
         return int(await self._redis.execute("XTRIM", self.keys.dead, "MAXLEN", most))
 
     async def listed(self, owner: str) -> int:
-        """How many ids the caller's list has."""
+        """Return the number of ids in the caller's list."""
         return int(await self._redis.execute("ZCARD", self.keys.owner(owner)))
 
     async def forget(self, owner: str, first: int, last: int) -> int:
-        """Take ids whose records are gone out of the caller's list, of those from that rank to that; how many."""
+        """Remove ids without a record from a range of ranks in the caller's list, and return their number."""
         ids = await self._redis.execute("ZRANGE", self.keys.owner(owner), first, last)
         if not ids:
             return 0
@@ -160,13 +164,13 @@ class WorkQueue:
         return int(await self._run(_FORGET, keys, ids))
 
     async def leave(self) -> None:
-        """Stop counting for estimates, and remove this worker's name from the groups where it holds nothing."""
+        """Stop counting for estimates, and remove this worker's name from the groups in which it holds nothing."""
         await self._beat(self.keys.streams, 0)
 
     async def start(self, claim: Claim, owner: str, nonce: str = "") -> Lease | str:
-        """The lease of the started job, or why it is not to be worked (``start.lua`` lists the words).
+        """Start a job. Returns its lease, or why it must not be processed (``start.lua`` lists the words).
 
-        Safe to repeat with the same ``nonce``; without one, a repeat finds the job ``leased`` until that lease lapses.
+        Safe to repeat with the same ``nonce``. Without one, a repeat finds the job ``leased`` until that lease expires.
         """
         keys, lease = self._keys(claim, owner), (self.lease_ms, self.max_deaths)
         args = (claim.job_id, claim.entry_id, self.consumer, *lease, nonce, "crashes")
@@ -174,31 +178,39 @@ class WorkQueue:
         return Lease(claim, keys, *numbers) if verdict == "run" else str(verdict)
 
     async def renew(self, lease: Lease) -> str:
-        """``run``, or why to stop (``lambda_router_worker/queue/lua/renew.lua`` lists the words)."""
+        """Renew a lease. Returns ``run``, or why to stop.
+
+        ``lambda_router_worker/queue/lua/renew.lua`` lists the words.
+        """
         return await self._about(_RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
 
     async def complete(self, lease: Lease, result: str) -> str:
-        """Write the result, JSON. ``done``, or why nothing was written (``finish.lua`` lists the words)."""
+        """Write the result, as JSON. Returns ``done``, or why nothing was written (``finish.lua`` lists the words)."""
         return await self._about(_FINISH, lease, "completed", "result", result)
 
     async def fail(self, lease: Lease, error: str) -> str:
-        """Write the error, JSON of ``code`` and ``message``. Answers as ``complete`` does."""
+        """Write the error, as JSON with ``code`` and ``message``. Returns the same words as ``complete``."""
         return await self._about(_FINISH, lease, "failed", "error", error)
 
     async def retry(self, lease: Lease, delay_ms: int, attempts: int, code: str, message: str) -> str:
-        """Put the job back for another try: ``scheduled``; ``dead`` after the last of ``attempts``; or why not."""
+        """Put the job back for a retry.
+
+        Returns ``scheduled``; ``dead`` after the last of ``attempts``; or why neither.
+        """
         return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
 
     async def give_back(self, lease: Lease, how: Begun) -> str:
-        """Undo the start, because the trouble is this worker's: ``given back``, or ``dead`` after too many crashes.
+        """Undo the start, because the trouble is this worker's.
+
+        Returns ``given back``, or ``dead`` after too many crashes.
 
         Args:
-            how: far the job had come; ``crashed``: it was at the model server when that broke.
+            how: how far the job had come; ``crashed``: the model server broke while it had the job.
         """
         return await self._about(_GIVE_BACK, lease, how, self.max_deaths)
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
-        """Send an entry that cannot be read to the dead letters."""
+        """Move an entry that cannot be read to the dead letters."""
         args = (claim.job_id, claim.entry_id, code, message, self.lease_ms)
         return str(await self._run(_REJECT, self._keys(claim, owner), args))
 
@@ -217,6 +229,6 @@ class WorkQueue:
 
 
 def _claim(stream: str, entry_id: str, fields: Sequence[str]) -> Claim:
-    """Of an entry as Redis lists it: names and values by turns."""
+    """Convert an entry as Redis lists it, with alternating names and values."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     return Claim(stream, entry_id, values.get("id", ""), values.get("job", ""))

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Says that a worker is alive, and adds up what all living workers can do at a time. One that leaves may name the streams:
--- then its consumer name is taken out of each group where it holds no entry.
+-- Records that a worker is alive, and adds up how many jobs all living workers can process at a time. A worker that
+-- leaves may name the streams. Its consumer name is then removed from each group in which it holds no entry.
 --
 -- KEYS  1 workers  2 flow  3.. the streams (leaving only; or none)
 -- ARGV  1 consumer  2 concurrency (0: leaving)  3 ms of silence after which a worker counts as dead
---       4 why it claims nothing for now, in one line; empty or absent: it claims
--- Answers the number of jobs that all workers together can do at a time
+--       4 the reason that it claims nothing for now, on one line; empty or absent if it claims
+-- Answers the number of jobs that all workers together can process at a time
 
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
--- Heard of before the server's clock stepped back. One that lives says so again in 2 s.
+-- Also removes reports from before the server's clock stepped back. A living worker reports again within 2 s.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[3], '+inf')
 local slots = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -29,7 +29,7 @@ end
 redis.call('HSET', KEYS[2], 'slots', slots, 'slots_at', now)
 
 for i = 3, #KEYS do
-  -- Entries that it holds would be forgotten with its name. Where the group is missing, somebody emptied Redis.
+  -- Deleting the name would lose the entries that it holds. If the group is missing, somebody emptied Redis.
   local held = redis.pcall('XPENDING', KEYS[i], GROUP, '-', '+', 1, ARGV[1])
   if not held.err and #held == 0 then redis.call('XGROUP', 'DELCONSUMER', KEYS[i], GROUP, ARGV[1]) end
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Takes up to ARGV[2] entries for consumer ARGV[1]: first what was given back, which has had its turn, then new ones,
--- fairly: each pick goes to a priority by turns (of ten, six to high, three to normal, one to low) and within it to the
--- next lane by turns; what is empty passes its turn on.
+-- Claims up to ARGV[2] entries for consumer ARGV[1]. Entries that were given back come first, because they have had
+-- their turn. Then come new ones, fairly: priorities take turns (of ten, high has six, normal three, low one), and so
+-- do the lanes within a priority. An empty stream passes its turn on.
 --
 -- KEYS  1-12 streams: four lanes of high, of normal, of low  13 flow
 -- ARGV  1 consumer  2 count
@@ -11,7 +11,7 @@ local WHEEL = {1, 2, 1, 1, 2, 1, 3, 1, 2, 1}
 local flow_key, wanted = KEYS[STREAMS + 1], tonumber(ARGV[2])
 local claimed = {}
 
--- Whether the stream may have more of them.
+-- Claims such entries. Returns whether the stream may have more of them.
 local function take_given_back(stream)
   local room = wanted - #claimed
   local ids = {}
@@ -32,8 +32,8 @@ if wanted > 0 and redis.call('HGET', flow_key, 'released') then
   redis.call('HDEL', flow_key, 'released')
 end
 
--- Where the turns stand: of the wheel, then of the lanes of each priority. Within a script no entry is added, so a stream that
--- had none is not asked again.
+-- The current turns: of the wheel, then of the lanes of each priority. No entry is added while a script runs, so an
+-- empty stream is read only once.
 local turns = redis.call('HMGET', flow_key, 'turn', 'turn:1', 'turn:2', 'turn:3')
 for i, turn in ipairs(turns) do turns[i] = math.floor(number(turn, 0)) end
 local is_empty = {}

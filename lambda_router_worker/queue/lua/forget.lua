@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Takes those ids out of a caller's list whose records are gone. An id whose record is there stays, whatever was seen
--- before: a record and its id are written in one step, and looked at and removed in one.
+-- Removes ids from a caller's list if their records are gone. An id whose record exists stays, whatever the worker saw
+-- before: a record and its id are written in one step, and checked and removed in one.
 --
--- KEYS  1 owner  2.. the records of the ids to look at
+-- KEYS  1 owner  2.. the records of the ids to check
 -- ARGV  their ids, in the same order
--- Answers the number removed
+-- Answers the number of ids removed
 
 local removed = 0
 for i, id in ipairs(ARGV) do

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Gives a running job back because of the worker's own trouble, not the job's: its attempt does not count, and its entry
--- waits under `released`, where the next claim of any worker takes it, before new ones. Safe to send twice.
--- An untouched job is as if never started, so that it can still expire. One that had crashed the model server, or was there
--- when that broke, counts a crash; after ARGV[4] crashes it goes to the dead letters.
+-- Gives a running job back because of the worker's own trouble, not the job's. The attempt does not count. The entry
+-- waits under `released`, where the next claim by any worker takes it before new ones. Safe to send twice.
+-- An untouched job counts as never started, so it can still expire. A crashed job was at the model server when the
+-- server broke, perhaps because of it. That counts as a crash, and after ARGV[4] crashes the job becomes a dead letter.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed
--- Answers 'given back', 'dead', 'lost', 'gone', or the status that the job has meanwhile
+-- Answers 'given back', 'dead', 'lost', 'gone', or the current status of the job
 
 local id = ARGV[1]
 local record = read_leased('attempts', 'started_at', 'store', 'crashes')
@@ -28,9 +28,9 @@ end
 count(keys.job, 'attempts', -1)
 redis.call('HSET', keys.job, 'status', 'queued')
 redis.call('HDEL', keys.job, 'lease_until', 'nonce')
--- The line takes it back in, where it stood.
+-- The job returns to its place in line.
 count(keys.flow, 'left:' .. record.stream, -1)
-local as_new = ARGV[3] == 'untouched' and record.started_at == record.attempt_at -- no attempt before this one had begun
+local as_new = ARGV[3] == 'untouched' and record.started_at == record.attempt_at -- this was the first attempt
 redis.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, record.stream_id, 'IDLE', RELEASED_IDLE_MS,
   'RETRYCOUNT', as_new and 0 or RETURNED, 'JUSTID')
 redis.call('HSET', keys.flow, 'released', 1)

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Moves jobs whose time has come from the sorted set into their streams. One that was begun and has no record any more
+-- Moves jobs that are due from the sorted set into their streams. A job that was started and whose record is gone
 -- becomes a dead letter.
 --
--- KEYS  1 scheduled  2 flow  3 dead  4 retrying  5-16 streams  17.. the jobs to look at, the soonest first
+-- KEYS  1 scheduled  2 flow  3 dead  4 retrying  5-16 streams  17.. the jobs to check, the soonest first
 -- ARGV  their ids, in the same order
--- Answers the number moved
+-- Answers the number of jobs moved
 
 local scheduled_key, flow_key, dead_key, retrying_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local FIRST_STREAM, FIRST_JOB = 5, 5 + STREAMS
@@ -23,7 +23,7 @@ for i, id in ipairs(ARGV) do
     if record.status == 'queued' and record.envelope then
       local stream = stream_place(record.stream) or ANY_STREAM
       local stream_key = KEYS[FIRST_STREAM + stream]
-      if record.started_at then -- so that its entry says that it was begun, whatever becomes of the record
+      if record.started_at then -- its entry must show that it was started, even without the record
         enqueue(job_key, stream_key, flow_key, stream, id, record.envelope, 'begun', '1')
       else
         enqueue(job_key, stream_key, flow_key, stream, id, record.envelope)

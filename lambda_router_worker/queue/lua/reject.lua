@@ -2,10 +2,10 @@
 -- Gives up a claimed entry that this worker cannot read, without starting it.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
--- ARGV  1 id  2 entry id  3 code, 64 bytes at most  4 message, 4 KiB at most; more is cut off
+-- ARGV  1 id  2 entry id  3 code, cut to 64 bytes  4 message, cut to 4 KiB
 --       5 lease ms of this worker (or none)
--- Answers 'dead', also where the job was begun and has no record any more; 'leased' while a worker that can read it holds
--- it; or 'gone' when the job is not open
+-- Answers 'dead', also if the job was started and its record is gone; 'leased' while a worker that can read it holds
+-- it; or 'gone' if the job is not open
 
 local record = read_leased('attempts', 'store', 'lease_until')
 local entry = entry_fields(keys.stream, ARGV[2]) or {}
@@ -24,7 +24,7 @@ if not record.status and envelope then
   begun = was_begun(ARGV[2], entry)
   if begun then
     bury_unrecorded(keys.dead, keys.flow, ARGV[1], envelope, ARGV[3], ARGV[4], now)
-  else -- no router of ours put it there; it is kept all the same
+  else -- no router put it there, but it is kept anyway
     add_letter(keys.dead, ARGV[1], envelope_to_keep(envelope), ARGV[3], ARGV[4], '0', '0', now)
   end
 end

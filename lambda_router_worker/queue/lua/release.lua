@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Gives back an entry that was claimed and not started: the next claim of any worker takes it, before new ones. Changes
--- nothing when another worker has it by now. Safe to send twice.
+-- Gives back an entry that was claimed and not started. The next claim by any worker takes it before new ones. Changes
+-- nothing if another worker holds the entry by now. Safe to send twice.
 --
 -- KEYS  1 its stream  2 flow
 -- ARGV  1 consumer  2 entry id
--- Answers 1, or 0 when this consumer does not hold the entry
+-- Answers 1, or 0 if this consumer does not hold the entry
 
 local entry = redis.call('XPENDING', KEYS[1], GROUP, ARGV[2], ARGV[2], 1)[1]
 if not entry or entry[2] ~= ARGV[1] then return 0 end

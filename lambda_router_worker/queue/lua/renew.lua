@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Renews the lease of a running job and tells the worker whether to go on.
+-- Renews the lease of a running job, and tells the worker whether to continue.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 entry id  4 consumer  5 lease ms
--- Answers 'run', 'lost' (another attempt has started), 'gone', or the status that the job has meanwhile
+-- Answers 'run', 'lost' (another attempt has started), 'gone', or the current status of the job
 
 local record = read_leased()
 local stop = fenced_out(record, ARGV[2])
@@ -11,6 +11,6 @@ if stop then return stop end
 if record.status ~= 'in_progress' then return record.status end
 
 hold_lease(record, ARGV[1], now_ms(), tonumber(ARGV[5]))
--- JUSTID: the entry's idle time starts anew, its delivery count stays.
+-- JUSTID: this resets the entry's idle time and leaves its delivery count.
 redis.call('XCLAIM', keys.stream, GROUP, ARGV[4], 0, ARGV[3], 'JUSTID')
 return 'run'

@@ -1,11 +1,10 @@
 #!lua flags=allow-oom
--- Puts a running job back, to be tried again after a delay; after the last attempt it goes to the dead letters.
+-- Puts a running job back for another attempt after a delay. After its last attempt it becomes a dead letter.
 -- Safe to send twice.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
--- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, 64 bytes at most  6 message, 4 KiB at most; more
---       is cut off
--- Answers 'scheduled', 'dead', 'lost', 'gone', or the status that the job has meanwhile
+-- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, cut to 64 bytes  6 message, cut to 4 KiB
+-- Answers 'scheduled', 'dead', 'lost', 'gone', or the current status of the job
 
 local id = ARGV[1]
 local record = read_leased('attempts', 'store')
@@ -24,7 +23,7 @@ end
 
 local due = now + tonumber(ARGV[3])
 take_away(keys, record, id)
--- Where it outlives the record; and in the record, where workers look that do not know the other place.
+-- Here the envelope outlives the record. The record gets it, too, for workers that do not know this key.
 redis.call('HSET', keys.retrying, id, envelope)
 local last_error = error_json(ARGV[5], ARGV[6])
 redis.call('HSET', keys.job, 'status', 'queued', 'envelope', envelope, 'due', due, 'last_error', last_error)

@@ -1,25 +1,25 @@
 #!lua
--- Sends a dead letter round again, as a new beginning: attempts and deaths at zero, its time to wait anew.
+-- Requeues a dead letter as a new job: its attempts and expired leases are reset, and its time to wait starts again.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 dead letter's entry id  3 envelope with its new times  4 created ms  5 deadline ms
---       6 store ms, unless the record has more  7 stream  8.. record fields and values
--- Answers 'queued', 'gone' when the letter is no longer there (another operator was faster), or 'open' when the job is
--- already waiting or at work; after 'gone' and 'open' nothing has changed
+--       6 store ms, unless the record has more  7 stream  8.. fields of the record and their values
+-- Answers 'queued', 'gone' if the letter no longer exists (another operator was faster), or 'open' if the job is
+-- already waiting or running; after 'gone' and 'open' nothing has changed
 
 local letter = entry_fields(keys.dead, ARGV[2])
 if not letter then return 'gone' end
 local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms', 'counted')
 if before.status == 'queued' or before.status == 'in_progress' then return 'open' end
 
--- The token of the last start, from the letter where the record is gone. A stranger's letter may hold anything.
+-- The token of the last start, from the letter if the record is gone. Anybody may write a letter, with any content.
 local function last_token()
   return number(before.lease_token or letter.token, 0)
 end
--- A new one at once: a worker that slept through all this has lost the job, though nobody has begun it yet.
+-- A new token at once: a worker that slept through all this has lost the job, even before another one starts it.
 local token = next_token(last_token(), now_us())
 
--- What its caller was promised at first holds: how long the job is kept, and that it outlives its Idempotency-Key.
+-- The promises to the caller still hold: how long the job is kept, and that it outlives its Idempotency-Key.
 local id, deadline = ARGV[1], tonumber(ARGV[5])
 local store = math.max(tonumber(ARGV[6]), number(before.store_ms, 0))
 local keep_until = math.max(deadline, number(before.keep_until, 0))

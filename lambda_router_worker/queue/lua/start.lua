@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Starts a claimed job and hands out the fencing token of this attempt: a number that only grows.
--- A job that is already final, or was never started before its deadline, is not started and its entry is removed.
--- A job whose lease has lapsed was left by a worker that died; after ARGV[5] such deaths it goes to the dead letters. So
--- does one that was begun and has no record any more.
--- Safe to send twice with the same nonce: the job that the first sending started is answered again, its lease anew.
+-- Starts a claimed job and returns the fencing token of this attempt: a number that only grows.
+-- A job that is already final, or was never started before its deadline, is not started, and its entry is removed.
+-- A job with an expired lease was left by a dead worker. After ARGV[5] expired leases it becomes a dead letter. So does
+-- a job that was started and whose record is gone.
+-- Safe to send twice with the same nonce: the second call returns the same start and renews the lease.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
--- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 deaths allowed  6 nonce, made anew for each attempt (or none)
---       7 'crashes', to be told those too (or none)
--- Answers {'run', token, attempts}, with the job's crashes behind them if asked for, or {why not}: expired | leased |
+-- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 expired leases allowed  6 nonce, new for each attempt (or none)
+--       7 'crashes', to get their number, too (or none)
+-- Answers {'run', token, attempts}, followed by the job's crashes if requested, or {why not}: expired | leased |
 -- stale | dead | abandoned | gone | a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
@@ -16,10 +16,10 @@ local record = read_leased('attempts', 'started_at', 'store', 'lease_until', 'no
 local microseconds = now_us()
 local now = math.floor(microseconds / 1000)
 
--- Further arguments are fields of the record and their values.
+-- Writes the lease and marks the entry. Arguments are fields of the record and their values.
 local function hold(...)
   hold_lease(record, id, now, tonumber(ARGV[4]), ...)
-  -- FORCE: a failover may have lost that somebody claimed it; its entry has to say all the same that it was begun.
+  -- FORCE: a failover may have lost the claim, but the entry must still show that the job was started.
   redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'FORCE', 'JUSTID')
 end
 
@@ -39,18 +39,18 @@ if record.status ~= 'queued' and record.status ~= 'in_progress' then
   drop_entry(entry_id)
   return {record.status}
 end
-if not is_current(record, entry_id) then -- the job was sent round again since
+if not is_current(record, entry_id) then -- the job was requeued since
   drop_entry(entry_id)
   return {'stale'}
 end
-if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first answer was lost
+if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first reply was lost
   hold()
   return answer(number(record.lease_token, 0), number(record.attempts, 0))
 end
 if record.status == 'queued' then
   local deadline = number(record.deadline_at, now)
   if not record.started_at and now >= deadline then
-    close(keys, record, id, 'expired', deadline, false, 'deadline_at', digits(deadline)) -- so that its caller can read it
+    close(keys, record, id, 'expired', deadline, false, 'deadline_at', digits(deadline)) -- for its caller to read
     return {'expired'}
   end
   count_waiting(keys.flow, 'left', record.stream, keys.stream)
@@ -68,8 +68,8 @@ end
 
 local token = next_token(number(record.lease_token, 0), microseconds)
 local attempts = math.floor(number(record.attempts, 0)) + 1
--- After whatever came before it, though the clock may have stepped back; and at no attempt's very time, since give_back.lua
--- tells by it which was the first.
+-- Later than everything before it, even if the clock stepped back. No two attempts share a time, because give_back.lua
+-- recognizes the first attempt by it.
 local attempt_at = digits(math.max(now, number(record.created_at, 0), number(record.attempt_at, 0) + 1))
 hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
   'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', token)

@@ -1,6 +1,7 @@
-"""Calls a function's handler with events from standard input and writes what each took. Started by ``functions.Loop``.
+"""Call a function's handler with events from standard input, and report the time of each.
 
-``handler_loop.py FOLDER_OF_THE_FUNCTION FOLDER_OF_THE_RUNTIME``; it runs with nothing else on ``sys.path``.
+Usage: ``handler_loop.py FUNCTION_FOLDER RUNTIME_FOLDER``. Started by ``functions.Loop``, with nothing else on
+``sys.path``.
 """
 
 import json

@@ -63,7 +63,7 @@ class Side:
 
 @contextmanager
 def _process(checkout: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
-    own = checkout / "benchmarks/one_side.py"  # the checkout's own copy, if any, uses the names of that commit
+    own = checkout / "benchmarks/one_side.py"  # a checkout's own copy, if any, fits the names in that commit's code
     command = [sys.executable, str(own if own.exists() else ONE_SIDE), str(checkout), url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

@@ -18,7 +18,7 @@ from tests.security.growing import CASES, Case
 
 SIZE = 8 * 1024
 TIMES = 4
-#: The default limit of a job's body in bytes. API Gateway passes fewer bytes of headers.
+#: The default limit of a job's body in bytes. API Gateway's limit on headers is lower.
 LARGEST = 64 * 1024
 #: Highest acceptable growth of the time for four times the input.
 BOUND = 5.0
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def growth(case: Case) -> float:
-    """Return the growth of CPU time for ``TIMES`` as much input, measured with garbage collection off."""
+    """Return the factor by which CPU time grows for ``TIMES`` as much input, with garbage collection off."""
     short, long = case.cost(SIZE), case.cost(SIZE * TIMES)
     lowest = float("inf")
     with _no_collector():

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bench_refusals``: CPU time that rejecting a token costs, by kind.
+"""``python -m benchmarks.bench_refusals``: the CPU time of rejecting a token, by kind.
 
 Starts no server. The measure is this process's CPU time, so other load on the machine matters little.
 """

@@ -32,7 +32,7 @@ def svg(groups: dict[str, dict[str, float]]) -> str:
 
 
 def _lines(groups: dict[str, dict[str, float]]) -> Iterator[Callable[[int], str]]:
-    """Yield for each line a function that draws it at a given height."""
+    """Yield a function for each line, which draws the line at a given height."""
     for title, bars in groups.items():
         yield partial(_text, title, 10, "title")
         for kind, named in groupby(bars.items(), key=lambda bar: bar[0].rpartition(": ")[0]):

@@ -1,7 +1,7 @@
-"""One side of ``bench_against``: run one checkout's code as standard input requests, and report the time.
+"""One side of ``bench_against``: run one checkout's code on request, and report the time.
 
-Usage: ``one_side.py CHECKOUT REDIS_URL``. Each line of input names one of the functions below, such as ``["submit",
-100]``; the reply is a line of JSON.
+Usage: ``one_side.py CHECKOUT REDIS_URL``. Each line of standard input, such as ``["submit", 100]``, calls one of the
+functions below; the reply is a line of JSON.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def work(count: int) -> float:
 
 
 def fill(count: int) -> float:
-    """Return the seconds that it takes to submit so many jobs, in batches of a hundred, each from another caller."""
+    """Return the seconds that it takes to submit ``count`` jobs, in batches of a hundred, each from another caller."""
     callers, began = Callers(redis_url), time.perf_counter()
     for number in range(count // 100):
         callers.submit([new_job(ttl_seconds=86_000) for _ in range(100)], f"caller-{number}")

@@ -1,4 +1,4 @@
-"""The work of every rival's handler, with libraries as they come: PyJWT, pydantic, redis-py.
+"""The work of every rival's handler, with unmodified libraries: PyJWT, pydantic, redis-py.
 
 It is the same work that this project's router does for one accepted job and for one status poll: verify the token and
 its claims, validate the body by the same rules, run one script on Redis, and log a line of JSON. The file is copied

@@ -63,5 +63,5 @@ def _refuse(variables: dict[str, str], region: str) -> None:
 
 
 def _is_placeholder(value: str) -> bool:
-    """Return whether the value is a placeholder of ``.chalice/config.json``, which describes what belongs there."""
+    """Return whether the value is a placeholder of ``.chalice/config.json``, which only describes the value."""
     return value.startswith("<") and value.endswith(">")

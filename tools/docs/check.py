@@ -16,7 +16,7 @@ from tools.docs.places import Name, Place, looks_ours, places
 from tools.stack.findings import Finding, report
 from tools.stack.repository import ROOT
 
-#: Similarity (0 to 1) from which one name counts as a typing error of the other.
+#: The similarity (0 to 1) at which one name counts as a typo of the other.
 _ALIKE = 0.8
 
 _WHY_MISSING = "there the default would be used in silence, or the function would refuse to start"
@@ -91,7 +91,7 @@ def _unknown(place: Place, each: Name, meant: str, missing: list[str], root: Pat
 
 
 def _removal(place: Place, each: Name, root: Path) -> str:
-    """Return the command that deletes the line, with its whole block in Terraform and a preceding comma in JSON."""
+    """Return the command that deletes the line; in Terraform its block, in JSON also a comma that would remain."""
     if place.path.endswith(".tf"):
         return f"sed -i '{each.line},/^}}/d' {place.path}"
     lines = (root / place.path).read_text(encoding="utf-8").splitlines()

@@ -53,7 +53,7 @@ def _key_arn(stack: Stack, key: str) -> str:
 
 
 def concurrency(stack: Stack) -> Iterator[Finding]:
-    """Check that the reservation leaves enough to the account; the function may reuse its present reservation."""
+    """Check that the reservation leaves the account enough; what the function has reserved already is its own."""
     thing, wanted = "reserved concurrency", int(stack.values.get("reserved_concurrency") or -1)
     limits = stack.aws("lambda").get_account_settings()["AccountLimit"]
     free = limits["UnreservedConcurrentExecutions"] + _reserved(stack) - _UNRESERVED

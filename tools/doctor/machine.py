@@ -92,7 +92,7 @@ def initialised(stack: Stack) -> Iterator[Finding]:
 
 
 def init(stack: Stack) -> str:
-    """Return the command that initialises this stack; the bucket's name is known only after the first time."""
+    """Return the command that initialises this stack, with a placeholder for the bucket before the first time."""
     backend = Backend(
         bucket=stack.backend.get("bucket") or "YOUR_STATE_BUCKET",
         key=f"{stack.text('app_name')}/{stack.text('stage_name') or 'YOUR_STAGE'}.tfstate",

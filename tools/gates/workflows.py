@@ -56,7 +56,7 @@ def _or_well(program: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _zizmor(folder: Path) -> Iterator[Finding]:
-    # No configuration or comment may disable a check: every finding is to be fixed.
+    # No configuration or comment may disable a check: every finding must be fixed.
     options = ["--persona=auditor", "--offline", "--no-config", "--no-ignores", "--strict-collection"]
     for each in _asked([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
         place = next(at for at in each["locations"] if at["symbolic"]["kind"] == "Primary")

@@ -116,7 +116,7 @@ class Children:
 def die_with_parent() -> Callable[[], None] | None:
     """Return a function that makes the Linux kernel kill a child when its parent dies, even by SIGKILL.
 
-    It is None on other systems, where the lock shows that children are still alive.
+    On other systems it is None, and the lock shows that children are still alive.
     """
     if sys.platform != "linux":
         return None

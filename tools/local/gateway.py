@@ -1,8 +1,8 @@
 """API Gateway as far as this machine needs it: turn an HTTP request into the event of a Lambda proxy integration.
 
-Built on ``chalice.local``, with its harmful differences from API Gateway corrected. By itself it answers an unknown
-route with 403 and the caller's own token, drops repeated headers, gives the request no id, leaves path parameters
-percent-encoded, and lets ``;`` and empty segments through to a route.
+Built on ``chalice.local``, with its harmful differences from API Gateway corrected. ``chalice.local`` alone answers an
+unknown route with 403 and the caller's own token, drops repeated headers and gives the request no id. It also leaves
+path parameters percent-encoded, and lets ``;`` and empty segments through to a route.
 """
 
 import base64

@@ -94,7 +94,7 @@ def redeployed_when_the_body_changes(document: Json) -> Json:
 
 
 def without_stale_outputs(document: Json) -> Json:
-    """Remove the deployment's URL, which lacks the path of its stage; the hand-written stage has the whole URL."""
+    """Remove outputs with the deployment's URL, which lacks its stage; the hand-written stage has the whole URL."""
     for name, output in document["output"].items():
         demand_keys(f"output.{name}", output, ("value",), ("value",))
     kept = {name: output for name, output in document["output"].items() if _INVOKE_URL not in output["value"]}

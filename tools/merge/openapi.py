@@ -61,10 +61,10 @@ def _operation(place: str, given: Json) -> Json:
 
 
 def _fallback(operations: list[Json]) -> Json:
-    """Return a method for all others, for the function's 405 with ``Allow``; API Gateway would report an unknown path.
+    """Return the method that hands all others to the function, for its 405 with ``Allow``.
 
-    On a guarded path this requires a token, like the other methods. So strangers start no function, and no method lacks
-    a scope.
+    API Gateway itself would report an unknown path. On a guarded path the method requires a token, like its neighbours.
+    So strangers start no function, and no method lacks a scope.
     """
     proxied = [operation for operation in operations if operation[INTEGRATION]["type"] == "aws_proxy"]
     guarded = [operation for operation in proxied if "security" in operation]

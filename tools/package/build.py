@@ -21,7 +21,9 @@ _HEX_DIGITS = 12
 
 
 def build_of(root: Path = ROOT) -> str:
-    """Return such as ``0.1.0+g1f98489c0a1b``, with ``.dirty`` for uncommitted changes (semver.org, item 10).
+    """Return the build's name, such as ``0.1.0+g1f98489c0a1b``, plus ``.dirty`` for uncommitted changes.
+
+    The notation is that of semver.org, item 10.
 
     Raises:
         Refusal: git does not know the commit.

@@ -23,7 +23,7 @@ from tools.stack.repository import ROOT
 TASK_FOLDER = "/var/task"
 #: Our own modules, whose sources are shipped so that tracebacks show them.
 OURS = ("app.py", "chalicelib", "lambda_router_queue")
-#: PEP 552: a name derived from the source's hash, which is not checked.
+#: PEP 552: the file is identified by the source's hash, which is not checked.
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 

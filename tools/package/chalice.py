@@ -76,7 +76,7 @@ def refuse_output(status: int, said: str) -> None:
 
 
 def shortened(said: str) -> str:
-    """Return the last lines; of a traceback only Chalice's frames, the call that they made, and the error."""
+    """Return the last lines; a traceback keeps only Chalice's frames, the call that they made, and the error."""
     return "\n".join(list(_kept(said.strip().splitlines()))[-_LINES:])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.stack.refusal import Refusal
 
-#: The glibc of Lambda's Amazon Linux 2023, and the oldest in wheel names. pip needs every version in between.
+#: The glibc of Lambda's Amazon Linux 2023, and the oldest in wheel names. pip must be given every version in between.
 _NEWEST_GLIBC, _OLDEST_GLIBC = 34, 5
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 

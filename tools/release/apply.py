@@ -79,7 +79,7 @@ def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
     """Take the alias back after Terraform stopped half-way, perhaps after it had moved the alias.
 
-    This failure was observed, unlike a probe that could not look: resources that the new version needs may be missing.
+    Unlike a probe that could not look, this failure was seen: what the new version needs may be missing.
     """
     click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
     if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:

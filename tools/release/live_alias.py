@@ -10,7 +10,7 @@ from tools.stack.deployed import DeployedStack
 
 @dataclass(frozen=True)
 class Traffic:
-    """Where an alias sends requests.
+    """The routing of an alias.
 
     Attributes:
         version: the published version that the alias points to.

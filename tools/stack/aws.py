@@ -12,7 +12,7 @@ _CONNECT_SECONDS, _READ_SECONDS = 5, 30
 
 @cache
 def client(service: str, region: str) -> Any:
-    """Return a client of that service; nothing is requested before its first call."""
+    """Return a client of that service; it makes no request before its first call."""
     config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"mode": "standard"})
     # A separate session: boto3's default session keeps its first credentials for the life of the process.
     return boto3.Session().client(service, region_name=region, config=config)

@@ -25,7 +25,7 @@ _LOCK_MINUTES = 5
 
 
 def program() -> str:
-    """Return the program to run, with which printed commands begin: a name on PATH, or a file."""
+    """Return the program, as it is run and as commands print it: a name on PATH, or a file."""
     return os.environ.get("TERRAFORM") or "terraform"
 
 
@@ -116,7 +116,7 @@ class Terraform:
         return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
 
     def run(self, *arguments: str) -> int:
-        """Run a command and show its output to the person who waits for it; return its exit status.
+        """Run a command and let it print; return its exit status.
 
         A signal stops Terraform, which then ends in its own time and releases its lock.
 

@@ -143,7 +143,7 @@ def _is_health(answer: httpx.Response) -> bool:
 
 
 def _said(answer: httpx.Response, wanted: Iterable[str]) -> dict[str, str]:
-    """Return those of these members that the response has."""
+    """Return these members, as far as the response has them."""
     try:
         body = answer.json()
     except ValueError:

@@ -11,7 +11,7 @@ from tools.stack.deployed import DeployedStack
 from tools.stack.findings import Finding, compared, or_well
 
 REDEPLOY = "make plan REPLACE=aws_api_gateway_deployment.rest_api && make apply"
-#: Terraform does not read what became of the body that it imported, so its plan fixes nothing.
+#: Terraform does not read what became of the body that it imported, so its plan finds nothing to fix.
 REIMPORT = f"make reimport && {REDEPLOY}"
 
 

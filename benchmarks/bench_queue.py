@@ -38,7 +38,7 @@ FIXED_KEYS = LANES * len(PRIORITIES) + 1
 
 @dataclass(frozen=True)
 class Size:
-    """How much each measurement does."""
+    """The amount of work in each measurement."""
 
     greedy_jobs: int
     shares: int

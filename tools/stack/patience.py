@@ -1,4 +1,4 @@
-"""How long a program repeats a check before it reports a fault, or that it could not check."""
+"""The time for which a program repeats a check before it reports a fault, or that it could not check."""
 
 import time
 from collections.abc import Callable

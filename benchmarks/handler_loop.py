@@ -12,7 +12,7 @@ from pathlib import Path
 
 here = str(Path(__file__).parent)
 sys.path[:] = [sys.argv[1], *(path for path in sys.path if path != here), sys.argv[2]]
-said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
+said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open until the process ends)
 
 import app  # noqa: E402 (found on the path set above)
 

@@ -17,7 +17,7 @@ from typing import Any
 checkout, redis_url = sys.argv[1:]
 os.chdir(checkout)
 sys.path[0] = checkout
-answers, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
+answers, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open until the process ends)
 
 from benchmarks import functions  # noqa: E402 (found on the path set above)
 

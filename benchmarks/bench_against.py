@@ -1,8 +1,8 @@
-"""``python -m benchmarks.bench_against COMMIT``: whether this checkout is slower than that commit.
+"""``python -m benchmarks.bench_against COMMIT``: compare the speed of this checkout with that of a commit.
 
-Both sides run at the same time and take turns: submit and poll through the whole function, work by a worker with a
-handler that does nothing, and submit while many jobs wait. What counts is the median of the ratios of the turns' pairs.
-The commit runs twice: its ratio to itself says how much of the rest is the machine's. ``--quick`` does little of each.
+Both sides run at the same time and take turns. Each turn submits and polls jobs through the whole function, processes
+jobs in a worker with a no-op handler, and submits while many jobs wait. The result is the median ratio over all pairs
+of turns. The commit runs a second time: its ratio to itself shows the machine's noise. ``--quick`` does a short run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks.figures import Row, show
 ROOT = Path(__file__).parent.parent
 ONE_SIDE = Path(__file__).parent / "one_side.py"
 TURNS, JOBS, DEEP = 80, 200, 50_000
-#: How much slower a side may be.
+#: Highest acceptable ratio of this checkout's time to the commit's.
 ALLOWED = 1.05
 
 FIGURES = {
@@ -39,7 +39,7 @@ FIGURES = {
 
 
 class Side:
-    """One checkout's code in a process of its own, with Redis servers of its own: an empty one and a full one."""
+    """One checkout in a process of its own, with two Redis servers of its own: one empty, one full."""
 
     def __init__(self, checkout: Path, deep_jobs: int, resources: ExitStack) -> None:
         self._servers = [resources.enter_context(ValkeyServer()) for _ in range(2)]
@@ -49,7 +49,7 @@ class Side:
         _asked(self._deep, "fill", deep_jobs)
 
     def turn(self, jobs: int) -> dict[str, float]:
-        """What one turn took, in seconds, by the names of ``FIGURES``."""
+        """Return the seconds of each figure in one turn, keyed as in ``FIGURES``."""
         self._databases[0].flushall()
         took = {name: _asked(self._empty, name, jobs) for name in ("submit", "poll")}
         self._databases[0].config_resetstat()
@@ -63,7 +63,7 @@ class Side:
 
 @contextmanager
 def _process(checkout: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
-    own = checkout / "benchmarks/one_side.py"  # as its own names have it, where there is one
+    own = checkout / "benchmarks/one_side.py"  # a checkout's own copy, if any, fits the names in that commit's code
     command = [sys.executable, str(own if own.exists() else ONE_SIDE), str(checkout), url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -82,14 +82,14 @@ def _asked(process: "subprocess.Popen[str]", name: str, count: int) -> float:
 
 
 def _server_seconds(db: Any) -> float:
-    """Time that the server spent on scripts since its figures were reset."""
+    """Return the seconds that the server spent on scripts since its statistics were reset."""
     commands = db.info("commandstats")
     return float(sum(commands[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in commands) / 1e6)
 
 
 @contextmanager
 def _checked_out(commit: str) -> Iterator[Path]:
-    """The commit's files, in a folder that goes away."""
+    """Extract the commit's files into a temporary folder."""
     folder = Path(tempfile.mkdtemp())
     try:
         archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
@@ -109,14 +109,14 @@ def _rows(turns: Sequence[dict[str, dict[str, float]]]) -> Iterator[Row]:
 
 
 def _ratio(turns: Sequence[dict[str, dict[str, float]]], side: str, name: str) -> tuple[float, str]:
-    """The median of the turns' ratios to the base, and between what the middle half of them lies."""
+    """Return the median of the turns' ratios to the base, and the range of their middle half."""
     ratios = [turn[side][name] / turn["base"][name] for turn in turns]
     low, middle, high = quantiles(ratios, n=4)
     return middle, f"{low:.2f} to {high:.2f}"
 
 
 def run(commit: str, *, quick: bool) -> None:
-    """Measure and print."""
+    """Measure and print the comparison with a commit."""
     turns: list[dict[str, dict[str, float]]] = []
     with _checked_out(commit) as base, ExitStack() as resources:
         deep = 200 if quick else DEEP

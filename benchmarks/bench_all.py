@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_all``: every benchmark, each table beside its goals, and which goals are met.
+"""``python -m benchmarks.bench_all``: run every benchmark, and report which goals are met.
 
-Writes the tables into ``benchmarks/README.md`` and draws ``benchmarks/chart.svg``. ``--show`` does so with the last
-results, without measuring.
+Writes the tables into ``benchmarks/README.md`` and draws ``benchmarks/chart.svg``. ``--show`` does this with the last
+results instead of measuring.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def _results() -> Iterator[str]:
 
 
 def _summary() -> Iterator[str]:
-    """How many goals are met, and each that is not."""
+    """Yield how many goals are met, then each goal that is missed."""
     judged = [(title, row) for title, _, rows in _rows() for row in rows if row.met is not None]
     missed = [(title, row) for title, row in judged if not row.met]
     yield f"{len(judged) - len(missed)} of {len(judged)} goals are met{':' if missed else '.'}"

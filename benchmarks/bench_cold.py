@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_cold``: from a process's start to its first answer, as Lambda runs a function.
+"""``python -m benchmarks.bench_cold``: the time from a process's start to its first response, as in Lambda.
 
-Each is unpacked without a bytecode cache and run by ``awslambdaric`` against a Runtime API on this machine.
-``--quick`` starts each once.
+Each function is unpacked without a bytecode cache and run by ``awslambdaric`` against a Runtime API on this machine.
+``--quick`` starts each function once.
 """
 
 import re
@@ -21,7 +21,7 @@ from benchmarks.functions import BARE, OURS, PLAIN
 from benchmarks.quick import asked_quick
 
 TURNS = 15
-#: For the import times, which nothing is compared with.
+#: Processes for the import times, which are not compared with anything.
 PROCESSES = 7
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +(\S+)")
 
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     with ValkeyServer() as server:
         url = f"redis://{server.host}:{server.port}/0"
         rows, bars = _rows(url, 1 if quick else TURNS)
@@ -59,7 +59,7 @@ def _rows(url: str, turns: int) -> tuple[list[Row], dict[str, float]]:
 
 
 def _start(name: str, url: str, event: dict[str, Any], cpu: list[float]) -> float:
-    """Seconds to the answer; the process's CPU seconds are noted."""
+    """Return the seconds until the response, and append the process's CPU seconds to ``cpu``."""
     functions.folder(name)
     began = time.perf_counter()
     with functions.started(name, url) as (api, process):
@@ -71,7 +71,7 @@ def _start(name: str, url: str, event: dict[str, Any], cpu: list[float]) -> floa
 
 
 def _show_imports(*, keep: bool) -> None:
-    """Where the time goes, package by package and module by module, in the quickest of a few fresh processes."""
+    """Show the import times by package and by module, from the fastest of a few fresh processes."""
     modules = min((_import_times() for _ in range(PROCESSES)), key=lambda times: sum(times.values()))
     packages: dict[str, list[int]] = defaultdict(list)
     for module, microseconds in modules.items():
@@ -86,7 +86,7 @@ def _show_imports(*, keep: bool) -> None:
 
 
 def _import_times() -> dict[str, int]:
-    """Microseconds that each module took by itself, without what it imports."""
+    """Return each module's own import time in microseconds, without the modules that it imports."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import app"
     command = [sys.executable, "-I", "-S", "-B", "-X", "importtime", "-c", code, str(functions.folder(OURS))]
     said = subprocess.run(command, check=True, capture_output=True, text=True, env={}).stderr

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_depth``: whether submission slows down as jobs and callers pile up.
+"""``python -m benchmarks.bench_depth``: the cost of a submission as jobs and callers pile up.
 
-Jobs of many callers are sent, up to a hundred at a time, until that many wait; then single jobs are sent, in turns with
-the same on an empty queue of another name. ``--quick`` stops at few.
+Jobs of many callers are submitted, up to a hundred at a time, until the given number waits. Then single jobs are
+submitted, in turns with the same on an empty queue of another name. ``--quick`` stops at few jobs.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from tests.faults.kit import new_job
 from tests.wide import WIDE
 
 AT_ONCE, TURNS, EACH = 100, 30, 20
-#: Wider than what the largest step fills: a refusal would be quick.
+#: Limits above what the largest step fills: rejections would be fast and distort the figures.
 POLICY = replace(WIDE, queue_cap=100_000_000, open_jobs_cap=100_000_000)
 STEPS = [(10_000, 1), (10_000, 1_000), (1_000_000, 1), (1_000_000, 100_000)]
 QUICK_STEPS = [(300, 1), (300, 10)]
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     rows: list[Row] = []
     bars: dict[str, float] = {}
     for jobs, callers in QUICK_STEPS if quick else STEPS:

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.bench_growth``: how the CPU time of reading an adversarial input grows with its length.
+"""``python -m benchmarks.bench_growth``: how the CPU time of reading adversarial input grows with its length.
 
-Starts nothing. Each input is read at ``SIZE`` bytes and at four times as many: linear work takes four times as long,
-quadratic work sixteen times. CPU time of this thread. A long reading is compared with the short ones just before and
-after it, and the lowest of several such figures counts: a machine that changes its speed, or shares its caches, moves
-a figure by less than two, so it can hide no quadratic work.
+Starts no server. Each input is read at ``SIZE`` bytes and at four times as many: linear work takes four times as long,
+quadratic work sixteen times. The measure is this thread's CPU time. Each long reading is compared with the short
+readings just before and after it, and the lowest of several ratios counts. A machine that changes its speed or shares
+its caches changes a ratio by less than a factor of two, so it cannot hide quadratic work.
 """
 
 import argparse
@@ -18,18 +18,18 @@ from tests.security.growing import CASES, Case
 
 SIZE = 8 * 1024
 TIMES = 4
-#: The longest body of a job unless a setting says otherwise; API Gateway passes on less of headers.
+#: The default limit of a job's body in bytes. API Gateway's limit on headers is lower.
 LARGEST = 64 * 1024
-#: How much longer four times the input may take.
+#: Highest acceptable growth of the time for four times the input.
 BOUND = 5.0
-#: Long readings of each; more only as long as the growth is above the bound.
+#: Long readings of each input; more than ROUNDS only while the growth is above the bound.
 ROUNDS, MOST_ROUNDS = 5, 40
-#: A reading is repeated until it has taken this long, so that the clock's own steps do not count.
+#: A reading is repeated for at least this long, so that the clock's resolution does not matter.
 _LEAST_NS = 500_000
 
 
 def main() -> None:
-    """Measure, and print a Markdown table: the dearest first. Ends with 1 when one grows faster than it may."""
+    """Measure and print a Markdown table, the most expensive input first; exit with 1 if one grows too fast."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_growth", description=__doc__)
     parser.parse_args()
     rows = [(name, growth(case), largest_ms(case)) for name, case in CASES.items()]
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def growth(case: Case) -> float:
-    """How many times as much CPU time ``TIMES`` as much of the case takes; measured with the collector off."""
+    """Return the factor by which CPU time grows for ``TIMES`` as much input, with garbage collection off."""
     short, long = case.cost(SIZE), case.cost(SIZE * TIMES)
     lowest = float("inf")
     with _no_collector():
@@ -59,7 +59,7 @@ def growth(case: Case) -> float:
 
 
 def largest_ms(case: Case) -> float:
-    """What the largest input costs."""
+    """Return the milliseconds of CPU time that the largest input takes."""
     once = case.cost(LARGEST)
     with _no_collector():
         return min(_cpu_ms(once) for _ in range(ROUNDS))
@@ -67,7 +67,7 @@ def largest_ms(case: Case) -> float:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """It runs when it likes, and would count for whoever is measured then."""
+    """Switch garbage collection off: it runs at any time and would count for whatever is measured then."""
     gc.collect()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_memory``: bytes in Valkey per waiting 1 kB job and per finished one.
+"""``python -m benchmarks.bench_memory``: bytes in Valkey per waiting job of 1 kB and per finished job.
 
-Of a finished job each library keeps its result for a while, as this project does; what remains of its payload differs,
-and so does what else is known of the job. ``--quick`` does little of each.
+Each library keeps a finished job's result for a while, as this project does. They differ in what remains of the
+payload, and in what else is stored about the job. ``--quick`` does a short run.
 """
 
 import logging
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     names = [OURS] if quick else queue_rivals.names()
     with ValkeyServer() as server:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bench_package``: how large the zip is, of what, and how long it takes to build."""
+"""``python -m benchmarks.bench_package``: the size and contents of the zip, and the time that its build takes."""
 
 import time
 import zipfile
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     began = time.monotonic()
     package = built()
     took = time.monotonic() - began

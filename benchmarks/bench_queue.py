@@ -1,7 +1,6 @@
-"""``python -m benchmarks.bench_queue``: who waits how long, what remains in memory, and how fast one process is.
+"""``python -m benchmarks.bench_queue``: waiting times, memory left behind, and the speed of one process.
 
-Starts a Valkey of its own on a free port of this machine and nothing else. ``--quick`` does little of each, to see that
-it runs.
+Starts only a Valkey, on a free port of this machine. ``--quick`` does a short run, as a smoke test.
 """
 
 import asyncio
@@ -31,15 +30,15 @@ from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests.faults.churn import RESULT, SHORT
 from tests.faults.kit import QUEUE, Callers, new_job
 
-#: Jobs sent in one step, as by a batch.
+#: Jobs submitted in one step, as in a batch.
 AT_ONCE = 100
-#: The keys that an empty queue keeps here, where no worker beats and nothing is given up on: its streams and ``flow``.
+#: Keys of an empty queue here, without worker heartbeats or dead letters: its streams and ``flow``.
 FIXED_KEYS = LANES * len(PRIORITIES) + 1
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done."""
+    """The amount of work in each measurement."""
 
     greedy_jobs: int
     shares: int
@@ -55,7 +54,7 @@ type Rows = list[tuple[str, str, str]]
 
 
 def main() -> None:
-    """Measure, and print a Markdown table."""
+    """Measure and print a Markdown table."""
     size = QUICK if asked_quick("bench_queue", __doc__) else FULL
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     with ValkeyServer() as server:
@@ -106,20 +105,23 @@ def _with_worker[Answer](url: str, use: Callable[[WorkQueue], Awaitable[Answer]]
 
 
 def _claims_before(url: str, job_id: str) -> int:
-    """How many jobs are claimed before that one, one at a time."""
+    """Return how many jobs are claimed before that one, one at a time."""
 
     async def count(worker: WorkQueue) -> int:
         for before in itertools.count():
             (claim,) = await worker.claim(1)
             if claim.job_id == job_id:
                 return before
-        raise AssertionError  # the count does not end
+        raise AssertionError  # unreachable: the count is endless
 
     return _with_worker(url, count)
 
 
 def _fairness(url: str, db: Any, size: Size) -> Rows:
-    """A caller's only job behind 1, 10 and 100 greedy callers, who have as many jobs together each time."""
+    """Measure the wait of a caller's only job behind 1, 10 and 100 greedy callers.
+
+    The greedy callers have the same total number of jobs each time.
+    """
     rows: Rows = []
     for others in (1, 10, 100):
         db.flushall()
@@ -135,7 +137,7 @@ def _fairness(url: str, db: Any, size: Size) -> Rows:
 
 
 def _bound(others: int) -> int:
-    """The bound that ``tests/protocol/test_fairness.py`` holds the queue to."""
+    """Return the bound that ``tests/protocol/test_fairness.py`` enforces."""
     return LANES * (others + 1) - 1
 
 
@@ -164,8 +166,8 @@ def _starvation(url: str, db: Any, size: Size) -> Rows:
 
 
 def _memory(url: str, db: Any, size: Size) -> Rows:
-    """Every job waits at the same time, then all are worked, then all records expire."""
-    _fill_and_empty(url, db, 1_000, ttl_seconds=1)  # scripts, streams, buffers
+    """Measure memory before, while all jobs wait, and after all are processed and their records have expired."""
+    _fill_and_empty(url, db, 1_000, ttl_seconds=1)  # warm-up: scripts, streams, buffers
     before = _memory_now(db)
     peak = _fill_and_empty(url, db, size.memory_jobs, size.memory_ttl_seconds)
     after = _memory_now(db)
@@ -180,7 +182,7 @@ def _memory(url: str, db: Any, size: Size) -> Rows:
 
 
 def _fill_and_empty(url: str, db: Any, count: int, ttl_seconds: int) -> tuple[int, int]:
-    """Memory and keys while all of them wait."""
+    """Submit jobs, process them and wait until their records expire; return memory and keys while all waited."""
     with _callers(url, policy=SHORT) as callers:
         for number in range(count // AT_ONCE):
             jobs = [new_job(key=f"{number}-{place}", ttl_seconds=ttl_seconds) for place in range(AT_ONCE)]
@@ -213,7 +215,7 @@ def _memory_now(db: Any) -> tuple[int, int]:
 
 
 def _speed(url: str, db: Any, size: Size) -> Rows:
-    """Jobs per second beside what a plain SET does here: only the ratio means anything on another machine."""
+    """Measure jobs per second beside plain SETs: only the ratio is comparable across machines."""
     plain = _per_second(lambda: [db.set("plain", "x" * 500, px=1_000) for _ in range(size.speed_jobs)], size.speed_jobs)
     with _callers(url) as callers:
         singly = _per_second(lambda: [callers.send() for _ in range(size.speed_jobs)], size.speed_jobs)
@@ -232,7 +234,7 @@ def _speed(url: str, db: Any, size: Size) -> Rows:
 
 
 async def _seconds_to_work(url: str, concurrency: int, queue: WorkQueue) -> float:
-    """Have the product's own consumer work all that waits; the seconds that it took."""
+    """Return the seconds that the product's own consumer takes to process all waiting jobs."""
 
     async def at_once(job: Envelope) -> dict[str, str]:
         return {"text": job.id}

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.bench_refusals``: CPU time that a refused token costs, by kind.
+"""``python -m benchmarks.bench_refusals``: the CPU time of rejecting a token, by kind.
 
-Starts nothing. CPU time of this process, so that what else the machine does counts little.
+Starts no server. The measure is this process's CPU time, so other load on the machine matters little.
 """
 
 import argparse
@@ -33,7 +33,7 @@ JUNK: dict[str, str] = {
 
 
 def main() -> None:
-    """Measure, and print a Markdown table: the slowest kinds first."""
+    """Measure and print a Markdown table, the slowest kinds first."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_refusals", description=__doc__)
     parser.add_argument("--rounds", type=int, default=50, help="how often each token is refused")
     rounds = parser.parse_args().rounds
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measured(verifier: TokenVerifier, shop: Workshop, rounds: int) -> Iterator[tuple[str, float, float]]:
-    """Name, median and worst CPU time in milliseconds of each refusal."""
+    """Yield name, median and worst CPU time in milliseconds of each rejection."""
     tokens = {name: make(shop) for name, make in HOSTILE.items()} | JUNK
     for name, token in tokens.items():
         times = [refusal_time(verifier, f"Bearer {token}") for _ in range(rounds)]

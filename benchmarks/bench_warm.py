@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_warm``: what a warm function spends on an accepted job and on a look at it.
+"""``python -m benchmarks.bench_warm``: the time that a warm function spends on an accepted job and on a status poll.
 
-All functions answer in turns, a few requests at a time, each in a process of its own, on one Valkey. ``--quick`` does
-little of each.
+All functions take turns, a few requests at a time, each in a process of its own, on one Valkey. ``--quick`` does a
+short run.
 """
 
 import json
@@ -18,9 +18,9 @@ from benchmarks.functions import BARE, FASTAPI, FLOOR, OURS, PLAIN, POWERTOOLS, 
 from benchmarks.quick import asked_quick
 
 TURNS, EACH = 40, 25
-#: What is asked of the accepted job's median CPU.
+#: Goals for our median CPU time per accepted job, as ratios to each rival's.
 LIMITS = {FLOOR: 1.5, FASTAPI: 0.5, POWERTOOLS: 1.0}
-#: What a client can ask that no script of ours does: the server counts commands of scripts under their own names, too.
+#: Commands that only a client sends. The server also counts the commands inside scripts, under their own names.
 ROUND_TRIPS = ("evalsha", "eval", "ping", "auth", "select", "script|load", "hello", "client|setinfo")
 
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     turns, each = (2, 3) if quick else (TURNS, EACH)
     with ValkeyServer() as server, ExitStack() as stack:
         url = f"redis://{server.host}:{server.port}/0"

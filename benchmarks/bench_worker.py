@@ -1,7 +1,7 @@
-"""``python -m benchmarks.bench_worker``: submission, work and hand-over beside five libraries, on one Valkey.
+"""``python -m benchmarks.bench_worker``: submission, processing and hand-over beside five libraries, on one Valkey.
 
-One process submits jobs of 1 kB one by one; one worker process with a handler that does nothing works them; then single
-jobs are handed to the idle worker. The libraries take turns. ``--quick`` does little of each.
+One process submits jobs of 1 kB one by one, then one worker process with a no-op handler processes them. After that,
+single jobs are handed over to the idle worker. The libraries take turns. ``--quick`` does a short run.
 """
 
 import logging
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def run(*, quick: bool) -> None:
-    """Measure, print, and keep what was measured unless it was little."""
+    """Measure and print; keep the results unless ``quick``."""
     logging.getLogger("lambda-router-worker").setLevel(logging.ERROR)
     names = [OURS] if quick else queue_rivals.names()
     with ValkeyServer() as server:

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chart``: the bars of the last results as ``benchmarks/chart.svg``."""
+"""``python -m benchmarks.chart``: draw the bars of the last results as ``benchmarks/chart.svg``."""
 
 import html
 import json
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def svg(groups: dict[str, dict[str, float]]) -> str:
-    """Bars by table and kind (``KIND, UNIT: NAME``); each kind's longest bar is as wide as the chart."""
+    """Return bars by table and kind (``KIND, UNIT: NAME``) as SVG; each kind's longest bar is as wide as the chart."""
     drawn = [line(ROW * place) for place, line in enumerate(_lines(groups), 1)]
     size = f'width="{LEFT + WIDTH + 100}" height="{ROW * (len(drawn) + 1)}"'
     white = '<rect width="100%" height="100%" style="fill:#fff"/>'
@@ -32,7 +32,7 @@ def svg(groups: dict[str, dict[str, float]]) -> str:
 
 
 def _lines(groups: dict[str, dict[str, float]]) -> Iterator[Callable[[int], str]]:
-    """Each is drawn at the height that it is given."""
+    """Yield a function for each line, which draws the line at a given height."""
     for title, bars in groups.items():
         yield partial(_text, title, 10, "title")
         for kind, named in groupby(bars.items(), key=lambda bar: bar[0].rpartition(": ")[0]):

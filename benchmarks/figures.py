@@ -1,7 +1,7 @@
-"""Figures beside their goals, and the few statistics that all benchmarks share.
+"""Figures beside their goals, and the statistics that all benchmarks share.
 
-A machine that does other work slows everything down, so what is compared takes turns, and the ratio of a turn's pair is
-what counts: its median over all turns.
+Other load on the machine slows everything down. So the compared programs take turns, and the result is the median over
+all turns of the ratio within a turn.
 """
 
 import json
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table. ``met`` is None where there is no goal."""
+    """One row of a table; ``met`` is None if there is no goal."""
 
     figure: str
     measured: str
@@ -31,27 +31,27 @@ class Row:
 
 
 def at_most(figure: str, value: float, limit: float, unit: str = "") -> Row:
-    """A ratio that should not be larger than that."""
+    """Return the row of a figure whose goal is at most ``limit``."""
     return Row(figure, f"{value:.2f}{unit}", f"≤ {limit:.2f}{unit}", value <= limit)
 
 
 def at_least(figure: str, value: float, limit: float, unit: str = "") -> Row:
-    """A ratio that should not be smaller than that."""
+    """Return the row of a figure whose goal is at least ``limit``."""
     return Row(figure, f"{value:.2f}{unit}", f"≥ {limit:.2f}{unit}", value >= limit)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of all values does not exceed."""
+    """Return the value that this share of all values does not exceed."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of what ours is to theirs, turn by turn."""
+    """Return the median of the turn-by-turn ratios of ours to theirs."""
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def in_turns[Name](names: Sequence[Name], turns: int, measure: Callable[[Name], float]) -> dict[Name, list[float]]:
-    """Measure each in turn, that often: A B A B, never A A B B."""
+    """Measure every name once per turn: A B A B, never A A B B."""
     values: dict[Name, list[float]] = {name: [] for name in names}
     for _ in range(turns):
         for name in names:
@@ -60,7 +60,7 @@ def in_turns[Name](names: Sequence[Name], turns: int, measure: Callable[[Name], 
 
 
 def machine() -> str:
-    """When and on what this was measured, without any name."""
+    """Return the date and the machine of a measurement, without naming the host."""
     return f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores, {_processor()}"
 
 
@@ -71,7 +71,7 @@ def _processor() -> str:
 
 
 def table(title: str, rows: Sequence[Row]) -> Iterator[str]:
-    """Markdown."""
+    """Yield the table as Markdown."""
     yield f"### {title}\n"
     yield "| Figure | Measured | Goal | |\n| --- | --- | --- | --- |"
     for row in rows:
@@ -79,7 +79,7 @@ def table(title: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def show(title: str, rows: Sequence[Row], bars: Mapping[str, float] | None = None, *, keep: bool) -> None:
-    """Print the table; keep it, and what the chart shows of it, for ``make bench`` unless this was a smoke run."""
+    """Print the table; with ``keep``, also store it and the chart's bars for ``make bench``."""
     print(machine() + "\n")
     print("\n".join(table(title, rows)) + "\n", flush=True)
     if keep:

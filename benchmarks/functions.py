@@ -1,7 +1,7 @@
-"""The functions that are compared: this project's zip, Chalice's plain zip of the same commit, and the rivals'.
+"""The compared functions: this project's zip, Chalice's plain zip of the same commit, and the rivals'.
 
-A rival is packaged plainly: its ``app.py`` beside the same versions of the same libraries as pip unpacks them, without
-bytecode. FastAPI and Mangum come from ``.venv-bench``; without it that rival is left out.
+A rival is packaged plainly: its ``app.py`` beside the same versions of the same libraries, as pip unpacks them, without
+bytecode. FastAPI and Mangum come from ``.venv-bench``; without it that rival is skipped.
 """
 
 import json
@@ -30,7 +30,7 @@ from tools.package.writer import unpack
 
 HERE = Path(__file__).parent
 BENCH_PACKAGES = HERE.parent / ".venv-bench/lib/python3.13/site-packages"
-#: What FastAPI and Mangum bring beside what the plain package has.
+#: Packages that FastAPI and Mangum need beyond those of the plain package.
 FASTAPI_NEEDS = ("fastapi", "starlette", "mangum", "anyio", "idna", "annotated_doc", "opentelemetry")
 
 OURS, PLAIN = "this project", "plain chalice package"
@@ -54,14 +54,14 @@ def have_rivals() -> bool:
 
 
 def names(*, floor: bool = False) -> list[str]:
-    """Ours first."""
+    """Return the names of the functions to compare, ours first."""
     there = [OURS, PLAIN, *([FASTAPI] if have_rivals() else []), POWERTOOLS, BARE]
     return [*there, FLOOR] if floor else there
 
 
 @cache
 def folder(name: str) -> Path:
-    """Where that function lies unpacked, read-only in effect: nothing is ever compiled into it."""
+    """Return the folder that holds the function unpacked; nothing is ever compiled into it."""
     if name == OURS:
         return built().task
     _folders.append(tempfile.TemporaryDirectory())
@@ -73,7 +73,7 @@ def folder(name: str) -> Path:
         if package.name not in {"app.py", "chalicelib", "lambda_router_queue", "chalice"}:
             (place / package.name).symlink_to(package)
     for pattern in FASTAPI_NEEDS if name == FASTAPI else ():
-        # with its metadata, in which OpenTelemetry looks for plugins
+        # With their metadata, in which OpenTelemetry looks for plugins.
         for package in (
             *BENCH_PACKAGES.glob(pattern),
             *BENCH_PACKAGES.glob(f"{pattern}_*"),
@@ -90,7 +90,7 @@ def folder(name: str) -> Path:
 
 
 def environ(redis_url: str) -> dict[str, str]:
-    """What a function is given; limits that no run reaches."""
+    """Return the environment of a function, with limits that no run reaches."""
     return {
         "PATH": os.defpath,
         "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
@@ -122,7 +122,7 @@ def health() -> dict[str, Any]:
 
 
 def post(bearer: str) -> dict[str, Any]:
-    """A job of 1 kB, as API Gateway hands it on."""
+    """Return API Gateway's event for a job of 1 kB."""
     event = gateway_event("POST", "/v1/jobs", None, _headers(bearer))
     return event | {"body": json.dumps(JOB), "isBase64Encoded": False}
 
@@ -137,7 +137,7 @@ def _headers(bearer: str) -> dict[str, str | list[str]]:
 
 @contextmanager
 def started(name: str, redis_url: str) -> Iterator[tuple[RuntimeApi, "subprocess.Popen[bytes]"]]:
-    """The function in Lambda's own client, from the moment its process begins."""
+    """Run the function in Lambda's own runtime client, from the start of its process."""
     task = folder(name)
     with RuntimeApi() as api:
         process = subprocess.Popen(
@@ -154,7 +154,7 @@ def started(name: str, redis_url: str) -> Iterator[tuple[RuntimeApi, "subprocess
 
 
 class Loop:
-    """A function in a process of its own that answers events when told to and says what each cost."""
+    """A function in a process of its own that answers events on request and reports what each cost."""
 
     def __init__(self, name: str, redis_url: str) -> None:
         self._process = subprocess.Popen(
@@ -166,7 +166,7 @@ class Loop:
         )
 
     def run(self, events: list[dict[str, Any]]) -> dict[str, Any]:
-        """``cpu`` and ``wall`` seconds of each event, and the last ``answer``."""
+        """Return the ``cpu`` and ``wall`` seconds of each event, and the last ``answer``."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None

@@ -1,6 +1,7 @@
-"""Calls a function's handler with events from standard input and writes what each took. Started by ``functions.Loop``.
+"""Call a function's handler with events from standard input, and report the time of each.
 
-``handler_loop.py FOLDER_OF_THE_FUNCTION FOLDER_OF_THE_RUNTIME``; it runs with nothing else on ``sys.path``.
+Usage: ``handler_loop.py FUNCTION_FOLDER RUNTIME_FOLDER``. Started by ``functions.Loop``, with nothing else on
+``sys.path``.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 here = str(Path(__file__).parent)
 sys.path[:] = [sys.argv[1], *(path for path in sys.path if path != here), sys.argv[2]]
-said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
+said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open until the process ends)
 
 import app  # noqa: E402 (found on the path set above)
 

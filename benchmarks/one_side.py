@@ -1,7 +1,7 @@
-"""One side of ``bench_against``: the code of one checkout, which does what standard input asks and writes what it took.
+"""One side of ``bench_against``: run one checkout's code on request, and report the time.
 
-``one_side.py CHECKOUT REDIS_URL``. Each line asks for one of the functions below, ``["submit", 100]``; the answer is a
-line of JSON.
+Usage: ``one_side.py CHECKOUT REDIS_URL``. Each line of standard input, such as ``["submit", 100]``, calls one of the
+functions below; the reply is a line of JSON.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 checkout, redis_url = sys.argv[1:]
 os.chdir(checkout)
 sys.path[0] = checkout
-answers, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
+answers, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 (open until the process ends)
 
 from benchmarks import functions  # noqa: E402 (found on the path set above)
 
@@ -45,23 +45,23 @@ class _Context:
 
 
 def submit(count: int) -> float:
-    """Seconds that one job takes through the whole function, the median."""
+    """Return the median seconds of a submission through the whole function."""
     _sent.clear()
     return median(_submitted(_tokens[number % len(_tokens)]) for number in range(count))
 
 
 def poll(count: int) -> float:
-    """Seconds that one look at a job takes through the whole function, the median."""
+    """Return the median seconds of a status poll through the whole function."""
     return median(_answered(functions.poll(*_sent[number % len(_sent)]), 200)[0] for number in range(count))
 
 
 def work(count: int) -> float:
-    """Seconds a job that a worker needs for those that wait, with a handler that does nothing."""
+    """Return the seconds per job that a worker with a no-op handler takes for the waiting jobs."""
     return asyncio.run(_work(count)) / count
 
 
 def fill(count: int) -> float:
-    """Seconds that it takes to make so many jobs wait, a hundred in a batch, of as many callers as batches."""
+    """Return the seconds that it takes to submit ``count`` jobs, in batches of a hundred, each from another caller."""
     callers, began = Callers(redis_url), time.perf_counter()
     for number in range(count // 100):
         callers.submit([new_job(ttl_seconds=86_000) for _ in range(100)], f"caller-{number}")

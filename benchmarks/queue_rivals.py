@@ -1,7 +1,7 @@
-"""This project's queue and five libraries' on one Valkey: submission, work, hand-over, memory.
+"""Submission, processing, hand-over and memory of this project's queue and of five libraries, on one Valkey.
 
-Ours goes through the product's own code on both sides: admission with its limits, leases, fencing, a record with an
-outcome. The libraries run in ``.venv-bench``; without it they are left out and ours alone is measured.
+Ours runs the product's own code on both sides: admission with its limits, leases, fencing, and a record with an
+outcome. The libraries run in ``.venv-bench``; without it only ours is measured.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ BENCH_PYTHON = HERE.parent / ".venv-bench/bin/python"
 LIBRARIES = ("rq", "celery", "arq", "dramatiq", "bullmq")
 OURS = "this project"
 CONCURRENCY = 10
-#: As much as a library's job carries.
+#: As large as the payload of a library's job.
 PROMPT = "x" * 1_000
 
 
 def measured(names: list[str], url: str, count: int) -> dict[str, dict[str, Any]]:
-    """What ``rival_queues.py`` says of each, and ours beside it."""
+    """Return the figures of ``rival_queues.py`` for each library, and ours in the same form."""
     return {name: _ours(url, count) if name == OURS else _theirs(name, url, count) for name in names}
 
 
@@ -96,7 +96,7 @@ async def _work(url: str, count: int, callers: Callers) -> dict[str, Any]:
 
 
 def _empty(url: str) -> Any:
-    """As nobody has used it: what another library left in it, keys or scripts, is no part of this one's figures."""
+    """Empty the server of keys and scripts, so that what another library left does not affect these figures."""
     db = redis.Redis.from_url(url)
     db.flushall()
     db.script_flush()

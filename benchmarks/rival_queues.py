@@ -1,9 +1,12 @@
-"""Submits to and works the queues of other libraries; runs in ``.venv-bench``, started by ``queue_rivals``.
+"""Submit to and process the queues of other libraries; runs in ``.venv-bench``, started by ``queue_rivals``.
 
-``rival_queues.py LIBRARY URL COUNT``: sends COUNT jobs of 1 kB one by one, then has one process work them all, with a
-handler that does nothing. Prints JSON: ``sent``, seconds each submission took; ``worked``, jobs a second from the first
-to the last; ``hand_over``, seconds from submission to start of single jobs on an idle worker; ``waiting`` and
-``finished``, bytes of the server's memory per job.
+Usage: ``rival_queues.py LIBRARY URL COUNT``. It submits COUNT jobs of 1 kB one by one, then lets one process with a
+no-op handler process them all. It prints JSON with these members:
+
+- ``sent``: seconds of each submission
+- ``worked``: jobs per second from the first to the last
+- ``hand_over``: seconds from submission to start, of single jobs on an idle worker
+- ``waiting`` and ``finished``: bytes of the server's memory per job
 """
 
 import asyncio
@@ -20,7 +23,7 @@ import redis
 
 LIBRARY, URL, COUNT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PAYLOAD = "x" * 1_000
-#: Jobs at a time, where a library lets one choose; RQ's and Celery's one-process workers do one.
+#: Jobs at a time, for libraries with such an option. The one-process workers of RQ and Celery run one.
 CONCURRENCY = 10
 HAND_OVERS = min(COUNT, 50)
 
@@ -29,7 +32,7 @@ times: list[float] = []
 
 
 def done(_: str = PAYLOAD) -> str:
-    """The handler: notes the time."""
+    """The handler: record the time."""
     times.append(time.perf_counter())
     return "done"
 
@@ -68,8 +71,8 @@ def figures(spent: list[float], empty: int, full: int, after: int, hand_over: li
 
 
 def run_threaded(send: Callable[[], Any], start: Callable[[], Any]) -> dict[str, Any]:
-    """For libraries whose worker runs in threads, or in a thread that we give it."""
-    send()  # the first opens connections and loads scripts
+    """Measure a library whose worker runs in threads, or in a thread that we start for it."""
+    send()  # the first submission opens connections and loads scripts
     empty = bytes_used()
     spent = timed(send)
     full = bytes_used()
@@ -92,7 +95,7 @@ def use_rq() -> dict[str, Any]:
     from rq.timeouts import TimerDeathPenalty
 
     class Worker(SimpleWorker):
-        death_penalty_class = TimerDeathPenalty  # the default wants the main thread, for its signals
+        death_penalty_class = TimerDeathPenalty  # the default uses signals, which need the main thread
 
         def _install_signal_handlers(self) -> None:
             pass
@@ -184,10 +187,10 @@ async def use_bullmq() -> dict[str, Any]:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    sys.modules["rival_queues"] = sys.modules["__main__"]  # by this name RQ finds the handler
+    sys.modules["rival_queues"] = sys.modules["__main__"]  # RQ finds the handler by this name
     said, sys.stdout = sys.stdout, sys.stderr
     use = {"rq": use_rq, "celery": use_celery, "dramatiq": use_dramatiq, "arq": use_arq, "bullmq": use_bullmq}[LIBRARY]
     outcome: Any = use()
     said.write(json.dumps(asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome) + "\n")
     said.flush()
-    os._exit(0)  # some workers' threads have no end
+    os._exit(0)  # some workers' threads never end

@@ -1,7 +1,8 @@
-"""What every rival's handler does, with libraries as they come: PyJWT, pydantic, redis-py.
+"""The work of every rival's handler, with unmodified libraries: PyJWT, pydantic, redis-py.
 
-The same work as this project's router does for one accepted job and for one look at it: token proved and checked, body
-validated by the same rules, one script on Redis, a line of JSON in the log. It is copied beside a rival's ``app.py``.
+It is the same work that this project's router does for one accepted job and for one status poll: verify the token and
+its claims, validate the body by the same rules, run one script on Redis, and log a line of JSON. The file is copied
+beside a rival's ``app.py``.
 """
 
 import hashlib
@@ -60,7 +61,11 @@ STREAMS = [key("jobs", priority, str(lane)) for priority in PRIORITIES for lane 
 
 
 def owner_of(authorization: str) -> str:
-    """Raises jwt.PyJWTError."""
+    """Return the owner that a valid token names.
+
+    Raises:
+        jwt.PyJWTError: the token is not valid.
+    """
     token = authorization.removeprefix("Bearer ")
     known = _keys[jwt.get_unverified_header(token)["kid"]]
     claims = jwt.decode(token, known, algorithms=["RS256"], issuer=_issuer, options={"require": ["exp", "iat"]})
@@ -72,7 +77,7 @@ def owner_of(authorization: str) -> str:
 
 
 def submit(owner: str, request: Request) -> dict[str, Any]:
-    """One EVALSHA; the job."""
+    """Submit the job with one EVALSHA, and return it."""
     job_id, trace = f"job_{secrets.token_hex(16)}", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
     document = request.model_dump(mode="json", exclude_none=True)
     envelope = document | {
@@ -96,7 +101,7 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
 
 
 def look(owner: str, job_id: str) -> dict[str, Any]:
-    """One EVALSHA; the record."""
+    """Return the job's record, read with one EVALSHA."""
     shared = [key("open", owner), key("scheduled"), key("flow"), key("owner", owner), key("retrying")]
     keys = [*shared, *STREAMS, key("job", job_id)]
     (record,) = run("settle", keys, [owner, "look", job_id])[2]

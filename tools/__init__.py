@@ -1,1 +1,1 @@
-"""Programs for people and for CI: nothing here ships to Lambda or to a worker."""
+"""Programs for people and for CI; nothing here ships to Lambda or to a worker."""

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes .venv: Python 3.13 with the packages of requirements/dev.txt, each checked by its hash. `bootstrap.sh audit` makes
-# .local/audit of requirements/audit.txt: programs whose own packages would not go with ours.
-# Says nothing when that is already so. Speaks on stderr only, so `make token` prints a token and nothing else.
-# .complete is written last: without it a folder counts as broken (an interrupted install) and is made anew.
+# Make .venv: Python 3.13 with the packages of requirements/dev.txt, each checked by its hash. `bootstrap.sh audit` makes
+# .local/audit from requirements/audit.txt: programs whose dependencies conflict with ours.
+# Print nothing if it is up to date, and print only to stderr, so that `make token` prints a token and nothing else.
+# .complete is written last: a folder without it is an interrupted install, and is made again.
 set -eu
 
 cd -- "$(dirname -- "$0")/.."
@@ -17,14 +17,14 @@ export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" # a company proxy's certificat
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 1; }
 
-# The folder is part of it: the programs in its bin/ hold its path, so a moved or copied checkout needs a new .venv.
+# The folder counts, too: the programs in bin/ contain its path, so a moved or copied checkout needs a new .venv.
 wanted() { printf '%s\n' "$root"; cat .python-version "$requirements" | cksum; }
 
 is_fresh() {
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] && "$venv/bin/python" -c '' 2>/dev/null
 }
 
-# One install at a time. flock lets go by itself when its owner dies; without it (macOS) a folder is the lock.
+# Allow one install at a time. flock is released when its owner dies; without flock (macOS) a folder is the lock.
 lock() {
   mkdir -p .local
   if command -v flock >/dev/null; then
@@ -46,10 +46,10 @@ lock() {
   trap 'exit 143' TERM
 }
 
-# Run a command quietly; what it had to say is kept in $log and its last lines are shown if it fails.
+# Run a command with its output in $log, and show the last lines if it fails.
 quietly() { "$@" >"$log" 2>&1 || { tail -n 5 "$log" | sed 's/^/  | /' >&2; return 1; }; }
 
-# A Python that can start uv's install. Each name is tried, not only looked up: pyenv puts programs on PATH that refuse to run.
+# Print a Python that can install uv. Each is run, not only looked up: pyenv puts programs on PATH that refuse to run.
 old_enough_python() {
   for name in python3 python3.13 python3.14 python3.12 python3.11 python3.10 python3.9 /usr/bin/python3; do
     "$name" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && { echo "$name"; return; }
@@ -58,8 +58,8 @@ old_enough_python() {
   die "$found is too old: install Python 3.9 or newer, best 3.13, and try again"
 }
 
-# Sets uv: the one on PATH, else the version and hash that requirements/dev.txt pins, in a small venv of its own.
-# Left empty if it cannot be had: pip then does the work, slower.
+# Set uv: the one on PATH, or the version and hash that requirements/dev.txt pins, in a small venv of its own.
+# It is empty if uv cannot be installed: pip then does the work, more slowly.
 find_uv() {
   uv=$(command -v uv) && [ "$uv" != "$root/.venv/bin/uv" ] && return
   uv=$root/.local/uv/bin/uv
@@ -74,12 +74,12 @@ find_uv() {
   quietly .local/uv/bin/python -m pip install --quiet --require-hashes -r .local/uv.txt || uv=
 }
 
-# Prints the program behind a name if it is Python 3.13; never the one inside .venv, which is about to be replaced.
+# Print the program behind a name if it is Python 3.13; never the one inside .venv, which is about to be replaced.
 python313_at() {
   "$1" -c 'import sys; print(sys._base_executable) if sys.version_info[:2] == (3, 13) else sys.exit(1)' 2>/dev/null
 }
 
-# On PATH, where uv looks, and among pyenv's versions, whose names on PATH work only while that version is selected.
+# Search PATH, where uv looks, and pyenv's versions, whose names on PATH work only while that version is selected.
 find_python313() {
   for candidate in python3.13 "$("${uv:-false}" python find --system --no-python-downloads 3.13 2>/dev/null)" \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python; do
@@ -98,7 +98,7 @@ install_with_uv() {
     quietly "$uv" pip sync --quiet --require-hashes --python "$venv/bin/python" "$requirements"
 }
 
-# uv does not read pip's configuration (a company mirror, a certificate, a folder of wheels); pip does.
+# Unlike uv, pip reads pip's configuration (a company mirror, a certificate, a folder of wheels).
 install_with_pip() {
   say "installing Python packages with pip …"
   quietly "$python313" -m venv --clear "$venv" &&
@@ -107,14 +107,14 @@ install_with_pip() {
 
 is_fresh && exit
 lock
-is_fresh && exit  # the install that was waited for did it
+is_fresh && exit  # by the install that held the lock
 
 rm -f "$stamp"
 find_uv
 python313=$(find_python313)
 { [ -n "$uv" ] && install_with_uv; } || install_with_pip ||
   die "the packages of $requirements could not be installed (whole log: $log): check the network, a proxy, or pip's settings, and try again"
-# What the function and the worker share lies in vendor/, where Chalice looks for it too; and the worker has a name to call it by.
+# vendor/ has the code that the function and the worker share; Chalice looks there, too. The worker gets a command.
 if [ "$name" = dev ]; then
   "$venv/bin/python" -c 'import sys, sysconfig; print(sysconfig.get_path("purelib"))' >"$log"
   printf '%s\n%s\n' "$root" "$root/vendor" >"$(cat "$log")/lambda_router.pth"

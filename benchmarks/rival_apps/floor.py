@@ -1,4 +1,4 @@
-"""Only what cannot be left out: prove the token, parse the body, run one script. No rules, no log, no errors."""
+"""Only the unavoidable work: verify the token, parse the body, run one script. No rules, log or errors."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Powertools' event handler, with its logger and its metrics."""
+"""Powertools' event handler, with its logger and metrics."""
 
 from typing import Any
 

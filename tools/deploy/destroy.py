@@ -1,4 +1,4 @@
-"""``python -m tools.deploy.destroy``: terraform destroy, of the stack that the variables name and of no other."""
+"""``python -m tools.deploy.destroy``: terraform destroy, for the stack that the variables name and no other."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from tools.stack.terraform import Terraform
 @click.command()
 @stack_folder
 def main(folder: Path) -> None:
-    """Destroy the stack, once somebody has read what would go and has answered yes."""
+    """Destroy the stack, after Terraform has shown the plan and somebody has confirmed it."""
     with said_plainly("destroy"):
         refuse_unready(folder)
         sys.exit(Terraform(folder).run_locked("destroy"))

@@ -16,17 +16,17 @@ from tools.stack.terraform import Terraform
 @click.command()
 @stack_folder
 def main(folder: Path) -> None:
-    """Make the folder work on the state of STATE_BUCKET, AWS_REGION and STATE_KEY."""
+    """Initialise the folder with the state that STATE_BUCKET, AWS_REGION and STATE_KEY name."""
     with said_plainly("init"):
         sys.exit(initialise(Terraform(folder)))
 
 
 def initialise(terraform: Terraform) -> int:
-    """Terraform's own exit status.
+    """Run ``terraform init`` and return its exit status.
 
     Raises:
-        Refused: the package or a name is missing.
-        TerraformFailed: there is no Terraform.
+        Refused: the package or a variable is missing.
+        TerraformFailed: Terraform is not installed.
     """
     try:
         backend = Backend.named(os.environ)
@@ -34,14 +34,14 @@ def initialise(terraform: Terraform) -> int:
         raise Refused(str(why)) from why
     refuse_unpackaged(terraform.folder)
     _forget_plan(terraform.folder, backend)
-    # Without -reconfigure Terraform asks whether to copy the state that it worked on before over this one.
+    # Without -reconfigure, Terraform asks whether to copy the previous state over this one.
     options = ["-input=false", "-reconfigure", *(["-lockfile=readonly"] if os.environ.get("CI") else [])]
     names = {"bucket": backend.bucket, "key": backend.key, "region": backend.region}
     return terraform.run("init", *options, *(f"-backend-config={name}={value}" for name, value in names.items()))
 
 
 def _forget_plan(folder: Path, backend: Backend) -> None:
-    """A plan is made for one state; ``make apply`` would take it for a plan of this one."""
+    """Delete a saved plan of another state, which ``make apply`` would mistake for a plan of this one."""
     try:
         is_same = Backend.initialised(folder, os.environ) in (None, backend)
     except StateUnread:

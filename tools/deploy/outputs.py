@@ -1,4 +1,4 @@
-"""``python -m tools.deploy.outputs``: what the stack tells of itself, from Terraform's state."""
+"""``python -m tools.deploy.outputs``: the stack's outputs, read from Terraform's state."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""``python -m tools.deploy.plan``: what Terraform would change, kept for ``make apply``, and what is not permitted."""
+"""``python -m tools.deploy.plan``: save a plan for ``make apply``, and report missing permissions."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,10 @@ from tools.stack.terraform import Terraform, TerraformFailed
 @click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
 @click.option("--details", is_flag=True, help="Each action that the plan needs, also those that are allowed.")
 def main(folder: Path, canary: bool, replace: str | None, role: str | None, details: bool) -> None:
-    """Plan, and look at the deployer's permissions: 0 planned, 1 no plan, 3 planned, and a permission is missing."""
+    """Plan, and check the deployer's permissions.
+
+    Exit status 0: planned; 1: no plan; 3: planned, and a permission is missing.
+    """
     terraform = Terraform(folder)
     with said_plainly("plan"):
         refuse_unready(folder)
@@ -33,7 +36,7 @@ def main(folder: Path, canary: bool, replace: str | None, role: str | None, deta
 
 
 def _permissions(terraform: Terraform, role: str | None, *, details: bool) -> Status:
-    """The plan stands where nobody could look."""
+    """Report missing permissions; a failed check does not invalidate the plan."""
     try:
         status = report(permissions(terraform, terraform.folder / PLAN, role, details=details), as_json=False)
     except (TerraformFailed, UnknownType) as why:

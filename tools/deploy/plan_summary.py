@@ -1,4 +1,4 @@
-"""``python -m tools.deploy.plan_summary``: the saved plan as Markdown, for whoever approves it."""
+"""``python -m tools.deploy.plan_summary``: the saved plan as Markdown, for its approver."""
 
 import os
 from collections import Counter
@@ -13,7 +13,7 @@ from tools.stack.options import said_plainly, stack_folder
 from tools.stack.repository import SUMS
 from tools.stack.terraform import Terraform, program
 
-#: GitHub takes 1 MiB for a step (docs.github.com, "Workflow commands", step isolation and limits).
+#: GitHub accepts 1 MiB per step (docs.github.com, "Workflow commands", step isolation and limits).
 MOST_CHARACTERS = 200_000
 NONE = f"""### No plan
 
@@ -32,7 +32,7 @@ _WORDS: Mapping[tuple[str, ...], str] = {
 @click.command()
 @stack_folder
 def main(folder: Path) -> None:
-    """Write the summary to the page of GitHub's run, or here."""
+    """Write the summary to the page of the GitHub Actions run, or to standard output elsewhere."""
     with said_plainly("summary"):
         text = summary(Terraform(folder))
     if page := os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -43,10 +43,10 @@ def main(folder: Path) -> None:
 
 
 def summary(terraform: Terraform) -> str:
-    """What the plan changes, and the whole of it below.
+    """Return a table of the plan's changes, followed by the whole plan.
 
     Raises:
-        TerraformFailed: it is no plan of this folder.
+        TerraformFailed: the file is not a plan of this folder.
     """
     if not (terraform.folder / PLAN).is_file():
         return NONE
@@ -56,7 +56,7 @@ def summary(terraform: Terraform) -> str:
 
 
 def _table(plan: dict[str, Any]) -> Iterator[str]:
-    """Counts as a heading, then a row for each resource that would be changed."""
+    """Yield the counts as a heading, then a row for each resource that would change."""
     changes = [
         (word, change["address"])
         for change in plan.get("resource_changes", [])

@@ -1,4 +1,4 @@
-"""What has to be done before Terraform plans or destroys: each is refused with the one command to run first."""
+"""Preconditions of a Terraform plan or destroy; each refusal names the one command to run first."""
 
 import os
 from pathlib import Path
@@ -14,18 +14,18 @@ _STATE = "state's stack"
 
 
 def refuse_unpackaged(folder: Path) -> None:
-    """Raises Refused where a part of the configuration is missing, which Terraform would tell at length."""
+    """Raise Refused if a part of the configuration is missing, which Terraform would report at length."""
     for name in (TERRAFORM, ZIP):
         if not (folder / name).is_file():
             raise Refused(f"there is no {folder.name}/{name}: make package first")
 
 
 def refuse_unready(folder: Path) -> None:
-    """Let nothing through but a package, with a state of the stack that the variables name.
+    """Require a package, and a state of the stack that the variables name.
 
     Raises:
-        Refused: there is no package, no backend, or the state is another stack's.
-        TerraformFailed: there is no Terraform, or it cannot read the variables.
+        Refused: there is no package or no backend, or the state belongs to another stack.
+        TerraformFailed: Terraform is not installed, or it cannot read the variables.
     """
     refuse_unpackaged(folder)
     terraform_path()
@@ -34,7 +34,7 @@ def refuse_unready(folder: Path) -> None:
             raise Refused(f"{folder.name}/ is not initialised: make init STATE_BUCKET=… AWS_REGION=… first")
         found = stack_in(Backend.of(folder, os.environ), Stack(folder=folder))
     except Unknown:
-        return  # Terraform says what is wrong with the variables
+        return  # Terraform reports what is wrong with the variables
     except StateUnread as why:
         raise Refused(str(why)) from why
     if found is not None and not found.ok:
@@ -42,7 +42,7 @@ def refuse_unready(folder: Path) -> None:
 
 
 def stack_in(backend: Backend, stack: Stack) -> Finding | None:
-    """Whether the state holds the stack that the variables name; None before the first apply.
+    """Check that the state holds the stack that the variables name; return None before the first apply.
 
     Raises:
         StateUnread, ClientError: the state cannot be read.

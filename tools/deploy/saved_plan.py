@@ -1,4 +1,4 @@
-"""The plan that ``make plan`` kept: what it was made with, and whether that still lies beside it."""
+"""The plan that ``make plan`` saved, and the check that the zip beside it is the one it was made with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,12 @@ _DIRTY = ".dirty"
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What matters of a plan before it is applied.
+    """The facts about a plan that matter before it is applied.
 
     Attributes:
         code_sha256: of the zip that it was made with, in base64.
-        build: what that zip says it is.
-        moves_alias: whether the alias goes to the new version at once.
+        build: the build that the zip claims to be.
+        moves_alias: whether the alias moves to the new version at once.
     """
 
     code_sha256: str
@@ -31,10 +31,10 @@ class SavedPlan:
 
     @classmethod
     def of(cls, terraform: Terraform) -> Self:
-        """The plan in Terraform's folder.
+        """Return the plan in Terraform's folder.
 
         Raises:
-            Refused: there is none, or it is not one that deploys.
+            Refused: there is no plan, or it does not deploy the function.
             TerraformFailed: Terraform cannot read it.
         """
         if not (terraform.folder / PLAN).is_file():
@@ -43,7 +43,7 @@ class SavedPlan:
 
     @classmethod
     def shown(cls, plan: dict[str, Any]) -> Self:
-        """The same from ``terraform show -json``.
+        """Return the plan from the output of ``terraform show -json``.
 
         Raises:
             Refused: the plan leaves no function.
@@ -53,12 +53,12 @@ class SavedPlan:
         if not found:
             raise Refused(f"the plan leaves no {_FUNCTION}, so it is one to destroy: make destroy")
         planned = found[0]
-        # Terraform keeps a variable as it was given: from a file true, from the command line "true".
+        # Terraform keeps a variable's type: true from a file, "true" from the command line.
         moves_alias = str(plan["variables"]["move_alias"]["value"]).lower() in {"true", "1"}
         return cls(planned["source_code_hash"], planned["description"], moves_alias)
 
     def refuse_dirty(self) -> None:
-        """Raises Refused where nobody could build that zip again: it holds changes that are in no commit."""
+        """Raise Refused if the build has uncommitted changes, as nobody could build that zip again."""
         if self.build.endswith(_DIRTY):
             raise Refused(
                 f"the plan is of build {self.build}, wanted one of a commit: with changes that are in no commit nobody"
@@ -67,7 +67,7 @@ class SavedPlan:
             )
 
     def refuse_another_zip(self, folder: Path) -> None:
-        """Raises Refused unless the packaged zip in the folder is the one that was planned."""
+        """Raise Refused unless the folder's zip is the one that the plan was made with."""
         if not (folder / ZIP).is_file() or not (folder / SUMS).is_file():
             raise Refused(f"there is no {folder.name}/{ZIP} with its {SUMS}: {_AGAIN}")
         sums, written = sums_of(folder / ZIP), (folder / SUMS).read_text()

@@ -1,1 +1,1 @@
-"""``make deploy-dev``: one developer's stack by ``chalice deploy``."""
+"""``make deploy-dev``: a developer's own stack, deployed by ``chalice deploy``."""

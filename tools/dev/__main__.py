@@ -1,7 +1,7 @@
-"""``python -m tools.dev``: one developer's stack by ``chalice deploy --stage dev``; ``--delete`` ends it.
+"""``python -m tools.dev``: deploy a developer's own stack by ``chalice deploy --stage dev``; ``--delete`` removes it.
 
-Chalice runs in a clean copy of the source, for which the shell's variables take the place of the stage's own. So no
-value of anybody's account comes into the repository, and nothing is created before every value is known to be good.
+Chalice runs in a clean copy of the source, in which the shell's variables replace the stage's own. So no account's
+values enter the repository, and nothing is created before every value has been checked.
 """
 
 import os
@@ -22,14 +22,14 @@ from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
 STAGE = "dev"
-#: Where Chalice keeps the ids of what it made; not tracked. Without it the next deploy would make a second API.
+#: Where Chalice keeps the ids of what it created; not tracked. Without it the next deploy would create a second API.
 RECORD = f".chalice/deployed/{STAGE}.json"
 
 
 @click.command()
 @click.option("--delete", is_flag=True, help="Delete the stack.")
 def main(delete: bool) -> None:
-    """Deploy the stack of stage dev with chalice, or delete it."""
+    """Deploy the stack of stage dev with Chalice, or delete it."""
     try:
         click.echo(run(os.environ, delete=delete), nl=False)
     except (Refusal, SettingsError) as refusal:
@@ -37,11 +37,11 @@ def main(delete: bool) -> None:
 
 
 def run(shell: Mapping[str, str], *, delete: bool = False, root: Path = ROOT) -> str:
-    """Create, change or delete the stack; what Chalice said.
+    """Create, change or delete the stack, and return Chalice's output.
 
     Raises:
-        Refusal: no region, a placeholder is left, there is nothing to delete, or Chalice failed.
-        SettingsError: a value is not what the function takes.
+        Refusal: there is no region, a placeholder is left, there is nothing to delete, or Chalice failed.
+        SettingsError: the function does not accept a value.
     """
     if delete and not (root / RECORD).exists():
         raise Refusal(f"no {RECORD} here: delete the stack from the checkout that deployed it")
@@ -71,7 +71,7 @@ def _chalice(command: str, source: Path, root: Path, environ: Mapping[str, str])
 
 
 def _account(shell: Mapping[str, str]) -> dict[str, str]:
-    """The shell, which says whose account it is, without what would decide the settings a second time."""
+    """Return the shell's environment, which selects the account, without the variables that would override settings."""
     return environment(shell, dropped=()) | {"AWS_DEFAULT_REGION": region_of(shell)}
 
 

@@ -9,18 +9,18 @@ from tools.package.environment import too_large
 from tools.package.source import CONFIG
 from tools.stack.refusal import Refusal
 
-#: The role that .chalice/policy-dev.json describes may read below this only.
+#: The only path below which the role in .chalice/policy-dev.json may read parameters.
 PARAMETERS = "/lambda-router/dev/"
 
 
 def fill_in(source: Path, stage: str, shell: Mapping[str, str], *, checked: bool) -> None:
     """Write the shell's values into the copied configuration.
 
-    Unchecked, a placeholder that is left becomes empty: to delete a stack nobody needs to know its values.
+    Unless ``checked``, remaining placeholders become empty: deleting a stack does not need their values.
 
     Raises:
         Refusal: a placeholder is left, or the role could not read the parameter.
-        SettingsError: a value is not what the function takes.
+        SettingsError: the function does not accept a value.
     """
     config = json.loads((source / CONFIG).read_text())
     variables = config["stages"][stage]["environment_variables"]
@@ -32,10 +32,10 @@ def fill_in(source: Path, stage: str, shell: Mapping[str, str], *, checked: bool
 
 
 def region_of(shell: Mapping[str, str]) -> str:
-    """Where the stack is.
+    """Return the stack's region.
 
     Raises:
-        Refusal: the shell does not say; Chalice would look into a profile that may belong to something else.
+        Refusal: the shell names none; Chalice would use a profile, which may belong to something else.
     """
     region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION")
     if not region:
@@ -63,5 +63,5 @@ def _refuse(variables: dict[str, str], region: str) -> None:
 
 
 def _is_placeholder(value: str) -> bool:
-    """Whether ``.chalice/config.json`` says what belongs here instead of a value."""
+    """Return whether the value is a placeholder of ``.chalice/config.json``, which only describes the value."""
     return value.startswith("<") and value.endswith(">")

@@ -1,1 +1,1 @@
-"""``make docs``: documents and configuration generated from the code, and whether a setting is missing anywhere."""
+"""``make docs``: documents and configuration generated from the code, and the check for missing settings."""

@@ -1,6 +1,6 @@
-"""``python -m tools.docs.check``: names every setting that is missing, unknown or misspelt, with file and line.
+"""``python -m tools.docs.check``: report each setting that is missing, unknown or misspelt, with file and line.
 
-``make settings`` writes what follows from ``chalicelib/settings.py``; this finds what a person wrote.
+``make settings`` generates what follows from ``chalicelib/settings.py``; this checks the parts written by hand.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from tools.docs.places import Name, Place, looks_ours, places
 from tools.stack.findings import Finding, report
 from tools.stack.repository import ROOT
 
-#: How alike two names must be (0 to 1) for one to be a typing error of the other.
+#: The similarity (0 to 1) at which one name counts as a typo of the other.
 _ALIKE = 0.8
 
 _WHY_MISSING = "there the default would be used in silence, or the function would refuse to start"
@@ -28,12 +28,12 @@ _WHY_TWICE = "only one of the two counts"
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One object for programs.")
 def main(as_json: bool) -> None:
-    """Compare every place that names settings with chalicelib/settings.py."""
+    """Compare every place that lists settings with chalicelib/settings.py."""
     sys.exit(report(check(ROOT), as_json=as_json))
 
 
 def check(root: Path) -> Iterator[Finding]:
-    """A finding for each fault, and one for each list of settings that has none."""
+    """Yield a finding for each fault, and one for each list of settings without faults."""
     for place in places(root):
         faults = list(faults_of(place, root))
         yield from faults
@@ -42,7 +42,7 @@ def check(root: Path) -> Iterator[Finding]:
 
 
 def faults_of(place: Place, root: Path) -> Iterator[Finding]:
-    """What is wrong with one list."""
+    """Yield the faults of one list."""
     there = [each.name for each in place.found]
     missing = [name for name in place.wanted if name not in there]
     for each in place.found:
@@ -62,13 +62,13 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
 
 
 def _beats_the_shell(place: Place, name: str) -> bool:
-    """Whether Chalice would put this setting of stage ``local`` over the shell's."""
+    """Return whether Chalice would prefer this setting of stage ``local`` to the shell's."""
     is_local = place.part == f"stage {stages.LOCAL_STAGE}"
     return is_local and name in Settings.names() and name not in place.wanted
 
 
 def _meant(name: str, place: Place, missing: list[str]) -> str | None:
-    """The setting that a wrong name stands for, empty for none; None where the name is right or none of ours."""
+    """Return the setting that a wrong name stands for, or "" for none; None if the name is right or not ours."""
     known = _known(name)
     if name in (place.wanted or known):
         return None
@@ -79,7 +79,7 @@ def _meant(name: str, place: Place, missing: list[str]) -> str | None:
 
 
 def _known(like: str) -> list[str]:
-    """Every setting, in the letters that the place uses."""
+    """Return every setting, in the same case as the given name."""
     return Settings.names() if like.isupper() else [name.lower() for name in Settings.names()]
 
 
@@ -91,7 +91,7 @@ def _unknown(place: Place, each: Name, meant: str, missing: list[str], root: Pat
 
 
 def _removal(place: Place, each: Name, root: Path) -> str:
-    """The command that deletes the line; of Terraform the block, of JSON the comma that would be one too many."""
+    """Return the command that deletes the line; in Terraform its block, in JSON also a comma that would remain."""
     if place.path.endswith(".tf"):
         return f"sed -i '{each.line},/^}}/d' {place.path}"
     lines = (root / place.path).read_text(encoding="utf-8").splitlines()

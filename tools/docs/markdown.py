@@ -1,4 +1,4 @@
-"""Markdown as the generated documents need it."""
+"""Markdown for the generated documents."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ NOTICE = "<!-- Written by `make docs`; edits here are lost. -->"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; pipes in cells are escaped."""
+    """Return a table; pipes in cells are escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -17,6 +17,6 @@ def code(text: str) -> str:
 
 
 def first_sentence(docstring: str | None) -> str:
-    """The first sentence of a docstring on one line, with Markdown's single backticks."""
+    """Return a docstring's first sentence on one line, with Markdown's single backticks."""
     text = " ".join((docstring or "").split()).replace("``", "`")
     return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", text, maxsplit=1)[0]

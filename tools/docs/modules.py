@@ -9,20 +9,20 @@ _TABLES = re.compile(r"(<!-- tables -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
 class Undescribed(Exception):
-    """A variable or an output lacks what its row needs; the message says which."""
+    """A variable or an output lacks what its row needs; the message names it."""
 
 
 def with_tables(readme: str, texts: Iterable[str]) -> str:
-    """The README with its tables written anew from the texts of the module's files."""
+    """Return the README with its tables regenerated from the module's files."""
     written = tables(texts)
     return _TABLES.sub(lambda found: f"{found[1]}{written}{found[2]}", readme)
 
 
 def tables(texts: Iterable[str]) -> str:
-    """Inputs and outputs as Markdown, each in alphabetical order.
+    """Return inputs and outputs as Markdown tables, in alphabetical order.
 
     Raises:
-        Undescribed: one has no description, or a variable has no type.
+        Undescribed: a variable or output has no description, or a variable has no type.
     """
     found = sorted((kind, name, body) for text in texts for kind, name, body in blocks(text))
     inputs = [

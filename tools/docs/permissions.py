@@ -1,4 +1,4 @@
-"""``docs/permissions.md``: what applying each type of resource needs, and why the roles may do more than was seen."""
+"""``docs/permissions.md``: the permissions that each type of resource needs, and the reasons for unused ones."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Where settings are named outside the code, line by line: stages, Terraform, example environment, workflows."""
+"""The places outside the code that list settings, line by line: stages, Terraform, example environment, workflows."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _EXPRESSION = re.compile(r"\$\{var\.(\w+)\}")
 
 @dataclass(frozen=True)
 class Name:
-    """A setting's name as it was found, and the line, counted from 1."""
+    """A setting's name as it was found, and its line, counted from 1."""
 
     name: str
     line: int
@@ -29,12 +29,12 @@ class Place:
     """One list of settings.
 
     Attributes:
-        path: the file, from the root of the repository.
-        part: which of the lists in it, such as ``stage dev``; empty where there is one.
+        path: the file, relative to the repository's root.
+        part: which of the lists in that file, such as ``stage dev``; empty if there is only one.
         line: where the list begins.
-        wanted: the names that have to be there.
-        found: the names that are.
-        closed: whether nothing but settings belongs there; else a name must look like ours to be called wrong.
+        wanted: the names that it must have.
+        found: the names that it has.
+        closed: whether only settings may stand there; otherwise only names with our prefixes can be wrong.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Place:
 
 
 def places(root: Path) -> Iterator[Place]:
-    """Every list of settings below that folder; files that are not there are passed over."""
+    """Yield every list of settings below that folder; missing files are skipped."""
     yield from _stages(root, ".chalice/config.json")
     yield from _terraform(root)
     yield from _environments(root)
@@ -70,7 +70,7 @@ def _stages(root: Path, name: str) -> Iterator[Place]:
 
 
 def _terraform(root: Path) -> Iterator[Place]:
-    """The variables of every file, but only the generated one has to have them."""
+    """Yield the variables of every file; only the generated one must have them all."""
     declared = re.compile(r'^variable "(\w+)"', re.MULTILINE)
     generated = "terraform/settings.tf"
     for path in sorted(root.glob("terraform/*.tf")):
@@ -80,7 +80,7 @@ def _terraform(root: Path) -> Iterator[Place]:
 
 
 def _environments(root: Path) -> Iterator[Place]:
-    """``.env`` is one person's and may leave out what has a default; ``.env.example`` may not."""
+    """Yield ``.env.example``, which must be complete, and ``.env``, which may omit what has a default."""
     patterns = {".env.example": r"^#?([A-Z][A-Z_]*)=", ".env": r"^(?:export +)?([A-Z][A-Z_]*)="}
     for name, pattern in patterns.items():
         if (root / name).exists():
@@ -89,7 +89,7 @@ def _environments(root: Path) -> Iterator[Place]:
 
 
 def _workflow(name: str, text: str) -> Iterator[Place]:
-    """Each generated block; and what stands outside, which has to be whole where there is no block."""
+    """Yield each generated block and the rest; the rest must be complete if there is no block."""
     variable = re.compile(r"^ *TF_VAR_(\w+):", re.MULTILINE)
     known = list(terraform.variables())
     blocks = list(workflows.BLOCK.finditer(text))
@@ -103,7 +103,7 @@ def _workflow(name: str, text: str) -> Iterator[Place]:
 
 
 def looks_ours(name: str) -> bool:
-    """Whether only a setting may be called so, in the environment or as Terraform's variable."""
+    """Return whether the name has a prefix that is reserved for settings, in the environment or in Terraform."""
     return name.upper().startswith(OWN_PREFIXES)
 
 

@@ -1,4 +1,4 @@
-"""The tables of ``docs/queue.md``: keys from ``QueueKeys``, scripts from the comments that they begin with."""
+"""The tables of ``docs/queue.md``: keys from ``QueueKeys``, scripts from their top comments."""
 
 import inspect
 import itertools
@@ -14,16 +14,16 @@ from tools.docs.markdown import code, first_sentence, table
 from tools.stack.repository import ROOT
 
 FOLDERS = ("chalicelib/jobs/lua", "vendor/lambda_router_queue/lua", "lambda_router_worker/queue/lua")
-#: Put in front of other scripts, never run by themselves.
+#: Prepended to other scripts, never run by themselves.
 SHARED = frozenset({"record.lua", "life.lua", "lease.lua"})
 
 _PLACEHOLDERS = {"priority": "<priority>", "lane": "<lane>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
-#: How the docstring of a key begins.
+#: The required beginning of a key's docstring.
 _TYPE_AND_CONTENT = re.compile(r"(String|Hash|Stream|Sorted set)(?:: | of )(.*?)\.?")
 
 
 def keys() -> str:
-    """Every key that ``QueueKeys`` names, with its docstring as type and content."""
+    """Return a table of every key in ``QueueKeys``, with type and content from its docstring."""
     return table(("Key", "Type", "Holds"), _rows())
 
 
@@ -50,18 +50,18 @@ def _row(key: str, described: Callable[..., Any]) -> tuple[str, str, str]:
 
 
 def scripts() -> str:
-    """What each script does, takes and answers: the comment at its top."""
+    """Return the top comment of each script, which says what it does, takes and returns."""
     return "\n\n".join(_script(path) for path in script_files())
 
 
 def script_files() -> list[Path]:
-    """Every script that is run, the router's first."""
+    """Return the path of every script that is run, the router's first."""
     found = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.lua"))]
     return [path for path in found if path.name not in SHARED]
 
 
 def top_comment(path: Path) -> str:
-    """The comment that a script begins with, behind its ``#!lua`` line if it has one, without its dashes."""
+    """Return the comment at the top of a script, after a ``#!lua`` line if any, without its dashes."""
     source = path.read_text(encoding="utf-8").splitlines()
     behind = itertools.dropwhile(lambda line: line.startswith("#!"), source)
     lines = itertools.takewhile(lambda line: line.startswith("--"), behind)
@@ -74,7 +74,7 @@ def _script(path: Path) -> str:
 
 
 def topology() -> str:
-    """The layout of the streams, as the scripts know it."""
+    """Return the layout of the streams as Lua, for the scripts."""
     first_lanes = ", ".join(f"{priority} = {place * LANES}" for place, priority in enumerate(PRIORITIES))
     lanes = "".join(f"open < {lane_bound(lane)} and {lane} or " for lane in range(LANES - 1))
     fields = [f"'{name}'" for name in FIGURES]

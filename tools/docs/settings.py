@@ -16,7 +16,7 @@ from lambda_router_worker.cli_options import EnvironmentOnly
 from tools.docs.markdown import NOTICE, code, table
 from tools.docs.terraform import EMPTY
 
-#: What a value has to be, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
+#: The type of a value, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
     "is_redis_url": "Redis URL, secret",
     "has_user_pools": "text",
@@ -25,7 +25,7 @@ _CHECKED_BY: Mapping[str, str] = {
     "is_origin": "origin",
 }
 
-#: Checks of a list beside the check of each of its parts.
+#: Checks of a whole list, beside the check of each element.
 _OF_WHOLE_LISTS = frozenset({"are_origins"})
 
 _PAGE = """# Settings
@@ -62,7 +62,8 @@ and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) s
 {commands}
 """
 
-#: The worker says itself that it wants this one, since its commands share the option.
+#: Not marked as required on the worker's command, because its subcommands share the option; the worker checks it
+#: itself.
 _REQUIRED = "redis_url"
 
 
@@ -77,7 +78,7 @@ def page() -> str:
 
 
 def env_example() -> str:
-    """Every variable behind a comment that says what it is; those that must be set have an example value."""
+    """Return every variable below a comment that describes it; required ones have an example value."""
     intro = textwrap.wrap(
         "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md has "
         "bounds too. A variable that is commented out shows its default, or an example where there is none.",
@@ -89,14 +90,14 @@ def env_example() -> str:
 
 
 def read_at_packaging() -> list[str]:
-    """Names of the variables that ``Settings.surface`` asks for."""
+    """Return the names of the variables that ``Settings.surface`` reads."""
     asked = _Recorder()
     Settings.surface(asked)
     return [name for name in Settings.names() if name in asked.names]
 
 
 class _Recorder(dict[str, str]):
-    """An empty environment that remembers what it was asked for."""
+    """An empty environment that records which names are read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,10 +125,10 @@ def _settings_table() -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    """The type in words.
+    """Return the type in words.
 
     Raises:
-        KeyError: a new check has no words yet; give it some in ``_CHECKED_BY``.
+        KeyError: a new check has no words yet; add them to ``_CHECKED_BY``.
     """
     annotation = _without_none(field.annotation)
     checks = [*field.metadata, *_metadata_of(field.annotation)]
@@ -198,7 +199,7 @@ def _env_note(field: FieldInfo) -> str:
 
 
 def worker_options() -> list[click.Option]:
-    """What a worker that works its queue can be told."""
+    """Return the options of a worker that processes its queue."""
     return [option for option in worker_command.params if isinstance(option, click.Option)]
 
 
@@ -229,7 +230,7 @@ def _worker_bounds(option: click.Option) -> str:
 
 
 def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
-    """Usage and purpose of every command."""
+    """Yield usage and purpose of every command."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from _commands(command, f"{called} {name}")

@@ -1,7 +1,7 @@
 """The variables of each stage in ``.chalice/config.json``: keys and their order, from ``chalicelib.settings.Settings``.
 
-Values are a person's, but for those of stage ``terraform``, which asks Terraform for the variable of the same name, and
-of stage ``local``, which has none: Chalice would let them win over the shell's.
+People choose the values, with two exceptions. Stage ``terraform`` refers to the Terraform variable of the same name.
+Stage ``local`` has none, because Chalice would prefer them to the shell's.
 """
 
 import json
@@ -12,12 +12,12 @@ from tools.docs import terraform
 
 TERRAFORM_STAGE = "terraform"
 LOCAL_STAGE = "local"
-#: All that stage ``local`` sets. With a pool's ARN, Chalice would imitate API Gateway's authorizer, without checking.
+#: All that stage ``local`` sets. Given a pool's ARN, Chalice would imitate API Gateway's authorizer without checking.
 LOCAL = {"COGNITO_USER_POOL_ARN": "", LOCAL_ENV_FILE: ".env"}
 
 
 def filled_in(text: str) -> str:
-    """The file with every setting in every stage, in order. A variable that does not exist stays, at the end."""
+    """Return the file with every setting in every stage, in order; unknown variables stay, at the end."""
     config = json.loads(text)
     for stage, chosen in config["stages"].items():
         chosen["environment_variables"] = _variables(stage, chosen.get("environment_variables", {}))
@@ -25,7 +25,7 @@ def filled_in(text: str) -> str:
 
 
 def names(stage: str, given: Mapping[str, str]) -> list[str]:
-    """What a stage has to set: everything, and of the two ways to name Redis the one that it chose."""
+    """Return the names that a stage must set: all, but of the two ways to name Redis only the one it uses."""
     if stage == LOCAL_STAGE:
         return list(LOCAL)
     unused = "REDIS_URL_PARAMETER" if "REDIS_URL" in given else "REDIS_URL"
@@ -33,7 +33,7 @@ def names(stage: str, given: Mapping[str, str]) -> list[str]:
 
 
 def expression(name: str) -> str | None:
-    """What stage ``terraform`` says for a setting; None where Terraform does not know it."""
+    """Return a setting's expression in stage ``terraform``; None if Terraform does not have it."""
     if name.lower() in terraform.LOCALS:
         return f"${{{terraform.LOCALS[name.lower()]}}}"
     return f"${{var.{name.lower()}}}" if name.lower() in terraform.variables() else None

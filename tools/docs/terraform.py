@@ -1,7 +1,7 @@
 """``terraform/settings.tf``: Terraform's variables for the function, from ``chalicelib.settings.Settings``.
 
-Type, default and limits are those of the setting. What only Terraform can know, such as that two variables name one
-user pool, is written below.
+Type, default and limits are those of the setting. Rules that only Terraform can check are written below, such as that
+two variables name the same user pool.
 """
 
 import json
@@ -24,30 +24,30 @@ _NOTICE = (
     "# tools/docs/terraform.py. In alphabetical order.\n"
 )
 
-#: Settings that Terraform has no variable for: a secret may not enter the state, and whether there are OPTIONS methods
-#: is decided when the app is packaged, before Terraform knows any value.
+#: Settings without a Terraform variable. A secret must not enter the state, and OPTIONS methods are decided when the
+#: app is packaged, before Terraform knows any value.
 NOT_VARIABLES = frozenset({"redis_url", "router_cors_origin", "router_stack", "router_waits_cap"})
 
-#: Settings that follow from others of Terraform's variables: from the stack's name, and from its reserved concurrency.
+#: Settings derived from other Terraform variables: from the stack's name, and from its reserved concurrency.
 LOCALS = {"router_stack": "local.name", "router_waits_cap": "local.waits_cap"}
 
-#: Defaults that say that nothing is set.
+#: Defaults that mean "not set".
 EMPTY: tuple[Any, ...] = (None, "", (), {})
 
-#: What the function can do without, and the stack cannot.
+#: Optional for the function, required for the stack.
 _REQUIRED = frozenset({"cognito_user_pool_arn", "redis_url_parameter"})
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One ``validation`` of a variable: a condition in HCL, and the sentence of its refusal."""
+    """One ``validation`` of a variable: a condition in HCL, and its error message."""
 
     condition: str
     message: str
 
 
 def example(name: str) -> str:
-    """What a setting may look like."""
+    """Return an example of a setting's value."""
     return str((Settings.model_fields[name].examples or [""])[0])
 
 
@@ -163,17 +163,17 @@ _RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def variables() -> dict[str, FieldInfo]:
-    """The settings that are variables of Terraform, by the variable's name, in alphabetical order."""
+    """Return the settings that are Terraform variables, by the variable's name, in alphabetical order."""
     return {name: field for name, field in sorted(Settings.model_fields.items()) if name not in NOT_VARIABLES}
 
 
 def settings_tf() -> str:
-    """The file, as ``terraform fmt`` would leave it."""
+    """Return the file, formatted as by ``terraform fmt``."""
     return "\n".join([_NOTICE, *(_variable(name, field) for name, field in variables().items())])
 
 
 def default_text(field: FieldInfo) -> str:
-    """A setting's default as an environment variable has it; empty where there is none."""
+    """Return a setting's default as the text of an environment variable; empty if there is none."""
     return "" if field.is_required() or field.default in EMPTY else str(field.default)
 
 
@@ -207,7 +207,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
-    """What the setting's own limits say; a variable whose default is empty may be empty."""
+    """Yield the rules from the setting's own limits; a variable whose default is empty may be empty."""
     unset = "" if _is_required(name, field) or default_text(field) else f'var.{name} == "" || '
     pattern = _limit(field, "pattern")
     if field.annotation is int:
@@ -235,12 +235,12 @@ def _limit(field: FieldInfo, kind: str) -> Any:
 
 
 def _checks(field: FieldInfo) -> set[str]:
-    """Names of the functions that check the value, those of an optional one too."""
+    """Return the names of the functions that check the value, including those of an optional value."""
     inner = [part for kind in typing.get_args(field.annotation) for part in getattr(kind, "__metadata__", ())]
     checks = [part for part in [*field.metadata, *inner] if isinstance(part, AfterValidator)]
     return {str(getattr(check.func, "__name__", "")) for check in checks}
 
 
 def quoted(text: str) -> str:
-    """A string of HCL, in which nothing is an expression."""
+    """Return an HCL string in which nothing is an expression."""
     return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

@@ -1,6 +1,6 @@
-"""The settings in GitHub's workflows: Terraform's variables from the repository's or the environment's own.
+"""The settings in GitHub's workflows: Terraform's variables, from the variables of the repository or environment.
 
-Any ``env:`` of a workflow may hold the block, at its own depth::
+Any ``env:`` of a workflow may hold the block, at its own indentation::
 
     env:
       # generated: settings
@@ -19,12 +19,12 @@ BLOCK = re.compile(r"^(?P<indent> *)# generated: settings\n(?P<body>.*?)^(?P=ind
 
 
 def with_settings(text: str) -> str:
-    """The workflow with each of its blocks written anew."""
+    """Return the workflow with each of its blocks regenerated."""
     return BLOCK.sub(_block, text)
 
 
 def audience() -> str:
-    """For whom GitHub issues the token that AWS is shown: STS in the region's partition, as modules/iam expects it."""
+    """Return the audience of GitHub's token for AWS: STS in the region's partition, as modules/iam expects it."""
     *others, (_, usual) = [(prefix, f"sts.{partition.dns_suffix}") for prefix, partition in BY_PREFIX.items()]
     cases = [f"startsWith(vars.AWS_REGION, '{prefix}') && '{name}'" for prefix, name in others if name != usual]
     return f"${{{{ {' || '.join([*cases, repr(usual)])} }}}}"
@@ -47,7 +47,7 @@ def _lines() -> Iterator[str]:
 
 
 def _unless_set(field: FieldInfo) -> str:
-    """A variable that GitHub does not have is empty there, and Terraform takes that for a value."""
+    """Return the default as a fallback: a variable missing in GitHub is empty, and Terraform takes that as a value."""
     default = terraform.default_text(field)
     quoted = default.replace("'", "''")
     return f" || '{quoted}'" if default else ""

@@ -1,1 +1,1 @@
-"""``make doctor``: what would make a deploy fail, before it."""
+"""``make doctor``: check beforehand for what would make a deploy fail."""

@@ -1,6 +1,7 @@
-"""``python -m tools.doctor``: what would make a deploy fail, before it; each line with the command that mends it.
+"""``python -m tools.doctor``: find what would make a deploy fail; each line has the command that fixes it.
 
-First what needs no AWS, then what AWS says. Nothing is changed, no lock is taken, no secret is read from AWS.
+First come the checks that need no AWS, then those that do. Nothing is changed, no lock is taken, and no secret is read
+from AWS.
 """
 
 import sys
@@ -24,12 +25,12 @@ _WHY_UNSEEN = "what nobody has looked at may be wrong"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One check.
 
     Attributes:
-        thing: its name, for when it cannot be looked at.
-        look: what looks.
-        permissions: the IAM actions that looking takes; none for what needs no AWS.
+        thing: its name, for when the check cannot run.
+        look: yields its findings.
+        permissions: the IAM actions that it needs; none if it needs no AWS.
     """
 
     thing: str
@@ -105,13 +106,16 @@ ONLINE = (
     help="The stack's Terraform.",
 )
 def main(as_json: bool, offline: bool, folder: Path) -> None:
-    """Look for what would make a deploy fail. Ends with 0: all well, 3: something is wrong, 1: something is unseen."""
+    """Check for what would make a deploy fail.
+
+    Exit status 0: all is well; 3: something is wrong; 1: something could not be checked.
+    """
     checks = OFFLINE if offline else (*OFFLINE, *ONLINE)
     sys.exit(report(examine(Stack(folder=folder.absolute()), checks), as_json=as_json))
 
 
 def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:
-    """Each check in turn; one that cannot be made does not keep the others from it."""
+    """Run each check in turn; one that cannot run does not prevent the others."""
     nobody = False
     for check in checks:
         if nobody:

@@ -1,4 +1,4 @@
-"""The account: who asks, and whether it has what the stack builds on. No secret's value is read."""
+"""The account: the caller's identity, and what the stack needs in the account. No secret's value is read."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tools.stack.configured import Stack
 from tools.stack.findings import Finding
 from tools.stack.terraform import program
 
-#: Lambda keeps this many executions for functions that reserve none
+#: Lambda keeps this many executions for functions without a reservation
 #: (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
 _UNRESERVED = 100
 
@@ -19,7 +19,7 @@ def identity(stack: Stack) -> Iterator[Finding]:
 
 
 def redis_parameter(stack: Stack) -> Iterator[Finding]:
-    """DescribeParameters tells of a parameter without its value."""
+    """Check the parameter with DescribeParameters, which does not return its value."""
     name, thing = stack.text("redis_url_parameter"), "Redis parameter"
     named = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
     told = stack.aws("ssm").describe_parameters(ParameterFilters=named)["Parameters"]
@@ -36,7 +36,7 @@ def redis_parameter(stack: Stack) -> Iterator[Finding]:
 
 
 def _encrypted(stack: Stack, name: str, key: str) -> Finding:
-    """Whether Terraform was told of a key of one's own, for which the function's role needs a permission."""
+    """Check that Terraform knows a customer managed key, for which the function's role needs a permission."""
     if key in ("", "alias/aws/ssm") or stack.text("redis_kms_key_arn"):
         return Finding("Redis parameter", ok=True, found=f"{name}, a SecureString")
     fix = stack.setting("redis_kms_key_arn", _key_arn(stack, key))
@@ -45,7 +45,7 @@ def _encrypted(stack: Stack, name: str, key: str) -> Finding:
 
 
 def _key_arn(stack: Stack, key: str) -> str:
-    """A parameter names its key by ARN, by id or by alias; KMS knows the ARN."""
+    """Return the key's ARN; a parameter names its key by ARN, id or alias, and KMS resolves the others."""
     if ":key/" in key:
         return key
     described = stack.aws("kms").describe_key(KeyId=key)
@@ -53,7 +53,7 @@ def _key_arn(stack: Stack, key: str) -> str:
 
 
 def concurrency(stack: Stack) -> Iterator[Finding]:
-    """What the stack reserves leaves the account enough. What the function has reserved already is its own."""
+    """Check that the reservation leaves the account enough; what the function has reserved already is its own."""
     thing, wanted = "reserved concurrency", int(stack.values.get("reserved_concurrency") or -1)
     limits = stack.aws("lambda").get_account_settings()["AccountLimit"]
     free = limits["UnreservedConcurrentExecutions"] + _reserved(stack) - _UNRESERVED

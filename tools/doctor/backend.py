@@ -1,4 +1,4 @@
-"""The bucket of the state: there, versioned, and with no lock that somebody left behind."""
+"""The bucket of the state: it exists, keeps versions, and holds no abandoned lock."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ _NOT_THERE = {"404", "NoSuchBucket", "NotFound"}
 
 
 def state(stack: Stack) -> Iterator[Finding]:
-    """Looks only: no lock is taken."""
+    """Check the state without taking its lock."""
     bucket, key = stack.backend.get("bucket", ""), stack.backend.get("key", "")
     if not bucket:
         why = "where the state is, is known after `terraform init`"

@@ -1,4 +1,4 @@
-"""The user pool: that it is there, that the clients are its own, that they may ask for the scope."""
+"""The user pool: it exists, the clients belong to it, and they may request the scope."""
 
 import difflib
 import json
@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 from tools.stack.configured import Stack, commas
 from tools.stack.findings import Finding
 
-#: Scopes that belong to no resource server; the first comes with every token of a sign-in by API.
+#: Scopes that belong to no resource server; the first is in every token of a sign-in through the API.
 _SIGN_IN = "aws.cognito.signin.user.admin"
 _OIDC = frozenset({"openid", "email", "phone", "profile", _SIGN_IN})
 _NOT_FOUND = "ResourceNotFoundException"
-#: What DescribeUserPoolClient tells and UpdateUserPoolClient does not take; the secret is told to nobody.
+#: Members of DescribeUserPoolClient that UpdateUserPoolClient rejects; the secret must not be printed either.
 _TOLD_ONLY = ("ClientSecret", "CreationDate", "LastModifiedDate")
 
 
@@ -42,7 +42,7 @@ def pool(stack: Stack) -> Iterator[Finding]:
 
 
 def clients(stack: Stack) -> Iterator[Finding]:
-    """Each id in COGNITO_AUD is one of the pool's clients."""
+    """Check that each id in COGNITO_AUD is one of the pool's clients."""
     given, known = list(commas(stack.text("cognito_aud"))), _clients(stack)
     for client in given:
         if client in known:
@@ -59,13 +59,13 @@ def _unknown_client(stack: Stack, client: str, given: list[str], known: dict[str
 
 
 def _mended(wrong: str, given: list[str], known: list[str]) -> str:
-    """The list with the likeliest client in the place of the wrong one."""
+    """Return the list with the most similar client in place of the wrong one."""
     instead = next(iter(difflib.get_close_matches(wrong, known, n=1)), known[0])
     return ",".join(dict.fromkeys(instead if each == wrong else each for each in given))
 
 
 def scope(stack: Stack) -> Iterator[Finding]:
-    """The scope is one that the pool knows, and the clients may ask for it."""
+    """Check that the pool knows the scope, and that the clients may request it."""
     wanted = stack.text("router_scope")
     fault = None if wanted in _OIDC else _unknown_scope(stack, wanted)
     if fault is not None:
@@ -110,7 +110,7 @@ def _may_ask(stack: Stack, wanted: str) -> Iterator[Finding]:
 
 
 def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
-    """The whole client again with one scope more: what UpdateUserPoolClient is not told, it resets."""
+    """Return the command that adds a scope, with the whole client: UpdateUserPoolClient resets omitted members."""
     kept = {name: value for name, value in told.items() if name not in _TOLD_ONLY}
     flows = told.get("AllowedOAuthFlows") or ["client_credentials" if told.get("ClientSecret") else "code"]
     scopes = [*told.get("AllowedOAuthScopes", []), scope]
@@ -134,7 +134,7 @@ def described_pool(stack: Stack) -> dict[str, Any] | None:
 
 
 def _clients(stack: Stack) -> dict[str, str]:
-    """Names of the pool's clients, by id."""
+    """Return the names of the pool's clients, by id."""
     pages = cognito(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=pool_id_of(stack))
     return {each["ClientId"]: each["ClientName"] for page in pages for each in page["UserPoolClients"]}
 
@@ -162,7 +162,7 @@ def pool_id_of(stack: Stack) -> str:
 
 
 def _region(stack: Stack) -> str:
-    """A pool's id begins with its region."""
+    """Return the region that the pool's id begins with."""
     return pool_id_of(stack).partition("_")[0]
 
 

@@ -1,4 +1,4 @@
-"""The custom domain: its certificate, its Route 53 zone, or the domain itself where another stack makes it."""
+"""The custom domain: its certificate and Route 53 zone, or the domain itself if another stack creates it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -63,12 +63,12 @@ def _zone(stack: Stack, name: str, zone: str) -> Finding:
 
 
 def _covers(pattern: str, name: str) -> bool:
-    """A wildcard stands for one label (RFC 6125, section 6.4.3)."""
+    """Return whether a certificate covers the domain; a wildcard stands for one label (RFC 6125, section 6.4.3)."""
     return pattern == name or (pattern.startswith("*.") and pattern[2:] == name.partition(".")[2])
 
 
 def _found(ask: Callable[[], Any]) -> Any:
-    """The answer; None for what is not there."""
+    """Return the response, or None if the resource does not exist."""
     try:
         return ask()
     except ClientError as error:

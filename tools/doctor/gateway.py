@@ -1,4 +1,4 @@
-"""API Gateway's log role: one setting for the account and region, which no stack of ours makes or destroys."""
+"""API Gateway's log role: one setting per account and region, which none of our stacks creates or destroys."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from tools.permissions.policy import Request, statements
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding
 
-#: The role that docs/deploy.md makes, and that the GitHub roles may look at.
+#: The role that docs/deploy.md creates, and that the GitHub roles may read.
 ROLE = "api-gateway-logs"
 #: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html#set-up-access-logging-permissions
 POLICY = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-#: Of that policy, what writing takes.
+#: The actions of that policy that are needed to write logs.
 _WRITING = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 _SERVICE = "apigateway.amazonaws.com"
 _THING = "API Gateway's log role"
@@ -26,7 +26,7 @@ TRUST = {
 
 
 def log_role(stack: Stack) -> Iterator[Finding]:
-    """There is a role, API Gateway may take it on, and it may write logs."""
+    """Check that there is a role, that API Gateway may assume it, and that it may write logs."""
     arn = stack.aws("apigateway").get_account().get("cloudwatchRoleArn", "")
     if not arn:
         why = "the stage has logs, and API Gateway refuses it: CloudWatch Logs role ARN must be set in account settings"
@@ -68,7 +68,7 @@ def _trusts_gateway(document: dict[str, Any]) -> bool:
 
 
 def _making(stack: Stack) -> str:
-    """The commands of docs/deploy.md, in one line."""
+    """Return the commands of docs/deploy.md, in one line."""
     account = stack.aws("sts").get_caller_identity()["Arn"]
     arn = f"arn:{_partition(account)}:iam::{account.split(':')[4]}:role/{ROLE}"
     change = json.dumps([{"op": "replace", "path": "/cloudwatchRoleArn", "value": arn}])

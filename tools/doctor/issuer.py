@@ -1,4 +1,4 @@
-"""The user pool's issuer: that its tokens are taken, by API Gateway and by the function, and its keys looked for."""
+"""The user pool's issuer: whether API Gateway and the function accept its tokens and find its keys."""
 
 import json
 import shlex
@@ -14,13 +14,13 @@ from tools.stack.findings import Finding
 
 _TIMEOUT_SECONDS = 5.0
 _USUAL = "ORIGINAL"
-#: Told, and not taken together with the policies: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/
-#: APIReference/API_AdminCreateUserConfigType.html
+#: Returned by DescribeUserPool, but rejected together with the policies:
+#: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUserConfigType.html
 _RETIRED = "UnusedAccountValidityDays"
 
 
 def issuer(stack: Stack) -> Iterator[Finding]:
-    """The pool's own description decides; its discovery document is compared where it can be fetched."""
+    """Check the issuer by the pool's description, and by its discovery document if that can be fetched."""
     described = described_pool(stack)
     if described is None:
         return
@@ -47,7 +47,7 @@ def _type(stack: Stack, described: dict[str, Any], kind: str) -> Finding:
 
 
 def _with_the_usual_type(stack: Stack, described: dict[str, Any]) -> str:
-    """The whole pool again but for its type: what UpdateUserPool is not told, it resets."""
+    """Return the command that changes the type, with the whole pool: UpdateUserPool resets omitted members."""
     taken = cognito(stack).meta.service_model.operation_model("UpdateUserPool").input_shape.members
     kept = {name: value for name, value in described.items() if name in taken and value not in (None, {}, [], "")}
     if _RETIRED in kept.get("AdminCreateUserConfig", {}):
@@ -76,14 +76,14 @@ def _keys(stack: Stack, kind: str, told: dict[str, Any]) -> Finding:
 
 
 def _address(stack: Stack, kind: str) -> str:
-    """The issuer's address: Cognito's endpoint, as the AWS client has it, with the host of that type."""
+    """Return the issuer's address: the AWS client's endpoint of Cognito, with the host of that issuer type."""
     endpoint = str(cognito(stack).meta.endpoint_url)
     host = ISSUER_HOSTS.get(kind, ISSUER_HOSTS[_USUAL])
     return f"{endpoint.replace(f'//{ISSUER_HOSTS[_USUAL]}.', f'//{host}.')}/{pool_id_of(stack)}"
 
 
 def _discovery(stack: Stack, kind: str) -> dict[str, Any]:
-    """OpenID Connect Discovery 1.0, section 4."""
+    """Return the discovery document (OpenID Connect Discovery 1.0, section 4)."""
     url = f"{_address(stack, kind)}/.well-known/openid-configuration"
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the AWS client's own endpoint
         told = json.load(answer)

@@ -1,4 +1,4 @@
-"""What the machine has to have before a deploy: Python, Terraform, its provider, its backend. Nothing is fetched."""
+"""The machine's prerequisites for a deploy: Python, Terraform, its provider and its backend. Nothing is fetched."""
 
 import platform
 import re
@@ -40,9 +40,9 @@ def terraform(stack: Stack) -> Iterator[Finding]:
 
 
 def provider_lock(stack: Stack) -> Iterator[Finding]:
-    """Whether the lock file lets ``linux_amd64`` in, which GitHub's runners are.
+    """Check that the lock file accepts ``linux_amd64``, the platform of GitHub's runners.
 
-    A ``zh:`` hash is of every platform's archive, an ``h1:`` hash of one platform's folder
+    ``zh:`` hashes cover every platform's archive; an ``h1:`` hash covers one platform's folder
     (https://developer.hashicorp.com/terraform/language/files/dependency-lock).
     """
     thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
@@ -62,9 +62,9 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
 
 
 def provider_region(stack: Stack) -> Iterator[Finding]:
-    """Whether the locked provider takes ARNs of the region: older ones stop in the middle of the first apply.
+    """Check that the locked provider accepts the region's ARNs; older ones fail in the middle of the first apply.
 
-    https://github.com/hashicorp/terraform-provider-aws/pull/45895 let the last of our resources in.
+    https://github.com/hashicorp/terraform-provider-aws/pull/45895 added support for the last of our resources.
     """
     path = stack.folder / ".terraform.lock.hcl"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -92,7 +92,7 @@ def initialised(stack: Stack) -> Iterator[Finding]:
 
 
 def init(stack: Stack) -> str:
-    """The command that initialises this stack; the bucket's name is known only after the first time."""
+    """Return the command that initialises this stack, with a placeholder for the bucket before the first time."""
     backend = Backend(
         bucket=stack.backend.get("bucket") or "YOUR_STATE_BUCKET",
         key=f"{stack.text('app_name')}/{stack.text('stage_name') or 'YOUR_STAGE'}.tfstate",
@@ -108,6 +108,6 @@ def _version(block: str) -> str:
 
 
 def _here() -> str:
-    """This machine as Terraform calls it."""
+    """Return this machine's platform in Terraform's terms."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{sys.platform}_{machine}"

@@ -1,4 +1,4 @@
-"""The Redis of ``REDIS_URL``, where this machine can ask it. The function's own is asked by ``make verify``."""
+"""The Redis of ``REDIS_URL``, if this machine can reach it. ``make verify`` checks the function's own connection."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _THING = "Redis"
 
 
 def redis(stack: Stack) -> Iterator[Finding]:
-    """Nothing is written, and nothing of the URL is shown."""
+    """Check Redis without writing anything or showing any part of the URL."""
     url = stack.environ.get("REDIS_URL", "")
     if not url:
         yield Finding(_THING, ok=True, found="not asked: REDIS_URL is not set here; make verify asks the function")

@@ -1,4 +1,4 @@
-"""Whether the stack's variables are complete and good, and whether shell, files and Terraform say the same."""
+"""Checks that the stack's variables are complete and valid, and that shell, files and Terraform agree."""
 
 import difflib
 import json
@@ -16,7 +16,7 @@ _WHY_IGNORED = "Terraform passes over it, so what it should have set keeps its d
 
 
 def variables(stack: Stack) -> Iterator[Finding]:
-    """Terraform's own verdict on the values, its rules included."""
+    """Yield Terraform's own verdict on the values, including its validation rules."""
     faults = [_refused(stack, said) for said in stack.diagnostics if said["severity"] == "error"]
     faults += [fault for said in stack.diagnostics if (fault := _undeclared(stack, said)) is not None]
     yield from faults
@@ -34,7 +34,7 @@ def _refused(stack: Stack, said: dict[str, Any]) -> Finding:
 
 
 def _remedy(stack: Stack, name: str) -> str:
-    """The command with an example in the place of the value, which only its owner knows."""
+    """Return the command that sets the variable, with an example in place of the value, which only its owner knows."""
     if name not in stack.declared:
         return f"${{EDITOR:-vi}} {stack.path(stack.folder)}/*.tfvars"
     field = Settings.model_fields.get(name)
@@ -54,14 +54,14 @@ def _undeclared(stack: Stack, said: dict[str, Any]) -> Finding | None:
     fix = f"sed -i '{line}d' {stack.path(file)}"
     if near:
         fix = f"sed -i '{line}s/{name}/{near}/' {stack.path(file)}"
-    elif file.suffix == ".json":  # a line may hold more than this one there
+    elif file.suffix == ".json":  # a line may hold several variables
         fix = f"${{EDITOR:-vi}} {stack.path(file)}"
     said_so = f"{name} is no variable" + (f"; did you mean {near}?" if near else "")
     return Finding(f"{stack.path(file)}:{line}", False, said_so, "", _WHY_IGNORED, fix)
 
 
 def environment(stack: Stack) -> Iterator[Finding]:
-    """``TF_VAR_…`` that Terraform passes over without a word."""
+    """Check for ``TF_VAR_…`` variables that Terraform silently ignores."""
     given = {name.removeprefix("TF_VAR_"): text for name, text in stack.environ.items() if name.startswith("TF_VAR_")}
     faults = list(_unread(stack, given))
     yield from faults
@@ -88,7 +88,7 @@ def _near(stack: Stack, name: str) -> str:
 
 
 def settings(stack: Stack) -> Iterator[Finding]:
-    """Whether the function would start with what Terraform gives it: more is asked than Terraform's rules ask."""
+    """Check that the function would start with Terraform's values: it checks more than Terraform's rules do."""
     if any(said["severity"] == "error" for said in stack.diagnostics):
         why, fix = "the function may refuse to start", "mend the variables, above"
         yield Finding("settings", ok=False, found="the variables are not good yet", why=why, fix=fix, seen=False)
@@ -108,7 +108,7 @@ def settings(stack: Stack) -> Iterator[Finding]:
 
 
 def size(stack: Stack) -> Iterator[Finding]:
-    """Whether Lambda takes as much as that."""
+    """Check that the variables fit into Lambda's limit."""
     stages = json.loads((stack.root / ".chalice/config.json").read_text(encoding="utf-8"))["stages"]
     variables = filled(stages["terraform"]["environment_variables"], stack.text)
     thing, fault = "size of the variables", too_large(variables)
@@ -121,7 +121,7 @@ def size(stack: Stack) -> Iterator[Finding]:
 
 
 def places(stack: Stack) -> Iterator[Finding]:
-    """Whether every file of the repository names every setting."""
+    """Check that every file of the repository that lists settings lists them all."""
     findings = list(check.check(stack.root))
     yield from (finding for finding in findings if not finding.ok)
     if all(finding.ok for finding in findings):
@@ -129,7 +129,7 @@ def places(stack: Stack) -> Iterator[Finding]:
 
 
 def shell(stack: Stack) -> Iterator[Finding]:
-    """Whether the shell and ``.env`` mean the same stack as Terraform's variables."""
+    """Check that the shell and ``.env`` describe the same stack as Terraform's variables."""
     faults = list(_differences(stack))
     yield from faults
     if not faults:

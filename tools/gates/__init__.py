@@ -1,1 +1,1 @@
-"""Judges that other projects wrote, and the long half of our own tests."""
+"""Checkers written by other projects, and the long part of our own tests."""

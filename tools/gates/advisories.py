@@ -1,6 +1,7 @@
-"""``python -m tools.gates.advisories``: known vulnerabilities of the packages that serve callers or process their jobs.
+"""``python -m tools.gates.advisories``: known vulnerabilities of the packages that serve callers or process jobs.
 
-pip-audit (https://github.com/pypa/pip-audit) asks OSV (https://osv.dev), which knows the advisories of PyPI and GitHub.
+pip-audit (https://github.com/pypa/pip-audit) queries OSV (https://osv.dev), which has the advisories of PyPI and
+GitHub.
 """
 
 import json
@@ -15,7 +16,7 @@ from tools.stack.findings import Finding, or_well, report
 from tools.stack.repository import ROOT
 
 PIP_AUDIT = ROOT / ".local/audit/bin/pip-audit"
-#: What ships to Lambda, and what a worker installs.
+#: The packages that ship to Lambda, and those that a worker installs.
 LOCKS = ("requirements.txt", "requirements/worker.txt")
 OSV = "https://api.osv.dev/v1/query"
 _WHY = "whoever reads the advisory knows how to attack what is deployed"
@@ -26,12 +27,15 @@ _UNKNOWN = "a hole that is known to others may be in what is deployed"
 @click.option("--osv-url", default=OSV, show_default=True, help="Who is asked.")
 @click.option("--json", "as_json", is_flag=True, help="One object for programs.")
 def main(osv_url: str, as_json: bool) -> None:
-    """Ask about each locked package: 0 nothing is known, 3 something is, 1 nobody could be asked."""
+    """Look up the advisories of each locked package.
+
+    Exit status 0: none is known; 3: at least one is; 1: the lookup failed.
+    """
     sys.exit(report(found_by(osv_url), as_json=as_json))
 
 
 def found_by(osv_url: str) -> Iterator[Finding]:
-    """A finding for each advisory, or one that says how many packages have none."""
+    """Yield a finding for each advisory, or one with the number of packages that have none."""
     if not PIP_AUDIT.exists():
         yield Finding("pip-audit", False, "it is not installed", "", _UNKNOWN, "make audit-tools", seen=False)
         return

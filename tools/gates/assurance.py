@@ -1,7 +1,7 @@
-"""``python -m tools.gates.assurance``: the long half of the tests, part by part, for ``make assurance``.
+"""``python -m tools.gates.assurance``: the long part of the tests, for ``make assurance``.
 
-Ends within ``LIMIT_SECONDS``: a part that is not done by then is cut short and counts as not passed. Last are printed
-the tables of ``docs/reliability.md`` and ``docs/security.md``, which hold the figures of the last full runs.
+Ends within ``LIMIT_SECONDS``: a part that is not done by then is terminated and counts as failed. At the end it prints
+the tables of ``docs/reliability.md`` and ``docs/security.md``, with the figures of the last full runs.
 """
 
 import os
@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from tools.stack.repository import ROOT
 
 LIMIT_SECONDS = 40 * 60
-#: Targets of the Makefile, one after the other. Those whose figures a busy machine spoils come first and alone; those
-#: that only count are done side by side.
+#: Targets of the Makefile, in order. Those whose figures other load would distort run first and alone; those that do
+#: not measure time run side by side.
 PARTS = (("overload",), ("soak",), ("assurance-faults",), ("faults",), ("mutants", "fuzz", "rehearsals"))
-#: page → the heading above its table.
+#: Each page, with the heading above its table.
 TABLES = {
     "docs/reliability.md": "## What must hold, and what was measured",
     "docs/security.md": "## What must hold, and what was measured",
@@ -26,7 +26,7 @@ TABLES = {
 
 
 def main() -> int:
-    """0 if every part passed in time."""
+    """Run all parts; return 0 if every part passed in time."""
     ends = time.monotonic() + LIMIT_SECONDS
     verdicts = [verdict for parts in PARTS for verdict in side_by_side(parts, ends)]
     print()
@@ -39,14 +39,14 @@ def main() -> int:
 
 
 def side_by_side(parts: Sequence[str], ends: float) -> Iterable[tuple[str, str, float]]:
-    """Each part with its verdict and seconds."""
+    """Run these parts side by side; return each with its verdict and seconds."""
     with ThreadPoolExecutor(len(parts)) as pool:
         ran = pool.map(lambda part: run(["make", "--no-print-directory", part], ends), parts)
         return [(part, *verdict) for part, verdict in zip(parts, ran, strict=True)]
 
 
 def run(command: Sequence[str], ends: float) -> tuple[str, float]:
-    """Run one part until that moment (monotonic clock) at most; its verdict, and the seconds that it took."""
+    """Run one part, at most until ``ends`` (monotonic clock); return its verdict and seconds."""
     began = time.monotonic()
     if began >= ends:
         return "not run: no time was left", 0.0
@@ -61,7 +61,7 @@ def run(command: Sequence[str], ends: float) -> tuple[str, float]:
 
 
 def table_below(heading: str, page: str) -> Iterable[str]:
-    """The lines of the first table below a heading, without the text around it."""
+    """Return the lines of the first table below a heading, without the text around it."""
     section = page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
     return [line for line in section.splitlines() if line.startswith("|")]
 

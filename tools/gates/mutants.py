@@ -1,6 +1,6 @@
-"""``python -m tools.gates.mutants``: mutation testing of the checks of tokens and keys, for ``make mutants``.
+"""``python -m tools.gates.mutants``: mutation testing of the token and key checks, for ``make mutants``.
 
-Ends with status 1 when a mutant survives that ``docs/security.md`` does not list as equivalent with its reason.
+Exits with status 1 if a mutant survives that ``docs/security.md`` does not list as equivalent, with a reason.
 """
 
 import re
@@ -10,14 +10,14 @@ import sys
 
 from tools.stack.repository import ROOT
 
-#: mutmut wants to live beside pytest and what it tests, and .venv is kept as locked.
+#: mutmut must be installed beside pytest and the code under test, while .venv stays as locked.
 VENV = ROOT / ".local" / "mutants"
 PAGE = ROOT / "docs" / "security.md"
 
 
 def main() -> int:
     _install()
-    shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # verdicts of other code would be taken over
+    shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # mutmut would reuse the verdicts of other code
     _mutmut("run", "--max-children", "2")
     verdicts = dict(re.findall(r"(chalicelib\S+): (.+)", _mutmut("results", "--all", "true")))
     survivors = {_shown(name): name for name, verdict in verdicts.items() if verdict != "killed"}
@@ -25,12 +25,12 @@ def main() -> int:
 
 
 def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) -> int:
-    """Print the figures and what is not listed; 1 if there is such a mutant.
+    """Print the figures and the unlisted survivors; return 1 if there are any.
 
     Args:
-        verdicts: mutant → what became of it.
-        survivors: change of the code, ``old → new``, of each that was not killed → mutant.
-        known: the changes that are no faults.
+        verdicts: mutant → its outcome.
+        survivors: change of the code, ``old → new``, of each mutant that was not killed → mutant.
+        known: the changes that are listed as equivalent.
     """
     unknown = {name: change for change, name in survivors.items() if change not in known}
     print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} left, ", end="")
@@ -43,13 +43,13 @@ def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) 
 
 
 def listed(page: str) -> set[str]:
-    """The changes that the page's table of equivalent mutants has, as ``old → new``."""
+    """Return the changes in the page's table of equivalent mutants, as ``old → new``."""
     rows = re.findall(r"^\| `` (.+?) `` \| `` (.+?) `` \|", page, re.MULTILINE)
     return {f"{old} → {new}".replace("\\|", "|") for old, new in rows}
 
 
 def _shown(name: str) -> str:
-    """What the mutant changes: ``old → new``, each line without its indentation."""
+    """Return the mutant's change as ``old → new``, each line without indentation."""
     lines = re.findall(r"^([-+])(?![-+]{2} )\s*(.*)$", _mutmut("show", name), re.MULTILINE)
     old, new = (" ".join(text for sign, text in lines if sign == wanted) for wanted in "-+")
     return f"{old} → {new}"

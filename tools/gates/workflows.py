@@ -1,7 +1,7 @@
-"""``python -m tools.gates.workflows``: whether zizmor and actionlint find anything in the workflows of GitHub.
+"""``python -m tools.gates.workflows``: findings of zizmor and actionlint in the GitHub workflows.
 
-zizmor (https://docs.zizmor.sh/audits/) looks for what lets strangers in, with every check that it has; actionlint
-(https://github.com/rhysd/actionlint) for what GitHub would refuse. Nobody is asked over the network.
+zizmor (https://docs.zizmor.sh/audits/) runs all of its checks for what lets strangers in; actionlint
+(https://github.com/rhysd/actionlint) looks for what GitHub would reject. Neither uses the network.
 """
 
 import json
@@ -28,15 +28,18 @@ _WHY = "GitHub would refuse the workflow, or not do what it says"
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT / ".github")
 @click.option("--json", "as_json", is_flag=True, help="One object for programs.")
 def main(folder: Path, as_json: bool) -> None:
-    """Judge the workflows in a folder like .github: 0 nothing found, 3 something, 1 not all could be looked at."""
+    """Check the workflows in a folder like .github.
+
+    Exit status 0: no findings; 3: findings; 1: not everything could be checked.
+    """
     sys.exit(report(found_in(folder), as_json=as_json))
 
 
 def found_in(folder: Path) -> Iterator[Finding]:
-    """What both programs find, or one line for each that finds nothing.
+    """Yield the findings of both programs, or one line for each that has none.
 
     Args:
-        folder: holds ``workflows``, and perhaps ``dependabot.yml``.
+        folder: contains ``workflows``, and perhaps ``dependabot.yml``.
     """
     yield from _or_well("zizmor", list(_zizmor(folder)))
     if shutil.which("node") is None and not os.environ.get("CI"):
@@ -53,7 +56,7 @@ def _or_well(program: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _zizmor(folder: Path) -> Iterator[Finding]:
-    # No configuration and no comment may switch a check off: what it finds is mended.
+    # No configuration or comment may disable a check: every finding must be fixed.
     options = ["--persona=auditor", "--offline", "--no-config", "--no-ignores", "--strict-collection"]
     for each in _asked([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
         place = next(at for at in each["locations"] if at["symbolic"]["kind"] == "Primary")
@@ -70,7 +73,7 @@ def _actionlint(workflows: Sequence[Path]) -> Iterator[Finding]:
 
 
 def _asked(command: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """What it prints as JSON."""
+    """Return the command's output, parsed as JSON."""
     ran = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
     if ran.returncode != 0:
         raise click.ClickException(f"{Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()}")

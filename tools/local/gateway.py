@@ -1,8 +1,8 @@
-"""API Gateway as far as this machine needs it: an HTTP request becomes the event of a Lambda proxy integration.
+"""API Gateway as far as this machine needs it: turn an HTTP request into the event of a Lambda proxy integration.
 
-``chalice.local`` brings the parts. Mended here is what it does otherwise than API Gateway and what hurts: it answers an
-unknown route with 403 and the caller's own token, drops repeated headers, gives the request no id, leaves path
-parameters percent-encoded, and lets ``;`` and empty segments through to a route.
+Built on ``chalice.local``, with its harmful differences from API Gateway corrected. ``chalice.local`` alone answers an
+unknown route with 403 and the caller's own token, drops repeated headers and gives the request no id. It also leaves
+path parameters percent-encoded, and lets ``;`` and empty segments through to a route.
 """
 
 import base64
@@ -21,13 +21,13 @@ from chalice.local import LocalChalice, LocalGateway, RouteMatcher
 from chalicelib.observability import log
 from tools.local.problems import Answer, Headers, problem_answer
 
-#: API Gateway waits no longer for Lambda, so Terraform gives the function no longer.
+#: API Gateway waits no longer than this for Lambda, so Terraform gives the function no longer.
 LAMBDA_TIMEOUT_SECONDS = 29
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request, its headers in the order and number in which they came."""
+    """An HTTP request, with its headers in their original order and number."""
 
     method: str
     target: str
@@ -36,10 +36,10 @@ class HttpRequest:
 
 
 class Gateway(LocalGateway):
-    """Answers HTTP requests by way of the app's Lambda entry point."""
+    """A gateway that answers HTTP requests through the app's Lambda entry point."""
 
     def __init__(self, app: Chalice, timeout_seconds: int = LAMBDA_TIMEOUT_SECONDS) -> None:
-        # In Lambda one process has one request at a time; here each thread needs its own `current_request`.
+        # In Lambda a process handles one request at a time; here each thread needs its own `current_request`.
         app.__class__ = LocalChalice
         super().__init__(
             app, Config.create(app_name=app.app_name, chalice_stage="local", lambda_timeout=timeout_seconds)
@@ -47,7 +47,7 @@ class Gateway(LocalGateway):
         self._routes = RouteMatcher(list(app.routes))
 
     def answer(self, request: HttpRequest) -> Answer:
-        """What the app answers, or 404 for an unknown route. Never raises."""
+        """Return the app's response, or 404 for an unknown route. Never raises."""
         try:
             event = lambda_event(self._routes, request)
         except LookupError:
@@ -75,7 +75,7 @@ class Gateway(LocalGateway):
 
 
 def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:
-    """API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0.
+    """Return API Gateway's event for a Lambda proxy integration of a REST API, payload format 1.0.
 
     Raises:
         LookupError: no route has that path.
@@ -110,7 +110,7 @@ def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:
 
 
 def _match(routes: RouteMatcher, target: str) -> tuple[str, dict[str, str], dict[str, list[str]]]:
-    """The route, its path parameters decoded, the query; the matcher itself would cut the path off at a ``;``."""
+    """Return the route, its decoded path parameters, and the query; a ``;`` would truncate the path in the matcher."""
     try:
         match = routes.match_route(target.replace(";", "%3B"))
     except ValueError:

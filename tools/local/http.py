@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the local gateway: what it lets in and what it refuses."""
+"""HTTP/1.1 for the local gateway: the requests that it accepts, and those that it rejects."""
 
 import re
 import socket
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 #: API Gateway's own limit.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 READ_TIMEOUT_SECONDS = 30.0
-#: How long a refused client may go on sending before the connection is closed on it.
+#: Seconds that a rejected client may go on sending before the connection is closed.
 LINGER_SECONDS = 1.0
 
 BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Refused(Exception):
-    """The request cannot be read; the rest of the connection is not to be trusted either."""
+    """The request cannot be read, and the rest of the connection cannot be trusted either."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "lambda-router"
     sys_version = ""
     timeout = READ_TIMEOUT_SECONDS
-    wbufsize = -1  # head and body leave in one packet: two make the client's delayed ACK cost 40 ms
+    wbufsize = -1  # head and body in one packet: two make the client's delayed ACK cost 40 ms
     server: "LocalServer"
 
     def respond(self) -> None:
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = do_QUERY = respond  # noqa: N815
 
     def handle_expect_100(self) -> bool:
-        """Look at what is announced before asking for it."""
+        """Check the announced length before asking for the body."""
         try:
             self._body_length()
         except Refused as refused:
@@ -68,11 +68,11 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def send_error(self, code: int, *_: Any) -> None:
-        """What http.server refuses by itself; it would send HTML that repeats the request line."""
+        """Answer what http.server rejects by itself; its own reply would be HTML that repeats the request line."""
         self._refuse(problem_answer(code, HTTPStatus(code).description))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the app writes a line of its own for each request."""
+        """Log nothing: the app writes its own line for each request."""
 
     def _body_length(self) -> int:
         if self.headers.get("Transfer-Encoding") is not None:
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _refuse(self, answer: Answer) -> None:
-        """Answer, then close. Closing with bytes unread resets the connection, which can cost the client the answer."""
+        """Answer, drain and close: closing with unread bytes resets the connection and can lose the answer."""
         self.close_connection = True
         self._send(answer)
         with suppress(OSError):

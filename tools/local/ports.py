@@ -1,4 +1,4 @@
-"""Which ports the local stack may listen on."""
+"""The ports that the local stack may listen on."""
 
 import errno
 import re
@@ -16,7 +16,7 @@ class PortUnusable(Exception):
 
 
 def checked_port(_: click.Context, __: click.Parameter, value: str) -> int:
-    """The port that ``--port`` or PORT names."""
+    """Return the port that ``--port`` or PORT names."""
     if not re.fullmatch(r"\d{1,5}", value, re.ASCII) or not 1 <= int(value) <= 65_535:
         raise click.ClickException(f"PORT is {value!r}; wants a whole number from 1 to 65535, such as PORT=8001")
     return int(value)
@@ -27,7 +27,7 @@ port_option = click.option("--port", envvar="PORT", default=str(DEFAULT_PORT), s
 
 
 def require_free(port: int) -> None:
-    """Raises PortUnusable unless the port can be listened on."""
+    """Raise PortUnusable unless the port can be listened on."""
     try:
         _listen_briefly(port)
     except OSError as error:
@@ -37,12 +37,12 @@ def require_free(port: int) -> None:
 
 
 def taken(port: int, remedy: str) -> PortUnusable:
-    """The port is in use; ``remedy`` says how to get it."""
+    """Return the error for a port in use; ``remedy`` says how to free it."""
     return PortUnusable(f"port {port} is taken: {remedy}, or use {_other_port(port)}")
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports nobody listens on."""
+    """Return that many different ports that nobody listens on."""
     with ExitStack() as sockets:
         ports = []
         for _ in range(count):
@@ -54,13 +54,13 @@ def free_ports(count: int) -> list[int]:
 
 def _listen_briefly(port: int) -> None:
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ours just ended is no obstacle
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended is no obstacle
         listener.bind((HOST, port))
         listener.listen()
 
 
 def _other_port(port: int) -> str:
-    """How to name a port that is free."""
+    """Return the ``PORT=…`` of a port that is free."""
     for candidate in [*range(port + 1, 65_536), *range(8000, 9000)]:
         try:
             _listen_briefly(candidate)

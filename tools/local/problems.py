@@ -1,4 +1,4 @@
-"""What the local gateway and its HTTP server answer by themselves: problems in the shape of ours.
+"""The problem responses that the local gateway and its HTTP server create themselves, in the app's format.
 
 Terraform's gateway responses make the deployed API Gateway do the same.
 """
@@ -25,7 +25,7 @@ type Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer. The body may be empty; whether it is sent depends on method and status."""
+    """An HTTP response. The body may be empty; whether it is sent depends on method and status."""
 
     status: int
     headers: Headers
@@ -33,7 +33,7 @@ class Answer:
 
 
 def problem_answer(status: int, detail: str = "") -> Answer:
-    """The problem that stands for this status, as an answer with a request id of its own."""
+    """Return the problem for this status as a response, with a request id of its own."""
     request_id = str(uuid.uuid4())
     headers = {
         "Content-Type": PROBLEM_CONTENT_TYPE,
@@ -52,6 +52,6 @@ def _problem(status: int, detail: str, request_id: str) -> dict[str, Any]:
     for kind in _OURS:
         if kind.status == status:
             return kind(detail).to_dict(request_id)
-    # RFC 9457 section 4.2.1: a problem that says no more than its status does.
+    # RFC 9457 section 4.2.1: a problem that says no more than its status.
     plain = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": int(status), "instance": request_id}
     return plain | ({"detail": detail} if detail else {})

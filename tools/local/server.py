@@ -26,7 +26,7 @@ DRAIN_SECONDS = 5.0
 
 
 class LocalServer(ThreadingHTTPServer):
-    """Listens on this machine's loopback from the moment it is made; a thread for each connection."""
+    """A server on this machine's loopback that listens from its creation on, with a thread per connection."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -34,25 +34,29 @@ class LocalServer(ThreadingHTTPServer):
     gateway: Gateway
 
     def __init__(self, port: int, handler: type[Handler] = Handler) -> None:
-        """Raises OSError when the port cannot be had."""
+        """Bind the port.
+
+        Raises:
+            OSError: the port is not available.
+        """
         super().__init__(("127.0.0.1", port), handler)
         self.stopping = threading.Event()
         self._at_work = 0
         self._changed = threading.Condition()
 
     def server_bind(self) -> None:
-        """Without HTTPServer's look for this host's name, which can take seconds."""
+        """Bind without HTTPServer's lookup of this host's name, which can take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnected or timed out."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """A request is at work meanwhile."""
+        """Count a request as in progress meanwhile."""
         self._count(1)
         try:
             yield
@@ -60,7 +64,7 @@ class LocalServer(ThreadingHTTPServer):
             self._count(-1)
 
     def stop(self, seconds: float) -> bool:
-        """Accept no more, and wait for the requests at work; whether they all ended in time."""
+        """Stop accepting, and wait for the requests in progress; return whether they all ended in time."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -76,7 +80,7 @@ class LocalServer(ThreadingHTTPServer):
 @click.command()
 @port_option
 def main(port: int) -> None:
-    """Serve the app on 127.0.0.1 until SIGTERM or Ctrl-C, then finish what was begun and end."""
+    """Serve the app on 127.0.0.1 until SIGTERM or Ctrl-C, then finish the requests in progress."""
     server = _listen(port)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -100,7 +104,7 @@ def _listen(port: int) -> LocalServer:
 
 
 def _check_settings() -> None:
-    """End the process with status 2 unless the environment describes a working function."""
+    """Exit with status 2 unless the environment describes a working function."""
     try:
         wiring.build(os.environ)
     except (SettingsError, ParameterUnavailable) as error:
@@ -115,7 +119,7 @@ def _complain(message: str) -> int:
 
 
 def _write_whole_lines() -> None:
-    """Threads that print at a time must not tear each other's JSON lines, as unbuffered output lets them."""
+    """Buffer by line, so that concurrent threads do not split each other's JSON lines, as unbuffered output would."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True, write_through=False)
 

@@ -1,4 +1,4 @@
-"""What the local stack takes from the caller's shell: settings of the function, and the worker's options."""
+"""The part of the caller's shell that the local stack uses: settings of the function, and the worker's options."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,22 +7,22 @@ import click
 from chalicelib.settings import OWN_PREFIXES, Settings
 from lambda_router_worker.cli import main as worker_command
 
-#: Where the stack's own pool, Redis and health are.
+#: Prefixes of the settings that locate the stack's own pool, Redis and health check.
 _PLACES = ("COGNITO_", "REDIS_URL", "WORKER_HEALTH_")
-#: What its parts share. Nothing here opens what a KMS key has sealed.
+#: Settings that the stack's parts share. Nothing here can open what a KMS key has sealed.
 _SHARED = frozenset({"ROUTER_KMS_KEY_ID", "ROUTER_QUEUE", "ROUTER_SCOPE", "WORKER_KMS_KEY_ID", "WORKER_QUEUE"})
 
 
 def is_set_here(name: str) -> bool:
-    """Whether the stack sets this variable itself, whatever the shell says."""
+    """Return whether the stack sets this variable itself, regardless of the shell."""
     return name.startswith(_PLACES) or name in _SHARED
 
 
 class Shell:
-    """The variables of the caller's shell, as far as they are this service's.
+    """The variables of the caller's shell that belong to this service.
 
     Args:
-        has_model: whether a model works the jobs, so that no handler does.
+        has_model: whether a model processes the jobs, instead of a handler.
     """
 
     def __init__(self, environ: Mapping[str, str], *, has_model: bool) -> None:
@@ -34,7 +34,7 @@ class Shell:
         self._unknown = free.keys() - self.app.keys() - self.worker.keys()
 
     def left_out(self) -> Iterator[str]:
-        """A line for each reason why something is not taken; names, no values."""
+        """Yield a line for each reason why variables are ignored, with names but no values."""
         if self._set_here:
             yield f"not from your shell, since this stack sets it: {', '.join(sorted(self._set_here))}"
         if self._unknown:
@@ -42,11 +42,11 @@ class Shell:
 
 
 def worker_variables() -> set[str]:
-    """The variables that a worker reads its options from, but for the secrets' own."""
+    """Return the variables from which a worker reads its options, except those of secrets."""
     options = [option for option in worker_command.params if isinstance(option, click.Option)]
     return {str(option.envvar) for option in options if str(option.envvar).startswith((*OWN_PREFIXES, "WORKER_"))}
 
 
 def taken(names: Mapping[str, str]) -> str:
-    """``(with ROUTER_X, ROUTER_Y of your shell)``, or nothing."""
+    """Return ``(with ROUTER_X, ROUTER_Y of your shell)``, or an empty string."""
     return f" (with {', '.join(sorted(names))} of your shell)" if names else ""

@@ -1,4 +1,4 @@
-"""What a local stack keeps under ``.local/<port>/``: its lock, its data and logs, and where its parts are."""
+"""The files of a local stack under ``.local/<port>/``: its lock, its data and logs, and where its parts are."""
 
 import contextlib
 import fcntl
@@ -13,17 +13,17 @@ from typing import Any
 
 from tools.stack.repository import ROOT
 
-#: A stack whose parent was killed takes a moment to die.
+#: A stack whose parent was killed takes a moment to end.
 LOCK_PATIENCE_SECONDS = 3.0
 
 
 class AlreadyRunning(Exception):
-    """Another stack of this checkout has the port."""
+    """Another stack of this checkout uses the port."""
 
 
 @dataclass(frozen=True)
 class LocalState:
-    """The folder of the stack on one port. Jobs and logs are in it, so only its owner may look."""
+    """The folder of the stack on one port; only its owner may read it, because it holds jobs and logs."""
 
     port: int
 
@@ -40,13 +40,13 @@ class LocalState:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Have the folder alone; gives the lock's file descriptor.
+        """Lock the folder for this stack; yield the lock's file descriptor.
 
-        Children inherit the descriptor, and the kernel keeps the lock until the last of them is dead: two Valkeys
-        never write the same files, not even after the first stack was killed.
+        Children inherit the descriptor, and the kernel keeps the lock until the last of them has ended. So two Valkeys
+        never write the same files, even if the first stack was killed.
 
         Raises:
-            AlreadyRunning: some process of another stack on this port is alive.
+            AlreadyRunning: a process of another stack on this port is still alive.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
@@ -54,7 +54,7 @@ class LocalState:
             yield file.fileno()
 
     def publish(self, facts: Mapping[str, Any]) -> None:
-        """Write ``stack.json`` in one step, for ``make token``; only the owner may read it: it names the Redis URL."""
+        """Write ``stack.json`` atomically, for ``make token``; only the owner may read it, as it has the Redis URL."""
         draft = self._file.with_suffix(".new")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -62,7 +62,7 @@ class LocalState:
         draft.replace(self._file)
 
     def published(self) -> dict[str, Any] | None:
-        """What ``publish`` wrote, or None when no stack has."""
+        """Return what ``publish`` wrote, or None if no stack has."""
         try:
             facts: dict[str, Any] = json.loads(self._file.read_text())
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""``python -m tools.local.token``: a token for the service that ``make run`` runs, alone on standard output."""
+"""``python -m tools.local.token``: print a token for the service of ``make run``, and nothing else."""
 
 import re
 
@@ -31,7 +31,7 @@ def _token(port: int, user: str) -> str:
         try:
             return LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
         except OSError:
-            pass  # its stack was killed and could not tidy up
+            pass  # its stack was killed and could not clean up
     raise click.ClickException(f"nothing runs on port {port}: start it with {_run(port)}, or name its port with PORT=…")
 
 

@@ -1,4 +1,4 @@
-"""What ``make run`` says when everything is up."""
+"""The message of ``make run`` once everything is up."""
 
 from tools.local.commands import Model
 
@@ -19,6 +19,6 @@ The worker only gives prompts back in capitals. With a model: BACKEND=http://…
 
 
 def welcome(url: str, port: int, model: Model | None) -> str:
-    """The line that says that everything is up, and commands to copy."""
+    """Return the line that says that everything is up, and commands to copy."""
     option = "" if port == 8000 else f" PORT={port}"
     return _WELCOME.format(url=url, port=port, port_option=option) + ("" if model else _DEMONSTRATION)

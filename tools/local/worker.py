@@ -1,4 +1,4 @@
-"""What ``make run`` says of its worker while that takes no jobs: why, and that it takes some again."""
+"""The messages of ``make run`` about its worker: why it takes no jobs, and when it takes some again."""
 
 import json
 import time
@@ -14,11 +14,11 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class WorkerWatch:
-    """Looks at the worker's readiness now and then.
+    """A watch on the worker's readiness.
 
     Args:
-        url: of its ``/ready``.
-        has_worker: False where the worker is another stack's, which says it there.
+        url: the address of its ``/ready``.
+        has_worker: False if the worker belongs to another stack, which reports on it there.
     """
 
     def __init__(self, url: str, *, has_worker: bool) -> None:
@@ -28,7 +28,7 @@ class WorkerWatch:
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     def news(self) -> Iterator[str]:
-        """A line if something has changed since the last look."""
+        """Yield a line if something has changed since the last look."""
         if not self._has_worker or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
@@ -39,7 +39,7 @@ class WorkerWatch:
         yield f"the worker takes no jobs: {reason}; it goes on by itself" if reason else "the worker takes jobs again"
 
     def _reason(self) -> str | None:
-        """Why it takes no jobs, "" if it does, None if it does not say."""
+        """Return why the worker takes no jobs, "" if it does, None if it does not say."""
         with suppress(OSError, ValueError, LookupError):
             try:
                 with _opener.open(self._url, timeout=1.0):

@@ -1,1 +1,1 @@
-"""Chalice's Terraform document, made one that today's Terraform takes."""
+"""The conversion of Chalice's Terraform document into one that current Terraform accepts."""

@@ -1,8 +1,8 @@
-"""Makes Chalice's Terraform document one that today's Terraform takes.
+"""Convert Chalice's Terraform document into one that current Terraform accepts.
 
-Only what HCL cannot do is done here: blocks that an override file cannot delete, and the body of the API, which is one
-string. All else stands in ``terraform/*.tf``. Each step is a pure function that asserts the shape it changes, so that
-another Chalice fails here, with a sentence, and not in an account.
+This does only what HCL cannot do: remove blocks that an override file cannot delete, and change the API's body, which
+is one string. Everything else is in ``terraform/*.tf``. Each step is a pure function that asserts the shape it changes.
+So another version of Chalice fails here, with a clear message, and not in an account.
 """
 
 import json
@@ -31,22 +31,22 @@ _INVOKE_URL = "aws_api_gateway_deployment.rest_api.invoke_url"
 
 
 def merge(document: Json) -> Json:
-    """Chalice's document as Terraform 1.10 and the AWS provider 5.100 take it.
+    """Return Chalice's document as Terraform 1.10 and the AWS provider 5.100 accept it.
 
     Raises:
-        UnknownShape: Chalice wrote something else than the version that this was made for.
-        Refusal: the stage makes roles of its own.
+        UnknownShape: Chalice's output differs from that of the supported version.
+        Refusal: the stage creates roles of its own.
     """
     return reduce(lambda so_far, step: step(so_far), STEPS, document)
 
 
 def named(merged: Json, build: str) -> Json:
-    """The document with the build that it belongs to, which each published version then has as its description."""
+    """Return the document with its build, which becomes the description of each published version."""
     return replaced(merged, part(merged, "locals") | {BUILD: build}, "locals")
 
 
 def known_blocks(document: Json) -> Json:
-    """Anything beside these was never looked at: it would be deployed as it is, unchecked."""
+    """Reject unknown blocks, which would be deployed unchanged and unchecked."""
     demand_keys("the document", document, _BLOCKS, _BLOCKS)
     demand_keys("data", document["data"], _DATA)
     demand_keys("resource", document["resource"], _RESOURCES)
@@ -54,7 +54,7 @@ def known_blocks(document: Json) -> Json:
 
 
 def without_roles(document: Json) -> Json:
-    """Chalice's role may write any log group of the account; ours is in modules/iam."""
+    """Reject Chalice's role, which may write any log group of the account; ours is in modules/iam."""
     if roles := document["resource"].get("aws_iam_role"):
         raise Refusal(
             f"Chalice makes the role {min(roles)} for this stage: set manage_iam_role to false and iam_role_arn to"
@@ -64,19 +64,19 @@ def without_roles(document: Json) -> Json:
 
 
 def without_terraform_block(document: Json) -> Json:
-    """It forbids Terraform 1.4 and the AWS provider 5, and all that came after (aws/chalice#2066)."""
+    """Remove the version limits, which exclude Terraform 1.4, the AWS provider 5 and later ones (aws/chalice#2066)."""
     demand_keys("terraform", document["terraform"], ("required_version", "required_providers"))
     return without(document, "terraform")
 
 
 def without_null_provider(document: Json) -> Json:
-    """A data source that holds two constants, for which everyone would need one more provider (aws/chalice#1874)."""
+    """Remove a data source of two constants, which would require another provider (aws/chalice#1874)."""
     demand_keys("data.null_data_source", part(document, "data", "null_data_source"), ("chalice",))
     return replaced(document, without(document["data"], "null_data_source"), "data")
 
 
 def without_stage_in_deployment(document: Json) -> Json:
-    """A stage inside its deployment has no throttling, logs or tags, and provider 6 took its attributes away."""
+    """Remove the deployment's stage: it has no throttling, logs or tags, and provider 6 removed its attributes."""
     place = ("resource", "aws_api_gateway_deployment", "rest_api")
     deployment = part(document, *place)
     known = ("lifecycle", "rest_api_id", "stage_description", "stage_name")
@@ -86,7 +86,7 @@ def without_stage_in_deployment(document: Json) -> Json:
 
 
 def redeployed_when_the_body_changes(document: Json) -> Json:
-    """Without it a changed API is stored and never served."""
+    """Add a trigger, without which a changed API is stored but never served."""
     place = ("resource", "aws_api_gateway_deployment", "rest_api")
     # terraform/domain.tf knows what else is served only after a deployment.
     triggers = f"${{merge({{ redeployment = sha1(local.{BODY}) }}, local.redeployed_besides)}}"
@@ -94,7 +94,7 @@ def redeployed_when_the_body_changes(document: Json) -> Json:
 
 
 def without_stale_outputs(document: Json) -> Json:
-    """The URL of a deployment lacks the stage that it is served under; the hand-written stage has the whole one."""
+    """Remove outputs with the deployment's URL, which lacks its stage; the hand-written stage has the whole URL."""
     for name, output in document["output"].items():
         demand_keys(f"output.{name}", output, ("value",), ("value",))
     kept = {name: output for name, output in document["output"].items() if _INVOKE_URL not in output["value"]}
@@ -102,7 +102,7 @@ def without_stale_outputs(document: Json) -> Json:
 
 
 def rules_named_for_the_function(document: Json) -> Json:
-    """Chalice names a schedule for its view alone, so two stages in one account take it from each other (#2135)."""
+    """Add the function's name to schedules: Chalice's names collide between two stages in one account (#2135)."""
     rules = document["resource"].get("aws_cloudwatch_event_rule")
     if rules is None:
         return document
@@ -112,9 +112,9 @@ def rules_named_for_the_function(document: Json) -> Json:
 
 
 def openapi_body(document: Json) -> Json:
-    """OpenAPI 3 for Swagger 2, the alias for ``$LATEST``, and API Gateway's own answers in the shape of ours.
+    """Convert the body to OpenAPI 3, with the alias instead of ``$LATEST`` and our gateway responses.
 
-    They stand in the body because each import of a body resets those that are resources of their own.
+    The gateway responses are part of the body, because each import of a body resets those that are separate resources.
     """
     demand_keys("locals", document["locals"], (BODY,), (BODY,))
     demand(

@@ -1,6 +1,6 @@
-"""Chalice's Swagger 2.0 as OpenAPI 3.0.1, with routes, integrations and security and nothing else.
+"""The conversion of Chalice's Swagger 2.0 into OpenAPI 3.0.1, with only routes, integrations and security.
 
-No schemas: a REST API takes a part of draft 4 only, and the whole document is served at ``/openapi.json``.
+There are no schemas: a REST API accepts only a part of draft 4, and the whole document is served at ``/openapi.json``.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from tools.merge.shape import Json, demand, demand_keys
 
 API_HANDLER = ("aws_lambda_function", "api_handler")
-#: Chalice has the API call ``$LATEST``, so nothing could be rolled back and SnapStart would do nothing.
+#: Chalice makes the API call ``$LATEST``, which rules out rollbacks and makes SnapStart useless.
 LATEST = "${aws_lambda_function.api_handler.invoke_arn}"
 ALIAS = "${aws_lambda_alias.live.invoke_arn}"
 
@@ -26,7 +26,11 @@ _MOCK = ("type", "requestTemplates", "responses", "passthroughBehavior", "conten
 
 
 def to_openapi(swagger: Json) -> Json:
-    """Raises UnknownShape for anything that is not looked at here."""
+    """Convert the document.
+
+    Raises:
+        UnknownShape: it holds something that this conversion does not handle.
+    """
     demand_keys("the Swagger document", swagger, _DOCUMENT, ("swagger", "info", "paths"))
     demand("swagger", swagger["swagger"], "2.0")
     demand("definitions", list(swagger.get("definitions", {"Empty": {}})), ["Empty"])
@@ -57,9 +61,10 @@ def _operation(place: str, given: Json) -> Json:
 
 
 def _fallback(operations: list[Json]) -> Json:
-    """All other methods, for the function's 405 with ``Allow``; API Gateway itself would say that the path is unknown.
+    """Return the method that hands all others to the function, for its 405 with ``Allow``.
 
-    On a guarded path it wants a token like its neighbours: strangers start no function, and no method lacks a scope.
+    API Gateway itself would report an unknown path. On a guarded path the method requires a token, like its neighbours.
+    So strangers start no function, and no method lacks a scope.
     """
     proxied = [operation for operation in operations if operation[INTEGRATION]["type"] == "aws_proxy"]
     guarded = [operation for operation in proxied if "security" in operation]
@@ -79,7 +84,7 @@ def _response(place: str, given: Json) -> Json:
 
 
 def _integration(place: str, given: Json) -> Json:
-    """Chalice's own, with the alias; beside it only the preflight, which API Gateway answers by itself."""
+    """Return the integration with the alias; the only other kind is the preflight, which API Gateway answers itself."""
     if given.get("type") == "mock":
         demand_keys(f"{place}, integration", given, _MOCK)
         demand(f"the method of the mock {place}", place.split(maxsplit=1)[0], "options")
@@ -99,7 +104,7 @@ def _scheme(name: str, given: Json) -> Json:
 
 
 def scopes_of(body: Json) -> list[Any]:
-    """The scopes that the guarded methods name, the first first."""
+    """Return the scopes that the guarded methods name, in order of appearance."""
     operations = [operation for methods in body["paths"].values() for operation in methods.values()]
     required = [
         scopes for operation in operations for rule in operation.get("security", []) for scopes in rule.values()

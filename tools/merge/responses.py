@@ -1,8 +1,8 @@
-"""What API Gateway answers by itself, in problem+json and with the statuses of docs/contract.md.
+"""The responses that API Gateway creates itself, as problem+json with the statuses of docs/contract.md.
 
-One entry for every type that API Gateway knows (developer guide, supported-gateway-response-types). The templates are
-Velocity, whose ``$context`` Terraform leaves alone; ``error.messageString`` is not used, because for some errors API
-Gateway puts the caller's token into it.
+There is one entry for every type in the developer guide (supported-gateway-response-types). The templates are Velocity,
+whose ``$context`` Terraform leaves alone. ``error.messageString`` is not used, because for some errors API Gateway puts
+the caller's token into it.
 """
 
 import json
@@ -18,14 +18,14 @@ from tools.merge.openapi import scopes_of
 from tools.merge.shape import Json
 from tools.stack.refusal import Refusal
 
-#: Where API Gateway looks for them in a body.
+#: The member of a body in which API Gateway looks for them.
 RESPONSES = "x-amazon-apigateway-gateway-responses"
 _REQUEST_ID = "$context.requestId"
 _HEADER = "gatewayresponse.header."
 
 
 def gateway_responses(body: Json, cors_origin: str) -> Json:
-    """The value of ``RESPONSES`` for an API with this OpenAPI body and this CORS setting.
+    """Return the value of ``RESPONSES`` for an API with this OpenAPI body and this CORS setting.
 
     Raises:
         Refusal: the origin cannot be written into a header.
@@ -40,13 +40,13 @@ def gateway_responses(body: Json, cors_origin: str) -> Json:
     return answers | {kind: _fallback(title, headers) for kind, title in _FALLBACKS.items()}
 
 
-#: Types that API Gateway may come to know. They keep their status: one given here would be every other type's too.
+#: Types that API Gateway may add later. They keep their status: a status here would apply to every other type.
 _FALLBACKS = {"DEFAULT_4XX": "Request refused", "DEFAULT_5XX": "Request failed"}
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """A status with the members of its problem and the headers that belong to it."""
+    """A status, with the members of its problem and its headers."""
 
     status: int
     members: Json
@@ -58,7 +58,7 @@ def _ours(problem: Problem) -> _Answer:
 
 
 def _plain(status: HTTPStatus, **members: str) -> _Answer:
-    """A problem that says no more than its status does (RFC 9457, section 4.2.1)."""
+    """Return a problem that says no more than its status (RFC 9457, section 4.2.1)."""
     title = {"type": "about:blank", "title": status.phrase, "status": int(status)}
     return _Answer(int(status), title | members | {"instance": _REQUEST_ID})
 
@@ -75,8 +75,8 @@ def _answers(scopes: list[str]) -> dict[str, _Answer]:
         "AUTHORIZER_FAILURE": _ours(errors.InternalError()),
         "BAD_REQUEST_BODY": _ours(errors.MalformedRequest()),
         "BAD_REQUEST_PARAMETERS": _ours(errors.MalformedRequest()),
-        # No method takes AWS's signatures, so only a request that found no method gets as far as having its
-        # Authorization header read as one.
+        # No method uses AWS signatures. So only a request without a matching method gets as far as having its
+        # Authorization header parsed as one.
         "EXPIRED_TOKEN": unknown_route,
         "INVALID_SIGNATURE": unknown_route,
         "MISSING_AUTHENTICATION_TOKEN": unknown_route,
@@ -98,7 +98,7 @@ def _fallback(title: str, cors: Mapping[str, str]) -> Json:
 
 
 def _written(members: Json, headers: Mapping[str, str]) -> Json:
-    """API Gateway chooses a template by Accept and has only one here, so the header says what it is."""
+    """Return one template, which API Gateway uses for every Accept, and a header that states what it is."""
     fixed = {
         "Content-Type": PROBLEM_CONTENT_TYPE,
         "Cache-Control": "no-store",

@@ -1,4 +1,4 @@
-"""What the merge takes for granted about Chalice's output, asserted where it is used."""
+"""Assertions on what the merge assumes about Chalice's output, made where it is used."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ type Json = dict[str, Any]
 
 
 def demand(place: str, found: object, wanted: object) -> None:
-    """Raises UnknownShape unless both are equal."""
+    """Raise UnknownShape unless both are equal."""
     if found != wanted:
         raise UnknownShape(place, found, repr(wanted))
 
 
 def demand_keys(place: str, found: object, known: Collection[str], needed: Collection[str] = ()) -> None:
-    """Raises UnknownShape unless this is an object with these members, or some of them."""
+    """Raise UnknownShape unless this is an object that has the needed members and no unknown ones."""
     if not isinstance(found, Mapping):
         raise UnknownShape(place, found, "an object")
     if strays := sorted(set(found) - set(known)):
@@ -25,10 +25,10 @@ def demand_keys(place: str, found: object, known: Collection[str], needed: Colle
 
 
 def part(document: Mapping[str, Any], *path: str) -> Any:
-    """A member of members.
+    """Return a member, or a member of members.
 
     Raises:
-        UnknownShape: naming the one that is not there.
+        UnknownShape: the message names the missing member.
     """
     found: Any = document
     for depth, name in enumerate(path):
@@ -40,7 +40,7 @@ def part(document: Mapping[str, Any], *path: str) -> Any:
 
 
 def replaced(document: Json, value: object, name: str, *deeper: str) -> Json:
-    """The document with another member, or member of members; nothing is changed in place."""
+    """Return a copy of the document with another member, or member of members."""
     return document | {name: replaced(part(document, name), value, *deeper) if deeper else value}
 
 

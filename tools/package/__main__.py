@@ -46,10 +46,10 @@ def main(stage: str, arch: str | None, out: Path) -> None:
 def package(
     stage: str, architecture: str | None, out: Path, shell: Mapping[str, str], root: Path = ROOT
 ) -> Iterator[str]:
-    """Write zip, its sum, the list of what is in it, and the Terraform document; the lines that say what was made.
+    """Write the zip, its checksum, its SBOM and the Terraform document; yield lines that say what was made.
 
     Raises:
-        Refusal: and the folder is as it was before.
+        Refusal: the package cannot be made; the folder stays as it was.
     """
     build = build_of(root)
     with tempfile.TemporaryDirectory() as name:
@@ -73,10 +73,16 @@ def package(
 
 
 def build_zip(original: Path, document: dict[str, Any], build: str, work: Path) -> None:
-    """Make ``deployment.zip`` and its list in the working folder, whose ``source`` Chalice packaged, from Chalice's.
+    """Make ``deployment.zip`` and its SBOM in the working folder, from Chalice's zip.
+
+    Args:
+        original: Chalice's zip.
+        document: Chalice's Terraform document.
+        build: the name of the build.
+        work: the working folder, whose ``source`` Chalice packaged.
 
     Raises:
-        Refusal: Lambda could not run it.
+        Refusal: Lambda could not run the package.
     """
     function = part(document, "resource", *API_HANDLER)
     runtime, (architecture,) = part(function, "runtime"), part(function, "architectures")

@@ -1,7 +1,7 @@
-"""Which build a package is: the version, and the last commit that changed the package.
+"""The name of a build: the version, and the last commit that changed the package.
 
-A commit of documents or tests alone makes no new build, so no new release; and no two packages of one stage and
-processor share a build, unless somebody built with changes that are in no commit.
+A commit of documents or tests alone makes no new build, and so no new release. No two different packages of one stage
+and processor share a build, unless they were built with uncommitted changes.
 """
 
 import re
@@ -12,7 +12,7 @@ from tools.package.source import SHIPPED
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
-#: What makes the package of what ships. Chalice, which is packed too, is pinned in requirements/dev.txt.
+#: The files that the packaging depends on. Chalice, which is packed too, is pinned in requirements/dev.txt.
 MADE_WITH = ("tools/package", "tools/merge", "requirements/dev.txt")
 
 _VERSIONED = "chalicelib/__init__.py"
@@ -21,7 +21,9 @@ _HEX_DIGITS = 12
 
 
 def build_of(root: Path = ROOT) -> str:
-    """Such as ``0.1.0+g1f98489c0a1b``, and ``….dirty`` with changes that are in no commit (semver.org, item 10).
+    """Return the build's name, such as ``0.1.0+g1f98489c0a1b``, plus ``.dirty`` for uncommitted changes.
+
+    The notation is that of semver.org, item 10.
 
     Raises:
         Refusal: git does not know the commit.
@@ -39,10 +41,10 @@ def build_of(root: Path = ROOT) -> str:
 
 
 def stamp(folder: Path, build: str) -> None:
-    """Make the unpacked package say that it is this build: ``/health`` and ``/openapi.json`` show ``__version__``.
+    """Write the build into the unpacked package; ``/health`` and ``/openapi.json`` show ``__version__``.
 
     Raises:
-        Refusal: it holds no version to replace.
+        Refusal: the package has no version to replace.
     """
     path = folder / _VERSIONED
     version = _version(path)
@@ -57,5 +59,5 @@ def _version(path: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git says; nothing where it fails, as it does without any commit."""
+    """Return git's output; empty if it fails, for example without any commit."""
     return subprocess.run(["git", *arguments], cwd=root, check=False, capture_output=True, text=True).stdout.strip()

@@ -1,12 +1,12 @@
 """Bytecode, so that a cold start does not compile anything.
 
-Lambda's disk is read-only, so Python could not keep what it compiled: importing this app takes two to three times as
-long without bytecode. Files checked by the source's time are useless in a zip with fixed times; ``unchecked-hash``
-(PEP 552) is taken as it is.
+Lambda's disk is read-only, so Python could not keep what it compiles. Importing this app takes two to three times as
+long without bytecode. Bytecode that is checked by the source's time is useless in a zip with fixed times, so this uses
+``unchecked-hash`` (PEP 552), which is accepted as it is.
 
-Of packages the bytecode alone is shipped, without what only readers need: the sources, the docstrings of modules and
-functions, and the columns that tracebacks underline. Their files and lines still stand in a traceback. Docstrings of
-classes stay, since ``dataclasses`` computes a signature for each class that has none, and so do assertions.
+Of packages only the bytecode is shipped. It omits what only readers need: the sources, the docstrings of modules and
+functions, and the columns that tracebacks underline. Tracebacks still name files and lines. Docstrings of classes stay,
+since ``dataclasses`` computes a signature for each class that has none. Assertions stay too.
 """
 
 import ast
@@ -19,18 +19,18 @@ from pathlib import Path
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
-#: Where Lambda unpacks the zip; tracebacks name it.
+#: Where Lambda unpacks the zip, as in tracebacks.
 TASK_FOLDER = "/var/task"
-#: What is ours, whose sources are shipped: a traceback shows them.
+#: Our own modules, whose sources are shipped so that tracebacks show them.
 OURS = ("app.py", "chalicelib", "lambda_router_queue")
-#: PEP 552: the name is derived from the source's hash, and nobody compares.
+#: PEP 552: the file is identified by the source's hash, which is not checked.
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def compile_all(folder: Path, runtime: str) -> None:
-    """Compile what lies below the folder, for that runtime of Lambda, such as ``python3.13``.
+    """Compile the files below the folder, for a Lambda runtime such as ``python3.13``.
 
-    The bytes depend on the order of sets and on which strings are shared, so one fresh process with a fixed hash seed
+    The bytes depend on the order of sets and on which strings are shared. So one fresh process with a fixed hash seed
     compiles everything in sorted order.
 
     Raises:
@@ -56,7 +56,7 @@ def compile_all(folder: Path, runtime: str) -> None:
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:
-    """The same code without docstrings of modules and functions; those of classes stay, see above."""
+    """Return the code without docstrings of modules and functions; those of classes stay, see above."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, False):
             node.body[:1] = [] if node.body[1:] else [ast.copy_location(ast.Pass(), node.body[0])]
@@ -64,7 +64,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def _compile(folder: Path, path: Path) -> None:
-    """Write the bytecode of one source: beside it when it is ours, else in its place."""
+    """Write the bytecode of one source: beside it if it is ours, otherwise in its place."""
     name = path.relative_to(folder)
     source = path.read_bytes()
     tree = ast.parse(source, str(name))

@@ -1,4 +1,4 @@
-"""``chalice package`` in a folder of its own, and what it says but does not fail for."""
+"""``chalice package`` in a folder of its own, and the faults that it prints without failing."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from tools.package.wheelhouse import fetch_wheels
 from tools.package.wheels import locked
 from tools.stack.refusal import Refusal
 
-#: Chalice's words for a package that it leaves out; its exit status is 0 all the same.
+#: Chalice's words for a package that it omits, with exit status 0.
 _MISSING = "Could not install dependencies"
 _AFTER_MISSING = "You will have to build"
-#: Below Chalice's own call of AWS, and above its commands; their frames fill the end of every traceback.
+#: Libraries below Chalice's calls to AWS, and above its commands. Their frames fill the end of every traceback.
 _LIBRARIES = ("/botocore/", "/urllib3/", "/click/", "/http/", "/socket.py")
 _LINES = 40
-#: Its main() returns the status.
+#: Chalice's main() returns the exit status.
 RUN_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
-#: Chalice ends without a region, though nothing in the package of a REST API depends on it.
+#: Chalice needs a region, though nothing in the package of a REST API depends on it.
 _ANY_REGION = "us-east-1"
 
 
@@ -30,7 +30,7 @@ def chalice_package(source: Path, stage: str, out: Path) -> dict[str, Any]:
     """Write ``deployment.zip`` into the folder and return Chalice's Terraform document.
 
     Raises:
-        Refusal: a locked wheel cannot be had, or Chalice failed, or left out a package.
+        Refusal: a locked wheel is not available, or Chalice failed or omitted a package.
     """
     wheels = locked_wheels(source, stage, out.with_name("wheels"))
     ran = subprocess.run(
@@ -47,7 +47,7 @@ def chalice_package(source: Path, stage: str, out: Path) -> dict[str, Any]:
 
 
 def locked_wheels(source: Path, stage: str, folder: Path) -> dict[str, str]:
-    """Fetch what the stage's processor needs; the variables that have Chalice find it."""
+    """Fetch the wheels for the stage's processor; return the variables that make Chalice use them."""
     requirements, config = source / "requirements.txt", json.loads((source / CONFIG).read_text())
     if not locked(requirements.read_text()):
         return {}
@@ -57,14 +57,14 @@ def locked_wheels(source: Path, stage: str, folder: Path) -> dict[str, str]:
 
 
 def environment(shell: Mapping[str, str], dropped: tuple[str, ...] = ("AWS_PROFILE",)) -> dict[str, str]:
-    """The shell's variables without those that would decide what is packaged or whether a profile exists."""
+    """Return the shell's variables, without those that would affect the package or require an AWS profile."""
     ours = {name: value for name, value in shell.items() if not name.startswith((*OWN_PREFIXES, *dropped))}
     region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION") or _ANY_REGION
     return ours | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def refuse_output(status: int, said: str) -> None:
-    """Raises Refusal when Chalice failed or says that it left a package out."""
+    """Raise Refusal if Chalice failed or omitted a package."""
     if _MISSING in said:
         missing = ", ".join(said.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
         raise Refusal(
@@ -76,7 +76,7 @@ def refuse_output(status: int, said: str) -> None:
 
 
 def shortened(said: str) -> str:
-    """The last lines, in which of a traceback there is left where Chalice was, the call that it made, and the error."""
+    """Return the last lines; a traceback keeps only Chalice's frames, the call that they made, and the error."""
     return "\n".join(list(_kept(said.strip().splitlines()))[-_LINES:])
 
 
@@ -85,7 +85,7 @@ def _kept(lines: list[str]) -> Iterator[str]:
     for line in lines:
         if line.startswith('  File "'):
             dropped = any(library in line for library in _LIBRARIES)
-        elif not line.startswith("    "):  # code and its markers are further in than what is said
+        elif not line.startswith("    "):  # code and its markers are indented more than messages
             dropped = False
         if not dropped and line.strip(" ~^"):
             yield line

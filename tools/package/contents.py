@@ -1,7 +1,8 @@
-"""What of Chalice's package is shipped: all of it but a list of what no running function reads.
+"""The files of Chalice's package that are shipped: all but a list of what no running function reads.
 
 Chalice packs whole wheels: type stubs, licences, command line programs, a Swagger UI. All of it would be fetched and
-unpacked at a cold start. What is not in the list is shipped, so a new module of a package is never missing in Lambda.
+unpacked at a cold start. Everything outside the list is shipped, so a new module of a package is never missing in
+Lambda.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from tools.package.bytecode import OURS
 from tools.stack.refusal import Refusal
 
 _UTILITIES = "helpers for other events than an API's, each imported by its user only"
-#: Patterns of names within the package, and why nothing that runs reads these files.
+#: Patterns of names within the package, and why no running code reads these files.
 LEFT_OUT = {
     "*.pyi": "type stubs",
     "*/py.typed": "a mark for type checkers",
@@ -30,15 +31,15 @@ LEFT_OUT = {
     "pydantic/mypy.py": "a plugin for the type checker",
     "pydantic/v1/*": "pydantic 1's models, asked for only where somebody hands one in",
 }
-#: Distributions whose METADATA is read in Lambda, and by whom.
+#: Distributions whose METADATA is read in Lambda, and the code that reads it.
 METADATA_READ = {"redis": "redis.utils.get_lib_version, which tells the server who is connected"}
 
 
 def shipped(folder: Path) -> list[str]:
-    """Names, relative to the folder and sorted, of the files of an unpacked package that are shipped.
+    """Return the sorted names, relative to the folder, of the shipped files of an unpacked package.
 
     Raises:
-        Refusal: the package lacks what is ours, or a pattern of the list matches nothing any more.
+        Refusal: the package lacks one of our modules, or a pattern of the list no longer matches anything.
     """
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_file(path)]
     if missing := [each for each in OURS if not (folder / each).exists()]:

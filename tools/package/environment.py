@@ -1,7 +1,7 @@
-"""Lambda's limit on a function's variables, measured as Lambda measures: their JSON object, without spaces, in UTF-8.
+"""Lambda's limit on a function's variables, measured as Lambda does: their JSON object, without spaces, in UTF-8.
 
-AWS documents 4 KB for all variables together (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html);
-how they are counted is in the refusal: "exceeded the 4KB limit. String measured: {"NAME":"value",…}".
+AWS documents 4 KB for all variables together (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+Its error message shows how they are counted: "exceeded the 4KB limit. String measured: {"NAME":"value",…}".
 """
 
 import json
@@ -18,7 +18,7 @@ from tools.stack.terraform import TerraformFailed
 
 LIMIT = 4_096
 _NAMED = 3
-#: As long as the text of Terraform's `local.waits_cap` can be.
+#: The longest text that Terraform's `local.waits_cap` can have.
 _LONGEST_WAITS_CAP = "1000"
 _ADVICE = {
     "COGNITO_AUD": "take app clients that no longer call out of COGNITO_AUD, or let callers share one",
@@ -27,11 +27,11 @@ _ADVICE = {
 
 
 class TooLarge(NamedTuple):
-    """Variables that Lambda would refuse.
+    """Variables that Lambda would reject.
 
     Attributes:
         found: their size, and the largest ones.
-        fix: what makes them smaller.
+        fix: how to make them smaller.
     """
 
     found: str
@@ -39,12 +39,12 @@ class TooLarge(NamedTuple):
 
 
 def measured(variables: Mapping[str, str]) -> int:
-    """Bytes."""
+    """Return the size in bytes."""
     return len(json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def too_large(variables: Mapping[str, str]) -> TooLarge | None:
-    """What is wrong with their size; None where Lambda takes them."""
+    """Return what is wrong with the size; None if Lambda accepts it."""
     size = measured(variables)
     if size <= LIMIT:
         return None
@@ -56,7 +56,7 @@ def too_large(variables: Mapping[str, str]) -> TooLarge | None:
 
 
 def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict[str, str]:
-    """With the values of Terraform's variables in the place of its expressions."""
+    """Return the variables with values in place of Terraform's expressions."""
     named = {"name": f"{value_of('app_name')}-{value_of('stage_name')}", "waits_cap": _LONGEST_WAITS_CAP}
 
     def value(found: re.Match[str]) -> str:
@@ -67,12 +67,12 @@ def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict
 
 
 def refuse_variables(document: Mapping[str, Any], stack: Stack) -> None:
-    """Measure the function's variables with the values that the stack gives them, as far as they are known.
+    """Measure the function's variables with the stack's values, as far as they are known.
 
-    Where Terraform cannot say them, they are measured by ``make doctor``, which calls for Terraform first.
+    If Terraform cannot provide them, ``make doctor`` measures them later; it checks for Terraform first.
 
     Raises:
-        Refusal: Lambda would refuse the function.
+        Refusal: Lambda would reject the function.
     """
     variables = part(dict(document), "resource", *API_HANDLER, "environment", "variables")
     with suppress(TerraformFailed, Unknown):

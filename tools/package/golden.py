@@ -1,6 +1,6 @@
-"""``python -m tools.package.golden``: what Chalice writes and what the merge makes of it, for the tests to compare.
+"""``python -m tools.package.golden``: store Chalice's output and the merged document, for the tests to compare.
 
-The difference of these files in a commit is what a change of ours, or another Chalice, does to the API.
+A commit's diff of these files shows what a change of ours, or another Chalice, does to the API.
 """
 
 import json

@@ -1,18 +1,18 @@
-"""Routes that API Gateway or Terraform would not take as they are meant."""
+"""Routes that API Gateway or Terraform would handle in an unintended way."""
 
 from typing import Any
 
 from tools.stack.refusal import Refusal
 
-#: API Gateway keeps these for its own health checks, at the root of an API with a domain of its own
-#: (developer guide, api-gateway-known-issues). Chalice packages them without a word.
+#: API Gateway reserves these for its own health checks, at the root of an API with a custom domain (developer guide,
+#: api-gateway-known-issues). Chalice packages them without a warning.
 RESERVED = ("/ping", "/sping")
-#: Chalice puts docstrings into a string in which Terraform looks for these.
+#: Chalice puts docstrings into a string in which these begin a Terraform expression.
 TERRAFORM_MARKS = ("${", "%{")
 
 
 def refuse_routes(swagger: dict[str, Any]) -> None:
-    """Raises Refusal for a reserved path, and for a docstring that is no text to Terraform."""
+    """Raise Refusal for a reserved path, and for a docstring that Terraform would not read as plain text."""
     for path, methods in swagger["paths"].items():
         if path.rstrip("/") in RESERVED:
             raise Refusal(

@@ -1,7 +1,7 @@
-"""What is in the zip, as a CycloneDX document (version 1.6, JSON) beside it: every package with its version.
+"""The content of the zip as a CycloneDX document (version 1.6, JSON): every package with its version.
 
-It names nothing that is not in the zip, leaves out nothing that is, and is the same for the same zip: no time, and a
-serial number made of the zip's own sum.
+It names exactly what is in the zip, and is the same for the same zip: it has no time, and its serial number is derived
+from the zip's checksum.
 """
 
 import csv
@@ -23,22 +23,22 @@ from tools.package.wheels import locked
 from tools.stack.refusal import Refusal
 
 APP = "lambda-router"
-#: Chalice puts its own runtime into the package, without the metadata that says so.
+#: Chalice adds its own runtime to the package, without metadata.
 _INJECTED = "chalice"
 _OURS = frozenset(OURS)
 
 
 def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) -> str:
-    """The document.
+    """Return the document.
 
     Args:
-        whole: Chalice's package, unpacked, with the metadata of every wheel.
-        task: what of it is shipped.
+        whole: Chalice's unpacked package, with the metadata of every wheel.
+        task: the shipped part of it.
         requirements: the lock file's text.
-        build, sha256: the zip's.
+        build, sha256: those of the zip.
 
     Raises:
-        Refusal: something is shipped that no locked package brought.
+        Refusal: a shipped file comes from no locked package.
     """
     packages = dict(_shipped(whole, task, requirements))
     app = Component(
@@ -63,7 +63,7 @@ def _component(name: str, version: str) -> Component:
 
 
 def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, str]]:
-    """Name and version of every package of which a file is shipped."""
+    """Yield name and version of every package that has a shipped file."""
     found = (path for path in task.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
     sources = (
         path.with_suffix(".py") if path.suffix == ".pyc" else path for path in found
@@ -87,7 +87,7 @@ def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, 
 
 
 def _files_of(whole: Path, name: str) -> set[str]:
-    """What a wheel says that it installed: its RECORD (PyPA, "Recording installed projects")."""
+    """Return the files that a wheel installed, by its RECORD (PyPA, "Recording installed projects")."""
     for info in whole.glob("*.dist-info"):
         if canonicalize_name(info.name.partition("-")[0]) == name and (info / "RECORD").exists():
             with (info / "RECORD").open(newline="") as record:

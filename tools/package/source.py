@@ -1,7 +1,8 @@
-"""A clean copy of what ships, so that nothing untracked, generated or cached can get into the package.
+"""A clean copy of what ships, so that nothing untracked, generated or cached gets into the package.
 
-Nor what the shell exports: a package is named for its commit, and ``make package`` of one commit gives one zip. So what
-it holds comes from the repository, and what differs between accounts comes from Terraform's variables.
+Nor does anything that the shell exports: a package is named after its commit, and ``make package`` of one commit always
+gives the same zip. So its content comes from the repository, and what differs between accounts comes from Terraform's
+variables.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
-#: What ``chalice package`` reads.
+#: The files that ``chalice package`` reads.
 SHIPPED = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/config.json", ".chalice/policy-dev.json")
 CONFIG = ".chalice/config.json"
 ARCHITECTURES = ("x86_64", "arm64")
@@ -24,10 +25,10 @@ _VARIABLE = "${var."
 
 
 def copy_source(target: Path, stage: str, architecture: str | None, root: Path = ROOT) -> None:
-    """Copy the tracked files, as they lie in the folder, and set the stage's architecture where one is asked for.
+    """Copy the tracked files as they are in the working tree, and set the stage's architecture if one is given.
 
     Raises:
-        Refusal: a file of what ships is not tracked, or stage or architecture does not exist.
+        Refusal: a file that should ship is not tracked, or stage or architecture does not exist.
     """
     if strays := _listed(root, "--others", "--exclude-standard"):
         raise Refusal(f"{strays[0]} is not tracked, so it would be missing in the package: git add it or remove it")
@@ -47,7 +48,7 @@ def _listed(root: Path, *options: str) -> list[str]:
 
 
 def _choose(config: dict[str, Any], stage: str, architecture: str | None) -> None:
-    # Chalice takes an unknown stage for a new one, with default settings.
+    # Chalice treats an unknown stage as a new one, with default settings.
     if stage not in config["stages"]:
         raise Refusal(f"stage {stage!r} is not in {CONFIG}: choose one of {', '.join(config['stages'])}")
     if architecture is None:
@@ -58,10 +59,10 @@ def _choose(config: dict[str, Any], stage: str, architecture: str | None) -> Non
 
 
 def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator[str]:
-    """Say which exported settings come from Terraform instead.
+    """Yield lines that say which exported settings come from Terraform instead.
 
     Raises:
-        Refusal: the stage has a value of its own for one, and another than the shell's.
+        Refusal: the stage's own value of a setting differs from the shell's.
     """
     variables: dict[str, str] = json.loads((source / CONFIG).read_text())["stages"][stage].get(
         "environment_variables", {}

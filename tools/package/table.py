@@ -1,4 +1,4 @@
-"""What is in a package, for people: by top-level name and size."""
+"""A table of a package's content, by top-level name and size."""
 
 import zipfile
 from collections import defaultdict
@@ -9,7 +9,7 @@ _ROW = "{:<24} {:>6} {:>14} {:>14}"
 
 
 def contents_table(path: Path) -> Iterator[str]:
-    """Lines; the largest first, the sum last."""
+    """Yield the lines: the largest first, the sum last."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     groups: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
@@ -22,7 +22,7 @@ def contents_table(path: Path) -> Iterator[str]:
 
 
 def _owner(name: str) -> str:
-    """The top-level module; a file in ``__pycache__`` is its source's."""
+    """Return the top-level module; a file in ``__pycache__`` belongs to its source."""
     parts = [part for part in name.split("/") if part != "__pycache__"]
     return parts[0].split(".")[0] if len(parts) == 1 else parts[0]
 

@@ -1,7 +1,8 @@
-"""The locked wheels, fetched and checked by hash before Chalice sees any.
+"""The locked wheels, fetched and checked by hash before Chalice sees them.
 
-Chalice fetches wheels for another processor or another glibc than the builder's by name and version alone, so the
-hashes of ``requirements.txt`` would protect the builder's own platform only. It gets this folder instead of an index.
+For another processor or another glibc than the builder's, Chalice fetches wheels by name and version alone. So the
+hashes of ``requirements.txt`` would protect only the builder's own platform. Chalice gets this folder instead of an
+index.
 """
 
 import platform
@@ -11,21 +12,21 @@ from pathlib import Path
 
 from tools.stack.refusal import Refusal
 
-#: The glibc of Lambda's Amazon Linux 2023, and the oldest that wheels are named for; pip wants each one named.
+#: The glibc of Lambda's Amazon Linux 2023, and the oldest in wheel names. pip must be given every version in between.
 _NEWEST_GLIBC, _OLDEST_GLIBC = 34, 5
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
 def fetch_wheels(requirements: Path, architecture: str, folder: Path) -> dict[str, str]:
-    """Fill the folder; the variables that have pip take packages from there and from nowhere else.
+    """Fill the folder; return the variables that make pip take packages only from there.
 
     Raises:
-        Refusal: a package has no wheel for Lambda, or its hash is not the locked one.
+        Refusal: a package has no wheel for Lambda, or its hash differs from the locked one.
     """
     machine = _MACHINES[architecture]
     _download(requirements, folder, *_for_lambda(machine))
     if (sys.platform, platform.machine()) != ("linux", machine):
-        _download(requirements, folder)  # Chalice first asks for the builder's own, and fails without
+        _download(requirements, folder)  # Chalice first looks for the builder's own, and fails without
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
 
 
@@ -49,7 +50,7 @@ def _download(requirements: Path, folder: Path, *target: str) -> None:
 
 
 def refuse_download(status: int, said: str) -> None:
-    """Raises Refusal when pip failed, with what it said."""
+    """Raise Refusal with pip's error if pip failed."""
     if status == 0:
         return
     faults = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]

@@ -1,4 +1,4 @@
-"""Whether a package holds what ``requirements.txt`` says, built for the function's Python and processor."""
+"""The check that a package has the wheels of ``requirements.txt``, built for the function's Python and processor."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ _FIX = "choose a version in requirements/function.in that has a wheel for it, th
 
 
 def refuse_wheels(folder: Path, requirements: str, architecture: str, runtime: str) -> None:
-    """Raises Refusal when an unpacked package lacks a locked one, or holds one built for something else."""
+    """Raise Refusal if an unpacked package lacks a locked wheel, or has one that was built for something else."""
     for wanted in locked(requirements):
         wheel = _wheel_of(folder, wanted)
         if wheel is None:
@@ -25,7 +25,7 @@ def refuse_wheels(folder: Path, requirements: str, architecture: str, runtime: s
 
 
 def locked(requirements: str) -> list[str]:
-    """``name==version`` of each line that applies to this Python."""
+    """Return ``name==version`` of each line that applies to this Python."""
     lines = [line.removesuffix("\\").split(" --")[0].strip() for line in requirements.splitlines() if "==" in line]
     pins = [Requirement(line) for line in lines if not line.startswith(("#", "--"))]
     return [

@@ -1,7 +1,7 @@
-"""Zip files that depend on nothing but names and contents.
+"""Zip files that depend only on names and contents.
 
-Chalice's own zip changes with the hash seed (order), the umask (modes) and stray bytecode, and each change would be a
-new version of the function.
+Chalice's own zip changes with the hash seed (order), the umask (modes) and stray bytecode. Each change would be a new
+version of the function.
 """
 
 import base64
@@ -13,24 +13,24 @@ from pathlib import Path
 
 from tools.stack.refusal import Refusal
 
-#: What Lambda takes (gettingstarted-limits): by direct upload, and unpacked.
+#: Lambda's limits (gettingstarted-limits): of a direct upload, and unpacked.
 MAX_ZIP_BYTES = 50_000_000
 MAX_UNZIPPED_BYTES = 250_000_000
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _REGULAR_READABLE = 0o100644
 _UNIX = 3
 
 
 @dataclass(frozen=True)
 class Sums:
-    """A file's SHA-256, as people write it and as Lambda does."""
+    """A file's SHA-256, in hexadecimal and in Lambda's notation (base64)."""
 
     hexadecimal: str
     code_sha256: str
 
     def text(self, name: str) -> str:
-        """A file for ``sha256sum --check``, which skips the comment."""
+        """Return the text of a file for ``sha256sum --check``, which skips the comment."""
         return f"{self.hexadecimal}  {name}\n# CodeSha256 {self.code_sha256}\n"
 
 
@@ -38,7 +38,7 @@ def write_zip(folder: Path, target: Path) -> None:
     """Zip every file below the folder.
 
     Raises:
-        Refusal: it is larger than Lambda takes.
+        Refusal: the zip is larger than Lambda allows.
     """
     files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(target, "w") as archive:
@@ -48,7 +48,7 @@ def write_zip(folder: Path, target: Path) -> None:
 
 
 def refuse_size(zipped: int, unzipped: int) -> None:
-    """Raises Refusal when Lambda would not take it."""
+    """Raise Refusal if a size is above Lambda's limit."""
     for what, size, limit in (("the zip", zipped, MAX_ZIP_BYTES), ("the unpacked zip", unzipped, MAX_UNZIPPED_BYTES)):
         if size > limit:
             raise Refusal(

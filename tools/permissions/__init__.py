@@ -1,1 +1,1 @@
-"""What a plan asks of IAM, against what its deployer may do."""
+"""The IAM permissions that a plan needs, compared with those of its deployer."""

@@ -1,6 +1,7 @@
-"""``python -m tools.permissions PLAN``: what a saved plan will ask of IAM, against what its deployer may do.
+"""``python -m tools.permissions PLAN``: compare a saved plan's IAM requests with its deployer's permissions.
 
-It changes nothing. ``make plan`` looks after the plan, so that a missing permission is named before anything is made.
+It changes nothing. ``make plan`` runs it after the plan, so that a missing permission is reported before anything is
+created.
 """
 
 import sys
@@ -22,7 +23,7 @@ from tools.stack.terraform import Terraform, TerraformFailed
 def main(plan: Path, role: str | None, details: bool, as_json: bool) -> None:
     """Compare what a saved plan needs with what its deployer has.
 
-    Exit status 0: all is there; 1: could not be looked at; 3: something is missing.
+    Exit status 0: nothing is missing; 1: it could not be checked; 3: something is missing.
     """
     terraform = Terraform(plan.resolve().parent)
     try:

@@ -1,4 +1,4 @@
-"""What a saved plan asks of IAM, compared with what its deployer may do."""
+"""The comparison of a saved plan's IAM requests with its deployer's permissions."""
 
 import json
 import re
@@ -17,17 +17,17 @@ _HINT = " that the plan needs; make plan DETAILS=1 lists them"
 
 
 def permissions(terraform: Terraform, plan: Path, role: str | None, *, details: bool) -> Iterator[Finding]:
-    """What the deployer lacks for a saved plan; where it lacks nothing, one line that says so.
+    """Yield the deployer's missing permissions for a saved plan, or one line that says that none is missing.
 
     Args:
         terraform: in the stack's folder.
-        plan: the file.
-        role: name of the deployer; None for the one these credentials are of.
-        details: also a line for each action.
+        plan: the plan's file.
+        role: name of the deployer; None for the role of these credentials.
+        details: whether to yield a line for each action, too.
 
     Raises:
         TerraformFailed: Terraform cannot read the plan.
-        UnknownType: the plan holds a type of resource that the table of permissions lacks.
+        UnknownType: the plan holds a resource type that is missing in the table of permissions.
     """
     shown = terraform.shown(plan)
     backend = terraform.backend
@@ -50,7 +50,7 @@ def _looked(asking: Asking, region: str, role: str | None, details: bool) -> Ite
 
 
 def compared(asking: Asking, who: Deployer) -> Iterator[Finding]:
-    """A line for each action that is allowed wherever it is needed, and one for each request that is not."""
+    """Yield a line for each action that is allowed wherever it is needed, and one for each denied request."""
     decisions = {request: who.decide(request) for request in asking}
     denied = {request: decision for request, decision in decisions.items() if not decision.allowed}
     lacking = {request.action for request in denied}
@@ -83,7 +83,7 @@ def _missing(request: Request, decision: Decision, addresses: list[str], who: De
 
 
 def _fix(request: Request, decision: Decision, role: str) -> str:
-    """Allow it; what is denied in words, or bounded, is for whoever wrote that."""
+    """Return the command that allows the request; an explicit denial or a boundary is for its author to change."""
     if decision.why.startswith(("denied", "its boundary")):
         return "ask whoever made that statement: a denial stands against every other statement"
     document = {"Version": "2012-10-17", "Statement": [statement(request)]}
@@ -95,7 +95,7 @@ def _fix(request: Request, decision: Decision, role: str) -> str:
 
 
 def statement(request: Request) -> dict[str, Any]:
-    """The one that would let it be, and nothing else."""
+    """Return the statement that allows exactly this request."""
     condition = {"Condition": {"StringEquals": dict(request.context)}} if request.context else {}
     return {"Effect": "Allow", "Action": request.action, "Resource": _with_wildcards(request.resource)} | condition
 

@@ -1,7 +1,7 @@
-"""Why the roles may do what no recorded run shows: for each such action the reason, and where it stands.
+"""The reasons for actions that the roles may take though no recorded run uses them, each with its source.
 
-``docs/permissions.md`` is written from this. A reason without an action in the policies fails
-tests/deploy/test_permissions.py, and so does an action without a reason or a use.
+``docs/permissions.md`` is generated from this. tests/deploy/test_permissions.py fails for a reason whose action is in
+no policy, and for an action that has neither a reason nor a use.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Excuse:
     Attributes:
         action: such as ``lambda:ListTags``.
         reason: who needs it, and for what.
-        source: an address where that stands.
-        roles: those that may and were not seen to: one policy of the two roles is the same, so the other may use it.
+        source: the address of the documentation.
+        roles: the roles that may take it without a recorded use. The two roles share a policy, so the other may use it.
     """
 
     action: str

@@ -1,4 +1,4 @@
-"""Who deploys, and by which policies: read from IAM, which needs no more than the right to read one's own role."""
+"""The deployer and its policies, read from IAM; this needs only permission to read one's own role."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from tools.permissions.policy import Decision, Request, Statement, decide, state
 
 
 class CannotLook(Exception):
-    """What somebody may do could not be found out; the message says why, and what would let it be."""
+    """The permissions could not be determined; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Deployer:
-    """A role, and what bounds it.
+    """A role and its boundary.
 
     Attributes:
-        name: the role's.
-        policy: every statement of its policies, attached and its own.
-        boundary: those of its permissions boundary; None without one.
+        name: the role's name.
+        policy: every statement of its policies, attached and inline.
+        boundary: every statement of its permissions boundary; None if it has none.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Deployer:
     boundary: tuple[Statement, ...] | None = None
 
     def decide(self, request: Request) -> Decision:
-        """Both its policies and its boundary have to allow it.
+        """Decide a request, which both the policies and the boundary must allow.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
         """
@@ -40,10 +40,10 @@ class Deployer:
 
 
 def deployer(sts: Any, iam: Any, role: str | None) -> Deployer:
-    """That role, or the one that these credentials are of.
+    """Return that role, or the one of these credentials.
 
     Raises:
-        CannotLook: nobody is logged in, it is not a role, or its policies may not be read.
+        CannotLook: nobody is logged in, the identity is not a role, or its policies may not be read.
     """
     try:
         name = role or _own_role(sts.get_caller_identity()["Arn"])
@@ -53,7 +53,7 @@ def deployer(sts: Any, iam: Any, role: str | None) -> Deployer:
 
 
 def _own_role(arn: str) -> str:
-    """The role's name in ``arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION``."""
+    """Return the role's name from ``arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION``."""
     kind, _, rest = arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
         raise CannotLook(f"these credentials are of {arn}, and only a role's policies are read")
@@ -67,10 +67,10 @@ def _read(iam: Any, name: str) -> Deployer:
 
 
 def policies_of(iam: Any, name: str) -> tuple[Statement, ...]:
-    """Every statement of a role's policies, attached and its own.
+    """Return every statement of a role's policies, attached and inline.
 
     Raises:
-        ClientError: there is no such role, or its policies may not be read.
+        ClientError: the role does not exist, or its policies may not be read.
     """
     return (*_own(iam, name), *_attached(iam, name))
 

@@ -1,4 +1,4 @@
-"""A saved plan as the requests that IAM will be asked when it is applied."""
+"""The requests to IAM that applying a saved plan will make."""
 
 import re
 from collections import defaultdict
@@ -10,20 +10,20 @@ from tools.permissions.table import KINDS, OWN_TAGS, STATE, Kind, Needs
 
 Json = Mapping[str, Any]
 
-#: What will ask: the address of a resource, or the state.
+#: The requests, each with its origins: addresses of resources, or the state.
 Asking = dict[Request, list[str]]
 
 
 class UnknownType(Exception):
-    """A plan holds a type of resource that ``tools.permissions.table`` says nothing about; the message names it."""
+    """A plan holds a resource type that is missing in ``tools.permissions.table``; the message names it."""
 
 
 def requests(plan: Json, backend: Json | None) -> Asking:
-    """What applying a plan asks of IAM, and for whose sake.
+    """Return the requests to IAM that applying a plan makes, and for which resources.
 
     Args:
-        plan: as ``terraform show -json`` gives it.
-        backend: ``bucket`` and ``key`` of the state; None where it is not in S3.
+        plan: the output of ``terraform show -json``.
+        backend: ``bucket`` and ``key`` of the state; None if it is not in S3.
 
     Raises:
         UnknownType: the table lacks a type.
@@ -40,7 +40,7 @@ def requests(plan: Json, backend: Json | None) -> Asking:
 
 
 def _surroundings(plan: Json) -> dict[str, str]:
-    """Partition, region and account, from what Terraform asked AWS for when it planned."""
+    """Return partition, region and account, which Terraform read from AWS when it planned."""
     data = {each["type"]: each["values"] for each in _resources(plan["prior_state"]["values"]["root_module"])}
     boundary = plan["variables"].get("permissions_boundary_arn", {}).get("value")
     own = {f"tag_{name}": plan["variables"].get(variable, {}).get("value", "") for name, variable in OWN_TAGS.items()}
@@ -62,7 +62,7 @@ def _resources(module: Json) -> Iterator[Json]:
 
 
 def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
-    """Each change of a resource: where, with which attributes, and what it needs."""
+    """Yield each change of a resource: its address, its attributes, and what it needs."""
     for each in plan["resource_changes"]:
         actions = set(each["change"]["actions"]) - {"no-op", "read", "forget"}
         if each["mode"] != "managed" or not actions:
@@ -80,7 +80,7 @@ def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
 
 
 def _tags(values: Json) -> dict[str, str]:
-    """Its own tags; nothing for what has none, such as a deployment, which has those of its API."""
+    """Return the resource's own tags; none for one without tags, such as a deployment, which has those of its API."""
     if not isinstance(tags := values.get("tags_all"), dict):
         return {}
     return {f"tag_{name}": tags.get(name, "") for name in OWN_TAGS}
@@ -102,7 +102,7 @@ def _of(needs: Mapping[str, Needs], attributes: Iterable[str]) -> Needs:
 
 
 def _is_set(value: Any) -> bool:
-    """Whether an attribute says something; -1 is "no limit of its own"."""
+    """Return whether an attribute has a value; -1 means "no limit of its own"."""
     return value not in (None, "", [], {}, -1)
 
 
@@ -123,5 +123,5 @@ def _known(text: str, values: Json) -> bool:
 
 
 def _fill(text: str, values: Json) -> str:
-    """What will only be known once it exists stays as it is in the table."""
+    """Fill in the known values; what is known only after creation stays a placeholder."""
     return re.sub(r"\{(\w+)\}", lambda name: str(values.get(name[1]) or name[0]), text)

@@ -1,7 +1,7 @@
-"""Whether IAM's policies allow a request: what matters of AWS's own rules, for the policies of a stack like ours.
+"""A subset of IAM's policy evaluation, sufficient for the policies of a stack like ours.
 
 Rules: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. moto has an evaluator
-too, but it takes a condition that is not met for a denial, and a dot in an ARN for any character.
+too, but it treats an unmet condition as a denial, and a dot in an ARN as any character.
 """
 
 import json
@@ -21,7 +21,7 @@ class Request:
 
     Attributes:
         action: such as ``lambda:GetAlias``.
-        resource: its ARN; what is not known before it exists is ``{name}`` there.
+        resource: its ARN, with ``{name}`` for each part that is unknown before it exists.
         context: condition keys and their values, such as ``iam:PassedToService``.
     """
 
@@ -37,12 +37,12 @@ class Decision:
 
 
 def statements(document: Mapping[str, Any]) -> list[Statement]:
-    """Those of a policy, of which one may stand without brackets."""
+    """Return the statements of a policy; a single one may stand without brackets."""
     return _list(document["Statement"])
 
 
 def decide(policy: Iterable[Statement], request: Request) -> Decision:
-    """Deny beats Allow, and what nothing allows is denied."""
+    """Decide a request: Deny beats Allow, and what nothing allows is denied."""
     of_it = [each for each in policy if _covers(each, request)]
     for each in of_it:
         if each["Effect"] == "Deny" and _met(each, request, unknown=True):
@@ -54,7 +54,7 @@ def decide(policy: Iterable[Statement], request: Request) -> Decision:
 
 
 def _covers(statement: Statement, request: Request) -> bool:
-    """An Allow has to leave room for what is not known yet; a Deny has to be about all that it may turn out to be."""
+    """Return whether the statement applies: an Allow if it may match the unknown parts, a Deny only if it must."""
     matches = _may_match if statement["Effect"] == "Allow" else _matches
     return _element(statement, "Action", request.action, _matches_in_any_case) and _element(
         statement, "Resource", request.resource, matches
@@ -62,14 +62,14 @@ def _covers(statement: Statement, request: Request) -> bool:
 
 
 def _element(statement: Statement, name: str, value: str, matches: Callable[[str, str], bool]) -> bool:
-    """An element that may be turned round: ``NotAction`` covers what it does not name."""
+    """Return whether an element covers the value; ``NotAction`` covers what it does not name."""
     if name in statement:
         return any(matches(pattern, value) for pattern in _list(statement[name]))
     return not any(matches(pattern, value) for pattern in _list(statement[f"Not{name}"]))
 
 
 def _met(statement: Statement, request: Request, *, unknown: bool) -> bool:
-    """Whether all conditions are met; ``unknown`` where an operator is not understood."""
+    """Return whether all conditions are met; ``unknown`` is the result for operators that are not supported."""
     return all(
         _holds(name, _list(wanted), request.context.get(key), unknown)
         for name, keys in statement.get("Condition", {}).items()
@@ -78,8 +78,10 @@ def _met(statement: Statement, request: Request, *, unknown: bool) -> bool:
 
 
 def _holds(name: str, wanted: list[str], found: str | None, unknown: bool) -> bool:
-    """A key that the request lacks satisfies the operators that negate, those that end with ``IfExists``, and
-    ``ForAllValues``; what a request has here is one value."""
+    """Return whether one condition is met; a request has one value per key here.
+
+    A missing key satisfies the negated operators, those that end with ``IfExists``, and ``ForAllValues``.
+    """
     plain = name.removesuffix("IfExists").removeprefix("ForAllValues:")
     if plain not in _OPERATORS:
         return unknown
@@ -90,7 +92,7 @@ def _holds(name: str, wanted: list[str], found: str | None, unknown: bool) -> bo
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """``*`` is any text, ``?`` one character, all else itself."""
+    """Return whether a pattern matches: ``*`` is any text, ``?`` one character, everything else itself."""
     return _regex(pattern).fullmatch(value) is not None
 
 
@@ -104,13 +106,13 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _may_match(pattern: str, value: str) -> bool:
-    """Whether the unknown parts of a value can turn out so that it matches."""
+    """Return whether the unknown parts of a value can turn out so that the pattern matches."""
     return _meet(pattern, re.sub(r"\{\w+\}", _HOLE, value))
 
 
 @cache
 def _meet(pattern: str, value: str) -> bool:
-    """Whether two texts with wildcards have one in common, looking at what each begins with."""
+    """Return whether two texts with wildcards have a common match, comparing from their beginnings."""
     if pattern.startswith("*"):
         return _meet(pattern[1:], value) or bool(value and _meet(pattern, value[1:]))
     if value.startswith(_HOLE):
@@ -127,7 +129,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-#: Condition operators that are understood. Others never let an Allow through, and always let a Deny.
+#: The supported condition operators. Others never satisfy an Allow, and always satisfy a Deny.
 _OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
     "StringEquals": operator.eq,
     "StringNotEquals": operator.ne,

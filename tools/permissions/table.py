@@ -1,7 +1,7 @@
-"""What Terraform's AWS provider asks of IAM, by type of resource and by what happens to it.
+"""The IAM permissions that Terraform's AWS provider needs, by resource type and kind of change.
 
-Proved by tests/deploy/test_permissions.py, which lets the real provider live through all of it: it makes no call that
-is not here, and what is here without being seen has its reason in ``tools.permissions.excused``.
+Verified by tests/deploy/test_permissions.py, which takes the real provider through all of it. The provider makes no
+call that is missing here, and what is here without being observed has its reason in ``tools.permissions.excused``.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Need:
     Attributes:
         action: such as ``lambda:GetAlias``.
         resource: its ARN; ``{name}`` is an attribute of the resource, or one of partition, region, account, boundary.
-        context: condition keys that decide, and their values, written like ``resource``.
+        context: the condition keys that decide, and their values, written like ``resource``.
     """
 
     action: str
@@ -25,20 +25,20 @@ class Need:
 
 Needs = tuple[Need, ...]
 
-#: Tags of everything of a stack (terraform/providers.tf), by variable: a role knows its own APIs and logs by them.
+#: Tags of everything in a stack (terraform/providers.tf), by variable. A role recognises its own APIs and logs by them.
 OWN_TAGS = {"Application": "app_name", "Stage": "stage_name"}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One type of resource.
+    """One resource type.
 
     Attributes:
-        read: after a change, and at each refresh.
-        create, update, delete: at each of these.
-        given: by attribute, besides, when it is created with that attribute or the attribute gets another value.
-        changed: the same, but not at its creation.
-        dropped: by attribute, besides, when it or a key of it is taken away.
+        read: needed after a change, and at each refresh.
+        create, update, delete: needed at each of these.
+        given: by attribute, needed in addition when the resource is created with it, or when its value changes.
+        changed: the same, but not at creation.
+        dropped: by attribute, needed in addition when the attribute or one of its keys is removed.
     """
 
     read: Needs
@@ -76,13 +76,13 @@ _PARAMETER = f"arn:{{partition}}:ssm:{_HERE}:parameter{{name}}"
 _ALARM = f"arn:{{partition}}:cloudwatch:{_HERE}:alarm:{{alarm_name}}"
 _DASHBOARD = "arn:{partition}:cloudwatch::{account}:dashboard/{dashboard_name}"
 _BOUNDED = {"iam_PermissionsBoundary": "{boundary}"}
-#: What the stack's own have, and what they are given when they are made.
+#: The tags that the stack's own resources have, and those given at creation.
 _OWN = {f"aws_ResourceTag/{name}": f"{{tag_{name}}}" for name in OWN_TAGS}
 _NEW = {f"aws_RequestTag/{name}": f"{{tag_{name}}}" for name in OWN_TAGS}
 
 
 def _api_gateway_tags(resource: str) -> tuple[dict[str, Needs], dict[str, Needs]]:
-    """Tags have an address of their own, and AWS asks for PATCH of what is tagged as well."""
+    """Return the needs for tags, which have an address of their own; AWS also requires PATCH on the tagged resource."""
     given = on(_API_TAGS, "apigateway:PUT") + on(resource, "apigateway:PATCH", **_OWN)
     return {"tags_all": given}, {"tags_all": on(_API_TAGS, "apigateway:DELETE")}
 
@@ -99,7 +99,7 @@ _RECORD = (
     + on(_ZONE, "route53:GetHostedZone")
     + on("arn:{partition}:route53:::change/*", "route53:GetChange")
 )
-#: API Gateway makes a role of its own with an account's first custom domain, in the name of whoever makes the domain.
+#: API Gateway creates a service role with an account's first custom domain, on behalf of the domain's creator.
 _SERVICE_ROLE = on(
     "arn:{partition}:iam::{account}:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
     "iam:CreateServiceLinkedRole",
@@ -111,7 +111,7 @@ KINDS: Mapping[str, Kind] = {
     "aws_api_gateway_base_path_mapping": Kind(
         read=on(f"{_MAPPINGS}/{{base_path}}", "apigateway:GET"),
         create=on(_MAPPINGS, "apigateway:POST"),
-        update=on(f"{_MAPPINGS}/*", "apigateway:PATCH"),  # by the path that it had before
+        update=on(f"{_MAPPINGS}/*", "apigateway:PATCH"),  # by its previous path
         delete=on(f"{_MAPPINGS}/{{base_path}}", "apigateway:DELETE"),
     ),
     "aws_api_gateway_deployment": Kind(

@@ -1,1 +1,1 @@
-"""What moves callers from one version to another: apply, release, canary, rollback."""
+"""The programs that move callers from one version to another: apply, release, canary, rollback."""

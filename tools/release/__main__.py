@@ -1,4 +1,4 @@
-"""``python -m tools.release``: the newest version to callers by and by, while the alarms are watched."""
+"""``python -m tools.release``: move callers to the newest version gradually, while watching the alarms."""
 
 import sys
 from functools import partial
@@ -31,7 +31,7 @@ _PERCENT, _SECONDS_A_MINUTE = 100, 60
 )
 @patience_seconds
 def main(folder: Path, url: str | None, canary: int, minutes: float, patience: float) -> None:
-    """Give the newest version a share of the requests, and all of them when no alarm went off."""
+    """Send a share of the requests to the newest version, and then all of them if no alarm goes off."""
     with said_plainly("release"):
         stack = deployed_stack(Terraform(folder))
         how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
@@ -41,11 +41,11 @@ def main(folder: Path, url: str | None, canary: int, minutes: float, patience: f
 
 
 def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patience: Patience) -> Status:
-    """Release the newest version, prove it, and prune; the exit status.
+    """Release the newest version, verify it, and prune; return the exit status.
 
     Args:
-        look: at what callers get once all of them have been moved.
-        patience: how long something must be wrong before it is taken back.
+        look: checks what callers get once all of them have been moved.
+        patience: how long something must be wrong before the release is taken back.
 
     Raises:
         Refused: before anything was changed.

@@ -1,4 +1,4 @@
-"""``python -m tools.release.apply``: the saved plan with the zip it was made with; then the proof, or the way back."""
+"""``python -m tools.release.apply``: apply the saved plan with its zip, verify, and take back what fails."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ type AliasOf = Callable[[DeployedStack], LiveAlias]
 @patience_seconds
 @click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
 def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
-    """Apply the saved plan, verify, and take the alias back when something is seen to be wrong."""
+    """Apply the saved plan, verify, and take the alias back if something is seen to be wrong."""
     with said_plainly("apply"), stoppable():
         proof = partial(verify, url=url, folder=folder, patience=0)
         sys.exit(apply(Terraform(folder), proof, Patience(patience), dirty=dirty))
@@ -37,13 +37,13 @@ def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
 def apply(
     terraform: Terraform, proof: Verify, patience: Patience, *, dirty: bool = False, alias_of: AliasOf = LiveAlias.of
 ) -> Status:
-    """Apply the plan, and see by that proof whether all is as it should be; the exit status.
+    """Apply the plan and verify the result; return the exit status.
 
     Args:
         terraform: in the stack's folder.
-        proof: what to look at once it is applied.
-        patience: how long something must be wrong before it is taken back.
-        dirty: whether a build with changes that are in no commit may be applied.
+        proof: the checks after the plan is applied.
+        patience: how long something must be wrong before the alias is taken back.
+        dirty: whether a build with uncommitted changes may be applied.
         alias_of: finds the alias of a stack.
 
     Raises:
@@ -57,7 +57,7 @@ def apply(
     before = alias.traffic() if alias else None
     if terraform.run_locked("apply", "-input=false", PLAN) != 0:
         return _failed(alias, before)
-    (terraform.folder / PLAN).unlink()  # it can be applied once only
+    (terraform.folder / PLAN).unlink()  # a plan can be applied only once
     stack = deployed_stack(terraform)
     alias = alias_of(stack)
     if not plan.moves_alias:
@@ -77,9 +77,9 @@ def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
 
 
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
-    """Terraform stopped half-way, perhaps after it had moved the alias.
+    """Take the alias back after Terraform stopped half-way, perhaps after it had moved the alias.
 
-    That was seen, and is no probe that could not look: what the new version needs may not be there.
+    Unlike a probe that could not look, this failure was seen: what the new version needs may be missing.
     """
     click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
     if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:

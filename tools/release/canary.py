@@ -1,4 +1,4 @@
-"""A new version gets a share of the requests, and then all of them, or none when an alarm goes off."""
+"""A gradual release: a new version gets a share of the requests, then all, or none if an alarm goes off."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ _LOOK_SECONDS = 5.0
 
 
 class WentOff(Exception):
-    """An alarm did, and the message says which."""
+    """An alarm went off; the message names it."""
 
 
 class NobodyWatches(Exception):
-    """The alarms could not be looked at, and the message says why."""
+    """The alarms could not be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Alarms:
 
     Attributes:
         cloudwatch: a client of CloudWatch.
-        names: of the alarms, as Terraform made them.
+        names: the alarms' names, as Terraform created them.
     """
 
     cloudwatch: Any
@@ -42,10 +42,10 @@ class Alarms:
         return cls(client("cloudwatch", stack.region), stack.alarms)
 
     def going_off(self) -> list[str]:
-        """Those in state ALARM; without enough data there is no traffic, which is no fault.
+        """Return the alarms in state ALARM; insufficient data means that there is no traffic, which is no fault.
 
         Raises:
-            Refused: one is not there, so that nobody would watch.
+            Refused: an alarm is missing, so nothing would watch the release.
         """
         found = self.cloudwatch.describe_alarms(AlarmNames=list(self.names))["MetricAlarms"]
         if missing := sorted(set(self.names) - {each["AlarmName"] for each in found}):
@@ -55,13 +55,13 @@ class Alarms:
 
 @dataclass(frozen=True)
 class Canary:
-    """How a release goes about it.
+    """The course of a gradual release.
 
     Attributes:
         weight: share of the requests that the new version gets, above 0 and below 1.
-        seconds: how long it has them before it gets all.
-        sleep: waits so many seconds.
-        clock: a time in seconds that never goes back.
+        seconds: how long it has that share before it gets all requests.
+        sleep: waits for so many seconds.
+        clock: returns a monotonic time in seconds.
     """
 
     weight: float
@@ -70,13 +70,13 @@ class Canary:
     clock: Callable[[], float] = time.monotonic
 
     def release(self, alias: LiveAlias, new: str, alarms: Alarms) -> None:
-        """Shift, watch, complete; the alias is where it was when this raises.
+        """Shift, watch, complete; if this raises, the alias is back where it was.
 
         Raises:
-            Refused: an alarm is going off already, or is not there.
-            WentOff: an alarm did.
-            NobodyWatches: AWS did not tell for a minute. That says nothing against the new version, but a share of the
-                requests must not go on while nobody watches.
+            Refused: an alarm is going off already, or is missing.
+            WentOff: an alarm went off.
+            NobodyWatches: AWS did not answer for a minute. That says nothing against the new version, but it must not
+                keep its share of the requests while nobody watches.
         """
         if names := alarms.going_off():
             raise Refused(f"the alarm {names[0]} is going off before anything was released: mend that first")
@@ -85,7 +85,7 @@ class Canary:
             alias.send(Traffic(old.version, {new: self.weight}))
             self._watch(alarms)
             alias.send(Traffic(new))
-        except BaseException:  # a signal, too: tools/stack/signals.py
+        except BaseException:  # also a signal: tools/stack/signals.py
             with undisturbed():
                 alias.send(old)
             raise

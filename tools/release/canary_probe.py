@@ -1,4 +1,4 @@
-"""``python -m tools.release.canary_probe``: looks at the running API, and goes back a version if it is wrong."""
+"""``python -m tools.release.canary_probe``: probe the running API, and roll back if it is wrong."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ from tools.verify.smoke import smoke
 @click.option("--smoke", "with_job", is_flag=True, help="A job too, which is cancelled again; needs a token.")
 @patience_seconds
 def main(folder: Path, url: str | None, with_job: bool, patience: float) -> None:
-    """Probe the API, and send callers back to the version before when the newest is seen to be wrong."""
+    """Probe the API, and roll callers back to the previous version if the newest is seen to be wrong."""
     with said_plainly("canary"):
         stack = deployed_stack(Terraform(folder))
         at = url or stack.api_url
@@ -37,11 +37,12 @@ def main(folder: Path, url: str | None, with_job: bool, patience: float) -> None
 
 
 def canary(look: Look, back: Callable[[], str], patience: Patience) -> Status:
-    """Look until there is a verdict; what is wrong is taken back.
+    """Probe until there is a verdict; roll back what is wrong.
 
     Args:
         look: the probes.
-        back: goes back to the version before and says so; raises Refused where there is no newer version to leave.
+        back: goes back to the previous version and returns a message; raises Refused if there is no newer version to
+            leave.
         patience: how long something must be wrong.
     """
     status = Verdict(look, patience).reach()
@@ -61,7 +62,7 @@ def canary(look: Look, back: Callable[[], str], patience: Patience) -> Status:
 
 
 def probe(url: str, with_job: bool) -> Iterator[Finding]:
-    """What callers would meet; a job, too, that is cancelled again."""
+    """Yield what callers would meet; with ``with_job`` also a job, which is cancelled again."""
     site = Site.of(url, 0)
     yield from each(
         {
@@ -82,7 +83,7 @@ def _job(url: str) -> Iterable[Finding]:
 
 
 def go_back(alias: LiveAlias) -> str:
-    """Leave the newest version, once: a fault that older versions have, too, would take back one after the other.
+    """Leave the newest version, once: a fault in older versions too would otherwise roll back one after the other.
 
     Raises:
         Refused: callers are at an older version already, or there is none.

@@ -1,4 +1,4 @@
-"""The alias that API Gateway calls, and the SSM parameter that tells which version it serves: they move together."""
+"""The alias that API Gateway calls, and the SSM parameter with the version that it serves: they move together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from tools.stack.deployed import DeployedStack
 
 @dataclass(frozen=True)
 class Traffic:
-    """Where an alias sends requests.
+    """The routing of an alias.
 
     Attributes:
-        version: the published version that the alias is at.
-        weights: share of the requests, above 0 and below 1, that goes to other versions instead.
+        version: the published version that the alias points to.
+        weights: share of the requests, above 0 and below 1, that each other version gets instead.
     """
 
     version: str
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def share(self, version: str) -> float:
-        """From 0 to 1."""
+        """Return the version's share, from 0 to 1."""
         return 1 - sum(self.weights.values()) if version == self.version else self.weights.get(version, 0)
 
     def __str__(self) -> str:
@@ -37,8 +37,8 @@ class LiveAlias:
         functions: a client of Lambda.
         parameters: a client of SSM.
         function: name of the function.
-        name: of the alias.
-        parameter: name of the SSM parameter that holds the version; Terraform made it.
+        name: name of the alias.
+        parameter: name of the SSM parameter that holds the version; Terraform created it.
     """
 
     functions: Any
@@ -63,7 +63,7 @@ class LiveAlias:
         return Traffic(alias["FunctionVersion"], weights)
 
     def send(self, traffic: Traffic) -> None:
-        """Send requests there from now on, and tell the version that the alias is at."""
+        """Send requests there from now on, and publish the alias's version in SSM."""
         self.functions.update_alias(
             FunctionName=self.function,
             Name=self.name,

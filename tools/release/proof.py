@@ -1,4 +1,4 @@
-"""What was released is proved; what is seen to be wrong with it is taken back, and nothing else is."""
+"""The check of a release: only what is seen to be wrong with it is taken back."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,12 +16,12 @@ type Verify = Callable[[DeployedStack], Iterable[Finding]]
 
 
 def prove(alias: LiveAlias, before: Traffic | None, look: Look, patience: Patience) -> Status:
-    """Look until there is a verdict; send callers back to where they were if something is wrong.
+    """Check until there is a verdict; send callers back to where they were if something is wrong.
 
     Args:
-        alias: what was moved.
+        alias: the alias that was moved.
         before: where it was; None for the first release.
-        look: made anew for each look.
+        look: yields new findings at each look.
         patience: how long something must be wrong.
     """
     verdict = Verdict(look, patience)
@@ -41,7 +41,7 @@ def prove(alias: LiveAlias, before: Traffic | None, look: Look, patience: Patien
 
 
 def take_back(alias: LiveAlias, before: Traffic | None) -> Status:
-    """Send callers back there, and say so; DIFFERS where they never left, or cannot go back."""
+    """Send callers back, and report it; return DIFFERS if they never left or cannot go back."""
     try:
         return _taken_back(alias, before)
     except (ClientError, BotoCoreError) as error:
@@ -69,6 +69,6 @@ def _taken_back(alias: LiveAlias, before: Traffic | None) -> Status:
 
 
 def _left(before: Traffic | None) -> str:
-    """What to do about a release that nobody could look at."""
+    """Return what to do about a release that could not be checked."""
     way_back = "" if before is None else f"; if that finds something wrong, make rollback sends callers to {before}"
     return f"What was released goes on serving. Do what the lines UNSEEN say, then make verify{way_back}."

@@ -1,4 +1,4 @@
-"""The published versions of a function: what each is, and which of them are kept."""
+"""The published versions of a function: what each is, and which are kept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.release.live_alias import LiveAlias, Traffic
 
-#: Enough to go back behind a bad week; each takes its share of the region's 75 GB of code (gettingstarted-limits).
+#: Enough to go back beyond a bad week. Each takes its share of the region's 75 GB of code (gettingstarted-limits).
 KEPT = 5
 
 
@@ -15,10 +15,10 @@ class PublishedVersion:
     """One published version; it never changes.
 
     Attributes:
-        number: Lambda's; never given twice.
-        build: version and commit, as ``/health`` says them.
-        published_at: in UTC, as Lambda writes it.
-        code_sha256: of the zip, in base64, as Lambda writes it.
+        number: Lambda's number, which is never reused.
+        build: version and commit, as in ``/health``.
+        published_at: in UTC, in Lambda's notation.
+        code_sha256: of the zip, in base64, in Lambda's notation.
     """
 
     number: int
@@ -28,7 +28,7 @@ class PublishedVersion:
 
 
 def published_versions(functions: Any, function: str) -> list[PublishedVersion]:
-    """Newest first.
+    """Return the versions, newest first.
 
     Args:
         functions: a client of Lambda.
@@ -40,13 +40,13 @@ def published_versions(functions: Any, function: str) -> list[PublishedVersion]:
 
 
 def prunable(versions: list[PublishedVersion], traffic: Traffic) -> list[PublishedVersion]:
-    """All but the newest five and those that serve, whatever their age."""
+    """Return all but the newest five and those that serve, whatever their age."""
     newest = sorted(versions, reverse=True)[:KEPT]
     return [each for each in versions if each not in newest and traffic.share(str(each.number)) == 0]
 
 
 def prune(alias: LiveAlias) -> Iterator[str]:
-    """Delete those; a line for each."""
+    """Delete the prunable versions; yield a line for each."""
     for each in prunable(published_versions(alias.functions, alias.function), alias.traffic()):
         try:
             alias.functions.delete_function(FunctionName=alias.function, Qualifier=str(each.number))

@@ -1,6 +1,6 @@
-"""``python -m tools.release.reimport``: the API's body as Terraform applied it, over whatever was changed by hand.
+"""``python -m tools.release.reimport``: restore the API's body as Terraform applied it, over changes by hand.
 
-Terraform imports the body when it changes and does not read what became of it, so that its plan is empty.
+Terraform imports the body when it changes, but does not read the result, so its plan stays empty.
 """
 
 import json
@@ -16,7 +16,7 @@ from tools.stack.terraform import Terraform
 @click.command()
 @stack_folder
 def main(folder: Path) -> None:
-    """Import the API's body again; nothing of it is served before it is deployed."""
+    """Import the API's body again; it is served only after a deployment."""
     with said_plainly("reimport"):
         reimport(deployed_stack(Terraform(folder)))
 
@@ -29,7 +29,7 @@ def reimport(stack: DeployedStack) -> None:
     # An import renames the API after the document.
     body["info"] |= {"title": api["name"], "description": api.get("description", "")}
     gateway.put_rest_api(restApiId=stack.api_id, mode="overwrite", body=json.dumps(body).encode())
-    if api.get("disableExecuteApiEndpoint"):  # which an import switches on again
+    if api.get("disableExecuteApiEndpoint"):  # an import switches it on again
         off = {"op": "replace", "path": "/disableExecuteApiEndpoint", "value": "true"}
         gateway.update_rest_api(restApiId=stack.api_id, patchOperations=[off])
 

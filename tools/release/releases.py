@@ -1,4 +1,4 @@
-"""``python -m tools.release.releases``: the published versions, and which of them serve."""
+"""``python -m tools.release.releases``: list the published versions, and which of them serve."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def main(folder: Path, for_machines: bool, pruned: bool) -> None:
 
 
 def table(versions: list[PublishedVersion], name: str, traffic: Traffic) -> Iterator[str]:
-    """A line for each version, with the alias and its share of the requests on those that serve."""
+    """Yield a line for each version, with the alias and its share of the requests for those that serve."""
     yield _ROW.format("version", "build", "published", "code sha256", "alias")
     for each in versions:
         share = traffic.share(str(each.number))
@@ -44,7 +44,7 @@ def table(versions: list[PublishedVersion], name: str, traffic: Traffic) -> Iter
 
 
 def as_json(versions: list[PublishedVersion], traffic: Traffic) -> str:
-    """The same as a list of objects; ``share`` is from 0 to 1."""
+    """Return the versions as a JSON list of objects; ``share`` is from 0 to 1."""
     return json.dumps([asdict(each) | {"share": traffic.share(str(each.number))} for each in versions])
 
 

@@ -1,6 +1,6 @@
-"""``python -m tools.release.rollback``: the alias back to the version before, or to any other that is published.
+"""``python -m tools.release.rollback``: move the alias to the previous version, or to any other published one.
 
-SSM's ``function_version`` moves with it, so it is also what mends an alias that was left behind.
+SSM's ``function_version`` moves with it, so this also repairs an alias that was left behind.
 """
 
 from pathlib import Path
@@ -24,10 +24,10 @@ def main(folder: Path, version: int | None) -> None:
 
 
 def rollback(alias: LiveAlias, wanted: int | None) -> str:
-    """Send every request to that version; the sentence that says what was done.
+    """Send every request to that version; return a sentence that says what was done.
 
     Raises:
-        Refused: there is no such version, or none before the present one.
+        Refused: the version does not exist, or there is none before the present one.
     """
     before = alias.traffic()
     versions = published_versions(alias.functions, alias.function)
@@ -43,10 +43,10 @@ def rollback(alias: LiveAlias, wanted: int | None) -> str:
 
 
 def target_of(versions: list[PublishedVersion], serving: str, wanted: int | None) -> PublishedVersion:
-    """The version asked for, or the newest below the one that serves.
+    """Return the version asked for, or the newest below the serving one.
 
     Raises:
-        Refused: with a list of those that exist.
+        Refused: there is no such version; the message lists those that exist.
     """
     for each in sorted(versions, reverse=True):
         if each.number == wanted or (wanted is None and _is_before(each, serving)):
@@ -57,7 +57,7 @@ def target_of(versions: list[PublishedVersion], serving: str, wanted: int | None
 
 
 def _is_before(version: PublishedVersion, serving: str) -> bool:
-    # An alias at $LATEST, set by hand, is newer than all that is published.
+    # An alias at $LATEST, set by hand, is newer than all published versions.
     return not serving.isdigit() or version.number < int(serving)
 
 

@@ -1,6 +1,6 @@
-"""One rule for whatever takes a release back: only what was seen to be wrong, and still is a minute later, counts.
+"""The one rule for taking a release back: a fault must be seen, and seen again a minute later.
 
-What could not be looked at (no name, no answer, AWS denies or throttles) says nothing about the release, and changes
+What could not be checked (no name, no response, AWS denies or throttles) says nothing about the release, and changes
 nothing. ``docs/deploy.md`` has the exit statuses.
 """
 
@@ -15,10 +15,10 @@ type Look = Callable[[], Iterable[Finding]]
 
 
 class Verdict:
-    """Looks, and again while something is not as it should be.
+    """Repeated looks while something is not as it should be.
 
     Attributes:
-        findings: of the last look, as far as it came.
+        findings: of the last look, as far as it got.
     """
 
     def __init__(self, look: Look, patience: Patience) -> None:
@@ -29,14 +29,14 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        """Of the last look, as far as it came."""
+        """Return the status of the last look, as far as it got."""
         return status_of(self.findings)
 
     def reach(self) -> Status:
-        """The status once all is well, or was wrong, or out of reach, for as long as patience lasts.
+        """Return the status once all is well, or was wrong or out of reach for as long as patience lasts.
 
-        Each has a clock of its own, from its first sight on. So wrong is what was seen to be wrong at both ends of
-        that time and never seen to be well in between; time out of reach alone never adds up to it.
+        Each of the two has its own clock, which starts when it is first seen. So "wrong" means seen to be wrong at both
+        ends of that time, and never seen to be well in between. Time out of reach alone never adds up to it.
         """
         self._see()
         if self.status is not Status.OK and self._again_seconds:
@@ -50,7 +50,7 @@ class Verdict:
         return self._wrong if self.status is Status.DIFFERS else self._unseen
 
     def _see(self) -> None:
-        """Print each finding as soon as it is there; after the first look only those that changed."""
+        """Print each finding at once; after the first look only those that changed."""
         before, self.findings = self.findings, []
         for finding in self._look():
             self.findings.append(finding)

@@ -1,1 +1,1 @@
-"""What the programs stand on: the repository, Terraform, AWS, findings, options. Imports nothing else of ``tools``."""
+"""The base of the other packages: repository, Terraform, AWS, findings, options. Imports nothing else of ``tools``."""

@@ -1,4 +1,4 @@
-"""AWS for the programs here: one region, little patience. ``AWS_ENDPOINT_URL`` and profiles are boto3's own affair."""
+"""AWS clients for these programs: one region, short timeouts. boto3 handles ``AWS_ENDPOINT_URL`` and profiles."""
 
 import shlex
 from functools import cache
@@ -12,16 +12,16 @@ _CONNECT_SECONDS, _READ_SECONDS = 5, 30
 
 @cache
 def client(service: str, region: str) -> Any:
-    """A client of that service; no request is made before its first call."""
+    """Return a client of that service; it makes no request before its first call."""
     config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"mode": "standard"})
-    # A session of its own: boto3's default one keeps the credentials that it met first for the life of the process.
+    # A separate session: boto3's default session keeps its first credentials for the life of the process.
     return boto3.Session().client(service, region_name=region, config=config)
 
 
 def command(action: str, region: str, **options: str | bool) -> str:
-    """A line for a shell with the AWS CLI: ``command("lambda get-alias", "eu-central-1", name="live")``.
+    """Return a shell command for the AWS CLI: ``command("lambda get-alias", "eu-central-1", name="live")``.
 
-    An option whose value is True takes none.
+    An option with the value True is a flag.
     """
     words = ["aws", *action.split()]
     for name, value in (options | {"region": region}).items():

@@ -1,7 +1,7 @@
-"""Where the stack's state is in S3, and what it says, without Terraform: no provider, package or ``terraform init``.
+"""The stack's state in S3, read without Terraform: no provider, package or ``terraform init`` is needed.
 
-So an operator goes back to an older version from a fresh clone within seconds. What is read of the state is its format
-and its outputs, as ``terraform output -json`` would give them; the format has had number 4 since Terraform 0.12 (2019).
+So an operator can roll back from a fresh clone within seconds. Only the state's format and its outputs are read, in the
+form of ``terraform output -json``. The format has had number 4 since Terraform 0.12 (2019).
 """
 
 import json
@@ -20,17 +20,17 @@ _ABSENT = frozenset({"NoSuchKey", "404"})
 
 
 class StateUnread(Exception):
-    """Nobody said where the state is, or it cannot be read; the message says what to do."""
+    """The state's location is not given, or the state cannot be read; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Who holds the state. Terraform keeps this as an object beside it.
+    """The holder of the state's lock, which Terraform keeps as an object beside the state.
 
     Attributes:
-        number: what ``force-unlock`` wants.
+        number: the id for ``force-unlock``.
         who: user and machine.
-        since: when it was taken.
+        since: when the lock was taken.
         operation: such as ``OperationTypeApply``.
     """
 
@@ -48,7 +48,7 @@ class Backend:
     """One state in S3.
 
     Attributes:
-        connect: makes a client of AWS from a service and a region.
+        connect: makes an AWS client from a service and a region.
     """
 
     bucket: str
@@ -58,10 +58,10 @@ class Backend:
 
     @classmethod
     def of(cls, folder: Path, environ: Mapping[str, str]) -> Self:
-        """The one that a folder was initialised with; before that, the one that the environment names.
+        """Return the backend that a folder was initialised with; before that, the one that the environment names.
 
         Raises:
-            StateUnread: neither says where it is, or they contradict each other.
+            StateUnread: neither names one, or they contradict each other.
         """
         there = cls.initialised(folder, environ)
         if there is None:
@@ -76,7 +76,7 @@ class Backend:
 
     @classmethod
     def initialised(cls, folder: Path, environ: Mapping[str, str]) -> Self | None:
-        """What ``terraform init`` left in that folder; None before it.
+        """Return the backend that ``terraform init`` recorded in that folder; None before it.
 
         Raises:
             StateUnread: the state is not kept in S3.
@@ -93,10 +93,10 @@ class Backend:
 
     @classmethod
     def named(cls, environ: Mapping[str, str]) -> Self:
-        """The one that ``make init`` would be told.
+        """Return the backend that the environment names, as for ``make init``.
 
         Raises:
-            StateUnread: the name that is missing.
+            StateUnread: a variable is missing; the message names it.
         """
         for name, what in (("STATE_BUCKET", "the bucket that holds the state"), ("AWS_REGION", "its region")):
             if not environ.get(name):
@@ -107,11 +107,11 @@ class Backend:
         return f"s3://{self.bucket}/{self.key}"
 
     def outputs(self) -> dict[str, Any]:
-        """The values of the stack's outputs; empty before the first apply.
+        """Return the values of the stack's outputs; empty before the first apply.
 
         Raises:
-            StateUnread: a future Terraform wrote it.
-            ClientError: AWS refuses to show it.
+            StateUnread: the state is encrypted, or a future Terraform wrote it.
+            ClientError: AWS denies access to it.
         """
         text = self._read(self.key)
         if text is None:
@@ -124,10 +124,10 @@ class Backend:
         return {name: output["value"] for name, output in state.get("outputs", {}).items()}
 
     def lock(self) -> Lock | None:
-        """Who holds it; None where nobody does.
+        """Return the holder of the lock; None if it is free.
 
         Raises:
-            ClientError: AWS refuses to show it.
+            ClientError: AWS denies access to it.
         """
         text = self._read(f"{self.key}.tflock")
         if text is None:
@@ -136,7 +136,7 @@ class Backend:
         return Lock(*(str(held.get(name)) for name in ("ID", "Who", "Created", "Operation")))
 
     def init(self) -> str:
-        """The command that makes a folder work on this state."""
+        """Return the command that initialises a folder with this state."""
         return f"make init STATE_BUCKET={self.bucket} AWS_REGION={self.region} STATE_KEY={self.key}"
 
     def _read(self, key: str) -> str | None:
@@ -150,7 +150,7 @@ class Backend:
 
 
 def _in_workspace(data: Path, environ: Mapping[str, str], config: Mapping[str, Any]) -> str:
-    """The state's key: https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix"""
+    """Return the state's key: https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix"""
     chosen = data / "environment"
     name = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
     prefix = config.get("workspace_key_prefix") or "env:"

@@ -1,6 +1,6 @@
-"""Checks that do not stop each other: what cannot be looked at is one more finding.
+"""Checks that do not stop each other: one that cannot run yields one more finding.
 
-Its fix never moves callers: nothing is known to be wrong with what they get.
+The fix of such a finding never moves callers, because nothing is known to be wrong with what they get.
 """
 
 import re
@@ -19,7 +19,7 @@ _PERFORM = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _DENIED = re.compile("AccessDenied|Unauthorized|NotAuthorized|Forbidden")
 _NOBODY = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|RequestExpired|SignatureDoesNotMatch")
 
-#: Also what a login of another account sees, so it is not taken for a deletion.
+#: A login to another account gets these, too, so they are not taken for a deletion.
 _GONE = re.compile("NotFound|NoSuch")
 
 WAIT = "wait a minute, then look again: make verify"
@@ -32,7 +32,7 @@ REACH_AWS = "see that this machine is logged in and reaches AWS (aws sts get-cal
 
 
 def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
-    """What all checks find, each under the name of the thing that it is about."""
+    """Run all checks and yield their findings; one that cannot run yields a finding under its name."""
     for thing, check in checks.items():
         try:
             yield from check()
@@ -49,7 +49,7 @@ def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
 
 
 def unseen(thing: str, why_not: str, fix: str = "") -> Finding:
-    """A thing that could not be looked at."""
+    """Return a finding for a thing that could not be checked."""
     return Finding(thing, ok=False, found=why_not, seen=False, fix=fix)
 
 
@@ -58,7 +58,7 @@ def _named(error: httpx.HTTPError) -> str:
 
 
 def _reach(error: httpx.HTTPError) -> str:
-    """httpx knows the request unless it failed before there was one."""
+    """Return a fix that names the host, which httpx knows unless it failed before there was a request."""
     try:
         host = error.request.url.netloc.decode()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The stack that is about to be deployed, as the checks see it: its variables, its backend, its AWS."""
+"""The stack about to be deployed, as the checks see it: its variables, its backend, its AWS clients."""
 
 import json
 import os
@@ -21,23 +21,23 @@ from tools.stack.terraform import Terraform
 _PLAN = "values.tfplan"
 _TFVARS = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
 _VALIDATION = re.compile(r"\n*^  validation \{\n.*?^  \}\n", re.MULTILINE | re.DOTALL)
-#: These would lead Terraform from the scratch folder back to the stack's state.
+#: These would make Terraform use the stack's state instead of the scratch folder.
 _ELSEWHERE = ("TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_ARGS")
 
 
 class Unknown(Exception):
-    """What a check builds on is not known; the message says what."""
+    """A fact that a check depends on is unknown; the message names it."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One folder of Terraform and the environment that it would be run in.
+    """A folder of Terraform, and the environment in which it would run.
 
     Attributes:
-        root: the repository; printed commands are to be run there.
+        root: the repository; printed commands are meant to be run there.
         folder: the stack's Terraform.
         environ: the environment variables.
-        connect: makes a client of AWS from a service and a region.
+        connect: makes an AWS client from a service and a region.
     """
 
     root: Path = ROOT
@@ -47,19 +47,19 @@ class Stack:
 
     @property
     def diagnostics(self) -> list[dict[str, Any]]:
-        """What Terraform says against the variables: errors and warnings, as its JSON has them.
+        """Terraform's errors and warnings about the variables, as in its JSON output.
 
         Raises:
-            TerraformFailed: there is no Terraform.
+            TerraformFailed: Terraform is not installed.
         """
         return self._judged[0]
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The variables' values, good or bad; None for one that is not set.
+        """The variables' values, valid or not; None for one that is not set.
 
         Raises:
-            TerraformFailed: there is no Terraform.
+            TerraformFailed: Terraform is not installed.
             Unknown: Terraform cannot read a value.
         """
         values = self._judged[1] or self._planned({name: _lenient(body) for name, body in self.declared.items()})[1]
@@ -72,7 +72,7 @@ class Stack:
         return self._planned(self.declared)
 
     def _planned(self, declared: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-        """Terraform's diagnostics, and the values where none of them is an error."""
+        """Return Terraform's diagnostics, and the values unless one of the diagnostics is an error."""
         with self._scratch(declared) as (terraform, environ):
             said = terraform.said("plan", "-input=false", f"-out={_PLAN}", environ=environ)
             diagnostics = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
@@ -89,7 +89,7 @@ class Stack:
 
     @cached_property
     def backend(self) -> dict[str, Any]:
-        """Bucket, key and region as ``terraform init`` was told; empty before it."""
+        """Bucket, key and region from ``terraform init``; empty before it."""
         path = self.data / "terraform.tfstate"
         if not path.exists():
             return {}
@@ -98,7 +98,7 @@ class Stack:
 
     @property
     def data(self) -> Path:
-        """Where ``terraform init`` keeps what it fetched."""
+        """The folder in which ``terraform init`` keeps what it fetched."""
         return self.folder / self.environ.get("TF_DATA_DIR", ".terraform")
 
     @property
@@ -106,30 +106,30 @@ class Stack:
         return self.text("aws_region")
 
     def text(self, name: str) -> str:
-        """A variable's value as text; empty where there is none."""
+        """Return a variable's value as text; empty if it has none."""
         value = self.values.get(name)
         return "" if value is None else str(value)
 
     def aws(self, service: str, region: str = "") -> Any:
-        """A client in the stack's region, or in another.
+        """Return an AWS client in the stack's region, or in another.
 
         Raises:
-            Unknown: the region.
+            Unknown: the region is not set.
         """
         if not (region or self.region):
             raise Unknown("aws_region is not set")
         return self.connect(service, region or self.region)
 
     def tfvars(self) -> list[Path]:
-        """The files that Terraform reads values from by itself, in its order: the last one counts."""
+        """Return the files from which Terraform reads values by itself, in its order: the last one wins."""
         return [path for pattern in _TFVARS for path in sorted(self.folder.glob(pattern))]
 
     def path(self, path: Path) -> str:
-        """The path to print: from the root of the repository where it is below that."""
+        """Return the path to print, relative to the repository's root if it is below that."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def setting(self, name: str, value: Any) -> str:
-        """The command that gives a variable that value, where it has its value from now."""
+        """Return the command that changes a variable in the place where it is set now."""
         assignment = f"{name} = {json.dumps(value, ensure_ascii=False)}"
         for file in reversed(self.tfvars()):
             if re.search(rf'^ *{name} *=|"{name}" *:', file.read_text(encoding="utf-8"), re.MULTILINE):
@@ -140,7 +140,7 @@ class Stack:
 
     @contextmanager
     def _scratch(self, declared: Mapping[str, str]) -> Iterator[tuple[Terraform, Mapping[str, str]]]:
-        """A folder with nothing but variables and their values, which needs no ``init``, provider or network."""
+        """Make a folder with only variables and their values, which needs no ``init``, provider or network."""
         environ = {name: value for name, value in self.environ.items() if not name.startswith(_ELSEWHERE)}
         with tempfile.TemporaryDirectory() as name:
             written = [f'variable "{name}" {{\n{body}}}\n' for name, body in declared.items()]
@@ -151,7 +151,7 @@ class Stack:
 
 
 def _lenient(body: str) -> str:
-    """A variable that takes any value or none: what is wrong with it is another check's to say."""
+    """Return the variable without its rules and with a default, so that it accepts any value; other checks judge it."""
     lines = _VALIDATION.sub("\n", body)
     return lines if re.search(r"^  default +=", lines, re.MULTILINE) else lines + "  default = null\n"
 
@@ -165,5 +165,5 @@ def _rewriting(name: str, value: Any, file: Path, shown: str) -> str:
 
 
 def commas(value: str) -> Iterator[str]:
-    """The parts of a comma-separated value."""
+    """Return the parts of a comma-separated value."""
     return (part.strip() for part in value.split(",") if part.strip())

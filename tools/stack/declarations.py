@@ -6,5 +6,5 @@ _BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}', re.MULTILINE | r
 
 
 def blocks(text: str) -> list[tuple[str, str, str]]:
-    """Kind (``variable`` or ``output``), name and body of each, as they stand in a file that is formatted."""
+    """Return kind (``variable`` or ``output``), name and body of each block in a formatted file."""
     return [(found[1], found[2], found[3]) for found in _BLOCK.finditer(text)]

@@ -1,4 +1,4 @@
-"""The deployed stack as Terraform's state knows it: where each part is, and what it was last applied with."""
+"""The deployed stack as Terraform's state records it: where each part is, and what was last applied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -7,19 +7,19 @@ from typing import Any, Self
 from tools.stack.aws import client, command
 from tools.stack.terraform import Terraform
 
-#: Mends whatever Terraform can see.
+#: The commands that repair whatever Terraform can see.
 DEPLOY = "make package && make plan && make apply"
 
 
 class NoStack(Exception):
-    """Terraform's state knows no such stack; the message says what to do."""
+    """Terraform's state has no such stack; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """Each field is the output of that name in ``terraform/outputs.tf``, and means what is said there.
+    """The stack's outputs; each field has the name and meaning of an output in ``terraform/outputs.tf``.
 
-    The values are those of the last apply: what AWS holds by now may differ, and ``tools.verify`` finds out.
+    The values are those of the last apply. AWS may differ by now, which ``tools.verify`` checks.
     """
 
     alarms: Sequence[str]
@@ -38,13 +38,17 @@ class DeployedStack:
     log_retention_days: int
     region: str
     ssm_parameters: Mapping[str, str]
-    # Later than the first release: a state from before it says nothing of these.
+    # Added after the first release; a state from before it lacks these.
     custom_domain: Mapping[str, str] = field(default_factory=dict)
     default_endpoint: bool = True
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
-        """Raises NoStack when an older checkout applied it, which did not tell as much."""
+        """Return the stack with these outputs.
+
+        Raises:
+            NoStack: an older checkout applied it, with fewer outputs.
+        """
         names = [each.name for each in fields(cls)]
         needed = [each.name for each in fields(cls) if each.default is each.default_factory is MISSING]
         if missing := [name for name in needed if name not in outputs]:
@@ -52,16 +56,16 @@ class DeployedStack:
         return cls(**{name: outputs[name] for name in names if name in outputs})
 
     def aws(self, service: str) -> Any:
-        """A client of that service in the stack's region."""
+        """Return a client of that service in the stack's region."""
         return client(service, self.region)
 
     def command(self, action: str, **options: str | bool) -> str:
-        """A line of the AWS CLI for the stack's region."""
+        """Return a command of the AWS CLI for the stack's region."""
         return command(action, self.region, **options)
 
 
 def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:
-    """The stack whose state ``terraform/`` was initialised with, or the environment names.
+    """Return the stack whose state ``terraform/`` was initialised with, or which the environment names.
 
     Raises:
         NoStack: nothing was applied yet.
@@ -71,7 +75,7 @@ def deployed_stack(terraform: Terraform | None = None) -> DeployedStack:
 
 
 def outputs_of(terraform: Terraform) -> Mapping[str, Any]:
-    """The outputs of the stack, by name.
+    """Return the outputs of the stack, by name.
 
     Raises:
         NoStack: nothing was applied yet.

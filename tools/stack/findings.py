@@ -1,4 +1,4 @@
-"""What a program that checks has found: a line each for people, one object for machines, a status for both."""
+"""Findings of the checking programs: lines for people, one JSON object for programs, an exit status for both."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,30 +11,28 @@ import click
 class Status(IntEnum):
     """Exit statuses of every program that checks or releases: docs/deploy.md, Exit statuses.
 
-    2 is click's, for an option that does not exist.
-
-    ``make`` itself ends with 2 whatever its command's status was, so a script that has to tell these apart calls
-    ``python -m tools.…``.
+    click uses 2 for an unknown option. ``make`` itself ends with 2 for every failed command, so a script that has to
+    tell these apart calls ``python -m tools.…``.
     """
 
     OK = 0
-    FAILED = 1  # nothing was seen to be wrong, but not all could be looked at or done; also Python's after an exception
+    FAILED = 1  # nothing was seen to be wrong, but not all could be checked or done; also Python's after an exception
     DIFFERS = 3  # something was seen to be wrong
-    TAKEN_BACK = 4  # and callers are back where they were before it was released
+    TAKEN_BACK = 4  # and callers are back where they were before the release
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        thing: what was looked at, such as ``alias live``.
+        thing: what was checked, such as ``alias live``.
         ok: whether it is as it should be.
-        found: what it is.
-        wanted: what it should be; empty where ``ok`` says all.
-        why: what goes wrong while it is so; empty when ok.
-        fix: the command that mends it; empty when ok.
-        seen: False when it could not be looked at, and ``found`` says why.
+        found: its actual state.
+        wanted: its wanted state; empty if ``ok`` says it all.
+        why: the consequence of the fault; empty if ok.
+        fix: the command that fixes it; empty if ok.
+        seen: False if it could not be checked; ``found`` then says why.
     """
 
     thing: str
@@ -47,20 +45,20 @@ class Finding:
 
 
 def compared(thing: str, found: str, wanted: str, *, why: str, fix: str) -> Finding:
-    """Well where both are equal."""
+    """Return a finding that is ok if both are equal."""
     if found == wanted:
         return Finding(thing, ok=True, found=found)
     return Finding(thing, ok=False, found=found, wanted=wanted, why=why, fix=fix)
 
 
 def or_well(findings: Iterable[Finding], thing: str, found: str) -> Iterator[Finding]:
-    """Only what is wrong of many, or one line that says that all is well."""
+    """Yield the findings that are wrong, or one that says that all is well."""
     wrong = [finding for finding in findings if not finding.ok]
     yield from wrong or [Finding(thing, ok=True, found=found)]
 
 
 def status_of(findings: Iterable[Finding]) -> Status:
-    """What was seen to be wrong counts most: it is wrong whatever else could not be looked at."""
+    """Return the exit status; a fault that was seen outweighs anything that could not be checked."""
     wrong = [finding for finding in findings if not finding.ok]
     if any(finding.seen for finding in wrong):
         return Status.DIFFERS
@@ -68,7 +66,7 @@ def status_of(findings: Iterable[Finding]) -> Status:
 
 
 def report(findings: Iterable[Finding], *, as_json: bool) -> Status:
-    """Print each finding as soon as it is there, or all of them as JSON; the exit status."""
+    """Print each finding at once, or all of them as JSON; return the exit status."""
     seen: list[Finding] = []
     for finding in findings:
         seen.append(finding)
@@ -81,7 +79,7 @@ def report(findings: Iterable[Finding], *, as_json: bool) -> Status:
 
 
 def lines(finding: Finding) -> Iterator[str]:
-    """``ok`` with what was found; or what is wrong, and below it why that matters and what mends it."""
+    """Yield ``ok`` with what was found; or the fault, and below it the consequence and the fix."""
     if finding.ok:
         yield f"ok    {finding.thing}" + (f": {finding.found}" if finding.found else "")
         return

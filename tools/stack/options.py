@@ -1,4 +1,4 @@
-"""What stops a program that releases, and how it is said."""
+"""The options that the programs for a stack share, and how such a program stops with a message."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tools.stack.repository import ROOT
 from tools.stack.signals import Stopped
 from tools.stack.terraform import TerraformFailed
 
-#: Options of such programs.
+#: The shared options.
 stack_folder = click.option(
     "--folder",
     default=ROOT / "terraform",
@@ -32,12 +32,12 @@ patience_seconds = click.option(
 
 
 class Refused(Exception):
-    """Names the thing, what was found and what mends it; nothing was changed."""
+    """The program cannot go on; the message names the thing, its state and the fix. Nothing was changed."""
 
 
 @contextmanager
 def said_plainly(program: str) -> Iterator[None]:
-    """Ends the program with a sentence and status 1 where it cannot go on."""
+    """End the program with a message and status 1 if it cannot go on."""
     try:
         yield
     except (Refused, NoStack, TerraformFailed, ClientError, BotoCoreError, Stopped) as why:

@@ -1,23 +1,23 @@
-"""How long something is looked at again before a program says that it is wrong, or that it could not look."""
+"""The time for which a program repeats a check before it reports a fault, or that it could not check."""
 
 import time
 from collections.abc import Callable
 
-#: Long enough for a restart, a DNS hiccup, AWS's throttling, and for a changed stage or alias to reach every host of
+#: Long enough for a restart, a DNS failure or AWS's throttling, and for a changed stage or alias to reach every host of
 #: API Gateway.
 SECONDS = 60.0
-#: A look every ten seconds of a minute: seldom enough for the limits of one caller.
+#: A look every ten seconds of a minute, which stays within the limits of one caller.
 _LOOKS = 6
 
 
 class Patience:
-    """A span of time that begins with its first use.
+    """A time span that begins with its first use.
 
     Args:
-        seconds: how long it lasts; with 0 there is one look only.
-        pause: seconds between two looks; a sixth of the whole where not given.
-        sleep: waits so many seconds.
-        clock: a time in seconds that never goes back.
+        seconds: its length; 0 allows one look only.
+        pause: seconds between two looks; a sixth of the span by default.
+        sleep: waits for so many seconds.
+        clock: returns a monotonic time in seconds.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Patience:
         self._until: float | None = None
 
     def again(self) -> bool:
-        """Wait before another look; False, without waiting, once the time is over. The last look is at its very end."""
+        """Wait before another look, the last at the very end; return False, without waiting, once the time is over."""
         now = self._clock()
         if self._until is None:
             self._until = now + self.seconds
@@ -44,5 +44,5 @@ class Patience:
         return True
 
     def anew(self) -> "Patience":
-        """As much of it again, from its own first use."""
+        """Return a new span of the same length, which begins with its own first use."""
         return Patience(self.seconds, self._pause, sleep=self._sleep, clock=self._clock)

@@ -1,4 +1,4 @@
-"""What ``make doctor`` and ``make verify`` say about Redis: whether it answers, and whether it keeps every job."""
+"""Findings of ``make doctor`` and ``make verify`` about Redis: whether it answers, and whether it keeps every job."""
 
 from chalicelib.jobs.eviction import shortcoming
 from lambda_router_queue.eviction import SAFE
@@ -14,7 +14,7 @@ _WHY_UNSEEN = "a policy that deletes jobs would go unnoticed"
 
 
 def policy_finding(thing: str, policy: str | None) -> Finding:
-    """About a policy as ``JobQueue.eviction_policy`` tells it."""
+    """Return the finding about a policy that ``JobQueue.eviction_policy`` returned."""
     if policy is None:
         return unknown(thing, shortcoming(None) or "")
     reason = shortcoming(policy)
@@ -22,10 +22,10 @@ def policy_finding(thing: str, policy: str | None) -> Finding:
 
 
 def evicts(thing: str, reason: str) -> Finding:
-    """Redis deletes jobs, in those words."""
+    """Return the finding that Redis deletes jobs, with this reason."""
     return Finding(thing, False, reason, f"maxmemory-policy {SAFE}", _WHY_KEEP, _KEEP)
 
 
 def unknown(thing: str, reason: str) -> Finding:
-    """This user may not ask."""
+    """Return the finding that this user may not read the policy."""
     return Finding(thing, ok=False, found=reason, why=_WHY_UNSEEN, fix=_ALLOW, seen=False)

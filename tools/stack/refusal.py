@@ -1,12 +1,12 @@
-"""What stops ``make package``."""
+"""The errors that stop ``make package``."""
 
 
 class Refusal(Exception):
-    """Names the thing, what was found and what mends it; nothing was written."""
+    """The package cannot be made; the message names the thing, its state and the fix. Nothing was written."""
 
 
 class UnknownShape(Refusal):
-    """Chalice wrote something that the merge does not know, so what it would do to it cannot be right."""
+    """Chalice wrote something that the merge does not know, and so cannot convert correctly."""
 
     def __init__(self, place: str, found: object, wanted: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Where this repository is, and the names of what ``make package`` writes into ``terraform/``."""
+"""The location of this repository, and the names of the files that ``make package`` writes into ``terraform/``."""
 
 from pathlib import Path
 

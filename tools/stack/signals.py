@@ -1,4 +1,4 @@
-"""What a signal does to a program that must not be left half-way."""
+"""Signal handling of programs that must not be left half-way."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-#: Ctrl-C, what ends a process, and what a closed terminal sends.
+#: Ctrl-C, the usual request to end, and the signal of a closed terminal.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANEW_SECONDS = 0.01
 
 
 class Stopped(Exception):
-    """Somebody stopped the program; the message says how."""
+    """A signal stopped the program; the message names it."""
 
     number: signal.Signals | None = None
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """The first signal raises ``Stopped``; later ones do not disturb what is cleared up after it.
+    """Raise ``Stopped`` at the first signal; later ones do not disturb the cleanup.
 
-    Python drops what a handler raises where it happens to run a finaliser, and tells ``sys.unraisablehook``: the same
-    signal then comes once more.
+    Python drops an exception that a handler raises while a finaliser runs, and passes it to ``sys.unraisablehook``. The
+    same signal is then sent again.
     """
     earlier = sys.unraisablehook
 
@@ -48,7 +48,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def remembered() -> Iterator[Callable[[], bool]]:
-    """Signals interrupt nothing; whether one came. For a program that looks often enough."""
+    """Only record signals; yield a function that returns whether one came. For a program that checks often enough."""
     came: list[int] = []
     with _handled(lambda number, _frame: came.append(number)):
         yield lambda: bool(came)
@@ -56,16 +56,16 @@ def remembered() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Signals do nothing: for the one call that must be made."""
+    """Ignore signals, for the one call that must be made."""
     with _handled(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def left_to(child: subprocess.Popen[Any]) -> Iterator[None]:
-    """The child decides what a signal does, and this program waits for it.
+    """Let the child decide what a signal does, and wait for it.
 
-    A terminal sends Ctrl-C to both, so only what was sent to this program alone is passed on.
+    A terminal sends Ctrl-C to both, so only signals sent to this program alone are passed on.
     """
 
     def passed_on(number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
-"""Terraform in the folder of the stack, as a person there would call it.
+"""Terraform in the stack's folder, called as a person would call it.
 
-OpenTofu in its place is ``TERRAFORM=tofu``, for every tool and make target.
+``TERRAFORM=tofu`` selects OpenTofu instead, for every tool and make target.
 """
 
 import json
@@ -25,42 +25,42 @@ _LOCK_MINUTES = 5
 
 
 def program() -> str:
-    """What is run, and what printed commands begin with: a name on PATH, or a file."""
+    """Return the program, as it is run and as commands print it: a name on PATH, or a file."""
     return os.environ.get("TERRAFORM") or "terraform"
 
 
 def is_opentofu() -> bool:
-    """Whether the program is OpenTofu, by its name."""
+    """Return whether the program is OpenTofu, judged by its name."""
     return "tofu" in Path(program()).name
 
 
 def registry() -> str:
-    """Where the program takes providers from; lock files and ``.terraform`` name it."""
+    """Return the registry of the program's providers, as lock files and ``.terraform`` name it."""
     return "registry.opentofu.org" if is_opentofu() else "registry.terraform.io"
 
 
 class TerraformFailed(Exception):
-    """Terraform is missing, ended with an error or left no state to read; the message is its last lines, or the fix."""
+    """Terraform is missing, failed, or left no readable state; the message is its last lines, or the fix."""
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """Terraform in one folder, which ``terraform init`` has been run in."""
+    """Terraform in one folder, in which ``terraform init`` has been run."""
 
     folder: Path = ROOT / "terraform"
 
     @property
     def backend(self) -> Backend:
-        """Where the state is; before ``terraform init`` it is where the environment says.
+        """The state's location; before ``terraform init`` the one that the environment names.
 
         Raises:
-            TerraformFailed: neither says it.
+            TerraformFailed: neither names one.
         """
         with _unread():
             return Backend.of(self.folder, os.environ)
 
     def outputs(self) -> dict[str, Any]:
-        """The values of the stack's outputs, from its state; empty before the first apply.
+        """Return the values of the stack's outputs, from its state; empty before the first apply.
 
         The state itself is read, so this needs neither ``make package`` nor ``make init``.
 
@@ -75,30 +75,30 @@ class Terraform:
                 raise StateUnread(f"{backend}: {why}") from why
 
     def read(self, plan: Path) -> str:
-        """A saved plan as people read it, without the values of what is sensitive.
+        """Return a saved plan as text for people, without sensitive values.
 
         Raises:
-            TerraformFailed: it is no plan of this folder.
+            TerraformFailed: the file is not a plan of this folder.
         """
         return self._asked("show", "-no-color", str(plan))
 
     def shown(self, plan: Path) -> dict[str, Any]:
-        """A saved plan as JSON (https://developer.hashicorp.com/terraform/internals/json-format).
+        """Return a saved plan as JSON (https://developer.hashicorp.com/terraform/internals/json-format).
 
         Raises:
-            TerraformFailed: it is no plan of this folder.
+            TerraformFailed: the file is not a plan of this folder.
         """
         shown: dict[str, Any] = json.loads(self._asked("show", "-json", str(plan)))
         return shown
 
     def drifted(self) -> list[dict[str, Any]]:
-        """``resource_drift`` of a plan: resources that are not as the state has them, with ``before`` and ``after``.
+        """Return ``resource_drift`` of a plan: resources that differ from the state, with ``before`` and ``after``.
 
-        The state alone is compared with what there is, so neither the zip nor a variable has to be that of the last
-        apply; nothing is locked.
+        Only the state is compared with AWS, so neither the zip nor a variable has to be that of the last apply. Nothing
+        is locked.
 
         Raises:
-            TerraformFailed: there is no state, or somebody may not read a resource.
+            TerraformFailed: there is no state, or permission to read a resource is missing.
         """
         with tempfile.TemporaryDirectory() as folder:
             plan = Path(folder) / "plan"
@@ -107,32 +107,32 @@ class Terraform:
         return drift
 
     def version(self) -> tuple[int, ...]:
-        """Such as ``(1, 11, 4)``.
+        """Return the version, such as ``(1, 11, 4)``.
 
         Raises:
-            TerraformFailed: there is none.
+            TerraformFailed: Terraform is not installed.
         """
         said = json.loads(self._asked("version", "-json"))["terraform_version"]
         return tuple(int(number) for number in re.findall(r"\d+", said)[:3])
 
     def run(self, *arguments: str) -> int:
-        """Run a command whose output is for the person who waits for it; its exit status.
+        """Run a command and let it print; return its exit status.
 
-        What is stopped is Terraform, which then ends in its own time and gives its lock back.
+        A signal stops Terraform, which then ends in its own time and releases its lock.
 
         Raises:
-            TerraformFailed: there is no Terraform.
+            TerraformFailed: Terraform is not installed.
         """
         with subprocess.Popen([terraform_path(), *arguments], cwd=self.folder) as child, left_to(child):
             return child.wait()
 
     def run_locked(self, command: str, *arguments: str) -> int:
-        """Run a command that takes the state's lock. Terraform waits for it in silence, so say first who holds it.
+        """Run a command that takes the state's lock, and first print who holds it: Terraform waits silently.
 
         Raises:
-            TerraformFailed: there is no Terraform.
+            TerraformFailed: Terraform is not installed.
         """
-        with suppress(TerraformFailed, ClientError, BotoCoreError):  # Terraform tells why it cannot reach the state
+        with suppress(TerraformFailed, ClientError, BotoCoreError):  # Terraform reports why it cannot reach the state
             if (held := self.backend.lock()) is not None:
                 unlock = f"{program()} -chdir={self.folder.name} force-unlock {held.number}"
                 wait = f"waiting for it, {_LOCK_MINUTES} minutes at most"
@@ -140,10 +140,10 @@ class Terraform:
         return self.run(command, f"-lock-timeout={_LOCK_MINUTES}m", *arguments)
 
     def said(self, *arguments: str, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        """Each line of a command with ``-json``, whatever its status; in that environment, or in one's own.
+        """Return the JSON lines of a command with ``-json``, whatever its status; ``environ`` is ours by default.
 
         Raises:
-            TerraformFailed: there is no Terraform.
+            TerraformFailed: Terraform is not installed.
         """
         command = [terraform_path(), *arguments, "-json"]
         asked = subprocess.run(
@@ -171,7 +171,7 @@ def _unread() -> Iterator[None]:
 
 
 def terraform_path() -> str:
-    """The program.
+    """Return the program's absolute path.
 
     Raises:
         TerraformFailed: it is not on PATH.
@@ -182,4 +182,4 @@ def terraform_path() -> str:
             f"no {program()} on PATH: install Terraform or OpenTofu, 1.10 or newer, and set TERRAFORM to the program's"
             " name if it is not terraform"
         )
-    return str(Path(path).absolute())  # it runs in another folder
+    return str(Path(path).absolute())  # the program runs in another folder

@@ -1,1 +1,1 @@
-"""``make verify``, ``make drift``, ``make smoke``: whether what runs is what was built."""
+"""``make verify``, ``make drift``, ``make smoke``: check that what runs is what was built."""

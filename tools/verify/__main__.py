@@ -1,4 +1,4 @@
-"""``python -m tools.verify``: whether what runs is what was built."""
+"""``python -m tools.verify``: check that what runs is what was built."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether API Gateway serves the API that was packaged: newest deployment, authorizers, answers of its own."""
+"""Checks that API Gateway serves the packaged API: newest deployment, authorizers, gateway responses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tools.verify.routes import REDEPLOY
 
 
 def deployment(stack: DeployedStack) -> Iterator[Finding]:
-    """The stage serves the newest deployment."""
+    """Check that the stage serves the newest deployment."""
     gateway = stack.aws("apigateway")
     stage = gateway.get_stage(restApiId=stack.api_id, stageName=stack.api_stage_name)
     pages = gateway.get_paginator("get_deployments").paginate(restApiId=stack.api_id)
@@ -28,7 +28,7 @@ def deployment(stack: DeployedStack) -> Iterator[Finding]:
 
 
 def authorizers(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
-    """The packaged authorizers, each with its user pool, and no other."""
+    """Check that the authorizers are exactly the packaged ones, each with its user pool."""
     answer = stack.aws("apigateway").get_authorizers(restApiId=stack.api_id, limit=500)
     found = {each["name"]: _listed(each.get("providerARNs", [])) for each in answer["items"]}
     schemes = body.get("components", {}).get("securitySchemes", {})
@@ -47,7 +47,7 @@ _AUTHORIZER = "x-amazon-apigateway-authorizer"
 
 
 def responses(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
-    """What API Gateway answers by itself is what was packaged."""
+    """Check that the responses that API Gateway creates itself are the packaged ones."""
     answer = stack.aws("apigateway").get_gateway_responses(restApiId=stack.api_id, limit=500)
     found = {each["responseType"]: each for each in answer["items"] if not each.get("defaultResponse")}
     wanted = body.get(RESPONSES, {})

@@ -1,4 +1,4 @@
-"""An access token for a program that calls the API: one that is given, or one that Cognito gives to an app client."""
+"""An access token for a program that calls the API: a given one, or one that Cognito issues to an app client."""
 
 import base64
 import json
@@ -12,15 +12,15 @@ _NAMES = ("COGNITO_TOKEN_URL", "COGNITO_CLIENT_ID", "COGNITO_CLIENT_SECRET")
 
 
 class NoToken(Exception):
-    """There is none to be had; the message names what is missing or who refused, and never a secret."""
+    """No token is available; the message names what is missing or who refused, and never a secret."""
 
 
 def caller_token(environ: Mapping[str, str]) -> str:
-    """``TOKEN``, or one by the client credentials grant (RFC 6749, section 4.4) at ``COGNITO_TOKEN_URL``.
+    """Return ``TOKEN``, or one from ``COGNITO_TOKEN_URL`` by the client credentials grant (RFC 6749, section 4.4).
 
     Raises:
-        NoToken: neither is there, Cognito gives none, or the one that is given has expired: the API would rightly
-            refuse it, which looks like a fault of the API.
+        NoToken: neither is configured, Cognito issues none, or ``TOKEN`` has expired. The API would rightly reject an
+            expired token, which would look like a fault of the API.
     """
     if token := environ.get("TOKEN"):
         _refuse_expired(token)
@@ -50,7 +50,7 @@ def _granted(url: str, client_id: str, secret: str) -> str:
 
 
 def _refuse_expired(token: str) -> None:
-    """Nothing is verified here: what cannot be read is for the API to judge."""
+    """Raise NoToken for an expired token. Nothing is verified here; an unreadable token is for the API to judge."""
     try:
         payload = token.split(".")[1]
         expires = float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])

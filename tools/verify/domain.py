@@ -1,4 +1,4 @@
-"""Whether callers get in where they should: by the custom domain, and by the API's own address if that is on."""
+"""Checks that callers get in where they should: by the custom domain, and by the default endpoint if it is on."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from tools.stack.deployed import DEPLOY, DeployedStack
 from tools.stack.findings import Finding, compared
 from tools.verify.routes import REDEPLOY
 
-#: How API Gateway writes that there is no base path.
+#: API Gateway's notation for no base path.
 _NO_PATH = "(none)"
 
 
 def mapping(stack: DeployedStack) -> Iterator[Finding]:
-    """The domain's base path leads to this API's stage."""
+    """Check that the domain's base path leads to this API's stage."""
     for name, path in stack.custom_domain.items():
         yield compared(
             f"https://{name}/{path}",
@@ -25,7 +25,7 @@ def mapping(stack: DeployedStack) -> Iterator[Finding]:
 
 
 def default_endpoint(stack: DeployedStack) -> Iterator[Finding]:
-    """The API's own address is on or off as applied. A stage goes by that once the API is deployed again."""
+    """Check that the default endpoint is on or off as applied; a stage follows it after the API's next deployment."""
     api = stack.aws("apigateway").get_rest_api(restApiId=stack.api_id)
     yield compared(
         "default endpoint",

@@ -1,7 +1,8 @@
-"""``python -m tools.verify.drift``: whether anything was changed by hand since the last apply; for a schedule.
+"""``python -m tools.verify.drift``: find changes made by hand since the last apply; meant for a schedule.
 
-Compared with Terraform's state, not with a package: whoever looks at night has not the zip of the last release, and
-need not build it. Only ``chalice.tf.json`` has to be there, of any commit, because it is a part of the configuration.
+The comparison is with Terraform's state, not with a package. So a nightly run needs no zip of the last release, and
+need not build one. Only ``chalice.tf.json`` has to be there, from any commit, because it is a part of the
+configuration.
 """
 
 import sys
@@ -32,12 +33,14 @@ def main(folder: Path, url: str | None, as_json: bool) -> None:
 
 
 def drift(terraform: Terraform, url: str | None = None, patience: float | None = None) -> Iterator[Finding]:
-    """Every check of ``make verify``, and every resource that Terraform finds changed. Changes nothing, locks nothing.
+    """Run every check of ``make verify``, and report every resource that Terraform finds changed.
+
+    Nothing is changed or locked.
 
     Args:
         terraform: in the stack's folder.
         url: where to send requests instead of to the stage's own URL.
-        patience: seconds that answers may take to become those wanted.
+        patience: seconds that responses may take to become the wanted ones.
     """
     try:
         stack = deployed_stack(terraform)
@@ -50,7 +53,7 @@ def drift(terraform: Terraform, url: str | None = None, patience: float | None =
 
 
 def resources(terraform: Terraform) -> Iterator[Finding]:
-    """Each resource is as Terraform left it."""
+    """Check that each resource is as Terraform left it."""
     if not (terraform.folder / TERRAFORM).is_file():
         yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package && make init")
         return
@@ -73,11 +76,11 @@ def resources(terraform: Terraform) -> Iterator[Finding]:
 
 
 def changed(drift: dict[str, Any]) -> list[str]:
-    """Names of the attributes that differ, without values: some are secret.
+    """Return the names of the attributes that differ, without values: some are secret.
 
-    The first look after a resource was made finds empty lists for nothing, and a role's policy, which is a resource of
-    its own, in the role. The first look of provider 6 at a resource that provider 5 made finds its region. None of
-    these is anybody's doing.
+    Some differences are not changes by hand. The first look after a resource's creation reports empty lists, and
+    reports a role's policy, which is a resource of its own, in the role. The first look of provider 6 at a resource
+    that provider 5 created reports its region.
     """
     before, after = drift["change"]["before"] or {}, drift["change"]["after"] or {}
     names = [name for name in sorted(after) if _solid(before.get(name)) != _solid(after[name])]
@@ -88,7 +91,7 @@ _FOUND_LATER = {"inline_policy", "region"}
 
 
 def _solid(value: Any) -> Any:
-    """The value, with nothing for whatever is empty."""
+    """Return the value, with None in place of everything empty."""
     if isinstance(value, dict):
         return {name: solid for name in value if (solid := _solid(value[name]))} or None
     if isinstance(value, list):

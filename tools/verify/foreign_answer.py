@@ -1,13 +1,13 @@
-"""Answers that say nothing about a release, because something else gave them, or because the prober was kept out.
+"""Responses that say nothing about a release: something else sent them, or the prober was kept out.
 
 A proxy, a CDN, a firewall or a captive portal between here and the API answers in its own words: HTML, another
-service's JSON, a redirect. That is trouble on the way, and no version of the function mends it. So an answer counts
-only if it is ours: API Gateway puts its request id into every answer, and whatever it or the function refuses is
-problem+json (docs/contract.md), which no stranger sends.
+service's JSON, a redirect. No version of the function fixes that. So a response counts only if it is the API's own. API
+Gateway puts its request id into every response, and whatever it or the function rejects is problem+json
+(docs/contract.md), which nothing else sends.
 
-Of our own answers two kinds speak of the prober alone. 429, and 503 for a full queue, say "later" to everybody; a
-version that refuses too many is what alarms watch. 403 where no token was sent, or without our problem type, is a web
-ACL (WAF) or a resource policy that does not want this client.
+Two kinds of the API's own responses do not count either. 429, and 503 for a full queue, say "later" to everybody;
+alarms watch for a version that rejects too many requests. 403 where no token was sent, or without our problem type,
+comes from a web ACL (WAF) or a resource policy that excludes this client.
 """
 
 import httpx
@@ -23,7 +23,7 @@ LET_IN = "let this client in: the stage's web ACL and the API's resource policy,
 
 
 def excuse(answer: httpx.Response) -> tuple[str, str] | None:
-    """Why an answer that is not as wanted tells nothing, and what to do; None where it counts."""
+    """Return why an unwanted response says nothing about the release, and what to do; None if it counts."""
     if not is_ours(answer):
         return "not the API's answer, which has a request id of API Gateway's or is problem+json", ELSEWHERE
     problem = _problem(answer)
@@ -36,17 +36,17 @@ def excuse(answer: httpx.Response) -> tuple[str, str] | None:
 
 
 def is_ours(answer: httpx.Response) -> bool:
-    """Whether API Gateway or the function gave it."""
+    """Return whether API Gateway or the function sent the response."""
     return any(name in answer.headers for name in _OURS) or media_type(answer) == PROBLEM_CONTENT_TYPE
 
 
 def media_type(answer: httpx.Response) -> str:
-    """Without parameters; empty where there is none."""
+    """Return the media type without parameters; empty if there is none."""
     return str(answer.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
 
 
 def _problem(answer: httpx.Response) -> str:
-    """The problem's ``type``; empty where there is none."""
+    """Return the problem's ``type``; empty if there is none."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether the function is what was built: its code, its alias, who may call it, its variables."""
+"""Checks that the function is what was built: its code, its alias, who may call it, its variables."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _OLD_CODE = "callers get other code than what was built"
 
 @dataclass(frozen=True)
 class Function:
-    """The function as Lambda has it; each thing is asked for once, when it is needed."""
+    """The function as Lambda has it; each part is requested once, when it is needed."""
 
     stack: DeployedStack
 
@@ -45,7 +45,7 @@ class Function:
 
     @cached_property
     def policy(self) -> dict[str, Any]:
-        """Who may call the alias; without statements where nobody may."""
+        """The policy that says who may call the alias; without statements if nobody may."""
         asked = {"FunctionName": self.stack.function_name, "Qualifier": self.stack.function_alias}
         try:
             found: dict[str, Any] = json.loads(self._lambda.get_policy(**asked)["Policy"])
@@ -55,15 +55,15 @@ class Function:
 
     @property
     def move_alias(self) -> str:
-        """The command that sends every request to the newest version, and has SSM tell so.
+        """The command that sends every request to the newest version, and updates SSM.
 
-        Gradually and with its proof: the alias may be at an older version because the newest was taken back.
+        It does so gradually and with verification, because the newest version may have been taken back before.
         """
         return "make release"
 
     @property
     def is_behind(self) -> bool:
-        """Whether the alias is at an older version than the newest."""
+        """True if the alias is at an older version than the newest."""
         return bool(self.alias["FunctionVersion"] != self.newest)
 
     @property
@@ -78,14 +78,14 @@ class Function:
 
 
 def code(function: Function, wanted: Wanted) -> Iterator[Finding]:
-    """The zip's sha256 on the alias's version and on ``$LATEST``, which the next version is published from."""
+    """Check the zip's sha256 on the alias's version and on ``$LATEST``, from which the next version is published."""
     upload = function.stack.command(
         "lambda update-function-code",
         function_name=function.stack.function_name,
         zip_file="fileb://terraform/deployment.zip",
         publish=True,
     )
-    # Terraform looks at the zip that it applied last, not at what Lambda has by now.
+    # Terraform compares with the zip that it applied last, not with what Lambda has by now.
     by_hand = wanted.code_sha256 == function.stack.code_sha256 != function.latest["CodeSha256"]
     again = f"make package && {upload} && make plan && make apply" if by_hand else DEPLOY
     yield compared(
@@ -106,7 +106,7 @@ def code(function: Function, wanted: Wanted) -> Iterator[Finding]:
 
 
 def alias(function: Function) -> Iterator[Finding]:
-    """It points at the newest version, wholly."""
+    """Check that the alias sends every request to the newest version."""
     name = function.stack.function_alias
     yield compared(
         f"alias {name}",
@@ -126,7 +126,7 @@ def alias(function: Function) -> Iterator[Finding]:
 
 
 def permission(function: Function) -> Iterator[Finding]:
-    """API Gateway may call the alias, for this API's stage."""
+    """Check that API Gateway may call the alias, for this API's stage only."""
     wanted = function.stack.api_source_arn
     sources = [
         str(statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "any"))
@@ -145,7 +145,7 @@ def permission(function: Function) -> Iterator[Finding]:
 
 
 def variables(function: Function, wanted: Wanted) -> Iterator[Finding]:
-    """Those that were applied, on the alias's version and on ``$LATEST``, and a whole that Settings takes."""
+    """Check that the alias's version and ``$LATEST`` have the applied variables, and that Settings accepts them."""
     latest = _variables(function.latest)
     yield from _same("$LATEST", latest, wanted, "make plan && make apply")
     publish = function.stack.command("lambda publish-version", function_name=function.stack.function_name)
@@ -177,7 +177,7 @@ def _value(name: str, variables: "dict[str, str] | Any") -> str:
 
 
 def _shown(name: str, found: dict[str, str], wanted: Wanted) -> str:
-    """A value that was never applied may be a secret."""
+    """Return the value to show; one that was never applied may be a secret."""
     return "a variable that was not applied" if name in found and name not in wanted.variables else _value(name, found)
 
 

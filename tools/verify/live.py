@@ -1,4 +1,4 @@
-"""Whether what answers on the API's URL is what was built."""
+"""Checks that what answers on the API's URL is what was built."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,18 +12,18 @@ from tools.stack.findings import Finding, compared
 from tools.stack.patience import Patience
 from tools.verify.foreign_answer import excuse, media_type
 
-#: API Gateway waits 29 s for a function that starts cold.
+#: API Gateway waits 29 s for a function with a cold start.
 TIMEOUT_SECONDS = 35.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """A running API, asked over HTTP.
+    """A running API, requested over HTTP.
 
     Attributes:
-        url: where it answers, stage included.
-        patience: how long an answer may be missing or another one than wanted, for all requests together.
-        timeout: seconds that one answer may take.
+        url: its address, stage included.
+        patience: how long a response may be missing or unwanted, for all requests together.
+        timeout: seconds that one response may take.
     """
 
     url: str
@@ -32,14 +32,14 @@ class Site:
 
     @classmethod
     def of(cls, url: str, patience: float | None) -> Self:
-        """With the usual patience where none is given."""
+        """Return a site with that patience in seconds, or with the usual one for None."""
         return cls(url) if patience is None else cls(url, Patience(patience))
 
     def asked(self, method: str, path: str, wanted: Callable[[httpx.Response], bool], **options: Any) -> httpx.Response:
-        """The first answer that is as wanted, or the last one before patience ends.
+        """Return the first response that is as wanted, or the last one before patience ends.
 
         Raises:
-            httpx.HTTPError: there was none to the last request.
+            httpx.HTTPError: the last request got no response.
         """
         with httpx.Client(base_url=self.url, timeout=self.timeout) as client:
             while True:
@@ -54,11 +54,11 @@ class Site:
 
 
 def health(site: Site, build: str | None, version: str | None, fix: str) -> Iterator[Finding]:
-    """``/health`` is 200, and says the build and the function's version that it should.
+    """Check that ``/health`` is 200, with the wanted build and function version.
 
     Args:
-        build: None where any will do.
-        version: the number of the alias's version; None where any will do, as on a laptop.
+        build: the wanted build; None accepts any.
+        version: the number of the alias's version; None accepts any, as on a laptop.
     """
     wanted = {name: value for name, value in (("version", build), ("function_version", version)) if value is not None}
     answer = site.asked("GET", "/health", lambda answer: _is_health(answer) and _said(answer, wanted) == wanted)
@@ -72,7 +72,7 @@ def health(site: Site, build: str | None, version: str | None, fix: str) -> Iter
         yield judged(answer, compared(f"{name} in GET /health", said, value, why=why, fix=fix))
 
 
-#: What ``/ready`` looks at, and what is wrong while that is not well.
+#: The dependencies that ``/ready`` checks, each with the consequence of a fault and its fix.
 _NEEDS = {
     "redis": ("the function cannot store or read a job: 503", "look at the Redis that the function's URL names"),
     "jwks": ("the function cannot check a token: 503", "set cognito_jwks, or give the function a way to the issuer"),
@@ -80,7 +80,7 @@ _NEEDS = {
 
 
 def readiness(site: Site) -> Iterator[Finding]:
-    """``/ready`` is well. No release is taken back for it: what it looks at is not part of one."""
+    """Check ``/ready``. No release is taken back for it, because what it checks is not part of a release."""
     answer = site.asked("GET", "/ready", lambda answer: answer.status_code == 200 or _says_why(answer))
     parts = _parts(answer)
     if parts is None:
@@ -93,12 +93,12 @@ def readiness(site: Site) -> Iterator[Finding]:
 
 
 def _says_why(answer: httpx.Response) -> bool:
-    """Then it does not pass by itself."""
+    """Return whether the response gives a reason; such a fault does not pass by itself."""
     return any("reason" in part for part in (_parts(answer) or {}).values())
 
 
 def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]] | None:
-    """What ``/ready`` says of each; None where that is not how it speaks."""
+    """Return what ``/ready`` says of each dependency; None if the response has another format."""
     try:
         body = answer.json()
         return {name: dict(body[name]) for name in _NEEDS}
@@ -117,7 +117,7 @@ def _part(thing: str, name: str, part: dict[str, Any]) -> Finding:
 
 
 def refusal(site: Site, fix: str) -> Iterator[Finding]:
-    """A job without a token is refused as docs/contract.md promises."""
+    """Check that a job without a token is rejected as docs/contract.md promises."""
     wanted = f"401 {PROBLEM_CONTENT_TYPE}"
     answer = site.asked("POST", "/v1/jobs", lambda answer: _kind(answer) == wanted, json={})
     why = "strangers may send jobs, or callers cannot tell a bad token from a broken service"
@@ -125,7 +125,7 @@ def refusal(site: Site, fix: str) -> Iterator[Finding]:
 
 
 def judged(answer: httpx.Response, finding: Finding) -> Finding:
-    """What was found in an answer; unseen where the answer says nothing about the release."""
+    """Return the finding about a response, marked as unseen if the response says nothing about the release."""
     if finding.ok or not (excused := excuse(answer)):
         return finding
     reason, what_to_do = excused
@@ -133,17 +133,17 @@ def judged(answer: httpx.Response, finding: Finding) -> Finding:
 
 
 def status_said(answer: httpx.Response, wanted: int) -> str:
-    """The status; where another was wanted, with the beginning of the problem."""
+    """Return the status, with the beginning of the problem if another status was wanted."""
     return str(wanted) if answer.status_code == wanted else f"{answer.status_code} {answer.text[:200]}"
 
 
 def _is_health(answer: httpx.Response) -> bool:
-    """A stranger's page may be 200, too."""
+    """Return whether the response is from our ``/health``; a foreign page may be 200, too."""
     return answer.status_code == 200 and bool(_said(answer, ("status",)))
 
 
 def _said(answer: httpx.Response, wanted: Iterable[str]) -> dict[str, str]:
-    """What the answer says of these members."""
+    """Return these members, as far as the response has them."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether API Gateway has the packaged routes, each called as packaged, and no other."""
+"""Checks that API Gateway has exactly the packaged routes, each called as packaged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from tools.stack.deployed import DeployedStack
 from tools.stack.findings import Finding, compared, or_well
 
 REDEPLOY = "make plan REPLACE=aws_api_gateway_deployment.rest_api && make apply"
-#: Terraform does not read what became of the body that it imported, so its plan has nothing to mend.
+#: Terraform does not read what became of the body that it imported, so its plan finds nothing to fix.
 REIMPORT = f"make reimport && {REDEPLOY}"
 
 
 @dataclass(frozen=True)
 class Route:
-    """How API Gateway treats one method of one path.
+    """API Gateway's configuration for one method of one path.
 
     Attributes:
         integration: ``AWS_PROXY`` and the ARN that is called, or ``MOCK``.
         authorization: ``NONE``, or ``COGNITO_USER_POOLS`` and the authorizer's name.
-        scopes: one of which a token must carry.
+        scopes: the scopes of which a token must carry one.
     """
 
     integration: str
@@ -30,7 +30,7 @@ class Route:
     scopes: tuple[str, ...]
 
 
-#: What goes wrong where that attribute of a route differs.
+#: The consequence of a difference in each attribute of a route.
 _WHY = {
     "integration": "something else than the alias answers: API Gateway itself, or a version that nobody released",
     "authorization": "strangers get in, or nobody does",
@@ -39,7 +39,7 @@ _WHY = {
 
 
 def packaged(body: Json) -> dict[str, Route]:
-    """The routes of an OpenAPI body, by ``METHOD /path``."""
+    """Return the routes of an OpenAPI body, by ``METHOD /path``."""
     return {
         f"{'ANY' if method == ANY_METHOD else method.upper()} {path}": _packaged(operation)
         for path, methods in body["paths"].items()
@@ -58,7 +58,7 @@ def _packaged(operation: Json) -> Route:
 
 
 def deployed(stack: DeployedStack) -> dict[str, Route]:
-    """The routes that API Gateway has, by ``METHOD /path``."""
+    """Return the routes that API Gateway has, by ``METHOD /path``."""
     gateway, api = stack.aws("apigateway"), {"restApiId": stack.api_id}
     names = {each["id"]: each["name"] for each in gateway.get_authorizers(**api, limit=500)["items"]}
     pages = gateway.get_paginator("get_resources").paginate(**api, embed=["methods"])
@@ -81,7 +81,7 @@ def _deployed(method: dict[str, Any], authorizers: dict[str, str]) -> Route:
 
 
 def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
-    """Each packaged route as packaged, and no other."""
+    """Check that the routes are exactly the packaged ones."""
     found, wanted = deployed(stack), packaged(body)
     yield from or_well(
         (finding for name in sorted({*found, *wanted}) for finding in _route(name, found, wanted, fix)),

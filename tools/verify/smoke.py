@@ -1,4 +1,4 @@
-"""``python -m tools.verify.smoke``: one job with a real token, in and out again."""
+"""``python -m tools.verify.smoke``: send one job with a real token, and fetch its result."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from tools.verify.caller_token import NoToken, caller_token
 from tools.verify.live import TIMEOUT_SECONDS, Site, health, judged, status_said
 
 JOB = {"type": "generate", "input": {"prompt": "Say hello.", "max_tokens": 8}, "metadata": {"sent_by": "smoke"}}
-#: How long a job may take that nobody else waits for.
+#: Seconds that the test's own job may take.
 RESULT_SECONDS = 120.0
 _FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
 _LOOK = "docs/operations.md, What to do when: it goes by this status"
@@ -41,7 +41,7 @@ def main(folder: Path, url: str | None, no_result: bool, as_json: bool) -> None:
 
 
 def smoke(url: str, token: str, *, with_result: bool) -> Iterator[Finding]:
-    """Health, a job in, and its result out, or the job cancelled."""
+    """Check ``/health`` and send a job; then wait for its result, or cancel it."""
     yield from each(
         {
             "GET /health": lambda: health(Site.of(url, 0), None, None, _LOOK),
@@ -81,7 +81,7 @@ def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
 
 
 def _cancelled(caller: httpx.Client, path: str) -> Iterator[Finding]:
-    """Looked at and taken back, so that frequent tests leave no work behind."""
+    """Read and cancel the job, so that frequent tests leave no work behind."""
     looked, cancelled = caller.get(path), caller.delete(path)
     for thing, answer in (("it can be looked at", looked), ("it can be cancelled", cancelled)):
         found = compared(thing, status_said(answer, 200), "200", why="callers cannot follow their jobs", fix=_LOOK)
@@ -93,7 +93,7 @@ def _id(answer: httpx.Response) -> str:
 
 
 def _member(answer: httpx.Response, name: str) -> str:
-    """A member of the body; empty where the body has none."""
+    """Return a member of the body; empty if the body has none."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Every check of a stack, against its package or against what Terraform applied last."""
+"""All checks of a stack, against its package or against what Terraform applied last."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,20 +26,20 @@ def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
 
 
 def ready(stack: DeployedStack, url: str | None = None, patience: float | None = None) -> Iterator[Finding]:
-    """Whether the function reaches what it needs; apart from ``verify``, by which an apply is taken back."""
+    """Check that the function reaches what it needs; separate from ``verify``, for which an apply is taken back."""
     yield from each({"GET /ready": lambda: live.readiness(Site.of(url or stack.api_url, patience))})
 
 
 def verify(
     stack: DeployedStack, url: str | None = None, *, folder: Path = Terraform.folder, patience: float | None = None
 ) -> Iterator[Finding]:
-    """Every check, against the package in a folder.
+    """Run every check against the package in a folder.
 
     Args:
         stack: what Terraform applied.
         url: where to send requests instead of to the stage's own URL.
-        folder: that of ``deployment.zip`` and ``chalice.tf.json``.
-        patience: seconds that answers may take to become those wanted.
+        folder: the folder of ``deployment.zip`` and ``chalice.tf.json``.
+        patience: seconds that responses may take to become the wanted ones.
     """
     site = Site.of(url or stack.api_url, patience)
     try:
@@ -53,9 +53,9 @@ def verify(
 
 
 def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Finding]:
-    """Every check of what is deployed, against a package or against what Terraform applied last."""
+    """Run every check of what is deployed, against a package or against what Terraform applied last."""
     function = Function(stack)
-    # Terraform imports the body when it changes, and does not read what became of it.
+    # Terraform imports the body when it changes, but does not read what became of it.
     body_fix = routes.REIMPORT if wanted.body == Wanted.applied(stack).body else DEPLOY
     build = wanted.build
     yield from each(
@@ -84,7 +84,7 @@ def _health(site: Site, function: Function, build: str | None) -> Iterator[Findi
 
 
 def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
-    """Terraform's last apply was of this very package."""
+    """Check that Terraform's last apply was of this very package."""
     yield compared(
         "zip that Terraform applied",
         stack.code_sha256,

@@ -1,4 +1,4 @@
-"""Whether others are told where the stack is, and whether log lines are kept as long as they should be."""
+"""Checks of the SSM parameters that publish where the stack is, and of how long log lines are kept."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tools.verify.function import Function
 
 
 def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
-    """Each SSM parameter that tells where this stack is."""
+    """Check each SSM parameter that publishes where this stack is."""
     names = sorted(stack.ssm_parameters.values())
     answer = stack.aws("ssm").get_parameters(Names=names)
     found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
@@ -26,7 +26,7 @@ def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
 
 
 def retention(stack: DeployedStack) -> Iterator[Finding]:
-    """Each log group forgets when it should."""
+    """Check the retention of each log group."""
     for name in sorted(stack.log_groups.values()):
         put = stack.command(
             "logs put-retention-policy", log_group_name=name, retention_in_days=str(stack.log_retention_days)

@@ -1,4 +1,4 @@
-"""What should run: the package that lies beside Terraform, or what Terraform applied last."""
+"""The wanted state: the package beside Terraform, or what Terraform applied last."""
 
 import json
 import re
@@ -20,18 +20,18 @@ _VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
 
 
 class NoPackage(Exception):
-    """There is no package, or it holds something that is not to be resolved; the message says what to do."""
+    """There is no package, or an expression in it cannot be resolved; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What each check compares with.
+    """The values that each check compares with.
 
     Attributes:
-        code_sha256: of the zip, as Lambda writes it.
-        body: the API as OpenAPI, without any expression of Terraform's left.
+        code_sha256: of the zip, in Lambda's notation.
+        body: the API as OpenAPI, with all Terraform expressions resolved.
         variables: of the function.
-        build: what ``/health`` calls ``version``; None where only Terraform's state is known, which has the sha256.
+        build: the ``version`` of ``/health``; None if only Terraform's state is known, which has the sha256.
     """
 
     code_sha256: str
@@ -41,10 +41,10 @@ class Wanted:
 
     @classmethod
     def packaged(cls, stack: DeployedStack, folder: Path) -> Self:
-        """What ``make package`` wrote into this folder, with the values that Terraform was given.
+        """Return what ``make package`` wrote into this folder, with the values that Terraform was given.
 
         Raises:
-            NoPackage: naming the file that is not there, or the expression whose value nothing tells.
+            NoPackage: a file is missing, or an expression has no known value; the message names it.
         """
         for name in (ZIP, TERRAFORM):
             if not (folder / name).is_file():
@@ -66,7 +66,7 @@ class Wanted:
 
 
 def build_in(path: Path) -> str:
-    """The version that a package gives itself.
+    """Return the version that a package gives itself.
 
     Raises:
         NoPackage: it has none.
@@ -83,7 +83,7 @@ def _expressions(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _filled(node: Any, values: Mapping[str, str]) -> Any:
-    """The document with values in place of expressions."""
+    """Return the document with values in place of expressions."""
     if isinstance(node, dict):
         return {name: _filled(value, values) for name, value in node.items()}
     if isinstance(node, list):

@@ -152,7 +152,7 @@ class Stack:
 
 def _lenient(body: str) -> str:
     """Return the variable without its rules and with a default, so that it accepts any value; other checks judge it."""
-    lines = _VALIDATION.sub("\n", body)
+    lines = re.sub(r"^  nullable +=.*\n", "", _VALIDATION.sub("\n", body), flags=re.MULTILINE)
     return lines if re.search(r"^  default +=", lines, re.MULTILINE) else lines + "  default = null\n"
 
 

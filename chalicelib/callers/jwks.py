@@ -34,8 +34,7 @@ REFRESH_AFTER_SECONDS = 3_600
 #: Minimum time between fetches from the main address. A rotation takes effect within it, even during a flood of unknown
 #: key ids.
 COOLDOWN_SECONDS = 30
-#: Minimum time between fetches from the other addresses, one of them at a time. So a flood causes at most three fetches
-#: a minute.
+#: Minimum time between fetches from one of the others. So a flood causes at most three fetches a minute.
 OTHERS_COOLDOWN_SECONDS = 60
 
 
@@ -71,10 +70,9 @@ class StaticKeys:
 class RemoteKeys:
     """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing.
 
-    Several addresses belong to the issuers of one pool. Usually the first one has every key, and the second one, for a
-    pool of type ORIGINAL, responds with 403 (https://github.com/awslabs/aws-jwt-verify/issues/279). So another address
-    is fetched only for a key that the first one lacks, or once it has provided keys. The main address is the first that
-    has provided keys.
+    Several addresses belong to the issuers of one pool. Usually the first has every key, and the second, for a pool of
+    type ORIGINAL, responds with 403 (https://github.com/awslabs/aws-jwt-verify/issues/279). So another one is fetched
+    only for a key that the first lacks, or once it has provided keys. The main address is the first that has.
     """
 
     def __init__(
@@ -121,10 +119,7 @@ class RemoteKeys:
                 self._keys = {kid: key for keys in sets for kid, key in keys.items()}
 
     def _fetch_sets(self, kid: str) -> bool:
-        """Fetch from the addresses that are due, and return whether any responded.
-
-        An address that did not respond keeps its last set: an outage must not reject valid tokens.
-        """
+        """Fetch from the addresses due. Return whether any responded; in an outage the others keep their last set."""
         answered = has_key = False
         for url in self._due():
             if has_key and url not in self._sets:
@@ -151,10 +146,7 @@ class RemoteKeys:
         return [main] * self._rested(main, COOLDOWN_SECONDS) + self._others_due(main)
 
     def _others_due(self, main: str) -> list[str]:
-        """Return the other addresses that were never fetched; later, one at a time in turn.
-
-        So their number does not matter.
-        """
+        """Return the others that were never fetched, or else one in turn, so that their number does not matter."""
         others = [url for url in self._urls if url != main]
         if new := [url for url in others if url not in self._tried_at]:
             return new

@@ -1,6 +1,7 @@
 """Signing keys of the user pool: strictly parsed, cached, and refreshed at a limited rate.
 
-A key set with one bad key is rejected as a whole (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
+A key set is rejected as a whole if anything in it is wrong. An issuer that publishes one bad key is not to be trusted
+with the others (Wycheproof's ``json_web_key`` cases; RFC 7517 sections 4 and 5).
 """
 
 import socket
@@ -30,10 +31,12 @@ MAX_KEYS = 64
 MIN_KEY_BITS = 2048
 #: A key set of this age is fetched again. If that fails, the old one stays in use.
 REFRESH_AFTER_SECONDS = 3_600
-#: Minimum time between fetches from the main address: a rotation takes effect within it, whoever sends unknown ids.
+#: Minimum time between fetches from the main address. A rotation takes effect within it, even during a flood of unknown
+#: key ids.
 COOLDOWN_SECONDS = 30
-#: Minimum time between fetches from the other addresses, one at a time: a flood causes at most three fetches a minute.
+#: Minimum time between fetches from one of the others. So a flood causes at most three fetches a minute.
 OTHERS_COOLDOWN_SECONDS = 60
+
 
 #: Members of a private or symmetric key (RFC 7518 sections 6.3.2 and 6.4).
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -47,7 +50,11 @@ class SigningKeys(Protocol):
     """The source of the verifier's keys."""
 
     def key(self, kid: str) -> PyJWK | None:
-        """Return the key with that id, or None. Raises SigningKeysUnavailable when there are no keys at all."""
+        """Return the key with that id, or None.
+
+        Raises:
+            SigningKeysUnavailable: no keys at all are available.
+        """
 
 
 class StaticKeys:
@@ -64,8 +71,8 @@ class RemoteKeys:
     """Keys fetched from the issuer, kept for the life of the process, refreshed when old or when a key is missing.
 
     Several addresses belong to the issuers of one pool. Usually the first has every key, and the second, for a pool of
-    type ORIGINAL, responds with 403 (https://github.com/awslabs/aws-jwt-verify/issues/279). So another is fetched only
-    for a key that the first lacks, or once it has provided keys. The main address is the first that has.
+    type ORIGINAL, responds with 403 (https://github.com/awslabs/aws-jwt-verify/issues/279). So another one is fetched
+    only for a key that the first lacks, or once it has provided keys. The main address is the first that has.
     """
 
     def __init__(
@@ -112,10 +119,7 @@ class RemoteKeys:
                 self._keys = {kid: key for keys in sets for kid, key in keys.items()}
 
     def _fetch_sets(self, kid: str) -> bool:
-        """Fetch from the addresses that are due, and return whether any responded.
-
-        An address that did not respond keeps its last set: an outage must not reject valid tokens.
-        """
+        """Fetch from the addresses due. Return whether any responded; in an outage the others keep their last set."""
         answered = has_key = False
         for url in self._due():
             if has_key and url not in self._sets:
@@ -142,10 +146,7 @@ class RemoteKeys:
         return [main] * self._rested(main, COOLDOWN_SECONDS) + self._others_due(main)
 
     def _others_due(self, main: str) -> list[str]:
-        """Return the other addresses that were never fetched; later, one at a time in turn.
-
-        So their number does not matter.
-        """
+        """Return the others that were never fetched, or else one in turn, so that their number does not matter."""
         others = [url for url in self._urls if url != main]
         if new := [url for url in others if url not in self._tried_at]:
             return new
@@ -241,7 +242,8 @@ def _check_values(member: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...
 def fetch_jwks(url: str, dial: deadlines.Dial = deadlines.dial) -> bytes:
     """Fetch a key set within ``QUESTION_SECONDS`` in all, without redirects, of at most MAX_JWKS_BYTES.
 
-    A socket's timeout restarts with every byte, and a server may send single bytes. So a timer closes the connection.
+    A socket's timeout restarts with every byte, so a server that sends single bytes could hold a request forever. A
+    timer closes the connection instead.
 
     Raises:
         OSError: no usable response.

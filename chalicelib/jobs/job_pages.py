@@ -89,7 +89,7 @@ type Looked = dict[QueueKeys, deque[tuple[Job | None, int]]]
 
 
 class Filling:
-    """A page while it is filled."""
+    """A page that is being filled."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

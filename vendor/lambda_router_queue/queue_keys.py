@@ -65,7 +65,7 @@ class QueueKeys:
 
     @cached_property
     def flow(self) -> str:
-        """Hash of counters: ``added`` and ``left`` jobs of each line, final jobs by status, service time, slots."""
+        """Hash: counts of jobs ``added`` to each line, that ``left`` it, and by final status; service time, slots."""
         return f"{self._prefix}flow"
 
     @cached_property

@@ -3,8 +3,8 @@
 -- its time is up. Taking a place twice takes one.
 --
 -- KEYS  1 waits  2 the caller's waits
--- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place expires  4 the most ms of any place
---       5 places of one caller  6 places of all callers together
+-- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place expires  4 the longest such time of
+--       any place  5 places of one caller  6 places of all callers together
 -- Answers taken, freed, or whose places are all taken: caller, all
 
 local id = ARGV[1]

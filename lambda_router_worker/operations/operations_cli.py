@@ -72,7 +72,7 @@ def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
 @click.option("--input", "with_input", is_flag=True, help="Show the caller's input too.")
 @_json_option
 def show(redis_url: str, queue: str, job_id: str, with_input: bool, as_json: bool) -> None:
-    """Show one dead letter. Without --input, nothing that its caller wrote is shown."""
+    """Show one dead letter; without --input, nothing that its caller wrote."""
     letter = _ask(redis_url, queue, lambda operations: _wanted(operations, job_id))
     facts = _facts(letter, with_input)
     _tell([json.dumps(facts)] if as_json else [f"{name}: {value}" for name, value in facts.items()])

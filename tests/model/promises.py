@@ -93,7 +93,7 @@ def _places(s: Step) -> Checks:
     yield "queue: until its job is final or waits for a retry. Then a script acknowledges and deletes it", not left
     yield "queue: one entry per `Idempotency-Key` within its life", len({*places}) == len(places)
     is_named = s.after.value("retrying").keys() <= scheduled.keys()
-    yield "queue: envelopes of jobs that wait for another try, by id", is_named
+    yield "queue: envelopes of jobs that wait for a retry, by id", is_named
 
 
 def _stations(s: Step) -> Checks:

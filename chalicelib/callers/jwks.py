@@ -257,12 +257,15 @@ def fetch_jwks(url: str, dial: deadlines.Dial = deadlines.dial) -> bytes:
 
 def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
     kind = client.HTTPSConnection if parts.scheme == "https" else client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port)
+    host = parts.hostname or ""
+    connection = kind(host, parts.port)
     late = threading.Event()
     hang_up = threading.Timer(deadlines.left(), _hang_up, [connection, late])
     hang_up.start()
     try:
-        connection.sock = _opened(parts, connection.port, dial)
+        connection.sock = dial(host, connection.port)
+        if parts.scheme == "https":
+            connection.sock = _with_tls(connection.sock, host)
         connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
@@ -276,12 +279,7 @@ def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
     return body
 
 
-def _opened(parts: SplitResult, port: int, dial: deadlines.Dial) -> socket.socket:
-    """Open a connection, with TLS if the URL requires it."""
-    host = parts.hostname or ""
-    sock = dial(host, port)
-    if parts.scheme != "https":
-        return sock
+def _with_tls(sock: socket.socket, host: str) -> socket.socket:
     import ssl
 
     try:

@@ -19,7 +19,7 @@ from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS
 from lambda_router_queue.deadlines import QUESTION_SECONDS
 from tests.conftest import KID, public_jwk
 from tests.tls import write_certificate
-from tests.unit.issuer import BROKEN, SLOW, Issuer, Mode, flood, padded, serving
+from tests.unit.issuer import BROKEN, SLOW, Handler, Issuer, Mode, flood, good, padded, serving
 
 #: The whole fetch, with some room for a slow machine.
 IN_ALL = QUESTION_SECONDS + 0.5
@@ -119,6 +119,50 @@ def test_an_answer_that_is_not_whole_is_said_to_be_so(issuer: Issuer):
 def test_the_whole_url_is_asked_for(issuer: Issuer):
     assert signing_keys(f"{issuer.url}/pool/jwks.json?edition=2").key(KID)
     assert issuer.fetches == ["/pool/jwks.json?edition=2"]
+
+
+def test_the_request_names_the_host_and_the_port(issuer: Issuer):
+    named: list[str | None] = []
+
+    def mode(handler: Handler) -> None:
+        named.append(handler.headers["Host"])
+        good(handler)
+
+    issuer.mode = mode
+    fetch_jwks(f"{issuer.url}/jwks.json")
+
+    assert named == [issuer.url.removeprefix("http://")]
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("http://keys.example/jwks.json", ("keys.example", 80)),
+        ("https://keys.example/jwks.json", ("keys.example", 443)),
+        ("https://keys.example:8443/jwks.json", ("keys.example", 8443)),
+        ("http:///jwks.json", ("", 80)),
+    ],
+)
+def test_the_connection_goes_to_the_urls_host_and_port(url: str, wanted: tuple[str, int]):
+    dialled: list[tuple[str, int]] = []
+
+    def dial(host: str, port: int) -> socket.socket:
+        dialled.append((host, port))
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        fetch_jwks(url, dial)
+
+    assert dialled == [wanted]
+
+
+def test_a_server_that_is_silent_in_the_tls_handshake_is_given_up_on_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        fetch = pool.submit(fetch_jwks, f"https://127.0.0.1:{silent.getsockname()[1]}/jwks.json")
+        try:
+            assert isinstance(fetch.exception(timeout=IN_ALL), OSError)
+        finally:
+            silent.accept()[0].close()  # ends a handshake that would last for ever
 
 
 def test_an_https_url_is_fetched_over_tls_and_the_certificate_is_checked(
@@ -320,6 +364,26 @@ def test_every_address_is_asked_once_before_a_key_is_unknown(issuer: Issuer, sec
     assert keys.key(KID)
     clock.now += 60
     assert keys.key("second")
+
+
+def test_a_source_of_several_addresses_is_asked_at_each(second: Issuer):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    assert signing_keys(f"http://127.0.0.1:{port}/jwks.json", f"{second.url}/jwks.json").key("second")
+
+
+def test_other_addresses_are_asked_one_a_minute_in_turn(issuer: Issuer, second: Issuer, clock: Clock):
+    issuer_url = f"{issuer.url}/jwks.json"
+    keys = RemoteKeys(issuer_url, f"{second.url}/b.json", f"{second.url}/a.json", clock=clock)
+    keys.key(KID)
+    keys.key("unknown")
+    second.fetches.clear()
+    for _ in range(4):
+        clock.now += 60
+        keys.key("unknown")
+
+    assert second.fetches == ["/b.json", "/a.json", "/b.json", "/a.json"]
 
 
 def test_callers_that_come_together_share_one_fetch(issuer: Issuer, second: Issuer, both: RemoteKeys):

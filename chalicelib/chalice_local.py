@@ -105,7 +105,7 @@ def with_env_file(environ: Mapping[str, str]) -> Mapping[str, str]:
     lines = list(parse_stream(io.StringIO(text)))
     bad = [line.original.line for line in lines if line.error]
     if bad:
-        raise SettingsError(f"{path.name}, line {bad[0]}: found something else than NAME=value; mend or remove it")
+        raise SettingsError(f"{path.name}, line {bad[0]}: not NAME=value; fix or remove it")
     ours = {line.key: line.value or "" for line in lines if line.key and line.key.startswith(OWN_PREFIXES)}
     if any(environ.get(name) for name in _WHERE_REDIS_IS):
         ours = {name: value for name, value in ours.items() if name not in _WHERE_REDIS_IS}

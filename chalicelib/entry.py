@@ -83,7 +83,7 @@ class Router(Chalice):
             request_id = _request_id(context)
             explanation = f"not an event of a REST API: see {_member_at_fault(error) or 'the whole'}"
             log.warning("refused_event", extra={"explanation": explanation})
-            return _answer(MalformedRequest("This is no request of an API Gateway REST API."), request_id)
+            return _answer(MalformedRequest("This is not a request of an API Gateway REST API."), request_id)
         except Exception:
             request_id = _request_id(context)
             log.exception("unforeseen")

@@ -116,19 +116,19 @@ class JobSettings(BaseModel):
         default=10_000,
         ge=1,
         le=10_000_000,
-        description="Jobs one queue may hold: waiting, delayed, to be tried again or at work; above: 503.",
+        description="Open jobs that a queue may hold: waiting, delayed, waiting for a retry or running; above: 503.",
     )
     router_open_jobs_cap: int = Field(
         default=100,
         ge=1,
         le=1_000_000,
-        description="Unfinished jobs one caller may have in a queue; above: 429.",
+        description="Open jobs that one caller may have in a queue; above: 429.",
     )
     router_newcomers_percent: int = Field(
         default=10,
         ge=0,
         le=50,
-        description="Part of each cap of a queue that only callers without an unfinished job may use, in percent. With"
+        description="Part of each cap of a queue that only callers without an open job may use, in percent. With"
         " `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs.",
     )
     router_delayed_percent: int = Field(
@@ -153,10 +153,10 @@ class JobSettings(BaseModel):
     )
     router_job_timeout_seconds: TimeoutSeconds = Field(
         default=DEFAULT_TIMEOUT_SECONDS,
-        description="Seconds that one attempt at a job may take. With its rests, a job may be at work for a day:"
+        description="Seconds that one attempt at a job may take. With its pauses, a job may run for a day:"
         " attempts times (this + 3,600) is at most 86,400.",
     )
-    router_job_attempts: Attempts = Field(default=3, description="How often a job is tried before it fails.")
+    router_job_attempts: Attempts = Field(default=3, description="Attempts at a job before it fails.")
     router_retry_first_seconds: PauseSeconds = Field(
         default=2, description="Longest pause before the second attempt; it doubles with each further one."
     )
@@ -165,11 +165,11 @@ class JobSettings(BaseModel):
     )
     router_ttl_seconds: TtlSeconds = Field(
         default=DEFAULT_TTL_SECONDS,
-        description="Seconds a job may wait to be started where its caller sends no `ttl_seconds`.",
+        description="Seconds that a job may wait to be started if its caller sends no `ttl_seconds`.",
     )
     router_job_types: Annotated[dict[str, TypeTerms], BeforeValidator(types_from_json)] = Field(
         default={},
-        description="What is otherwise for single job types, as JSON: of each `timeout_seconds`, `attempts`,"
+        description="What differs for single job types, as JSON: for each `timeout_seconds`, `attempts`,"
         " `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds.",
         examples=['{"generate": {"timeout_seconds": 900, "attempts": 2}}'],
     )

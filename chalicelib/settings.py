@@ -75,12 +75,12 @@ class ServiceSettings(BaseModel):
 
     cognito_user_pool_id: Annotated[str, AfterValidator(has_user_pools)] = Field(
         pattern=rf"^{REGION_PATTERN}_[0-9A-Za-z]{{1,55}}$",
-        description="Id of the Cognito user pool whose access tokens are taken.",
+        description="Id of the Cognito user pool whose access tokens are accepted.",
         examples=["eu-central-1_AbCdEf123"],
     )
     cognito_aud: Annotated[tuple[str, ...], BeforeValidator(split_commas)] = Field(
         min_length=1,
-        description="Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim.",
+        description="Ids of the app clients whose tokens are accepted, comma-separated: the `client_id` claim.",
         examples=["1h57kf5cpq17m0eml12EXAMPLE"],
     )
     cognito_region: str = Field(
@@ -127,20 +127,20 @@ class ServiceSettings(BaseModel):
     router_queue: str = Field(
         default="tinyllama",
         pattern=QUEUE_PATTERN,
-        description="Queue of the job types that name none.",
+        description="Queue of the job types that do not name one.",
         examples=["tinyllama"],
     )
     router_rate_per_minute: int = Field(
-        default=20, ge=1, le=100_000, description="Jobs one caller may send a minute, sustained; above: 429."
+        default=20, ge=1, le=100_000, description="Jobs that one caller may send per minute, sustained; above: 429."
     )
     router_rate_burst: int = Field(
         default=5,
         ge=1,
         le=100_000,
-        description="Jobs one caller may send at once before the rate holds it back.",
+        description="Jobs that one caller may send at once before the rate applies.",
     )
     router_caller_waits_cap: int = Field(
-        default=8, ge=0, le=1_000, description="Requests of one caller that `Prefer: wait` may hold at a time."
+        default=8, ge=0, le=1_000, description="Requests that `Prefer: wait` may hold at a time for one caller."
     )
     router_waits_cap: int = Field(
         default=40,
@@ -150,10 +150,10 @@ class ServiceSettings(BaseModel):
         " one. Terraform sets four fifths of `reserved_concurrency`.",
     )
     router_store_result_seconds: int = Field(
-        default=86_400, ge=60, le=604_800, description="Seconds that a finished job can be fetched."
+        default=86_400, ge=60, le=604_800, description="Seconds for which a final job can be fetched."
     )
     router_idempotency_seconds: int = Field(
-        default=86_400, ge=60, le=604_800, description="Seconds that an `Idempotency-Key` is remembered."
+        default=86_400, ge=60, le=604_800, description="Seconds for which an `Idempotency-Key` is remembered."
     )
     router_kms_key_id: str | None = Field(
         default=None,
@@ -170,7 +170,7 @@ class ServiceSettings(BaseModel):
         default=10,
         ge=0,
         le=60,
-        description="Seconds that clocks may differ when a token's times are checked.",
+        description="Seconds by which clocks may differ when a token's times are checked.",
     )
     router_cors_origin: Annotated[
         tuple[Annotated[str, AfterValidator(is_origin)], ...],
@@ -190,7 +190,7 @@ class ServiceSettings(BaseModel):
         examples=["lambda-router-prod"],
     )
     router_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least severe log lines that are written."
+        default="INFO", description="Minimum log level."
     )
 
     @model_validator(mode="after")

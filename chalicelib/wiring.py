@@ -203,7 +203,7 @@ def _build_or_explain() -> Services:
     except (SettingsError, BadKeySet, ParameterUnavailable) as error:
         log.error("misconfigured", extra={"explanation": str(error)})
         raise Misconfigured(
-            "The service is not set up completely; its log says what is missing.", reason=str(error)
+            "The service is not fully configured; its log says what is missing.", reason=str(error)
         ) from None
     log.setLevel(parts.settings.router_log_level)
     return parts

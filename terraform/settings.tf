@@ -2,7 +2,7 @@
 # tools/docs/terraform.py. In alphabetical order.
 
 variable "cognito_aud" {
-  description = "COGNITO_AUD: Ids of the app clients whose tokens are taken, comma-separated: the `client_id` claim."
+  description = "COGNITO_AUD: Ids of the app clients whose tokens are accepted, comma-separated: the `client_id` claim."
   type        = string
   nullable    = false
 
@@ -80,7 +80,7 @@ variable "cognito_user_pool_arn" {
 }
 
 variable "cognito_user_pool_id" {
-  description = "COGNITO_USER_POOL_ID: Id of the Cognito user pool whose access tokens are taken."
+  description = "COGNITO_USER_POOL_ID: Id of the Cognito user pool whose access tokens are accepted."
   type        = string
   nullable    = false
 
@@ -124,7 +124,7 @@ variable "router_caller_bytes_cap" {
 }
 
 variable "router_caller_waits_cap" {
-  description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller that `Prefer: wait` may hold at a time."
+  description = "ROUTER_CALLER_WAITS_CAP: Requests that `Prefer: wait` may hold at a time for one caller."
   type        = number
   default     = 8
   nullable    = false
@@ -148,7 +148,7 @@ variable "router_delayed_percent" {
 }
 
 variable "router_idempotency_seconds" {
-  description = "ROUTER_IDEMPOTENCY_SECONDS: Seconds that an `Idempotency-Key` is remembered."
+  description = "ROUTER_IDEMPOTENCY_SECONDS: Seconds for which an `Idempotency-Key` is remembered."
   type        = number
   default     = 86400
   nullable    = false
@@ -160,7 +160,7 @@ variable "router_idempotency_seconds" {
 }
 
 variable "router_job_attempts" {
-  description = "ROUTER_JOB_ATTEMPTS: How often a job is tried before it fails."
+  description = "ROUTER_JOB_ATTEMPTS: Attempts at a job before it fails."
   type        = number
   default     = 3
   nullable    = false
@@ -177,7 +177,7 @@ variable "router_job_attempts" {
 }
 
 variable "router_job_timeout_seconds" {
-  description = "ROUTER_JOB_TIMEOUT_SECONDS: Seconds that one attempt at a job may take. With its rests, a job may be at work for a day: attempts times (this + 3,600) is at most 86,400."
+  description = "ROUTER_JOB_TIMEOUT_SECONDS: Seconds that one attempt at a job may take. With its pauses, a job may run for a day: attempts times (this + 3,600) is at most 86,400."
   type        = number
   default     = 300
   nullable    = false
@@ -189,7 +189,7 @@ variable "router_job_timeout_seconds" {
 }
 
 variable "router_job_types" {
-  description = "ROUTER_JOB_TYPES: What is otherwise for single job types, as JSON: of each `timeout_seconds`, `attempts`, `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds."
+  description = "ROUTER_JOB_TYPES: What differs for single job types, as JSON: for each `timeout_seconds`, `attempts`, `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds."
   type        = string
   default     = ""
   nullable    = false
@@ -223,7 +223,7 @@ variable "router_kms_key_id" {
 }
 
 variable "router_log_level" {
-  description = "ROUTER_LOG_LEVEL: Least severe log lines that are written."
+  description = "ROUTER_LOG_LEVEL: Minimum log level."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -310,7 +310,7 @@ variable "router_max_tokens" {
 }
 
 variable "router_newcomers_percent" {
-  description = "ROUTER_NEWCOMERS_PERCENT: Part of each cap of a queue that only callers without an unfinished job may use, in percent. With `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs."
+  description = "ROUTER_NEWCOMERS_PERCENT: Part of each cap of a queue that only callers without an open job may use, in percent. With `ROUTER_QUEUE_CAP` at 10,000 and 10 here, the last 1,000 places are theirs."
   type        = number
   default     = 10
   nullable    = false
@@ -322,7 +322,7 @@ variable "router_newcomers_percent" {
 }
 
 variable "router_open_jobs_cap" {
-  description = "ROUTER_OPEN_JOBS_CAP: Unfinished jobs one caller may have in a queue; above: 429."
+  description = "ROUTER_OPEN_JOBS_CAP: Open jobs that one caller may have in a queue; above: 429."
   type        = number
   default     = 100
   nullable    = false
@@ -346,7 +346,7 @@ variable "router_plain_text" {
 }
 
 variable "router_queue" {
-  description = "ROUTER_QUEUE: Queue of the job types that name none."
+  description = "ROUTER_QUEUE: Queue of the job types that do not name one."
   type        = string
   default     = "tinyllama"
   nullable    = false
@@ -370,7 +370,7 @@ variable "router_queue_bytes_cap" {
 }
 
 variable "router_queue_cap" {
-  description = "ROUTER_QUEUE_CAP: Jobs one queue may hold: waiting, delayed, to be tried again or at work; above: 503."
+  description = "ROUTER_QUEUE_CAP: Open jobs that a queue may hold: waiting, delayed, waiting for a retry or running; above: 503."
   type        = number
   default     = 10000
   nullable    = false
@@ -382,7 +382,7 @@ variable "router_queue_cap" {
 }
 
 variable "router_rate_burst" {
-  description = "ROUTER_RATE_BURST: Jobs one caller may send at once before the rate holds it back."
+  description = "ROUTER_RATE_BURST: Jobs that one caller may send at once before the rate applies."
   type        = number
   default     = 5
   nullable    = false
@@ -394,7 +394,7 @@ variable "router_rate_burst" {
 }
 
 variable "router_rate_per_minute" {
-  description = "ROUTER_RATE_PER_MINUTE: Jobs one caller may send a minute, sustained; above: 429."
+  description = "ROUTER_RATE_PER_MINUTE: Jobs that one caller may send per minute, sustained; above: 429."
   type        = number
   default     = 20
   nullable    = false
@@ -447,7 +447,7 @@ variable "router_scope" {
 }
 
 variable "router_store_result_seconds" {
-  description = "ROUTER_STORE_RESULT_SECONDS: Seconds that a finished job can be fetched."
+  description = "ROUTER_STORE_RESULT_SECONDS: Seconds for which a final job can be fetched."
   type        = number
   default     = 86400
   nullable    = false
@@ -459,7 +459,7 @@ variable "router_store_result_seconds" {
 }
 
 variable "router_token_leeway_seconds" {
-  description = "ROUTER_TOKEN_LEEWAY_SECONDS: Seconds that clocks may differ when a token's times are checked."
+  description = "ROUTER_TOKEN_LEEWAY_SECONDS: Seconds by which clocks may differ when a token's times are checked."
   type        = number
   default     = 10
   nullable    = false
@@ -471,7 +471,7 @@ variable "router_token_leeway_seconds" {
 }
 
 variable "router_ttl_seconds" {
-  description = "ROUTER_TTL_SECONDS: Seconds a job may wait to be started where its caller sends no `ttl_seconds`."
+  description = "ROUTER_TTL_SECONDS: Seconds that a job may wait to be started if its caller sends no `ttl_seconds`."
   type        = number
   default     = 300
   nullable    = false

@@ -51,7 +51,7 @@ def parse_batch(
     jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
     if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_BATCH_JOBS:
         detail = f"must list 1 to {MAX_BATCH_JOBS} jobs and be the only member"
-        raise InvalidJob("The batch is refused; see errors.", errors=[_fault("/jobs", detail)])
+        raise InvalidJob("The batch is invalid; see errors.", errors=[_fault("/jobs", detail)])
     return [_verdict(job, job_types, f"/jobs/{place}") for place, job in enumerate(jobs)]
 
 
@@ -85,7 +85,7 @@ def validate_job(document: Any, job_types: JobTypes, at: str = "") -> ParsedJob:
         faults = error.errors(include_url=False, include_context=False)
         errors = [_field_error(fault, at) for fault in faults[:MAX_ERRORS]]
         more = f" There are {len(faults) - MAX_ERRORS} more." if len(faults) > MAX_ERRORS else ""
-        raise InvalidJob(f"The job is refused; see errors.{more}", errors=errors) from None
+        raise InvalidJob(f"The job is invalid; see errors.{more}", errors=errors) from None
 
 
 def _require_json(content_type: str | None) -> None:
@@ -105,7 +105,7 @@ def _job_type(document: Any, job_types: JobTypes, at: str) -> JobType:
     if isinstance(name, str) and name in job_types:
         return job_types[name]
     detail = f"must be one of {', '.join(sorted(job_types))}{_found(name) if 'type' in document else '; it is missing'}"
-    raise InvalidJob("The job is refused; see errors.", errors=[_fault(f"{at}/type", detail)])
+    raise InvalidJob("The job is invalid; see errors.", errors=[_fault(f"{at}/type", detail)])
 
 
 def _field_error(fault: Any, at: str) -> FieldError:

@@ -50,7 +50,7 @@ DEPENDENCY: Schema = {
     "properties": {
         "ok": {"type": "boolean"},
         "latency_ms": {"type": "number", "minimum": 0},
-        "reason": STRING | {"description": "What an operator should mend."},
+        "reason": STRING | {"description": "What an operator should fix."},
     },
 }
 READINESS: Schema = {
@@ -62,12 +62,12 @@ READINESS: Schema = {
 HEADERS: Schema = {
     name: {"description": description, "schema": schema}
     for name, description, schema in (
-        ("X-Request-Id", "Id of this request, in every answer and log line.", STRING),
+        ("X-Request-Id", "Id of this request, in every response and log line.", STRING),
         ("Location", "Where the job is.", STRING),
-        ("Retry-After", "Seconds until asking again can be of use.", WHOLE),
+        ("Retry-After", "Seconds after which to try again.", WHOLE),
         ("RateLimit-Policy", "Your quota (draft-ietf-httpapi-ratelimit-headers).", STRING),
         ("RateLimit", "Jobs you may send now (`r`) and seconds until the burst is whole (`t`).", STRING),
-        ("Idempotency-Replayed", "`true` when this key was seen before: no second job was made.", STRING),
+        ("Idempotency-Replayed", "`true` when this key was used before: no second job was created.", STRING),
         ("ETag", "Changes when the job changes.", STRING),
         ("Preference-Applied", "The `wait` that was honoured; `wait=0` where no place was free.", STRING),
     )
@@ -81,7 +81,7 @@ def _parameter(place: str, name: str, description: str, schema: Schema, required
 JOB_ID = _parameter(
     "path",
     "job_id",
-    "As `POST /v1/jobs` gave it.",
+    "As returned by `POST /v1/jobs`.",
     {"type": "string", "pattern": "^job_[0-9a-f]{32}$"},
     required=True,
 )
@@ -95,10 +95,10 @@ TRACEPARENT = _parameter("header", "traceparent", "W3C trace context; travels wi
 PREFER = _parameter(
     "header",
     "Prefer",
-    f"`wait=N`: hold the answer up to N seconds, at most {MAX_WAIT_SECONDS}, if a place for that is free.",
+    f"`wait=N`: hold the response for up to N seconds, at most {MAX_WAIT_SECONDS}, if a place for that is free.",
     {"type": "string", "pattern": r"^wait=\d{1,4}$"},
 )
-IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag seen before.", STRING)
+IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag received before.", STRING)
 PAGE_PARAMETERS = [
     _parameter(
         "query",

@@ -96,7 +96,7 @@ def require_json_acceptable(values: list[str]) -> None:
     wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
     decisive = next((wishes[essence] for essence in _JSON_RANGES if essence in wishes), not wishes)
     if not decisive:
-        raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or leave Accept away.")
+        raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or omit Accept.")
 
 
 _JSON_RANGES = ("application/json", "application/problem+json", "application/*", "*/*")

@@ -209,7 +209,7 @@ def _bytes(request: Request) -> bytes:
         body = request.raw_body
         return body.encode() if isinstance(body, str) else body
     except ValueError:
-        raise MalformedRequest("The event's body is not the base64 or the text that it says it is.") from None
+        raise MalformedRequest("The event's body does not match its isBase64Encoded.") from None
 
 
 def _etag(job: Job) -> str:

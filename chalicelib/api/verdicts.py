@@ -61,7 +61,7 @@ def _first_jobs(parts: Services, submission: Submission, job_ids: list[str]) -> 
 
 def _replay(admission: Admission, first: Job | None, headers: dict[str, str]) -> Outcome:
     if first is None:  # records outlive their keys, so a failover lost part of the write
-        return QueueUnavailable("The first job sent with this key cannot be read.", headers=limits.retry_after(1000))
+        return QueueUnavailable("The job first sent with this key cannot be read.", headers=limits.retry_after(1000))
     return Stored(first, headers | _poll_hint(admission, first) | {"Idempotency-Replayed": "true"})
 
 
@@ -76,7 +76,7 @@ def _poll_hint(admission: Admission, job: Job, delay_ms: int = 0) -> dict[str, s
 def _refusal(parts: Services, admission: Admission, decision: Decision, headers: dict[str, str]) -> Problem:
     match decision.verdict:
         case "reused":
-            detail = "This Idempotency-Key was sent before with another body; use a new key."
+            detail = "This Idempotency-Key was already used with a different body; use a new key."
             return IdempotencyKeyReused(detail, headers=headers)
         case "rate":
             detail = f"You may send {parts.rate.per_minute} jobs a minute, {parts.rate.burst} of them at once."
@@ -84,13 +84,13 @@ def _refusal(parts: Services, admission: Admission, decision: Decision, headers:
             return RateLimited(detail, headers=headers | wait, violated_policies=[limits.RATE_POLICY])
         case "open":
             cap = parts.settings.router_open_jobs_cap
-            detail = f"You have reached the limit of {cap} unfinished jobs; cancel some or let them finish."
+            detail = f"You have reached the limit of {cap} open jobs; cancel some or let them finish."
             wait = limits.retry_after(admission.flow.service_ms)
             return TooManyOpenJobs(detail, headers=headers | wait, violated_policies=[limits.OPEN_JOBS_POLICY])
         case "caller_bytes":
             cap = parts.settings.router_caller_bytes_cap
             detail = (
-                f"You have reached the limit of {cap:,} bytes stored, results included; older jobs have to go first."
+                f"You have reached the limit of {cap:,} bytes stored, results included; wait until older jobs expire."
             )
             wait = limits.retry_after(limits.STORED_RETRY_MS)
             return TooMuchStored(detail, headers=headers | wait, violated_policies=[limits.STORED_BYTES_POLICY])
@@ -101,10 +101,10 @@ def _refusal(parts: Services, admission: Admission, decision: Decision, headers:
 def _queue_full(admission: Admission, decision: Decision, headers: dict[str, str]) -> QueueFull:
     match decision.verdict:
         case "delayed":
-            detail = "The queue holds as many delayed jobs as it may; send the job without a delay, or later."
+            detail = "The queue has reached its limit of delayed jobs; send the job without a delay, or later."
             wait_ms: float = limits.QUEUE_FULL_RETRY_MS
         case "queue_bytes":
-            detail = "The queue stores as many bytes of jobs and results as it may; nothing was stored."
+            detail = "The queue has reached its limit of bytes stored; nothing was stored."
             wait_ms = limits.STORED_RETRY_MS
         case _:
             detail = "The queue is full; nothing was stored."

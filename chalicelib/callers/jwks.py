@@ -270,12 +270,12 @@ def _fetched(parts: SplitResult, dial: deadlines.Dial) -> bytes:
         response = connection.getresponse()
         body = response.read(MAX_JWKS_BYTES + 1)
     except (client.HTTPException, ValueError, AttributeError) as error:  # http.client's errors after the timer hung up
-        raise OSError("the answer is not whole") from error
+        raise OSError("the response is not complete") from error
     finally:
         hang_up.cancel()
         connection.close()
     if late.is_set() or response.status != HTTPStatus.OK or len(body) > MAX_JWKS_BYTES or response.length:
-        raise OSError("the answer is not a whole JWKS of a fitting size, in time")
+        raise OSError("the response is not a complete JWKS of an allowed size, in time")
     return body
 
 

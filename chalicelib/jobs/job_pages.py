@@ -58,9 +58,7 @@ class Cursor(NamedTuple):
             match = None
         cursor = cls(int(match[1]), match[2]) if match else None
         if cursor is None or cursor.encode() != text:
-            raise MalformedRequest(
-                "cursor is not one that this API gave out; leave it away to start with the newest job."
-            )
+            raise MalformedRequest("cursor was not issued by this API; omit it to start with the newest job.")
         return cursor
 
 

@@ -45,7 +45,7 @@ def _keys_at_hand() -> Iterator[None]:
     except KeyUnavailable as error:
         log.error("encryption", extra={"explanation": str(error)})
         raise EncryptionUnavailable(
-            "Jobs cannot be encrypted or decrypted at present; repeat the request.",
+            "Jobs cannot be encrypted or decrypted at present; retry.",
             headers=retry_after(UNAVAILABLE_RETRY_SECONDS * 1000),
         ) from None
 

@@ -124,7 +124,7 @@ class Connection:
         except ConnectionError as error:
             raise Broken(SILENT_END if is_first else type(error).__name__) from error
         if not received:
-            raise Broken(SILENT_END if is_first else "the reply is not whole")
+            raise Broken(SILENT_END if is_first else "the reply is not complete")
         return received
 
     def _limit(self, sock: socket.socket) -> None:

@@ -48,7 +48,7 @@ def left() -> float:
     """Return the seconds left, infinite if there is no limit. Raises TimeoutError if the time is up."""
     seconds = _ends.get() - time.monotonic()
     if seconds <= 0:
-        raise TimeoutError("the answer did not come whole in time")
+        raise TimeoutError("the response was not complete in time")
     return seconds
 
 
@@ -74,7 +74,7 @@ class _Work[Result](threading.Thread):
         if self._error is not None:
             raise self._error
         if not self._result:
-            raise TimeoutError("the answer did not come in time")
+            raise TimeoutError("no response in time")
         return self._result[0]
 
 
@@ -87,7 +87,7 @@ def _begun[Result](work: Callable[[], Result]) -> _Work[Result]:
     """Start a thread for the call. The lock must be held."""
     _at_work[:] = [thread for thread in _at_work if thread.is_alive()]
     if len(_at_work) >= MOST_LEFT_BEHIND:
-        raise TimeoutError("as many threads as may be are waiting for answers that nobody waits for any more")
+        raise TimeoutError("too many threads wait for responses that nobody needs any more")
     thread = _Work(work)
     thread.start()
     _at_work.append(thread)

@@ -38,7 +38,7 @@ class JobRequest(Closed):
 
     type: str
     input: Any
-    priority: Priority = Field(default="normal", description="Who goes first when jobs wait.")
+    priority: Priority = Field(default="normal", description="Which jobs start first.")
     delay_seconds: int = Field(
         default=0,
         ge=0,
@@ -54,7 +54,7 @@ class JobRequest(Closed):
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict,
         max_length=16,
-        description="Up to 16 pairs of your own, given back with the job.",
+        description="Up to 16 pairs of your own, returned with the job.",
     )
     store: bool = Field(
         default=True,
@@ -132,17 +132,17 @@ class Job(Closed):
     expires_at: str = Field(
         description="A job not started by then becomes `expired`.", json_schema_extra={"format": "date-time"}
     )
-    attempts: int = Field(default=0, ge=0, description="How often a worker has started it.")
+    attempts: int = Field(default=0, ge=0, description="Number of times that a worker has started it.")
     position: int | None = Field(default=None, ge=1, description="Place in line while it waits; 1 is next.")
     estimated_start_at: str | None = Field(
         default=None,
-        description="From measured service times and living workers; null when nothing is known.",
+        description="From measured service times and live workers; null when nothing is known.",
         json_schema_extra={"format": "date-time"},
     )
     result: JsonValue = None
     error: JobError | None = None
     last_error: JobError | None = Field(
-        default=None, description="Why the attempt before failed, while the job is being tried again."
+        default=None, description="Why the previous attempt failed, while the job is being retried."
     )
     metadata: dict[str, str] = Field(default_factory=dict)
     store: bool = Field(default=True, description="False: `result` is null for all but the first who reads it.")
@@ -155,7 +155,7 @@ class BatchItem(Closed):
     status: int = Field(description="202 when the job was stored, else the problem's status.")
     job: Job | None = None
     problem: dict[str, JsonValue] | None = None
-    retry_after: int | None = Field(default=None, ge=1, description="Seconds until another try can be of use.")
+    retry_after: int | None = Field(default=None, ge=1, description="Seconds after which to try again.")
 
 
 class BatchVerdicts(Closed):

@@ -32,7 +32,7 @@ def test_a_job_over_the_open_jobs_cap_is_429(capped: Router, generate: dict[str,
     assert [reply.status for reply in replies] == [202, 202, 429]
     problem = assert_held_back(replies[2], 429, TOO_MANY_OPEN)
     assert problem["violated-policies"] == ["open-jobs"]
-    assert "2 unfinished jobs" in problem["detail"]
+    assert "2 open jobs" in problem["detail"]
     assert stored_jobs(db) == 2
 
 

@@ -105,14 +105,14 @@ def test_a_slow_issuer_is_given_up_on_in_time(mode: Mode, issuer: Issuer):
 
 def test_no_more_is_read_than_could_be_a_key_set(issuer: Issuer):
     issuer.mode = flood
-    with pytest.raises(OSError, match=r"^the answer is not a whole JWKS of a fitting size, in time$"):
+    with pytest.raises(OSError, match=r"^the response is not a complete JWKS of an allowed size, in time$"):
         fetch_jwks(f"{issuer.url}/jwks.json")
     assert issuer.sent_bytes < 20_000_000  # the rest of it is in the buffers of two sockets
 
 
 def test_an_answer_that_is_not_whole_is_said_to_be_so(issuer: Issuer):
     issuer.mode = BROKEN["a hung up line"]
-    with pytest.raises(OSError, match=r"^the answer is not whole$"):
+    with pytest.raises(OSError, match=r"^the response is not complete$"):
         fetch_jwks(f"{issuer.url}/jwks.json")
 
 
@@ -172,7 +172,7 @@ def test_an_https_url_is_fetched_over_tls_and_the_certificate_is_checked(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     with serving(state := Issuer([public_jwk(signing_key)]), tls) as url:
-        with pytest.raises(OSError, match="not whole") as refused:
+        with pytest.raises(OSError, match="not complete") as refused:
             fetch_jwks(f"{url}/jwks.json")
         assert isinstance(refused.value.__cause__, ssl.SSLCertVerificationError)
         assert state.fetches == []

@@ -90,7 +90,7 @@ def test_a_changed_text_does_not_open(sealer: Sealer, part: int):
 def test_what_is_no_sealed_text_is_refused_without_asking_kms(text: str):
     nothing: Any = None
 
-    with pytest.raises(CannotDecrypt, match="no sealed text"):
+    with pytest.raises(CannotDecrypt, match="not encrypted"):
         Sealer(nothing).unseal(text, PLACE)
 
 

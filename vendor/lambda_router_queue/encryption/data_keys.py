@@ -94,7 +94,7 @@ class DataKeys:
     def _turn(self) -> Iterator[None]:
         """Admit one thread at a time. The others wait no longer than a call may take: KMS may be slow."""
         if not self._lock.acquire(timeout=deadlines.QUESTION_SECONDS):
-            raise KeyUnavailable(f"the KMS key {self._key_id!r} was not to be had in time")
+            raise KeyUnavailable(f"the KMS key {self._key_id!r} was not available in time")
         try:
             yield
         finally:

@@ -103,9 +103,9 @@ def _parts(sealed: str) -> tuple[bytes, bytes, bytes]:
     try:
         algorithm, encrypted_key, nonce, ciphertext = map(_decoded, sealed.split("."))
     except ValueError:
-        raise CannotDecrypt("the text is no sealed text") from None
+        raise CannotDecrypt("the text is not encrypted") from None
     if algorithm != _decoded(ALGORITHM) or len(nonce) != _NONCE_BYTES or not encrypted_key:
-        raise CannotDecrypt("the text is no sealed text")
+        raise CannotDecrypt("the text is not encrypted")
     return encrypted_key, nonce, ciphertext
 
 

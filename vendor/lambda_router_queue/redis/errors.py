@@ -7,26 +7,26 @@ from enum import Enum
 class Reaction(Enum):
     """The reaction to an error."""
 
-    AGAIN = "asked once more, on a new connection; then 503"
+    AGAIN = "sent once more, on a new connection; then 503"
     UNAVAILABLE = "503 at once"
     FULL = "503 `queue-full` at once"
-    SEND_SCRIPT = "the script is sent along, with EVAL"
+    SEND_SCRIPT = "the script is sent with EVAL"
     BUG = "500, and the alarm `server-errors`"
 
 
 #: First words of Redis's error → the reaction, and the reason. An error that is not listed is a bug.
 REACTIONS: Mapping[str, tuple[Reaction, str]] = {
-    "LOADING": (Reaction.AGAIN, "it reads its file after a start; the name may lead to another server by now"),
-    "READONLY": (Reaction.AGAIN, "it was demoted: the name leads to the new primary"),
+    "LOADING": (Reaction.AGAIN, "it loads its data after a start; the name may lead to another server by now"),
+    "READONLY": (Reaction.AGAIN, "it was demoted; the name leads to the new primary"),
     "MASTERDOWN": (Reaction.AGAIN, "a replica that lost its primary: the same"),
     "CLUSTERDOWN": (Reaction.AGAIN, "a failover is under way"),
-    "TRYAGAIN": (Reaction.AGAIN, "keys are on their way to another node"),
+    "TRYAGAIN": (Reaction.AGAIN, "keys are being moved to another node"),
     "NOREPLICAS": (Reaction.AGAIN, "too few replicas follow it: the new primary may have them"),
     "max number of clients reached": (Reaction.AGAIN, "a place may have become free"),
-    "OOM": (Reaction.FULL, "memory is full, and stays so until workers are done with something"),
+    "OOM": (Reaction.FULL, "memory is full until workers finish jobs"),
     "MISCONF": (Reaction.UNAVAILABLE, "it cannot write to its disk"),
-    "BUSY": (Reaction.UNAVAILABLE, "somebody's script runs and runs"),
-    "NOAUTH": (Reaction.UNAVAILABLE, "the URL lacks the password; whoever asks again hammers the server"),
+    "BUSY": (Reaction.UNAVAILABLE, "a script does not end"),
+    "NOAUTH": (Reaction.UNAVAILABLE, "the URL lacks the password; retries would only load the server"),
     "Protocol error: unauthenticated": (Reaction.UNAVAILABLE, "the same, in answer to a long command"),
     "WRONGPASS": (Reaction.UNAVAILABLE, "the password is wrong, or the user is off: the same"),
     "invalid password": (Reaction.UNAVAILABLE, "the same, in the words of old servers"),

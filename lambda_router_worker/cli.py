@@ -34,7 +34,7 @@ from lambda_router_worker.queue.connection import connect
 from lambda_router_worker.queue.work_queue import MAX_DEATHS, WorkQueue
 
 _RUN_OPTIONS = [
-    option("--handler", metavar="MODULE:FUNCTION", help="Python callable that does the work."),
+    option("--handler", metavar="MODULE:FUNCTION", help="Python callable that processes the jobs."),
     option("--backend", metavar="URL", help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     option("--model", help="Model's name on that server."),
     variable("BACKEND_API_KEY", help="The model server's API key, sent as Bearer."),
@@ -57,7 +57,7 @@ _RUN_OPTIONS = [
         "--keep-dead-days",
         type=click.IntRange(0, 3650),
         default=14,
-        help="Days after which dead letters are thrown away; 0 for never.",
+        help="Days after which dead letters are discarded; 0 for never.",
     ),
     option(
         "--keep-dead",
@@ -70,7 +70,7 @@ _RUN_OPTIONS = [
         "--plain-text",
         type=click.Choice(["refused", "accepted"]),
         default="refused",
-        help="Jobs that are not encrypted despite --kms-key-id: accept them on the day on which it is first set.",
+        help="Jobs that are not encrypted despite --kms-key-id; accept them on the day it is first set.",
     ),
     option(
         "--stack",

@@ -9,7 +9,7 @@ from lambda_router_worker.outcomes import UnsupportedType
 def answer(job: Envelope) -> dict[str, Any]:
     """Return the prompt, or the last message, in upper case."""
     if job.type not in {"generate", "chat"}:
-        raise UnsupportedType("The demonstration does jobs of the types generate and chat.")
+        raise UnsupportedType("The demonstration processes jobs of the types generate and chat.")
     said: Any = job.input["prompt"] if job.type == "generate" else job.input["messages"]
     text = said if isinstance(said, str) else said[-1]["content"]
     words = len(text.split())

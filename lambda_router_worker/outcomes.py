@@ -85,7 +85,7 @@ class UnsupportedType(GivenUp):
     supports that type.
     """
 
-    def __init__(self, message: str = "No worker of this queue does jobs of this type.") -> None:
+    def __init__(self, message: str = "No worker of this queue processes jobs of this type.") -> None:
         super().__init__("unsupported_type", message)
 
 

@@ -26,7 +26,7 @@ _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "def
 
 
 def too_large() -> JobFailed:
-    return JobFailed("result_too_large", "The model server's answer is too large to be read.")
+    return JobFailed("result_too_large", "The model server's response is too large.")
 
 
 async def pieces(response: httpx.Response) -> AsyncGenerator[bytes]:

@@ -126,7 +126,7 @@ class ModelServer:
         except TimeoutError as error:
             if not silence.limit.expired():
                 raise
-            reason = f"no answer for {silence.allowed:g} s"
+            reason = f"no response for {silence.allowed:g} s"
             raise unreachable(reason, Kind.BROKEN, was_there=sending.was_there) from error
         except (httpx.TransportError, OSError) as error:
             raise _trouble(error, sending) from error
@@ -167,7 +167,7 @@ def _trouble(error: Exception, sending: _Sending) -> ServerTrouble:
         assert isinstance(trouble, ServerTrouble)  # noqa: S101 (narrows the type)
         return trouble
     if isinstance(error, httpx.ProxyError):
-        return unreachable("the proxy of the environment does not let it through")
+        return unreachable("the proxy of the environment rejected it")
     if isinstance(error, httpx.ConnectTimeout):
         return unreachable(f"no connection within {CONNECT_SECONDS:g} s", was_there=sending.was_there)
     return unreachable(_reason(error), was_there=sending.was_there)

@@ -102,7 +102,7 @@ class OpenAIBackend:
         except TimeoutError as error:
             waited, longest = self._probe_seconds, max(self._patience.probe, self._patience.first)
             self._probe_seconds = min(2 * waited, longest)
-            raise unreachable(f"no answer for {waited:g} s", Kind.BROKEN) from error
+            raise unreachable(f"no response for {waited:g} s", Kind.BROKEN) from error
         self._probe_seconds = self._patience.probe
 
     async def _lists_model(self) -> bool:

@@ -96,18 +96,18 @@ def connection_lost() -> ServerTrouble:
 
 def web_page() -> ServerTrouble:
     """Trouble with a server that returned a web page: the base URL lacks its path, or a proxy responded."""
-    return ServerTrouble(f"no JSON but a page for people; {RIGHT_URL}", Kind.REFUSED_US, invalid_answer())
+    return ServerTrouble(f"an HTML page instead of JSON; {RIGHT_URL}", Kind.REFUSED_US, invalid_answer())
 
 
 def invalid_answer() -> JobFailed:
-    return JobFailed("backend_invalid_response", "The model server's answer is not a chat completion.")
+    return JobFailed("backend_invalid_response", "The model server's response is not a chat completion.")
 
 
 def _busy(status: int, headers: Mapping[str, str] | None) -> TryAgain:
-    message = f"The model server answered with status {status}."
+    message = f"The model server responded with status {status}."
     return TryAgain("backend_busy", message, retry_after_seconds(headers or {}))
 
 
 def _rejected(status: int, words: str = "") -> JobFailed:
-    message = f"The model server refused the job with status {status}"
+    message = f"The model server rejected the job with status {status}"
     return JobFailed("backend_rejected", f"{message}: {words}" if words else f"{message}.")

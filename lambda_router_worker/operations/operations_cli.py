@@ -130,7 +130,7 @@ async def _collect(operations: Operations) -> list[DeadLetter]:
 async def _wanted(operations: Operations, job_id: str) -> DeadLetter:
     letter = await operations.letter(job_id)
     if letter is None:
-        raise click.ClickException(f"there is no dead letter of {job_id!r}; 'dead list' shows those there are.")
+        raise click.ClickException(f"there is no dead letter of {job_id!r}; 'dead list' lists them.")
     return letter
 
 

@@ -53,7 +53,7 @@ class Encryption:
             if self._refuses_plain_text:
                 explanation = "the input is not encrypted and this worker has a key; see --plain-text"
                 log.error("encrypted", extra={"job_id": job.id, "explanation": explanation})
-                raise JobFailed("cannot_decrypt", "The input of this job is not encrypted, as it has to be.")
+                raise JobFailed("cannot_decrypt", "The input of this job is not encrypted, although it must be.")
             return Readable(job)
         try:
             # In a thread, so that leases are renewed meanwhile: KMS may take a second.

@@ -11,7 +11,7 @@ from lambda_router_worker.worker_log import log
 PROOFS = 3
 
 _EXPLANATION = (
-    "XREADGROUP BLOCK is answered at once, without a job: what answers at REDIS_URL, perhaps a proxy, cannot block."
+    "XREADGROUP BLOCK returns at once, without a job: what answers at REDIS_URL, perhaps a proxy, cannot block."
     " The worker asks once a second instead, so a job may wait that long; connect it to Redis itself."
 )
 

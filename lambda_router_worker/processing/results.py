@@ -32,7 +32,7 @@ def encoded(result: JsonValue) -> str:
         from_json(value, allow_inf_nan=False)  # the router must be able to read it back
     except (TypeError, ValueError, RecursionError):
         fault = next(_faults(result, "result", 0), "result cannot be written as JSON")
-        raise JobFailed("result_not_json", f"The worker's result is no JSON: {fault}.") from None
+        raise JobFailed("result_not_json", f"The worker's result is not JSON: {fault}.") from None
     if size > MAX_RESULT_BYTES or _escaped_size(value, size) > MAX_ESCAPED_BYTES:
         raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
     return value

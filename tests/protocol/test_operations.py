@@ -19,7 +19,7 @@ def bury(queue: Callers, hand: Hand, owner: str = "alice", **body: Any) -> str:
     """Have one job given up on; its id."""
     job_id = queue.send_one(owner, input={"prompt": PROMPT}, **body)
     assert (
-        hand.call("retry", hand.begin(), 0, 1, "backend_busy", "The model server answered with status 500.") == "dead"
+        hand.call("retry", hand.begin(), 0, 1, "backend_busy", "The model server responded with status 500.") == "dead"
     )
     return job_id
 

@@ -82,7 +82,7 @@ def test_other_refusals_are_final(status: int):
     assert isinstance(failed, JobFailed)
     assert (failed.code, failed.message) == (
         "backend_rejected",
-        f"The model server refused the job with status {status}.",
+        f"The model server rejected the job with status {status}.",
     )
 
 
@@ -276,7 +276,7 @@ def _pinging(call: Call) -> None:
 @pytest.mark.parametrize("script", [_silent, _silent_in_between, _pinging])
 def test_silence_is_the_servers_trouble(script: Script):
     trouble = trouble_of(script, patience=SOON)
-    assert (trouble.kind, trouble.reason, trouble.was_there) == (Kind.BROKEN, "no answer for 0.3 s", True)
+    assert (trouble.kind, trouble.reason, trouble.was_there) == (Kind.BROKEN, "no response for 0.3 s", True)
     assert trouble.otherwise.code == "backend_unreachable"
 
 

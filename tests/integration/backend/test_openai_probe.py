@@ -138,7 +138,7 @@ def test_a_closed_port_is_trouble():
 
 def test_silence_is_trouble():
     trouble = found_by_probe(lambda call: call.wait_for_hangup(), patience=Patience(0.3, 0.3))
-    assert (trouble.kind, trouble.reason) == (Kind.BROKEN, "no answer for 0.3 s")
+    assert (trouble.kind, trouble.reason) == (Kind.BROKEN, "no response for 0.3 s")
 
 
 def test_the_key_is_sent_and_never_quoted():
@@ -193,7 +193,7 @@ def test_a_server_that_loads_its_model_on_demand_and_stops_when_we_hang_up_is_wa
     patience = Patience(first=5, next=5, probe=0.2)
     with model_server(routes(listing("tinyllama"), load)) as server:
         found = with_backend(wait, server.base_url, patience=patience)
-    assert found == ["no answer for 0.2 s", "no answer for 0.4 s", "well", "no answer for 0.2 s"]
+    assert found == ["no response for 0.2 s", "no response for 0.4 s", "well", "no response for 0.2 s"]
 
 
 def test_a_cancelled_probe_hangs_up():

@@ -10,8 +10,8 @@ from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
 from lambda_router_worker.outcomes import JobFailed, TryAgain
 from lambda_router_worker.processing.gate import IN_A_ROW, Gate
 
-BUSY = TryAgain("backend_busy", "The model server answered with status 500.")
-REJECTED = JobFailed("backend_rejected", "The model server refused the job with status 404.")
+BUSY = TryAgain("backend_busy", "The model server responded with status 500.")
+REJECTED = JobFailed("backend_rejected", "The model server rejected the job with status 404.")
 
 
 def trouble(kind: Kind, reason: str = "status 500") -> ServerTrouble:

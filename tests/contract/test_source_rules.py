@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_modules_are_short() -> None:
     lines = {path: len(path.read_text().splitlines()) for path in files(".py", ".lua") if path not in _TESTS}
 
     assert {name_of(path): count for path, count in lines.items() if count >= MAX_LINES} == {}
+
+
+def test_folders_are_small() -> None:
+    """At most 15 modules; of tests and benchmarks, which bring fixtures and rivals, 25."""
+    counts = Counter(name_of(path.parent) for path in files(".py"))
+
+    assert {
+        name: count
+        for name, count in counts.items()
+        if count > (25 if name.startswith(("tests", "benchmarks")) else 15)
+    } == {}
 
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:

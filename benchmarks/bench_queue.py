@@ -32,6 +32,7 @@ from tests.faults.kit import QUEUE, Callers, new_job
 
 #: Jobs submitted in one step, as in a batch.
 AT_ONCE = 100
+OWNERS = 50
 #: Keys of an empty queue here, without worker heartbeats or dead letters: its streams and ``flow``.
 FIXED_KEYS = LANES * len(PRIORITIES) + 1
 
@@ -186,11 +187,12 @@ def _fill_and_empty(url: str, db: Any, count: int, ttl_seconds: int) -> tuple[in
     with _callers(url, policy=SHORT) as callers:
         for number in range(count // AT_ONCE):
             jobs = [new_job(key=f"{number}-{place}", ttl_seconds=ttl_seconds) for place in range(AT_ONCE)]
-            callers.submit(jobs, f"owner-{number % 50}")
+            callers.submit(jobs, f"owner-{number % OWNERS}")
     peak = _memory_now(db)
     _with_worker(url, _work_all)
     deadline = time.monotonic() + ttl_seconds + 60
-    while db.dbsize() > FIXED_KEYS:
+    books = [QUEUE.stored_bytes(f"owner-{number}") for number in range(OWNERS)]  # they expire a little later
+    while db.dbsize() - db.exists(*books) > FIXED_KEYS:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{db.dbsize()} keys are left where {FIXED_KEYS} were to be")
         time.sleep(0.2)

@@ -60,6 +60,16 @@ def key(*parts: str) -> str:
 STREAMS = [key("jobs", priority, str(lane)) for priority in PRIORITIES for lane in range(4)]
 
 
+#: The first arguments of ``admit.lua``: how long things are kept, rate and caps.
+LIMITS = [86_400_000, 86_400_000, 0.6, 100_000, 1_000_000, 10_000_000, 0, 100, 2**40, 2**40]
+
+
+def admission_keys(owner: str, job_id: str) -> list[str]:
+    """Return the keys of ``admit.lua`` for one job."""
+    shared = [key("scheduled"), key("owner", owner), key("open", owner), key("rate", owner), key("flow")]
+    return [*shared, key("retrying"), key("bytes", owner), *STREAMS, key("job", job_id), key("job", job_id)]
+
+
 def owner_of(authorization: str) -> str:
     """Return the owner that a valid token names.
 
@@ -88,13 +98,10 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
         "request_id": "r",
         "traceparent": trace,
     }
-    shared = [key("scheduled"), key("owner", owner), key("open", owner), key("rate", owner), key("flow"), *STREAMS]
-    keys = [*shared, key("job", job_id), key("job", job_id)]
-    limits = [86_400_000, 86_400_000, 0.6, 100_000, 1_000_000, 10_000_000]
     place = PRIORITIES.index(request.priority)
     times = [request.ttl_seconds * 1000, request.delay_seconds * 1000, place, 0, request.type, request.priority]
-    job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata)]
-    reply = run("admit", keys, [*limits, QUEUE, owner, "r", trace, *job])
+    job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata), 1, 0]
+    reply = run("admit", admission_keys(owner, job_id), [*LIMITS, QUEUE, owner, "r", trace, *job])
     created = int(reply.split("\n")[2].split()[1])
     times_out = {"created_at": created, "expires_at": created + request.ttl_seconds * 1000}
     return {"id": job_id, "object": "job", "type": request.type, "status": "queued", "queue": QUEUE} | times_out
@@ -103,7 +110,7 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
 def look(owner: str, job_id: str) -> dict[str, Any]:
     """Return the job's record, read with one EVALSHA."""
     shared = [key("open", owner), key("scheduled"), key("flow"), key("owner", owner), key("retrying")]
-    keys = [*shared, *STREAMS, key("job", job_id)]
+    keys = [*shared, key("bytes", owner), *STREAMS, key("job", job_id)]
     (record,) = run("settle", keys, [owner, "look", job_id])[2]
     return dict(zip(record[::2], record[1::2], strict=True))
 

@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 import jwt
-from rival_work import PRIORITIES, QUEUE, STREAMS, _keys, key, look, run
+from rival_work import LIMITS, PRIORITIES, QUEUE, _keys, admission_keys, look, run
 
 _numbers = itertools.count(secrets.randbits(100))
 ISSUED = {"verify_aud": False, "verify_iat": False}
@@ -21,12 +21,9 @@ def app(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event["httpMethod"] == "GET":
         return {"statusCode": 200, "body": json.dumps(look(owner(claims["sub"]), event["pathParameters"]["job_id"]))}
     body, owner_id, job_id = json.loads(event["body"]), owner(claims["sub"]), f"job_{next(_numbers):032x}"
-    shared = [key("scheduled"), key("owner", owner_id), key("open", owner_id), key("rate", owner_id), key("flow")]
-    keys = [*shared, *STREAMS, key("job", job_id), key("job", job_id)]
     envelope = json.dumps(body | {"v": 1, "id": job_id})
     job = [job_id, envelope[1:], "0" * 64, 300_000, 0, PRIORITIES.index("normal"), 0, "generate", "normal", "{}"]
-    limits = [86_400_000, 86_400_000, 0.6, 100_000, 1_000_000, 10_000_000]
-    run("admit", keys, [*limits, QUEUE, owner_id, "r", "00-a-b-01", *job])
+    run("admit", admission_keys(owner_id, job_id), [*LIMITS, QUEUE, owner_id, "r", "00-a-b-01", *job, 1, 0])
     return {"statusCode": 202, "body": json.dumps({"id": job_id, "status": "queued"})}
 
 

@@ -15,6 +15,8 @@ from tests.faults.conftest import tell  # noqa: F401 (a fixture)
 #: Two processes send at a time: as many as the smallest machine that this runs on has cores.
 ENVIRONMENTS = 2
 CALLERS = ("alice", "bob", "carol", "dave")
+#: The highest caps of bytes stored: here callers send for as long as a test lasts.
+MOST_BYTES = 2**40
 
 MakePlans = Callable[..., list[Plan]]
 
@@ -43,6 +45,8 @@ def make_plans(tmp_path: Path, jwks: dict[str, Any], make_token: MakeToken) -> M
             "ROUTER_RATE_BURST": "100000",
             "ROUTER_OPEN_JOBS_CAP": "1000000",
             "ROUTER_QUEUE_CAP": "10000000",
+            "ROUTER_CALLER_BYTES_CAP": str(MOST_BYTES),
+            "ROUTER_QUEUE_BYTES_CAP": str(MOST_BYTES),
         }
         tokens = [make_token(caller) for caller in CALLERS]
         stage = options.pop("stage", "run")

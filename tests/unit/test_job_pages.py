@@ -64,7 +64,7 @@ def test_the_strange_cursors_below_differ_from_a_good_one_by_little():
 
 @pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE)
 def test_what_encode_did_not_write_is_refused(text: str):
-    with pytest.raises(MalformedRequest, match="cursor is not one that this API gave out"):
+    with pytest.raises(MalformedRequest, match="cursor was not issued by this API"):
         Cursor.decode(text)
 
 

@@ -102,7 +102,7 @@ def search(wanted: Search) -> Found:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copy(MODEL, folder)
+        shutil.copy2(MODEL, folder)  # with its time: Spin warns within the trail where the model is newer
         macros = [f"-D{name}={value}" for name, value in {**wanted.bounds, "LIVENESS": int(wanted.liveness)}.items()]
         _run(folder, "spin", "-a", *macros, MODEL.name)
         _run(

@@ -106,6 +106,11 @@ def test_an_array_of_strings_is_what_each_of_them_is_alone(strings: list[bytes])
     assert replies.take() == "next"
 
 
+@pytest.mark.parametrize("size", [10**9, 2**63, 10**30])
+def test_an_array_that_claims_to_be_endless_is_not_whole(size: int):
+    assert reading(b"*%d\r\n$1\r\na\r\n" % size).take() is NOT_WHOLE
+
+
 @pytest.mark.parametrize("size", [b"$2", b"$01", b"$+1", b"$ 1", b"$1 "])
 def test_a_string_of_another_length_than_it_says_is_not_taken_for_two(size: bytes):
     replies = Replies()

@@ -180,7 +180,7 @@ class Replies:
     def _filled(self, values: list[Any], size: int) -> list[Any]:
         """Return the array with its missing values. If the bytes end before, the values so far are kept."""
         missing = size - len(values)
-        if missing >= _MANY and (strings := self._strings(missing)):
+        if _MANY <= missing <= _STRETCH_BYTES and (strings := self._strings(missing)):
             return values + strings
         raw, errors, at = self._raw, self._errors, self._at
         try:

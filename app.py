@@ -1,6 +1,7 @@
 """Composition root of the Lambda function: the Chalice app, its middleware and its routes."""
 
 from chalicelib import cold_start, wiring
+from chalicelib.api import status_routes
 from chalicelib.api.middleware import known_routes, problem_details, readable_by_pages, request_log
 from chalicelib.api.routes import answer_preflights, routes
 from chalicelib.entry import Router
@@ -18,6 +19,7 @@ app.register_middleware(readable_by_pages(wiring.surface()), "http")
 app.register_middleware(problem_details, "http")
 app.register_middleware(known_routes(app.routes), "http")
 
+app.register_blueprint(status_routes.routes)
 app.register_blueprint(routes)
 answer_preflights(app, wiring.surface())
 

@@ -28,6 +28,10 @@ ALLOWED_HEADERS = [
 ]
 PREFLIGHT_SECONDS = 600
 
+#: Methods of a route that reads. RFC 9110 section 9.1 requires every server to support both. The HTTP server in front
+#: of the function removes the content of a response to HEAD.
+READ = ["GET", "HEAD"]
+
 
 def cors(surface: Surface) -> CORSConfig | None:
     """Return the CORS configuration for the one origin; None if there is no origin, or several.

@@ -35,6 +35,7 @@ PROBLEM: Schema = {
         "violated-policies": {"type": "array", "items": STRING},
     },
 }
+DOCUMENT: Schema = {"type": "object", "description": "An OpenAPI 3.1 document."}
 HEALTH: Schema = {
     "type": "object",
     "required": ["status", "version", "function_version"],
@@ -99,7 +100,7 @@ PREFER = _parameter(
     {"type": "string", "pattern": r"^wait=\d{1,4}$"},
 )
 IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag received before.", STRING)
-PAGE_PARAMETERS = [
+PAGE_PARAMETERS = (
     _parameter(
         "query",
         "limit",
@@ -108,4 +109,4 @@ PAGE_PARAMETERS = [
     ),
     _parameter("query", "status", "Only jobs in this state.", {"type": "string", "enum": list(get_args(Status))}),
     _parameter("query", "cursor", "`next_cursor` of the page before.", STRING),
-]
+)

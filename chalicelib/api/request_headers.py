@@ -40,6 +40,12 @@ def header_values(request: Request, name: str) -> list[str]:
     return by_name.get(name, [])
 
 
+def acceptable(request: Request) -> Request:
+    """Return the request. Raises NotAcceptable unless its ``Accept`` allows JSON."""
+    require_json_acceptable(header_values(request, "accept"))
+    return request
+
+
 def one_header(request: Request, name: str) -> str | None:
     """Return a header that may occur at most once. Raises MalformedRequest if it is repeated."""
     values = header_values(request, name)

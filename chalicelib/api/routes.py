@@ -1,22 +1,23 @@
-"""The HTTP surface: one short function per route. ``docs/contract.md`` says what each promises."""
+"""The routes of jobs: one short function each. ``docs/contract.md`` says what each promises."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from typing import Any
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
-import chalicelib
-from chalicelib import limits, wiring
-from chalicelib.api import batches, gateway, openapi, openapi_parts, request_headers, verdicts
+from chalicelib import errors, limits, wiring
+from chalicelib.api import batches, gateway, openapi_parts, request_headers, verdicts
 from chalicelib.api.body import parse_batch, parse_job
+from chalicelib.api.gateway import READ
 from chalicelib.api.middleware import request_id
+from chalicelib.api.operations import BODY, SIGNED_IN, Answer, Operation, described_by
+from chalicelib.api.responses import NO_STORE, json_response
 from chalicelib.callers.auth import Principal
-from chalicelib.errors import MalformedRequest, NotFound, Problem, QueueUnavailable, SigningKeysUnavailable
+from chalicelib.errors import MalformedRequest, NotFound, Problem
 from chalicelib.jobs.admission import Caller, NewJob, Submission
 from chalicelib.jobs.job_pages import Cursor
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import new_job_id
 from chalicelib.jobs.job_records import JOB_ID
 from chalicelib.jobs.waits import Waits
 from chalicelib.observability import notes
@@ -26,45 +27,37 @@ from lambda_router_queue.models import FINAL_STATUSES, Job, JobPage
 
 routes = Blueprint(__name__)
 
-_open = gateway.open_route(wiring.surface())
 _guarded = gateway.guarded_route(wiring.surface())
-
-#: RFC 9110 section 9.1 requires every server to support both. The HTTP server in front of the function removes the
-#: content of a response to HEAD.
-_READ = ["GET", "HEAD"]
 
 #: Time reserved for the response itself if a wait would outlast the function.
 WAIT_RESERVE_SECONDS = 2.0
 
 
-@routes.route("/health", methods=_READ, **_open)
-def health() -> Response:
-    """Report that the process responds, without using anything outside it."""
-    request = _request()
-    version = getattr(request.lambda_context, "function_version", "")
-    return _json({"status": "ok", "version": chalicelib.__version__, "function_version": version})
-
-
-@routes.route("/ready", methods=_READ, **_open)
-def ready() -> Response:
-    """Report whether Redis and the signing keys are available."""
-    _request()
-    parts = wiring.services()
-    report = {"redis": _redis_probe(parts.queue), "jwks": _probe(lambda: parts.keys.key(""))}
-    return _json(report, 200 if all(part["ok"] for part in report.values()) else 503)
-
-
-@routes.route("/openapi.json", methods=_READ, **_open)
-def openapi_document() -> Response:
-    """Return the OpenAPI document of this deployment."""
-    request = _request()
-    parts = wiring.services()
-    # The document's path without its last segment.
-    base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
-    return _json(openapi.document(parts.job_types, parts.settings.router_scope, base, parts.settings.body_limits))
-
-
 @routes.route("/v1/jobs", methods=["POST"], **_guarded)
+@described_by(
+    Operation(
+        "createJob",
+        "Queue a job",
+        {
+            202: Answer(
+                "Stored. Poll `Location`.",
+                "Job",
+                ("Location", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotency-Replayed"),
+            )
+        },
+        (
+            *SIGNED_IN,
+            *BODY,
+            errors.IdempotencyKeyReused,
+            errors.RateLimited,
+            errors.TooManyOpenJobs,
+            errors.TooMuchStored,
+            errors.QueueFull,
+        ),
+        parameters=(openapi_parts.IDEMPOTENCY_KEY, openapi_parts.TRACEPARENT),
+        body="job",
+    )
+)
 def create_job() -> Response:
     """Queue a job."""
     parts, principal = _guard()
@@ -81,10 +74,20 @@ def create_job() -> Response:
     notes().job_id = outcome.job.id
     # The path as the caller sees it, including API Gateway's stage or base path.
     location = f"{request.context['path'].rstrip('/')}/{outcome.job.id}"
-    return _json(outcome.job.model_dump_json(), 202, outcome.headers | {"Location": location})
+    return json_response(outcome.job.model_dump_json(), 202, outcome.headers | {"Location": location})
 
 
 @routes.route("/v1/jobs/batch", methods=["POST"], **_guarded)
+@described_by(
+    Operation(
+        "createBatch",
+        "Queue up to 100 jobs; one verdict each, in order",
+        {200: Answer("The verdicts.", "BatchVerdicts")},
+        (*SIGNED_IN, *BODY),
+        parameters=(openapi_parts.IDEMPOTENCY_KEY, openapi_parts.TRACEPARENT),
+        body="batch",
+    )
+)
 def create_batch() -> Response:
     """Queue up to 100 jobs; one verdict each, in order."""
     parts, principal = _guard()
@@ -92,10 +95,19 @@ def create_batch() -> Response:
     content_type = request_headers.one_header(request, "content-type")
     jobs = parse_batch(_bytes(request), content_type, parts.job_types, parts.settings.router_max_batch_bytes)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
-    return _json(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
+    return json_response(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
 
 
-@routes.route("/v1/jobs", methods=_READ, **_guarded)
+@routes.route("/v1/jobs", methods=READ, **_guarded)
+@described_by(
+    Operation(
+        "listJobs",
+        "Your jobs, newest first",
+        {200: Answer("One page.", "JobPage")},
+        (*SIGNED_IN, errors.MalformedRequest),
+        parameters=openapi_parts.PAGE_PARAMETERS,
+    )
+)
 def list_jobs() -> Response:
     """List the caller's jobs, newest first."""
     parts, principal = _guard()
@@ -109,10 +121,22 @@ def list_jobs() -> Response:
         next_cursor=found.after.encode() if found.after else None,
         stopped_early=found.stopped_early,
     )
-    return _json(page.model_dump_json())
+    return json_response(page.model_dump_json())
 
 
-@routes.route("/v1/jobs/{job_id}", methods=_READ, **_guarded)
+@routes.route("/v1/jobs/{job_id}", methods=READ, **_guarded)
+@described_by(
+    Operation(
+        "getJob",
+        "One job; with `Prefer: wait=N` as soon as it is final",
+        {
+            200: Answer("The job as it now stands.", "Job", ("ETag", "Preference-Applied", "Retry-After")),
+            304: Answer("Unchanged since that ETag.", None),
+        },
+        (*SIGNED_IN, errors.NotFound, errors.MalformedRequest),
+        parameters=(openapi_parts.PREFER, openapi_parts.IF_NONE_MATCH),
+    )
+)
 def get_job(job_id: str) -> Response:
     """Return one job; with ``Prefer: wait=N``, as soon as it is final or after N seconds."""
     parts, principal = _guard()
@@ -124,18 +148,26 @@ def get_job(job_id: str) -> Response:
     job, applied = _awaited(request, parts.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
     headers = {"ETag": _etag(job)} | applied
     if request_headers.etag_matches(known, headers["ETag"]):
-        return Response("", _NO_STORE | headers, 304)
+        return Response("", NO_STORE | headers, 304)
     if is_reader and known is not None and not job.store:  # only now: before a 304, taking the result would lose it
         job = _found(parts.queue.take(principal.owner, job_id))
-    return _json(job.model_dump_json(), headers=headers)
+    return json_response(job.model_dump_json(), headers=headers)
 
 
 @routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_guarded)
+@described_by(
+    Operation(
+        "cancelJob",
+        "Cancel a job; repeating it changes nothing",
+        {200: Answer("The job as it now stands.", "Job")},
+        (*SIGNED_IN, errors.NotFound),
+    )
+)
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that is still open, and return the job."""
     parts, principal = _guard()
     _request()
-    return _json(_found(parts.queue.cancel(principal.owner, job_id)).model_dump_json())
+    return json_response(_found(parts.queue.cancel(principal.owner, job_id)).model_dump_json())
 
 
 def answer_preflights(app: Chalice, surface: Surface) -> None:
@@ -156,9 +188,7 @@ def preflight(**_: str) -> Response:
 
 
 def _request() -> Request:
-    request = routes.current_request
-    request_headers.require_json_acceptable(request_headers.header_values(request, "accept"))
-    return request
+    return request_headers.acceptable(routes.current_request)
 
 
 def _guard() -> tuple[Services, Principal]:
@@ -226,34 +256,3 @@ def _found(job: Job | None) -> Job:
     if job is None:
         raise NotFound("You have no job with that id.")
     return job
-
-
-def _redis_probe(queue: JobQueue) -> dict[str, Any]:
-    """Check that Redis responds, and that it does not delete jobs when its memory is full."""
-    from chalicelib.jobs import eviction  # deferred: a cold start does not need it
-
-    policies: list[str | None] = []
-    report = _probe(lambda: policies.append(queue.eviction_policy()))
-    reasons = [reason for policy in policies if (reason := eviction.shortcoming(policy))]
-    if not reasons:
-        return report
-    notes().reason = reasons[0]
-    return report | {"ok": policies == [None], "reason": reasons[0]}  # an unknown policy is no failure
-
-
-def _probe(check: Any) -> dict[str, Any]:
-    started = time.perf_counter()
-    try:
-        check()
-        reachable = True
-    except (QueueUnavailable, SigningKeysUnavailable) as problem:
-        reachable = False
-        notes().reason = getattr(problem, "reason", None)
-    return {"ok": reachable, "latency_ms": round((time.perf_counter() - started) * 1000, 3)}
-
-
-_NO_STORE: dict[str, Any] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, _NO_STORE | {"Content-Type": "application/json"} | (headers or {}), status)

@@ -17,6 +17,7 @@ from lambda_router_queue.models import (
     Closed,
     JobRequest,
     RetryPolicy,
+    TextResult,
 )
 
 
@@ -99,6 +100,7 @@ class JobType:
     Attributes:
         name: the ``type`` that callers send.
         input_model: the model of the ``input`` that they send, or a function that builds it for a deployment's limits.
+        result_model: the model of the result that its worker returns, for the OpenAPI document; None for any JSON.
         queue: the queue of its jobs; None for the setting ``ROUTER_QUEUE``.
         scope: a scope required besides ``ROUTER_SCOPE``, or None.
         timeout_seconds: how long one attempt may run; None for the setting ``ROUTER_JOB_TIMEOUT_SECONDS``.
@@ -110,6 +112,7 @@ class JobType:
 
     name: str
     input_model: InputModel
+    result_model: type[BaseModel] | None = None
     queue: str | None = None
     scope: str | None = None
     timeout_seconds: int | None = None
@@ -188,6 +191,6 @@ def under(settings: Settings, job_types: Mapping[str, JobType]) -> Mapping[str, 
 
 
 JOB_TYPES = registry(
-    JobType(name="generate", input_model=generate_input),
-    JobType(name="chat", input_model=chat_input),
+    JobType(name="generate", input_model=generate_input, result_model=TextResult),
+    JobType(name="chat", input_model=chat_input, result_model=TextResult),
 )

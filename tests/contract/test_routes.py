@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import app as app_module
 from chalicelib.api import openapi
 from chalicelib.jobs.job_types import JOB_TYPES
 from tests.contract.repository import fresh_python
@@ -41,7 +42,7 @@ def deployed() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def documented() -> dict[str, Any]:
-    document = openapi.document(JOB_TYPES, SCOPE)
+    document = openapi.document(app_module.app.routes, JOB_TYPES, SCOPE)
     return {
         f"{method.upper()} {path}": operation
         for path, operations in document["paths"].items()

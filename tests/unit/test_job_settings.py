@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import app as app_module
 from chalicelib import wiring
 from chalicelib.api import openapi
 from chalicelib.api.body import ParsedJob, parse_job
@@ -151,7 +152,7 @@ def test_the_openapi_document_tells_the_deployed_values() -> None:
         ROUTER_TTL_SECONDS="1000", ROUTER_MAX_PROMPT_BYTES="1234", ROUTER_MAX_CHAT_BYTES="2345",
         ROUTER_MAX_TOKENS="8192", ROUTER_MAX_BODY_BYTES="4567", ROUTER_MAX_BATCH_BYTES="56789",
     )  # fmt: skip
-    document = openapi.document(parts.job_types, "s", "/", parts.settings.body_limits)
+    document = openapi.document(app_module.app.routes, parts.job_types, "s", "/", parts.settings.body_limits)
     schemas, paths = document["components"]["schemas"], document["paths"]
 
     assert schemas["GenerateJobRequest"]["properties"]["ttl_seconds"]["default"] == 1_000

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from app import app
 from chalicelib.api import openapi
 from chalicelib.errors import Problem
 from chalicelib.jobs.job_types import JOB_TYPES
@@ -82,7 +83,7 @@ def _when(kind: type[Problem]) -> str:
 
 def routes() -> str:
     """Every operation of the OpenAPI document but HEAD, which is wherever GET is."""
-    document = openapi.document(JOB_TYPES, Settings.model_fields["router_scope"].default)
+    document = openapi.document(app.routes, JOB_TYPES, Settings.model_fields["router_scope"].default)
     rows = [
         _route(method, path, operation)
         for path, operations in document["paths"].items()

@@ -149,6 +149,18 @@ class Job(Closed):
     request_id: str
 
 
+class TextResult(BaseModel):
+    """The model's answer, as the bundled worker returns it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
+
+    text: str
+    finish_reason: str | None = Field(default=None, description="Why the model stopped, in the server's words.")
+    model: str | None = Field(default=None, description="The model's name, as the server gave it.")
+    usage: dict[str, JsonValue] | None = Field(default=None, description="Counts of tokens, as the server gave them.")
+    tool_calls: list[dict[str, JsonValue]] = Field(default_factory=list, description="Absent if the model made none.")
+
+
 class BatchItem(Closed):
     """The verdict on one job of a batch: its job (without a result; GET it), or the problem that rejected it."""
 

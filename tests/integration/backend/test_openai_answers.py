@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lambda_router_queue.models import Envelope
+from lambda_router_queue.models import Envelope, TextResult
 from tests.integration.backend.openai_jobs import TRACE, answering, ask, job_of, sending, streaming, with_backend
 from tests.model_servers import (
     GREETING,
@@ -241,6 +241,12 @@ def test_tool_calls_are_put_together():
     result = ask(streaming(*pieces))
     assert (result["text"], result["finish_reason"], result["tool_calls"]) == ("", "tool_calls", [WEATHER, CLOCK])
     assert ask(answering(200, completion(None, tool_calls=[WEATHER, CLOCK])))["tool_calls"] == [WEATHER, CLOCK]
+
+
+def test_the_result_has_the_members_that_the_openapi_document_names():
+    whole = ask(answering(200, completion(None, tool_calls=[WEATHER])))
+    assert whole.keys() == TextResult.model_fields.keys()
+    TextResult.model_validate(whole)
 
 
 def test_tool_calls_without_an_index_are_told_apart_by_their_ids():

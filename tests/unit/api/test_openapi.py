@@ -1,6 +1,6 @@
 """chalicelib.api.openapi: the document says what the service does, no more and no less."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,7 +18,12 @@ from tests.conftest import Router
 
 METHODS = {"get", "post", "put", "patch", "delete", "head"}
 
-DOCUMENT = openapi.document(JOB_TYPES, "lambda-router/jobs")
+
+def document_of(job_types: Mapping[str, JobType], scope: str = "lambda-router/jobs") -> dict[str, Any]:
+    return openapi.document(app_module.app.routes, job_types, scope)
+
+
+DOCUMENT = document_of(JOB_TYPES)
 OPERATIONS = {
     (method.upper(), path): operation
     for path, item in DOCUMENT["paths"].items()
@@ -103,7 +108,9 @@ def test_a_token_is_asked_for_where_jobs_are_and_nowhere_else(name: tuple[str, s
 def test_the_scope_is_named():
     assert (
         "some/scope"
-        in openapi.document(JOB_TYPES, "some/scope")["components"]["securitySchemes"]["cognito"]["description"]
+        in openapi.document(app_module.app.routes, JOB_TYPES, "some/scope")["components"]["securitySchemes"]["cognito"][
+            "description"
+        ]
     )
 
 
@@ -127,13 +134,10 @@ def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
     assert set(references(DOCUMENT)) == components
 
 
-def schema(name: str) -> OAS31Validator:
-    """A validator of one of the document's schemas."""
-    return OAS31Validator({"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]})
-
-
-def faults(name: str, value: Any) -> list[str]:
-    return [error.message for error in schema(name).iter_errors(value)]
+def faults(name: str, value: Any, document: dict[str, Any] = DOCUMENT) -> list[str]:
+    """What is wrong with a value by one of the document's schemas."""
+    validator = OAS31Validator({"$ref": f"#/components/schemas/{name}", "components": document["components"]})
+    return [error.message for error in validator.iter_errors(value)]
 
 
 def test_a_job_as_it_is_answered_fits_its_schema(router: Router, generate: dict[str, Any]):
@@ -199,8 +203,16 @@ class CountInput(Closed):
     upto: int
 
 
+class Counted(Closed):
+    """What was counted."""
+
+    reached: int
+
+
 def test_a_new_type_appears_in_the_document_by_itself():
-    own = openapi.document(registry(*JOB_TYPES.values(), JobType(name="count", input_model=CountInput)), "s")
+    own = openapi.document(
+        app_module.app.routes, registry(*JOB_TYPES.values(), JobType(name="count", input_model=CountInput)), "s"
+    )
     validate(own)
     assert {"CountInput", "CountJobRequest"} <= own["components"]["schemas"].keys()
 

@@ -1,0 +1,88 @@
+"""The routes that need no token: health, readiness and the OpenAPI document."""
+
+import time
+from typing import Any
+
+from chalice.app import Blueprint, Request, Response
+
+import chalicelib
+from chalicelib import wiring
+from chalicelib.api import gateway, openapi, request_headers
+from chalicelib.api.gateway import READ
+from chalicelib.api.operations import ALWAYS, Answer, Operation, described_by
+from chalicelib.api.responses import json_response
+from chalicelib.errors import QueueUnavailable, SigningKeysUnavailable
+from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.observability import notes
+
+routes = Blueprint(__name__)
+
+_open = gateway.open_route(wiring.surface())
+
+
+@routes.route("/health", methods=READ, **_open)
+@described_by(
+    Operation("health", "Whether the process responds", {200: Answer("The process responds.", "Health")}, ALWAYS)
+)
+def health() -> Response:
+    """Report that the process responds, without using anything outside it."""
+    version = getattr(_request().lambda_context, "function_version", "")
+    return json_response({"status": "ok", "version": chalicelib.__version__, "function_version": version})
+
+
+@routes.route("/ready", methods=READ, **_open)
+@described_by(
+    Operation(
+        "ready",
+        "Whether Redis and the signing keys are available",
+        {200: Answer("Both are available.", "Readiness"), 503: Answer("At least one is not.", "Readiness")},
+        ALWAYS,
+    )
+)
+def ready() -> Response:
+    """Report whether Redis and the signing keys are available."""
+    _request()
+    parts = wiring.services()
+    report = {"redis": _redis_probe(parts.queue), "jwks": _probe(lambda: parts.keys.key(""))}
+    return json_response(report, 200 if all(part["ok"] for part in report.values()) else 503)
+
+
+@routes.route("/openapi.json", methods=READ, **_open)
+@described_by(Operation("openapi", "This document", {200: Answer("OpenAPI 3.1.", "Document")}, ALWAYS))
+def openapi_document() -> Response:
+    """Return the OpenAPI document of this deployment."""
+    request = _request()
+    parts = wiring.services()
+    # The document's path without its last segment.
+    base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
+    settings = parts.settings
+    views = routes.current_app.routes
+    return json_response(openapi.document(views, parts.job_types, settings.router_scope, base, settings.body_limits))
+
+
+def _request() -> Request:
+    return request_headers.acceptable(routes.current_request)
+
+
+def _redis_probe(queue: JobQueue) -> dict[str, Any]:
+    """Check that Redis responds, and that it does not delete jobs when its memory is full."""
+    from chalicelib.jobs import eviction  # deferred: a cold start does not need it
+
+    policies: list[str | None] = []
+    report = _probe(lambda: policies.append(queue.eviction_policy()))
+    reasons = [reason for policy in policies if (reason := eviction.shortcoming(policy))]
+    if not reasons:
+        return report
+    notes().reason = reasons[0]
+    return report | {"ok": policies == [None], "reason": reasons[0]}  # an unknown policy is no failure
+
+
+def _probe(check: Any) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        check()
+        reachable = True
+    except (QueueUnavailable, SigningKeysUnavailable) as problem:
+        reachable = False
+        notes().reason = getattr(problem, "reason", None)
+    return {"ok": reachable, "latency_ms": round((time.perf_counter() - started) * 1000, 3)}

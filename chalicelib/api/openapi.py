@@ -3,6 +3,7 @@
 Served at ``/openapi.json``.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -146,6 +147,9 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
         [(model, "serialization") for model in (Job, JobPage, BatchVerdicts)], ref_template=REF_TEMPLATE
     )
     models: Schema = inputs["$defs"] | outputs["$defs"]
+    for model in models.values():
+        for name, member in model.get("properties", {}).items():
+            model["properties"][name] = _with_default_in_words(member)
     own = {_job_name(job_type): _job_schema(models["Job"], job_type) for job_type in job_types.values()}
     job = _one_of({name: _job_name(job_type) for name, job_type in job_types.items()})
     batch = {
@@ -167,6 +171,18 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
     return models | own | made
 
 
+def _with_default_in_words(member: Schema) -> Schema:
+    """Move a default into the description. Generators such as openapi-typescript require a member that has one."""
+    bare = {name: value for name, value in member.items() if name != "default"}
+    if member.get("default") is None:
+        return bare
+    words = [
+        *([member["description"]] if "description" in member else []),
+        f"Default: `{json.dumps(member['default'])}`.",
+    ]
+    return bare | {"description": " ".join(words)}
+
+
 def _job_name(job_type: JobType) -> str:
     return job_type.request_model.__name__.removesuffix("Request")
 
@@ -176,7 +192,7 @@ def _job_schema(any_job: Schema, job_type: JobType) -> Schema:
     properties: Schema = any_job["properties"] | {"type": {"type": "string", "const": job_type.name}}
     if job_type.result_model:
         result = _ref(job_type.result_model.__name__)
-        properties["result"] = {"anyOf": [result, {"type": "null"}], "default": None}
+        properties["result"] = {"anyOf": [result, {"type": "null"}]}
     return any_job | {"title": _job_name(job_type), "properties": properties}
 
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import StaticKeys
 from chalicelib.errors import Unauthenticated
+from tests import npm
 from tests.conftest import CLIENT_ID, ISSUER, POOL
 from tests.security.hostile_tokens import GOOD, HOSTILE, Workshop
 from tests.unit.forge import Forge
@@ -22,25 +21,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 OTHERS = ("aws-jwt-verify", "jose")
 
 type Verdicts = dict[str, dict[str, str]]
-
-
-def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    program = shutil.which(command[0])
-    if program is None:
-        pytest.skip(f"no {command[0]} on PATH: install Node 18 or newer to compare with its verifiers")
-    return subprocess.run(
-        [program, *command[1:]], cwd=NODE, input=given, capture_output=True, text=True, timeout=50, check=False
-    )
-
-
-def install() -> None:
-    """npm's packages, as locked, into a folder that git ignores; the test is skipped if they cannot be had."""
-    stamp, lock = NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"
-    if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    installed = run("npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund")
-    if installed.returncode:
-        pytest.skip(f"npm ci did not get its packages: {installed.stderr.strip()[-200:] or installed.returncode}")
 
 
 def ours(verifier: TokenVerifier, token: str) -> str:
@@ -54,11 +34,11 @@ def ours(verifier: TokenVerifier, token: str) -> str:
 @pytest.fixture(scope="module")
 def verdicts(forge: Forge, jwks: dict[str, Any]) -> Verdicts:
     """Token → verifier → "ok" or what is wrong with it."""
-    install()
+    npm.install(NODE)
     shop = Workshop(forge, int(time.time()))
     tokens = {name: make(shop) for name, make in (GOOD | HOSTILE).items()}
     setting = {"jwks": jwks, "issuer": ISSUER, "userPoolId": POOL, "clientId": CLIENT_ID, "tokens": tokens}
-    asked = run("node", "verify.js", given=json.dumps(setting))
+    asked = npm.run(NODE, "node", "verify.js", given=json.dumps(setting))
     assert asked.returncode == 0, asked.stderr
     found: Verdicts = json.loads(asked.stdout)
     keys = StaticKeys(json.dumps(jwks).encode())

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.assurance.conftest import ENVIRONMENTS, MakePlans
-from tests.assurance.history import percentile, read
-from tests.assurance.resources import Resources
-from tests.assurance.run import Environment, Run, deliveries
-from tests.assurance.site import Site, one_server_behind_a_proxy
-from tests.assurance.troubles import TROUBLES
-from tests.faults.conftest import Tell
+from tests.faults.conftest import ENVIRONMENTS, MakePlans, Tell
+from tests.faults.history import percentile, read
 from tests.faults.kit import FULL, QUEUE, Crew, eventually, size
+from tests.faults.resources import Resources
+from tests.faults.run import Environment, Run, deliveries
+from tests.faults.site import Site, one_server_behind_a_proxy
+from tests.faults.troubles import TROUBLES
 
 MEASURED_SECONDS = 20 if FULL else 1.5
 SOAK_SECONDS = size(45, 600)
@@ -116,7 +115,7 @@ def test_a_soak_with_faults_answers_202_or_503_loses_nothing_and_grows_nothing(
     environments: list[Environment], make_plans: MakePlans, tmp_path: Path, tell: Tell
 ) -> None:
     with one_server_behind_a_proxy(tmp_path, **{"auto-aof-rewrite-percentage": "100"}) as site:
-        crew = Crew(site.url(login=False, direct=True), tmp_path, "tests.assurance.handler:work")
+        crew = Crew(site.url(login=False, direct=True), tmp_path, "tests.faults.keyed_handler:work")
         crew.hire(["--concurrency", "10"])
         run = Run(environments)
         most = capacity(run, make_plans, site, FEW)
@@ -154,7 +153,7 @@ def test_twice_as_many_jobs_as_can_be_worked_are_answered_202_429_or_503_and_not
     """The workers are the bottleneck: their jobs take a while. One caller sends most, and more than its rate allows."""
     monkeypatch.setenv("ROUTER_FAULT_WORK_MS", str(WORK_MS))
     with one_server_behind_a_proxy(tmp_path, appendfsync="everysec") as site:
-        crew = Crew(site.url(login=False, direct=True), tmp_path, "tests.assurance.handler:work")
+        crew = Crew(site.url(login=False, direct=True), tmp_path, "tests.faults.keyed_handler:work")
         crew.hire(["--concurrency", str(AT_A_TIME)])
         run = Run(environments)
         most = capacity(run, make_plans, site, WAITING)

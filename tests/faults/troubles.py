@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.assurance import site as sites
-from tests.assurance.site import USER, Site, is_in_step
+from tests.faults import site as sites
 from tests.faults.kit import FULL, Server, eventually, size
 from tests.faults.proxy import CutLink, Fault, Fickle
+from tests.faults.site import USER, Site, is_in_step
 from tests.servers import free_port
 
 #: What a large append-only file holds beside the jobs; about a second of reading in a full run.

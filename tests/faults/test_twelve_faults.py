@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.assurance.conftest import ENVIRONMENTS, MakePlans
-from tests.assurance.history import percentile
-from tests.assurance.run import Environment, Run, deliveries
-from tests.assurance.site import Site
-from tests.assurance.troubles import TROUBLES, Trouble
-from tests.faults.conftest import Tell
+from tests.faults.conftest import ENVIRONMENTS, MakePlans, Tell
+from tests.faults.history import percentile
 from tests.faults.kit import FULL, Crew, eventually, size
+from tests.faults.run import Environment, Run, deliveries
+from tests.faults.site import Site
+from tests.faults.troubles import TROUBLES, Trouble
 from tests.integration.answers import GIVE_UP_SECONDS
 
 JOBS = size(60, 20_000)
@@ -28,7 +27,7 @@ CONNECTIONS_EACH_OF_A_CLUSTER = 3
 def working(site: Site, folder: Path) -> Iterator[Crew]:
     """Workers at the site. A link's faults are theirs too, but in a small run, which waits for no lease."""
     direct = not FULL and len(site.servers) == 1
-    crew = Crew(site.url(login=False, direct=direct), folder, "tests.assurance.handler:work")
+    crew = Crew(site.url(login=False, direct=direct), folder, "tests.faults.keyed_handler:work")
     try:
         for _ in range(WORKERS):
             crew.hire(["--concurrency", "10"])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.assurance.environment import Plan
-from tests.assurance.history import History, Tail, read
+from tests.faults.environment import Plan
+from tests.faults.history import History, Tail, read
 from tests.faults.kit import ROOT, Crew, eventually
 
 #: What a shared machine may take to get a second's work done.
@@ -17,10 +17,10 @@ PATIENCE_SECONDS = 120
 
 
 class Environment:
-    """A process that plays a Lambda execution environment (``tests.assurance.environment``)."""
+    """A process that plays a Lambda execution environment (``tests.faults.environment``)."""
 
     def __init__(self, log: Path) -> None:
-        command = [sys.executable, "-m", "tests.assurance.environment"]
+        command = [sys.executable, "-m", "tests.faults.environment"]
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True

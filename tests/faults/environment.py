@@ -1,4 +1,4 @@
-"""``python -m tests.assurance.environment``: one Lambda execution environment, and the callers who come to it.
+"""``python -m tests.faults.environment``: one Lambda execution environment, and the callers who come to it.
 
 A process that has one request at a time, as in Lambda: it calls the app's real entry point with API Gateway's events.
 It reads plans from standard input, one JSON line each, and follows one until the next line comes; then it asks some of
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from chalicelib import wiring
-from tests.assurance.history import job_key
 from tests.conftest import Reply, Router
+from tests.faults.history import job_key
 
 #: What a caller waits after a 503 before it comes again; it would wait longer if it did as ``Retry-After`` says.
 PAUSE_SECONDS = 0.03

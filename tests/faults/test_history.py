@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.assurance.history import Answer, History, Tail, percentile, read
+from tests.faults.history import Answer, History, Tail, percentile, read
 
 
 def told(*verdicts: tuple[int, str], key: str = "k", prompt: str = "p") -> History:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from tests.assurance.conftest import ENVIRONMENTS, MakePlans
-from tests.assurance.run import Environment, Run
-from tests.assurance.site import Site, one_server, one_server_behind_a_proxy
 from tests.conftest import MakeToken, Router
+from tests.faults.conftest import ENVIRONMENTS, MakePlans
 from tests.faults.kit import eventually, size
 from tests.faults.proxy import BlackHole, Fault, ForgetConnections, Reset, SwallowReplies
+from tests.faults.run import Environment, Run
+from tests.faults.site import Site, one_server, one_server_behind_a_proxy
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.assurance.site import Site
+from tests.faults.site import Site
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 

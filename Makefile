@@ -224,6 +224,10 @@ bench-depth bench-package: install
 bench-cold bench-warm bench-depth bench-worker bench-memory bench-package:
 	@$(PYTHON) -m benchmarks.$(subst -,_,$@)
 
+.PHONY: bench-cold-lines
+bench-cold-lines: install ## measure what each line of chalicelib/cold_start.py saves of a cold start; about 2 minutes
+	@$(PYTHON) -m benchmarks.bench_cold_lines
+
 .PHONY: bench-against
 bench-against: install ## compare the speed of this checkout with COMMIT=…: submit, poll and work in turns; about 10 minutes
 	@$(PYTHON) -m benchmarks.bench_against $(or $(COMMIT),HEAD)

@@ -46,7 +46,9 @@ def _rows(url: str, turns: int) -> tuple[list[Row], dict[str, float]]:
     for kind, event in kinds.items():
         cpu: dict[str, list[float]] = defaultdict(list)
         walls = in_turns(
-            functions.names(), turns, lambda name, event=event, cpu=cpu: _start(name, url, event, cpu[name])
+            functions.names(),
+            turns,
+            lambda name, event=event, cpu=cpu: start(functions.folder(name), url, event, cpu[name]),
         )
         for name, values in walls.items():
             figure = f"{kind}: {name}, median ms (CPU)"
@@ -58,11 +60,10 @@ def _rows(url: str, turns: int) -> tuple[list[Row], dict[str, float]]:
     return rows, bars
 
 
-def _start(name: str, url: str, event: dict[str, Any], cpu: list[float]) -> float:
-    """Return the seconds until the response, and append the process's CPU seconds to ``cpu``."""
-    functions.folder(name)
+def start(task: Path, url: str, event: dict[str, Any], cpu: list[float]) -> float:
+    """Return the seconds until the response of a folder's function; append its process's CPU seconds to ``cpu``."""
     began = time.perf_counter()
-    with functions.started(name, url) as (api, process):
+    with functions.started(task, url) as (api, process):
         answer = api.invoke(event)
         took = time.perf_counter() - began
         cpu.append(int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9)

@@ -136,9 +136,8 @@ def _headers(bearer: str) -> dict[str, str | list[str]]:
 
 
 @contextmanager
-def started(name: str, redis_url: str) -> Iterator[tuple[RuntimeApi, "subprocess.Popen[bytes]"]]:
-    """Run the function in Lambda's own runtime client, from the start of its process."""
-    task = folder(name)
+def started(task: Path, redis_url: str) -> Iterator[tuple[RuntimeApi, "subprocess.Popen[bytes]"]]:
+    """Run the function of a folder in Lambda's own runtime client, from the start of its process."""
     with RuntimeApi() as api:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, str(task), str(lambda_python())],

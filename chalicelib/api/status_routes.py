@@ -48,7 +48,7 @@ def ready() -> Response:
 
 
 @routes.route("/openapi.json", methods=READ, **_open)
-@described_by(Operation("openapi", "This document", {200: Answer("OpenAPI 3.1.", "Document")}, ALWAYS))
+@described_by(Operation("openapi", "The OpenAPI document", {200: Answer("OpenAPI 3.1.", "Document")}, ALWAYS))
 def openapi_document() -> Response:
     """Return the OpenAPI document of this deployment."""
     request = _request()

@@ -91,7 +91,7 @@ class TokenVerifier:
         """
         claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
-        # Cognito always sets it, to a user's id or, for the client credentials grant, to the client's.
+        # Cognito always sets ``sub``, to a user's id or, for the client credentials grant, to the client's.
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
             raise Unauthenticated("sub")
@@ -151,7 +151,7 @@ def bearer_token(authorization: list[str]) -> str:
 
 
 def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> Signed:
-    """Verify a compact JWS (RFC 7515 section 7.1) and return its payload; nothing in it is trusted before.
+    """Verify a compact JWS (RFC 7515 section 7.1) and return its payload; until then nothing in it is trusted.
 
     Raises:
         Unauthenticated: it is not a JWS, its header has unexpected members, its key is unknown, or the signature is
@@ -169,7 +169,7 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
         raise Unauthenticated("unknown kid")
     if key.algorithm_name != algorithm:
         raise Unauthenticated("the key is for another algorithm")
-    try:  # it parses the token again, less strictly: docs/decisions/0068-pyjwt-proves-the-signature.md
+    try:  # PyJWT parses the token again, less strictly: docs/decisions/0068-pyjwt-proves-the-signature.md
         _JWS.decode(token, key, algorithms=[algorithm])
     except InvalidTokenError:
         raise Unauthenticated("signature") from None

@@ -102,7 +102,7 @@ class JobQueue:
         return self._settle(owner, job_id, "look")
 
     def take(self, owner: str, job_id: str) -> Job | None:
-        """Return the same for the job's reader: a result that is not kept is returned now, and never again."""
+        """Return the job as ``look`` does, for its reader: a result that is not kept is returned now, never again."""
         if self._sealer is not None:  # if KMS is unavailable, a result taken now would be lost
             job = self._settle(owner, job_id, "peek")
             if job is None or job.store or job.status not in FINAL_STATUSES:
@@ -110,7 +110,7 @@ class JobQueue:
         return self._settle(owner, job_id, "take")
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
-        """Return several of the caller's jobs without results, in one round trip; None for what is not a job's id."""
+        """Return several of the caller's jobs without results, in one round trip; None for each id without a job."""
         known = [job_id for job_id in job_ids if JOB_ID.fullmatch(job_id)]
         found = dict(zip(known, self._settle_in(queue, owner, known, "brief"), strict=True)) if known else {}
         return [found.get(job_id) for job_id in job_ids]

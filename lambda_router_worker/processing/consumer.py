@@ -18,18 +18,19 @@ from lambda_router_worker.worker_log import log
 
 #: How long an idle worker waits in Redis before it checks whether to stop.
 IDLE_WAIT_MS = 1_000
-#: Delayed jobs start at most this late, apart from the work in progress.
+#: Delayed jobs start about this late at most, if a worker has room.
 PROMOTE_EVERY_SECONDS = 0.5
 BEAT_EVERY_SECONDS = 2.0
+#: How often ids of deleted jobs are removed from a caller's list.
 TRIM_EVERY_SECONDS = 1.0
-#: Consumer names of dead workers are kept for an hour.
 TIDY_EVERY_SECONDS = 600.0
+#: Consumer names of dead workers are kept for an hour.
 FORGET_AFTER_MS = 3_600_000
 TRIM_LETTERS_EVERY_SECONDS = 30.0
 #: How often a draining worker logs what it waits for, and how many jobs it names.
 DRAINING_EVERY_SECONDS = 10.0
 MOST_JOBS_NAMED = 20
-#: At most one line a minute.
+#: Even at the shortest jittered interval, at most one line a minute.
 REPORT_EVERY_SECONDS = 75.0
 
 

@@ -30,12 +30,12 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 #: What differs on purpose: what make deploy-dev makes, what Terraform makes, and why. docs/deploy.md shows this table.
 DIFFERENCES = {
     "API": ("lambda-router", "NAME", "Chalice names it for the app alone; two stacks would look the same"),
-    "API calls": ("NAME", "NAME:live", "an alias can go back to an older version"),
+    "the API calls": ("NAME", "NAME:live", "an alias can go back to an older version"),
     "alias": ("none", "live", "an alias can go back to an older version"),
     "published versions": ("none", "one for each change", "an alias needs something to go back to"),
     "may call the function": ("apigateway *", "apigateway api/*; events warm", "the stage and the warm rule only"),
     "warm event": ("none", "rate(5 minutes)", "nobody waits for a developer's stack"),
-    "executions at once": ("the account's limit", "50", "one person makes no crowd"),
+    "executions at once": ("the account's limit", "50", "one developer needs no limit of their own"),
     "a path's other methods": ("the gateway's 403", "the function's 405", "the merge adds them"),
     "gateway's own answers": ("AWS's own", "problem+json for 21 types", "the merge adds them"),
     "throttle": ("the account's limit", "50 a second", "Chalice makes a stage without settings"),
@@ -52,7 +52,7 @@ DIFFERENCES = {
     "log groups": ("Lambda's own, for ever", "3, kept 365 days", "Chalice gives this function's group another name"),
     "alarms": ("none", "7", "nobody is called for a developer's stack"),
     "outputs in SSM": ("none", "5", "nobody else asks where it is"),
-    "tags of the function": ("aws-chalice", "Application, ManagedBy, Stage", "Chalice's names its own release"),
+    "tags of the function": ("aws-chalice", "Application, ManagedBy, Stage", "Chalice tags its own version"),
 }
 
 

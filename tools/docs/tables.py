@@ -42,7 +42,7 @@ STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.DIFFERS: (
         "something that is wrong",
         "nothing: `verify`, `drift`, `smoke` and `doctor` only look; `apply`, `release` and `canary` had no version to"
-        " go back to, or AWS refused the way back, which they say",
+        " go back to, or AWS rejected the rollback, and they say so",
     ),
     Status.TAKEN_BACK: (
         "something that is wrong, for a minute; an alarm; that Terraform stopped after it had moved callers; Ctrl-C or"

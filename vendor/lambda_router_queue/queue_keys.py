@@ -65,12 +65,12 @@ class QueueKeys:
 
     @cached_property
     def flow(self) -> str:
-        """Hash: counts of jobs ``added`` to each line, that ``left`` it, and by final status; service time, slots."""
+        """Hash: counts of jobs ``added`` to and that ``left`` each line, and by final status; service time, slots."""
         return f"{self._prefix}flow"
 
     @cached_property
     def workers(self) -> str:
-        """Sorted set: ``<concurrency> <consumer>`` of each living worker by its last sign of life.
+        """Sorted set: ``<concurrency> <consumer>`` of each living worker by the time of its last beat.
 
         If the worker claims no jobs, the reason follows after a tab.
         """
@@ -89,11 +89,11 @@ class QueueKeys:
         return f"{self._prefix}owner:{owner}"
 
     def open_jobs(self, owner: str) -> str:
-        """Sorted set: the caller's unfinished jobs by when they expire or, once begun, when their records end."""
+        """Sorted set: the caller's open jobs by when they expire or, once started, when their records expire."""
         return f"{self._prefix}open:{owner}"
 
     def stored_bytes(self, owner: str) -> str:
-        """Hash: bytes stored for the caller, in all and by when they are freed; the queue's own are in ``flow``."""
+        """Hash: bytes stored for the caller, in total and by when they are freed; the queue's own are in ``flow``."""
         return f"{self._prefix}bytes:{owner}"
 
     def rate(self, owner: str) -> str:

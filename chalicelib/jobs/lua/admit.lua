@@ -4,8 +4,8 @@
 -- An accepted job gets a record and joins a stream, or the sorted set if it is delayed.
 -- The last places of the queue, and of delayed jobs, are reserved for callers without an open job. The last of the
 -- queue's bytes are reserved for callers who store little.
--- A rejected job changes nothing, with one exception: the caller's rate is cut to a full burst if a clock that stepped
--- back, or another setting, left more. Safe to send twice.
+-- A rejected job changes nothing, with one exception: if a clock that stepped back, or a changed setting, left the
+-- caller's arrival time (rate) more than a full burst ahead, it is cut to a full burst. Safe to send twice.
 --
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7 bytes  8-19 streams
 --       then per job: job, idempotency (or job again)
@@ -13,8 +13,9 @@
 --       7 percent of the caps for newcomers  8 percent of the queue cap for delayed jobs
 --       9 most bytes stored for the caller  10 and for the queue
 --       11 queue  12 owner  13 request id  14 traceparent
---       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2), keyed (0 or 1),
---       type, priority's name, metadata, store (0 or 1), bytes of its input that stay once it is final
+--       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2),
+--       Idempotency-Key sent (0 or 1), type, priority's name, metadata, store (0 or 1), bytes of its input that stay
+--       once it is final
 -- Answers lines of words. First the caller's: jobs that may be sent now, ms until the burst is restored, now ms and,
 --   after a rejection by a cap, up to 100 ids of its expired jobs, which hold places until settle.lua closes them.
 --   Then the queue's figures. Then of each job: verdict, created ms, ms to wait, id and, if it stands in line, its

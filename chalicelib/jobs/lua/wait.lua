@@ -5,7 +5,7 @@
 -- KEYS  1 waits  2 the caller's waits
 -- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place expires  4 the longest such time of
 --       any place  5 places of one caller  6 places of all callers together
--- Answers taken, freed, or whose places are all taken: caller, all
+-- Answers 'taken', 'freed' or, if no place is free, whose places are all taken: 'caller' or 'all'
 
 local id = ARGV[1]
 redis.call('ZREM', KEYS[1], id)

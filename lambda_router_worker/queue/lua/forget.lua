@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Removes ids from a caller's list if their records are gone. An id whose record exists stays, whatever the worker saw
--- before: a record and its id are written in one step, and checked and removed in one.
+-- Removes ids from a caller's list if their records are gone. An id whose record exists stays, even if the worker found
+-- no record before: admit.lua writes record and id in one step, and this script checks and removes in one step.
 --
 -- KEYS  1 owner  2.. the records of the ids to check
 -- ARGV  their ids, in the same order

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Gives up a claimed entry that this worker cannot read, without starting it.
+-- Gives up on a claimed entry that this worker cannot read, without starting it.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 entry id  3 code, cut to 64 bytes  4 message, cut to 4 KiB

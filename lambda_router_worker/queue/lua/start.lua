@@ -7,7 +7,7 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 expired leases allowed  6 nonce, new for each attempt (or none)
---       7 'crashes', to get their number, too (or none)
+--       7 'crashes' to get the job's number of crashes as well (or none)
 -- Answers {'run', token, attempts}, followed by the job's crashes if requested, or {why not}: expired | leased |
 -- stale | dead | abandoned | gone | a final status
 

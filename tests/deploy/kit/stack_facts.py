@@ -93,7 +93,7 @@ def _of_body(body: Json) -> dict[str, str]:
         "routes": "; ".join(f"{name} {_guard(each)}" for name, each in routes.items()),
         "a path's other methods": "the function's 405" if len(routes) < len(operations) else "the gateway's 403",
         "authorizer": ", ".join(arn for each in schemes.values() for arn in each[_AUTHORIZER]["providerARNs"]),
-        "API calls": ", ".join(sorted(target.removesuffix("/invocations") for target in targets)),
+        "the API calls": ", ".join(sorted(target.removesuffix("/invocations") for target in targets)),
         "gateway's own answers": _answers(body.get("x-amazon-apigateway-gateway-responses", {})),
         "media types taken as bytes": ", ".join(body.get("x-amazon-apigateway-binary-media-types", [])),
     }

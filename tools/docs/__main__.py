@@ -37,7 +37,9 @@ REWRITTEN: Mapping[str, Callable[[str], str]] = {
     ".chalice/config.json": stages.filled_in,
     ".github/workflows/*.yml": workflows.with_settings,
 }
+#: Terraform modules, whose READMEs have tables of variables and outputs.
 _MODULES = ("terraform", "terraform/bootstrap", "terraform/modules/*")
+_VARIABLES = "variables.tf"
 #: Pages of which the tables may be taken out.
 OPTIONAL = frozenset({"docs/queue.md"})
 
@@ -76,16 +78,12 @@ def wanted(root: Path) -> dict[str, str]:
             texts[name] = with_block(text, block, generate(), name)
     for pattern, rewrite in REWRITTEN.items():
         texts |= {_name(root, path): rewrite(_read(path)) for path in sorted(root.glob(pattern))}
-    return texts | dict(_module_pages(root, texts))
-
-
-def _module_pages(root: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The README of each Terraform module, with tables of its variables and outputs."""
-    for variables in (path for module in _MODULES for path in sorted(root.glob(f"{module}/variables.tf"))):
-        readme = variables.with_name("README.md")
-        files = [variables.with_name(name) for name in ("variables.tf", "settings.tf", "outputs.tf")]
-        said = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
-        yield _name(root, readme), modules.with_tables(_read(readme), said)
+    for folder in (path for pattern in _MODULES for path in sorted(root.glob(pattern)) if (path / _VARIABLES).exists()):
+        files = [folder / name for name in (_VARIABLES, "settings.tf", "outputs.tf")]
+        declared = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
+        readme = folder / "README.md"
+        texts[_name(root, readme)] = modules.with_tables(_read(readme), declared)
+    return texts
 
 
 def _name(root: Path, path: Path) -> str:

@@ -45,8 +45,10 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
     """Yield the faults of one list."""
     there = [each.name for each in place.found]
     missing = [name for name in place.wanted if name not in there]
+    # Chalice would prefer the settings of stage local to those of the shell.
+    beating = Settings.names() if place.part == f"stage {stages.LOCAL_STAGE}" else []
     for each in place.found:
-        if _beats_the_shell(place, each.name):
+        if each.name in beating and each.name not in place.wanted:
             fix = _removal(place, each, root)
             yield Finding(_thing(place, each.line), False, f"{each.name} is set there", "", _WHY_BEATS, fix)
             continue
@@ -61,26 +63,15 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
         yield Finding(_thing(place, place.line), False, f"{name} is missing", "", _WHY_MISSING, "make settings")
 
 
-def _beats_the_shell(place: Place, name: str) -> bool:
-    """Return whether Chalice would prefer this setting of stage ``local`` to the shell's."""
-    is_local = place.part == f"stage {stages.LOCAL_STAGE}"
-    return is_local and name in Settings.names() and name not in place.wanted
-
-
 def _meant(name: str, place: Place, missing: list[str]) -> str | None:
     """Return the setting that a wrong name stands for, or "" for none; None if the name is right or not ours."""
-    known = _known(name)
+    known = Settings.names() if name.isupper() else [each.lower() for each in Settings.names()]
     if name in (place.wanted or known):
         return None
     near = difflib.get_close_matches(name, missing or known, n=1, cutoff=_ALIKE)
     if near:
         return near[0]
     return "" if place.closed or looks_ours(name) else None
-
-
-def _known(like: str) -> list[str]:
-    """Return every setting, in the same case as the given name."""
-    return Settings.names() if like.isupper() else [name.lower() for name in Settings.names()]
 
 
 def _unknown(place: Place, each: Name, meant: str, missing: list[str], root: Path) -> Finding:

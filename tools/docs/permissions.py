@@ -1,6 +1,6 @@
 """``docs/permissions.md``: the permissions that each type of resource needs, and the reasons for unused ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from tools.docs.markdown import NOTICE, code, table
 from tools.permissions.excused import EXCUSED
@@ -62,8 +62,4 @@ def _all(needs: Iterable[Needs]) -> Needs:
 
 
 def _actions(needs: Needs) -> str:
-    return ", ".join(code(action) for action in _sorted(needs)) or "none"
-
-
-def _sorted(needs: Needs) -> Iterator[str]:
-    yield from sorted({need.action for need in needs})
+    return ", ".join(code(action) for action in sorted({need.action for need in needs})) or "none"

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import annotated_types
 import click
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import Settings
 from lambda_router_worker.cli import main as worker_command
 from lambda_router_worker.cli_options import EnvironmentOnly
 from tools.docs.markdown import NOTICE, code, table
-from tools.docs.terraform import EMPTY
+from tools.docs.terraform import EMPTY, checks_of
 
 #: The type of a value, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
@@ -68,10 +68,11 @@ _REQUIRED = "redis_url"
 
 
 def page() -> str:
+    *names, last = [code(name) for name in read_at_packaging()]
     return _PAGE.format(
         notice=NOTICE,
         settings=_settings_table(),
-        packaging=_and([code(name) for name in read_at_packaging()]),
+        packaging=f"{', '.join(names)} and {last}",
         worker=_worker_table(),
         commands=table(("Command", "What it does"), _commands(worker_command, "lambda-router-worker")),
     )
@@ -131,9 +132,7 @@ def _kind(field: FieldInfo) -> str:
         KeyError: a new check has no words yet; add them to ``_CHECKED_BY``.
     """
     annotation = _without_none(field.annotation)
-    checks = [*field.metadata, *_metadata_of(field.annotation)]
-    names = [getattr(check.func, "__name__", "") for check in checks if isinstance(check, AfterValidator)]
-    named = [_CHECKED_BY[name] for name in names if name not in _OF_WHOLE_LISTS]
+    named = [_CHECKED_BY[name] for name in checks_of(field) if name not in _OF_WHOLE_LISTS]
     if named:
         return named[0] + ("s, comma-separated" if typing.get_origin(annotation) is tuple else "")
     if typing.get_origin(annotation) is Literal:
@@ -150,10 +149,6 @@ def _without_none(annotation: Any) -> Any:
     if type(None) not in typing.get_args(annotation):
         return annotation
     return kinds[0].__origin__ if hasattr(kinds[0], "__metadata__") else kinds[0]
-
-
-def _metadata_of(annotation: Any) -> list[Any]:
-    return [part for kind in typing.get_args(annotation) for part in getattr(kind, "__metadata__", ())]
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -184,18 +179,13 @@ def _env_entry(name: str, field: FieldInfo) -> str:
     required = field.is_required() or name == "redis_url"
     default = field.default if not required and field.default not in EMPTY else None
     value = default if default is not None else _example(field)
-    meaning = textwrap.wrap(f"{field.description} {_env_note(field)}".strip(), width=100)
-    lines = [f"# {line}" for line in meaning]
-    return "\n".join([*lines, f"{'' if required else '#'}{name.upper()}={value}"])
-
-
-def _env_note(field: FieldInfo) -> str:
-    kind = _kind(field)
+    kind, note = _kind(field), ""
     if kind.startswith("one of"):
-        return f"(O{kind.removeprefix('o')}.)"
-    if _bounds(field) and kind == "whole number":
-        return f"({_bounds(field)}.)"
-    return ""
+        note = f"(O{kind.removeprefix('o')}.)"
+    elif _bounds(field) and kind == "whole number":
+        note = f"({_bounds(field)}.)"
+    lines = [f"# {line}" for line in textwrap.wrap(f"{field.description} {note}".strip(), width=100)]
+    return "\n".join([*lines, f"{'' if required else '#'}{name.upper()}={value}"])
 
 
 def worker_options() -> list[click.Option]:
@@ -204,29 +194,16 @@ def worker_options() -> list[click.Option]:
 
 
 def _worker_table() -> str:
-    rows = [
-        (
-            "" if isinstance(option, EnvironmentOnly) else code(option.opts[0]),
-            code(str(option.envvar)),
-            _worker_default(option),
-            _worker_bounds(option),
-            option.help or "",
-        )
-        for option in worker_options()
-    ]
+    rows = []
+    for option in worker_options():
+        name = "" if isinstance(option, EnvironmentOnly) else code(option.opts[0])
+        value = option.to_info_dict()["default"]
+        default = "unset" if value is None else code(str(value))
+        if option.name == _REQUIRED:
+            default = "**required**"
+        bounds = f"{option.type.min:,} to {option.type.max:,}" if isinstance(option.type, click.IntRange) else ""
+        rows.append((name, code(str(option.envvar)), default, bounds, option.help or ""))
     return table(("Option", "Variable", "Default", "Bounds", "Meaning"), rows)
-
-
-def _worker_default(option: click.Option) -> str:
-    if option.name == _REQUIRED:
-        return "**required**"
-    default = option.to_info_dict()["default"]
-    return "unset" if default is None else code(str(default))
-
-
-def _worker_bounds(option: click.Option) -> str:
-    kind = option.type
-    return f"{kind.min:,} to {kind.max:,}" if isinstance(kind, click.IntRange) else ""
 
 
 def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
@@ -235,16 +212,9 @@ def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
         if isinstance(command, click.Group):
             yield from _commands(command, f"{called} {name}")
         else:
-            yield code(" ".join((called, name, *_usage(command)))), command.get_short_help_str(200)
-
-
-def _usage(command: click.Command) -> Iterator[str]:
-    for parameter in command.params:
-        if isinstance(parameter, click.Argument):
-            yield parameter.make_metavar(click.Context(command))
-        elif isinstance(parameter, click.Option) and parameter.is_flag:
-            yield f"[{parameter.opts[0]}]"
-
-
-def _and(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + " and " + words[-1]
+            usage = [
+                f"[{each.opts[0]}]" if isinstance(each, click.Option) else each.make_metavar(click.Context(command))
+                for each in command.params
+                if not isinstance(each, click.Option) or each.is_flag
+            ]
+            yield code(" ".join((called, name, *usage))), command.get_short_help_str(200)

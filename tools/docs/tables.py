@@ -68,17 +68,13 @@ def errors_page() -> str:
             str(kind.status),
             f'<a id="{kind.slug()}"></a>{code(kind.slug())}',
             kind.title,
-            _when(kind),
+            first_sentence(kind.__doc__).removeprefix("Raised ").rstrip("."),
             code(kind.uri()),
         )
         for kind in Problem.kinds()
     ]
     errors = table(("Status", "Problem", "`title`", "Raised", "`type`"), rows)
     return _ERRORS_PAGE.format(notice=NOTICE, table=errors)
-
-
-def _when(kind: type[Problem]) -> str:
-    return first_sentence(kind.__doc__).removeprefix("Raised ").rstrip(".")
 
 
 def routes() -> str:
@@ -115,17 +111,13 @@ def redis_errors() -> str:
 
 def layers() -> str:
     """The import layers of every package, from the highest down, as import-linter checks them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
-    pictures = [_picture(contract) for contract in contracts if contract["type"] == "layers"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pictures = []
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            lines = "\n".join(layer.replace(" | ", "   ") for layer in contract["layers"])
+            pictures.append(f"{code(contract['containers'][0])}:\n\n```text\n{lines}\n```")
     return "\n\n".join(pictures)
-
-
-def _picture(contract: Mapping[str, Any]) -> str:
-    """One package's layers, a line each."""
-    modules = [layer.replace(" | ", "   ") for layer in contract["layers"]]
-    return "\n".join([f"{code(contract['containers'][0])}:", "", "```text", *modules, "```"])
 
 
 #: The folders of the module map; ``app.py`` is in it too.
@@ -146,26 +138,15 @@ def modules(root: Path = ROOT) -> str:
         Undescribed: a module has no docstring, or a script no comment at its top.
     """
     folders = [folder for name in _PROGRAM for folder in (root / name, *sorted((root / name).rglob("*/")))]
-    maps = [_folder(root, folder) for folder in folders if _modules_in(folder)]
-    return "\n\n".join(["### `app.py`", _summary(root, root / "app.py"), *maps])
-
-
-def _modules_in(folder: Path) -> list[Path]:
-    """The modules of one folder, its ``__init__`` left out."""
-    found = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".lua")]
-    return [path for path in found if path.name != "__init__.py"]
-
-
-def _folder(root: Path, folder: Path) -> str:
-    init = folder / "__init__.py"
-    rows = [(_link(root, path), _summary(root, path)) for path in _modules_in(folder)]
-    purpose = _summary(root, init) if init.exists() else _OF_SCRIPTS
-    heading = code(f"{folder.relative_to(root).as_posix()}/")
-    return f"### {heading}\n\n{purpose}\n\n{table(('Module', 'What it is'), rows)}"
-
-
-def _link(root: Path, path: Path) -> str:
-    return f"[{code(path.name)}](../{path.relative_to(root).as_posix()})"
+    parts = ["### `app.py`", _summary(root, root / "app.py")]
+    for folder in folders:
+        name, init = folder.relative_to(root).as_posix(), folder / "__init__.py"
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".lua") and path != init]
+        rows = [(f"[{code(path.name)}](../{name}/{path.name})", _summary(root, path)) for path in files]
+        if rows:
+            purpose = _summary(root, init) if init.exists() else _OF_SCRIPTS
+            parts += [f"### {code(f'{name}/')}", purpose, table(("Module", "What it is"), rows)]
+    return "\n\n".join(parts)
 
 
 def _summary(root: Path, path: Path) -> str:

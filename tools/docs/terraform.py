@@ -178,32 +178,23 @@ def default_text(field: FieldInfo) -> str:
 
 
 def _variable(name: str, field: FieldInfo) -> str:
-    lines = [f"description = {quoted(_described(name, field))}", f"type        = {_type(field)}"]
+    is_number, default = field.annotation is int, default_text(field)
+    lines = [
+        f"description = {quoted(f'{name.upper()}: {field.description}')}",
+        f"type        = {'number' if is_number else 'string'}",
+    ]
     if not _is_required(name, field):
-        lines.append(f"default     = {_default(field)}")
+        lines.append(f"default     = {default if is_number else quoted(default)}")
     lines.append("nullable    = false")
-    rules = "".join(f"\n{_validation(rule)}" for rule in (*_derived(name, field), *_RULES.get(name, ())))
+    rules = "".join(
+        f"\nvalidation {{\n  condition     = {rule.condition}\n  error_message = {quoted(rule.message)}\n}}\n"
+        for rule in (*_derived(name, field), *_RULES.get(name, ()))
+    )
     return f'variable "{name}" {{\n{textwrap.indent("\n".join(lines), "  ")}\n{textwrap.indent(rules, "  ")}}}\n'
-
-
-def _validation(rule: Rule) -> str:
-    return f"validation {{\n  condition     = {rule.condition}\n  error_message = {quoted(rule.message)}\n}}\n"
-
-
-def _described(name: str, field: FieldInfo) -> str:
-    return f"{name.upper()}: {field.description}"
 
 
 def _is_required(name: str, field: FieldInfo) -> bool:
     return field.is_required() or name in _REQUIRED
-
-
-def _type(field: FieldInfo) -> str:
-    return "number" if field.annotation is int else "string"
-
-
-def _default(field: FieldInfo) -> str:
-    return default_text(field) if field.annotation is int else quoted(default_text(field))
 
 
 def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
@@ -211,34 +202,31 @@ def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
     unset = "" if _is_required(name, field) or default_text(field) else f'var.{name} == "" || '
     pattern = _limit(field, "pattern")
     if field.annotation is int:
-        yield _whole_number(name, _limit(field, "ge"), _limit(field, "le"))
+        low, high = _limit(field, "ge"), _limit(field, "le")
+        yield Rule(
+            f"var.{name} >= {low} && var.{name} <= {high} && floor(var.{name}) == var.{name}",
+            f"{name} must be a whole number from {low} to {high}.",
+        )
     if typing.get_origin(field.annotation) is Literal:
         words = typing.get_args(field.annotation)
         yield Rule(f"contains({json.dumps(words)}, var.{name})", f"{name} must be one of {', '.join(words)}.")
     if pattern:
         example = f", such as {field.examples[0]}" if field.examples else ""
         yield Rule(f"{unset}can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {pattern}{example}.")
-    if "is_https" in _checks(field):
+    if "is_https" in checks_of(field):
         each = f'[for each in split(",", var.{name}) : startswith(trimspace(each), "https://")]'
         yield Rule(f"{unset}alltrue({each})", f"{name} must be empty, or https URLs with commas between them.")
-
-
-def _whole_number(name: str, low: int, high: int) -> Rule:
-    return Rule(
-        f"var.{name} >= {low} && var.{name} <= {high} && floor(var.{name}) == var.{name}",
-        f"{name} must be a whole number from {low} to {high}.",
-    )
 
 
 def _limit(field: FieldInfo, kind: str) -> Any:
     return next((getattr(part, kind) for part in field.metadata if getattr(part, kind, None) is not None), None)
 
 
-def _checks(field: FieldInfo) -> set[str]:
+def checks_of(field: FieldInfo) -> list[str]:
     """Return the names of the functions that check the value, including those of an optional value."""
     inner = [part for kind in typing.get_args(field.annotation) for part in getattr(kind, "__metadata__", ())]
     checks = [part for part in [*field.metadata, *inner] if isinstance(part, AfterValidator)]
-    return {str(getattr(check.func, "__name__", "")) for check in checks}
+    return [str(getattr(check.func, "__name__", "")) for check in checks]
 
 
 def quoted(text: str) -> str:

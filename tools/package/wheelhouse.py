@@ -24,18 +24,14 @@ def fetch_wheels(requirements: Path, architecture: str, folder: Path) -> dict[st
         Refusal: a package has no wheel for Lambda, or its hash differs from the locked one.
     """
     machine = _MACHINES[architecture]
-    _download(requirements, folder, *_for_lambda(machine))
-    if (sys.platform, platform.machine()) != ("linux", machine):
-        _download(requirements, folder)  # Chalice first looks for the builder's own, and fails without
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
-
-
-def _for_lambda(machine: str) -> list[str]:
     names = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, _OLDEST_GLIBC - 1, -1)]
     platforms = [part for name in (*names, f"manylinux2014_{machine}") for part in ("--platform", name)]
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     abis = [part for name in (f"cp{version}", "abi3", "none") for part in ("--abi", name)]
-    return ["--implementation", "cp", "--python-version", version, *abis, *platforms]
+    _download(requirements, folder, "--implementation", "cp", "--python-version", version, *abis, *platforms)
+    if (sys.platform, platform.machine()) != ("linux", machine):
+        _download(requirements, folder)  # Chalice first looks for the builder's own, and fails without
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
 
 
 def _download(requirements: Path, folder: Path, *target: str) -> None:

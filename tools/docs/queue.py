@@ -41,12 +41,12 @@ def _row(key: str, described: Callable[..., Any]) -> tuple[str, str, str]:
     words = _TYPE_AND_CONTENT.fullmatch(first_sentence(described.__doc__))
     if words is None:
         name = described.__qualname__
-        raise ValueError(f"{name}: its docstring begins with none of 'String', 'Hash', 'Stream', 'Sorted set'")
+        raise ValueError(f"{name}: its docstring must begin with 'String', 'Hash', 'Stream' or 'Sorted set'")
     return code(key), words[1].lower(), words[2]
 
 
 def scripts() -> str:
-    """Return the top comment of each script, which says what it does, takes and returns."""
+    """Return the top comment of each script: its purpose, arguments and reply."""
     names = {path: code(path.relative_to(ROOT).as_posix()) for path in script_files()}
     return "\n\n".join(f"#### {name}\n\n```text\n{top_comment(path)}\n```" for path, name in names.items())
 

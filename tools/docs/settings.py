@@ -32,32 +32,32 @@ _PAGE = """# Settings
 
 {notice}
 
-What the Lambda function reads from its environment. `chalicelib/settings.py` is the one place where they
-are defined, with `chalicelib/job_settings.py` for those of jobs; `.env.example` holds the same list, and the stages in
-`.chalice/config.json` give a value to each.
+The environment variables of the Lambda function. `chalicelib/settings.py` defines them, and
+`chalicelib/job_settings.py` those of jobs. `.env.example` has the same list, and the stages in `.chalice/config.json`
+give each a value.
 
-An empty variable counts as unset. A value that is refused, or a variable that begins like ours but does not exist
-(`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`), makes the function answer
-[misconfigured](errors.md#misconfigured); its log names the variable, what was found and what is wanted.
+An empty variable counts as unset. The function answers [misconfigured](errors.md#misconfigured) if a value is invalid,
+or if an unknown variable has one of its prefixes (`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`). Its log names the variable,
+what was found and what is expected.
 
 {settings}
 
-¹ Read when Chalice packages the app, too: {packaging}
-shape the API itself (authorizer, scope, `OPTIONS` methods), so changing one takes a new deployment of the API.
+¹ Also read when Chalice packages the app: {packaging}
+shape the API itself (authorizer, scope, `OPTIONS` methods). Changing one requires a new deployment of the API.
 
-What a Redis URL may look like, for the function and for the worker: [operations.md](operations.md#redis).
+The Redis URLs that the function and the worker accept: [operations.md](operations.md#redis).
 
 ## The worker
 
-`lambda-router-worker` takes options, and where an option is not given the environment variable beside it.
+`lambda-router-worker` takes these options. If an option is omitted, it reads the environment variable beside it.
 `lambda-router-worker --help` shows the same list.
 
 {worker}
 
 ### Commands
 
-Without a command the worker works its queue. The others ask one thing and end; each takes `--redis-url` and `--queue`,
-and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows what they answer.
+Without a command the worker processes its queue. Each command does one thing and exits. It takes `--redis-url` and
+`--queue`, and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows the output.
 
 {commands}
 """
@@ -81,8 +81,8 @@ def page() -> str:
 def env_example() -> str:
     """Return every variable below a comment that describes it; required ones have an example value."""
     intro = textwrap.wrap(
-        "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md has "
-        "bounds too. A variable that is commented out shows its default, or an example where there is none.",
+        "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md also "
+        "has their bounds. A variable that is commented out shows its default, or an example if it has none.",
         width=100,
     )
     blocks = ["\n".join(f"# {line}" for line in intro)]
@@ -92,9 +92,9 @@ def env_example() -> str:
 
 def read_at_packaging() -> list[str]:
     """Return the names of the variables that ``Settings.surface`` reads."""
-    asked = _Recorder()
-    Settings.surface(asked)
-    return [name for name in Settings.names() if name in asked.names]
+    environ = _Recorder()
+    Settings.surface(environ)
+    return [name for name in Settings.names() if name in environ.names]
 
 
 class _Recorder(dict[str, str]):

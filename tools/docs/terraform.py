@@ -20,8 +20,8 @@ from chalicelib.settings import Settings
 from lambda_router_queue.models import MAX_REST_SECONDS
 
 _NOTICE = (
-    "# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in\n"
-    "# tools/docs/terraform.py. In alphabetical order.\n"
+    "# Written by `make settings` from chalicelib/settings.py; edits here are lost. Rules that only Terraform checks\n"
+    "# are in tools/docs/terraform.py. In alphabetical order.\n"
 )
 
 #: Settings without a Terraform variable. A secret must not enter the state, and OPTIONS methods are decided when the
@@ -54,7 +54,7 @@ def example(name: str) -> str:
 def _fits_into_the_body(name: str) -> Rule:
     return Rule(
         f"var.{name} <= var.router_max_body_bytes",
-        f"{name} must not be above router_max_body_bytes: no such input would fit.",
+        f"{name} must not exceed router_max_body_bytes: such an input would not fit into a body.",
     )
 
 
@@ -70,7 +70,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             'alltrue([for each in split(",", var.cognito_issuer) :'
             ' !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each)))'
             ' || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])',
-            "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id.",
+            "cognito_issuer names another pool than cognito_user_pool_id: a Cognito issuer ends with the pool's id.",
         ),
     ),
     "cognito_jwks": (
@@ -102,7 +102,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Rule(
             'endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")',
-            "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask"
+            "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would use"
             " different pools.",
         ),
     ),
@@ -116,7 +116,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             f"var.router_job_attempts * (var.router_job_timeout_seconds + {MAX_REST_SECONDS}) <= {MAX_WORK_SECONDS}",
             f"router_job_attempts times (router_job_timeout_seconds + {MAX_REST_SECONDS}) must be at most"
-            f" {MAX_WORK_SECONDS}: a job may be at work for a day.",
+            f" {MAX_WORK_SECONDS}: a job may take at most a day.",
         ),
     ),
     "router_job_types": (
@@ -128,7 +128,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             'var.router_job_types == "" || length(setsubtract(flatten([for terms in'
             " try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]),"
             f" {json.dumps(list(TypeTerms.model_fields))})) == 0",
-            f"router_job_types may say of a job type {', '.join(TypeTerms.model_fields)}, and nothing else.",
+            f"router_job_types may set only {', '.join(TypeTerms.model_fields)} for a job type.",
         ),
     ),
     "router_kms_key_id": (
@@ -141,7 +141,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "router_max_batch_bytes": (
         Rule(
             "var.router_max_batch_bytes >= var.router_max_body_bytes",
-            "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job.",
+            "router_max_batch_bytes must not be below router_max_body_bytes: a batch could not hold such a job.",
         ),
     ),
     "router_max_chat_bytes": (_fits_into_the_body("router_max_chat_bytes"),),
@@ -155,8 +155,8 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "redis_url_parameter": (
         Rule(
             'startswith(var.redis_url_parameter, "/")',
-            "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is made from it."
-            " The URL itself does not belong here.",
+            "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is derived from"
+            " it. The URL itself does not belong here.",
         ),
     ),
 }
@@ -215,7 +215,7 @@ def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
         yield Rule(f"{unset}can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {pattern}{example}.")
     if "is_https" in checks_of(field):
         each = f'[for each in split(",", var.{name}) : startswith(trimspace(each), "https://")]'
-        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty, or https URLs with commas between them.")
+        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty or comma-separated https URLs.")
 
 
 def _limit(field: FieldInfo, kind: str) -> Any:

@@ -1,5 +1,5 @@
-# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in
-# tools/docs/terraform.py. In alphabetical order.
+# Written by `make settings` from chalicelib/settings.py; edits here are lost. Rules that only Terraform checks
+# are in tools/docs/terraform.py. In alphabetical order.
 
 variable "cognito_aud" {
   description = "COGNITO_AUD: Ids of the app clients whose tokens are accepted, comma-separated: the `client_id` claim."
@@ -20,12 +20,12 @@ variable "cognito_issuer" {
 
   validation {
     condition     = var.cognito_issuer == "" || alltrue([for each in split(",", var.cognito_issuer) : startswith(trimspace(each), "https://")])
-    error_message = "cognito_issuer must be empty, or https URLs with commas between them."
+    error_message = "cognito_issuer must be empty or comma-separated https URLs."
   }
 
   validation {
     condition     = alltrue([for each in split(",", var.cognito_issuer) : !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each))) || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])
-    error_message = "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id."
+    error_message = "cognito_issuer names another pool than cognito_user_pool_id: a Cognito issuer ends with the pool's id."
   }
 }
 
@@ -75,7 +75,7 @@ variable "cognito_user_pool_arn" {
 
   validation {
     condition     = endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")
-    error_message = "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask different pools."
+    error_message = "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would use different pools."
   }
 }
 
@@ -107,7 +107,7 @@ variable "redis_url_parameter" {
 
   validation {
     condition     = startswith(var.redis_url_parameter, "/")
-    error_message = "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is made from it. The URL itself does not belong here."
+    error_message = "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is derived from it. The URL itself does not belong here."
   }
 }
 
@@ -172,7 +172,7 @@ variable "router_job_attempts" {
 
   validation {
     condition     = var.router_job_attempts * (var.router_job_timeout_seconds + 3600) <= 86400
-    error_message = "router_job_attempts times (router_job_timeout_seconds + 3600) must be at most 86400: a job may be at work for a day."
+    error_message = "router_job_attempts times (router_job_timeout_seconds + 3600) must be at most 86400: a job may take at most a day."
   }
 }
 
@@ -201,7 +201,7 @@ variable "router_job_types" {
 
   validation {
     condition     = var.router_job_types == "" || length(setsubtract(flatten([for terms in try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]), ["timeout_seconds", "attempts", "retry_first_seconds", "retry_longest_seconds", "ttl_seconds"])) == 0
-    error_message = "router_job_types may say of a job type timeout_seconds, attempts, retry_first_seconds, retry_longest_seconds, ttl_seconds, and nothing else."
+    error_message = "router_job_types may set only timeout_seconds, attempts, retry_first_seconds, retry_longest_seconds, ttl_seconds for a job type."
   }
 }
 
@@ -247,7 +247,7 @@ variable "router_max_batch_bytes" {
 
   validation {
     condition     = var.router_max_batch_bytes >= var.router_max_body_bytes
-    error_message = "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job."
+    error_message = "router_max_batch_bytes must not be below router_max_body_bytes: a batch could not hold such a job."
   }
 }
 
@@ -276,7 +276,7 @@ variable "router_max_chat_bytes" {
 
   validation {
     condition     = var.router_max_chat_bytes <= var.router_max_body_bytes
-    error_message = "router_max_chat_bytes must not be above router_max_body_bytes: no such input would fit."
+    error_message = "router_max_chat_bytes must not exceed router_max_body_bytes: such an input would not fit into a body."
   }
 }
 
@@ -293,7 +293,7 @@ variable "router_max_prompt_bytes" {
 
   validation {
     condition     = var.router_max_prompt_bytes <= var.router_max_body_bytes
-    error_message = "router_max_prompt_bytes must not be above router_max_body_bytes: no such input would fit."
+    error_message = "router_max_prompt_bytes must not exceed router_max_body_bytes: such an input would not fit into a body."
   }
 }
 

@@ -48,7 +48,7 @@ def test_a_stale_document_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_page_without_its_markers_is_refused_with_the_fix() -> None:
-    with pytest.raises(docs.BadMarkers, match=r"docs/x\.md has 0 blocks 'routes', wants one"):
+    with pytest.raises(docs.BadMarkers, match=r"docs/x\.md has 0 blocks 'routes', wanted one"):
         docs.with_block("no markers here", "routes", "table", "docs/x.md")
 
 

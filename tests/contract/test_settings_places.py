@@ -85,35 +85,35 @@ MISTAKES = {
         r'^( +)"ROUTER_QUEUE": "tinyllama",\n',
         r'\g<0>\1"ROUTER_COLOUR": "blue",\n',
         '"ROUTER_COLOUR"',
-        "ROUTER_COLOUR is no setting",
+        "ROUTER_COLOUR is not a setting",
     ),
     "extra at the end of a stage": (
         ".chalice/config.json",
         r'^( +)"ROUTER_MAX_TOKENS": "4096"\n',
         r'\1"ROUTER_MAX_TOKENS": "4096",\n\1"COLOUR": "blue"\n',
         '"COLOUR"',
-        "COLOUR is no setting",
+        "COLOUR is not a setting",
     ),
     "misspelt in an expression": (
         ".chalice/config.json",
         r"\$\{var\.cognito_aud\}",
         "${var.cognito_audd}",
         "var.cognito_audd",
-        "cognito_audd is no setting; did you mean cognito_aud?",
+        "cognito_audd is not a setting; did you mean cognito_aud?",
     ),
     "misspelt in Terraform": (
         "terraform/settings.tf",
         r'^variable "router_queue_cap"',
         'variable "router_queue_kap"',
         '"router_queue_kap"',
-        "router_queue_kap is no setting; did you mean router_queue_cap?",
+        "router_queue_kap is not a setting; did you mean router_queue_cap?",
     ),
     "extra in Terraform": (
         "terraform/variables.tf",
         r"\Z",
         '\nvariable "router_colour" {\n  type = string\n}\n',
         '"router_colour"',
-        "router_colour is no setting",
+        "router_colour is not a setting",
     ),
     "missing in the workflow": (
         WORKFLOW,
@@ -127,14 +127,14 @@ MISTAKES = {
         r"TF_VAR_redis_url_parameter",
         "TF_VAR_redis_url_paramter",
         "TF_VAR_redis_url_paramter",
-        "redis_url_paramter is no setting; did you mean redis_url_parameter?",
+        "redis_url_paramter is not a setting; did you mean redis_url_parameter?",
     ),
     "twice in the example environment": (
         ".env.example",
         r"\Z",
         "ROUTER_QUEUE=other\n",
         "ROUTER_QUEUE=other",
-        "ROUTER_QUEUE is there twice",
+        "ROUTER_QUEUE is set twice",
     ),
 }
 
@@ -158,9 +158,9 @@ def test_a_mistake_is_named_with_its_line_and_mended_by_the_printed_command(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ROUTER_COLOUR=blue\n", "ROUTER_COLOUR is no setting"),
-        ("# mine\nexport COGNITO_AUDS=x\n", "COGNITO_AUDS is no setting; did you mean COGNITO_AUD?"),
-        ("ROUTR_QUEUE=x\n", "ROUTR_QUEUE is no setting; did you mean ROUTER_QUEUE?"),
+        ("ROUTER_COLOUR=blue\n", "ROUTER_COLOUR is not a setting"),
+        ("# mine\nexport COGNITO_AUDS=x\n", "COGNITO_AUDS is not a setting; did you mean COGNITO_AUD?"),
+        ("ROUTR_QUEUE=x\n", "ROUTR_QUEUE is not a setting; did you mean ROUTER_QUEUE?"),
     ],
 )
 def test_an_extra_variable_in_a_persons_environment_is_named(copy: Path, text: str, said: str) -> None:

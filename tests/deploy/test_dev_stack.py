@@ -52,7 +52,7 @@ def test_a_placeholder_that_is_left(source: Path) -> None:
         "stage dev is not filled in:\n"
         "  COGNITO_USER_POOL_ID is still '<user pool id>'\n"
         "  COGNITO_USER_POOL_ARN is still '<user pool ARN>'\n"
-        "export these variables, then make deploy-dev; docs/deploy.md says where their values are"
+        "export these variables, then make deploy-dev; docs/deploy.md explains where to find their values"
     )
 
 

@@ -50,7 +50,9 @@ def run(shell: Mapping[str, str], *, delete: bool = False, root: Path = ROOT) ->
         copy_source(source, STAGE, None, root)
         fill_in(source, STAGE, shell, checked=not delete)
         wheels = {} if delete else locked_wheels(source, STAGE, Path(name) / "wheels")
-        return _chalice("delete" if delete else "deploy", source, root, _account(shell) | wheels)
+        # The shell selects the account, but must not override settings.
+        account = environment(shell, dropped=()) | {"AWS_DEFAULT_REGION": region_of(shell)}
+        return _chalice("delete" if delete else "deploy", source, root, account | wheels)
 
 
 def _chalice(command: str, source: Path, root: Path, environ: Mapping[str, str]) -> str:
@@ -68,11 +70,6 @@ def _chalice(command: str, source: Path, root: Path, environ: Mapping[str, str])
     if command == "delete":
         (root / RECORD).unlink()
     return ran.stdout
-
-
-def _account(shell: Mapping[str, str]) -> dict[str, str]:
-    """Return the shell's environment, which selects the account, without the variables that would override settings."""
-    return environment(shell, dropped=()) | {"AWS_DEFAULT_REGION": region_of(shell)}
 
 
 def _copy(one: Path, other: Path) -> None:

@@ -39,7 +39,7 @@ def region_of(shell: Mapping[str, str]) -> str:
     """
     region = shell.get("AWS_DEFAULT_REGION") or shell.get("AWS_REGION")
     if not region:
-        raise Refusal("the shell names no region: export AWS_REGION=eu-central-1, or where the stack is to be")
+        raise Refusal("the shell names no region: export AWS_REGION=eu-central-1, or another")
     return region
 
 
@@ -48,14 +48,14 @@ def _refuse(variables: dict[str, str], region: str) -> None:
     if left:
         lines = "\n".join(left)
         raise Refusal(
-            f"stage dev is not filled in:\n{lines}\nexport these variables, then make deploy-dev; docs/deploy.md says"
-            " where their values are"
+            f"stage dev is not filled in:\n{lines}\nexport these variables, then make deploy-dev; docs/deploy.md"
+            " explains where to find their values"
         )
     parameter = variables["REDIS_URL_PARAMETER"]
     if not parameter.startswith(PARAMETERS):
         raise Refusal(
             f"REDIS_URL_PARAMETER is {parameter!r}, which the function's role may not read: put the URL below"
-            f" {PARAMETERS}, or change .chalice/policy-dev.json with it"
+            f" {PARAMETERS}, or change .chalice/policy-dev.json too"
         )
     Settings.from_environ(variables | {"AWS_REGION": region})
     if fault := too_large(variables):

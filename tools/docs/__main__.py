@@ -1,7 +1,7 @@
-"""``python -m tools.docs``: writes the documents that are generated from the code; ``--check`` only compares them.
+"""``python -m tools.docs``: write the documents that are generated from the code; ``--check`` only compares them.
 
-A whole file (``docs/settings.md``) is written anew; in a hand-written page only what stands between
-``<!-- generated: name -->`` and ``<!-- end -->``. Configuration that settings reach goes the same way.
+Some files are generated as a whole, such as ``docs/settings.md``. In hand-written pages only the text between
+``<!-- generated: name -->`` and ``<!-- end -->`` is. Configuration that lists settings is generated too.
 """
 
 import re
@@ -32,28 +32,30 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/reliability.md", "redis-errors"): tables.redis_errors,
     ("vendor/lambda_router_queue/lua/record.lua", "topology"): queue.topology,
 }
-#: Files by pattern, and what makes the new text of the old, keeping what a person wrote there.
+#: Patterns of files, and the functions that update their text but keep the parts written by hand.
 REWRITTEN: Mapping[str, Callable[[str], str]] = {
     ".chalice/config.json": stages.filled_in,
     ".github/workflows/*.yml": workflows.with_settings,
 }
+#: Terraform modules, whose READMEs have tables of variables and outputs.
 _MODULES = ("terraform", "terraform/bootstrap", "terraform/modules/*")
-#: Pages of which the tables may be taken out.
+_VARIABLES = "variables.tf"
+#: Pages that may omit their tables.
 OPTIONAL = frozenset({"docs/queue.md"})
 
 
 class BadMarkers(click.ClickException):
-    """A page lacks the two comments that its generated block stands between; the message says which."""
+    """A page has no markers for a generated block, or has them twice; the message names the block."""
 
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and name what is stale.")
 def main(check: bool) -> None:
-    """Write the generated documents again from the code."""
+    """Regenerate documents and configuration from the code."""
     changes = dict(stale(ROOT))
     for name, text in changes.items():
         if check:
-            click.echo(f"stale: {name} is not what the code says; fix: make docs", err=True)
+            click.echo(f"stale: {name} differs from the code; fix: make docs", err=True)
         else:
             (ROOT / name).write_text(text, encoding="utf-8")
             click.echo(f"wrote {name}")
@@ -61,14 +63,14 @@ def main(check: bool) -> None:
 
 
 def stale(root: Path) -> Iterator[tuple[str, str]]:
-    """Each file that differs from what the code says, and the text it should have."""
+    """Yield each file that differs from the code, and the text it should have."""
     for name, text in wanted(root).items():
         if _read(root / name) != text:
             yield name, text
 
 
 def wanted(root: Path) -> dict[str, str]:
-    """The text of every file that is generated, wholly or in part."""
+    """Return the text of every file that is generated, wholly or in part."""
     texts = {name: generate() for name, generate in FILES.items()}
     for (name, block), generate in BLOCKS.items():
         text = texts.get(name) or _read(root / name)
@@ -76,16 +78,12 @@ def wanted(root: Path) -> dict[str, str]:
             texts[name] = with_block(text, block, generate(), name)
     for pattern, rewrite in REWRITTEN.items():
         texts |= {_name(root, path): rewrite(_read(path)) for path in sorted(root.glob(pattern))}
-    return texts | dict(_module_pages(root, texts))
-
-
-def _module_pages(root: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The README of each Terraform module, with tables of its variables and outputs."""
-    for variables in (path for module in _MODULES for path in sorted(root.glob(f"{module}/variables.tf"))):
-        readme = variables.with_name("README.md")
-        files = [variables.with_name(name) for name in ("variables.tf", "settings.tf", "outputs.tf")]
-        said = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
-        yield _name(root, readme), modules.with_tables(_read(readme), said)
+    for folder in (path for pattern in _MODULES for path in sorted(root.glob(pattern)) if (path / _VARIABLES).exists()):
+        files = [folder / name for name in (_VARIABLES, "settings.tf", "outputs.tf")]
+        declared = [texts.get(_name(root, path)) or _read(path) for path in files if path.exists()]
+        readme = folder / "README.md"
+        texts[_name(root, readme)] = modules.with_tables(_read(readme), declared)
+    return texts
 
 
 def _name(root: Path, path: Path) -> str:
@@ -93,7 +91,7 @@ def _name(root: Path, path: Path) -> str:
 
 
 def with_block(page: str, block: str, content: str, name: str) -> str:
-    """The page with that block's content replaced.
+    """Return the page with that block's content replaced.
 
     Raises:
         BadMarkers: the page has no such block, or has it twice.
@@ -102,7 +100,7 @@ def with_block(page: str, block: str, content: str, name: str) -> str:
     replaced, count = re.subn(pattern, lambda match: f"{match[1]}{content}\n{match[2]}", page, flags=re.DOTALL)
     if count != 1:
         raise BadMarkers(
-            f"{name} has {count} blocks '{block}', wants one: put the lines '<!-- generated: {block} -->' and"
+            f"{name} has {count} blocks '{block}', wanted one: put the lines '<!-- generated: {block} -->' and"
             " '<!-- end -->' where the table belongs, then run: make docs"
         )
     return replaced

@@ -19,9 +19,9 @@ from tools.stack.repository import ROOT
 #: The similarity (0 to 1) at which one name counts as a typo of the other.
 _ALIKE = 0.8
 
-_WHY_MISSING = "there the default would be used in silence, or the function would refuse to start"
-_WHY_BEATS = "its value would win over that of the shell and of .env, which is where it belongs"
-_WHY_UNKNOWN = "nothing reads it, so what it should have set keeps its default; the function refuses to start with it"
+_WHY_MISSING = "the default would be used silently, or the function would refuse to start"
+_WHY_BEATS = "its value would override that of the shell and of .env, where it belongs"
+_WHY_UNKNOWN = "nothing reads it, so the intended setting keeps its default; the function refuses to start with it"
 _WHY_TWICE = "only one of the two counts"
 
 
@@ -45,10 +45,12 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
     """Yield the faults of one list."""
     there = [each.name for each in place.found]
     missing = [name for name in place.wanted if name not in there]
+    # Chalice would prefer the settings of stage local to those of the shell.
+    beating = Settings.names() if place.part == f"stage {stages.LOCAL_STAGE}" else []
     for each in place.found:
-        if _beats_the_shell(place, each.name):
+        if each.name in beating and each.name not in place.wanted:
             fix = _removal(place, each, root)
-            yield Finding(_thing(place, each.line), False, f"{each.name} is set there", "", _WHY_BEATS, fix)
+            yield Finding(_thing(place, each.line), False, f"{each.name} is set", "", _WHY_BEATS, fix)
             continue
         meant = _meant(each.name, place, missing)
         if meant is not None:
@@ -56,20 +58,14 @@ def faults_of(place: Place, root: Path) -> Iterator[Finding]:
             missing = [name for name in missing if name != meant]
     for each in (each for at, each in enumerate(place.found) if each.name in there[:at]):
         fix = _removal(place, each, root)
-        yield Finding(_thing(place, each.line), False, f"{each.name} is there twice", "once", _WHY_TWICE, fix)
+        yield Finding(_thing(place, each.line), False, f"{each.name} is set twice", "once", _WHY_TWICE, fix)
     for name in missing:
         yield Finding(_thing(place, place.line), False, f"{name} is missing", "", _WHY_MISSING, "make settings")
 
 
-def _beats_the_shell(place: Place, name: str) -> bool:
-    """Return whether Chalice would prefer this setting of stage ``local`` to the shell's."""
-    is_local = place.part == f"stage {stages.LOCAL_STAGE}"
-    return is_local and name in Settings.names() and name not in place.wanted
-
-
 def _meant(name: str, place: Place, missing: list[str]) -> str | None:
     """Return the setting that a wrong name stands for, or "" for none; None if the name is right or not ours."""
-    known = _known(name)
+    known = Settings.names() if name.isupper() else [each.lower() for each in Settings.names()]
     if name in (place.wanted or known):
         return None
     near = difflib.get_close_matches(name, missing or known, n=1, cutoff=_ALIKE)
@@ -78,13 +74,8 @@ def _meant(name: str, place: Place, missing: list[str]) -> str | None:
     return "" if place.closed or looks_ours(name) else None
 
 
-def _known(like: str) -> list[str]:
-    """Return every setting, in the same case as the given name."""
-    return Settings.names() if like.isupper() else [name.lower() for name in Settings.names()]
-
-
 def _unknown(place: Place, each: Name, meant: str, missing: list[str], root: Path) -> Finding:
-    found = f"{each.name} is no setting" + (f"; did you mean {meant}?" if meant else "")
+    found = f"{each.name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
     rename = f"sed -i '{each.line}s/{each.name}/{meant}/' {place.path}"
     fix = rename if meant in missing else _removal(place, each, root)
     return Finding(_thing(place, each.line), False, found, "", _WHY_UNKNOWN, fix)

@@ -9,7 +9,7 @@ _TABLES = re.compile(r"(<!-- tables -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
 class Undescribed(Exception):
-    """A variable or an output lacks what its row needs; the message names it."""
+    """A variable or an output has no description or type; the message names it."""
 
 
 def with_tables(readme: str, texts: Iterable[str]) -> str:
@@ -26,11 +26,11 @@ def tables(texts: Iterable[str]) -> str:
     """
     found = sorted((kind, name, body) for text in texts for kind, name, body in blocks(text))
     inputs = [
-        f"| `{name}` | {_type(name, body)} | {_default(body)} | {_said(name, body)} |"
+        f"| `{name}` | {_type(name, body)} | {_default(body)} | {_description(name, body)} |"
         for kind, name, body in found
         if kind == "variable"
     ]
-    outputs = [f"| `{name}` | {_said(name, body)} |" for kind, name, body in found if kind == "output"]
+    outputs = [f"| `{name}` | {_description(name, body)} |" for kind, name, body in found if kind == "output"]
     heads = (
         ["| Input | Type | Default | Meaning |", "| --- | --- | --- | --- |"],
         ["| Output | Meaning |", "| --- | --- |"],
@@ -38,17 +38,17 @@ def tables(texts: Iterable[str]) -> str:
     return "\n".join([*heads[0], *inputs, "", *heads[1], *outputs])
 
 
-def _said(name: str, body: str) -> str:
+def _description(name: str, body: str) -> str:
     found = re.search(r'^  description = "((?:[^"\\]|\\.)*)"$', body, re.MULTILINE)
     if found is None:
-        raise Undescribed(f'{name} has no line `  description = "…"`; write one')
+        raise Undescribed(f'{name} has no line `  description = "…"`: add one')
     return found[1].replace('\\"', '"').replace("|", "\\|")
 
 
 def _type(name: str, body: str) -> str:
     found = re.search(r"^  type +=\s*(\w+(?:\(\w+\))?)", body, re.MULTILINE)
     if found is None:
-        raise Undescribed(f"{name} has no line `  type = …`; write one")
+        raise Undescribed(f"{name} has no line `  type = …`: add one")
     return f"`{found[1]}`"
 
 

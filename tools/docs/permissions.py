@@ -1,6 +1,6 @@
 """``docs/permissions.md``: the permissions that each type of resource needs, and the reasons for unused ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from tools.docs.markdown import NOTICE, code, table
 from tools.permissions.excused import EXCUSED
@@ -10,16 +10,16 @@ _PAGE = """# Permissions
 
 {notice}
 
-The roles that `terraform/bootstrap` makes, *plan* and *deploy*, may do what Terraform was seen to need and what has a
-reason below, and nothing else. In `tests/deploy/test_permissions.py` the real AWS provider lives through a whole life,
-each call is recorded, and the roles' own policies are asked about each. It fails on a call that is not allowed, on an
-action that is neither used nor listed here, and, for every action in turn, when that action is taken away. The third
-role, *canary*, may do what going back to an older version takes: `tests/unit/release/test_canary_role.py`.
+`terraform/bootstrap` creates the roles *plan* and *deploy*. They have the permissions that Terraform was seen to use,
+those with a reason below, and no others. `tests/deploy/test_permissions.py` runs the real AWS provider through the
+whole life of a stack, records each call and evaluates it against the roles' own policies. The test fails if a call is
+not allowed, or if an action is neither used nor listed here. It also removes each action in turn, which must make a
+call fail. The third role, *canary*, has the permissions for a rollback: `tests/unit/release/test_canary_role.py`.
 
-`make plan` compares a plan with the policies of the role that will apply it (`ROLE=name`; without it, of the one that
-is logged in) before anything is made. Alone: `python -m tools.permissions terraform/it.tfplan`. Its exit status
-is [one of these](deploy.md#exit-statuses). It reads the role's policies and its boundary; it does not know what an
-organisation forbids its accounts, nor the policy of a bucket or of a key.
+Before anything is created, `make plan` compares the plan with the policies of the role that will apply it. That is
+`ROLE=name`, or by default the current identity. To run this check alone:
+`python -m tools.permissions terraform/it.tfplan`. It has the [usual exit statuses](deploy.md#exit-statuses). It reads
+the role's policies and its permissions boundary. It does not read the policies of an organisation, a bucket or a key.
 
 ## Allowed, though no recorded run used it
 
@@ -27,7 +27,7 @@ organisation forbids its accounts, nor the policy of a bucket or of a key.
 
 ## What each type of resource needs
 
-Of the actions under *Changed*, a plan needs those of what it changes.
+A plan needs only those actions under *Changed* that belong to its changes.
 
 {kinds}
 
@@ -36,19 +36,13 @@ The state in S3 and its lock: {state}.
 
 
 def page() -> str:
-    excused = table(
-        ("Action", "Role", "Why", "Where that stands"),
-        [
-            (code(each.action), ", ".join(each.roles), each.reason, f"[{_name(each.source)}]({each.source})")
-            for each in EXCUSED
-        ],
-    )
+    rows = []
+    for each in EXCUSED:
+        name = each.source.rpartition("/")[2].removesuffix(".html")
+        rows.append((code(each.action), ", ".join(each.roles), each.reason, f"[{name}]({each.source})"))
+    excused = table(("Action", "Role", "Why", "Source"), rows)
     kinds = table(("Type", "Read", "Created", "Changed", "Removed"), [_row(*each) for each in KINDS.items()])
     return _PAGE.format(notice=NOTICE, excused=excused, kinds=kinds, state=_actions(STATE))
-
-
-def _name(source: str) -> str:
-    return source.rpartition("/")[2].removesuffix(".html")
 
 
 def _row(name: str, kind: Kind) -> tuple[str, ...]:
@@ -62,8 +56,4 @@ def _all(needs: Iterable[Needs]) -> Needs:
 
 
 def _actions(needs: Needs) -> str:
-    return ", ".join(code(action) for action in _sorted(needs)) or "none"
-
-
-def _sorted(needs: Needs) -> Iterator[str]:
-    yield from sorted({need.action for need in needs})
+    return ", ".join(code(action) for action in sorted({need.action for need in needs})) or "none"

@@ -48,8 +48,16 @@ class Place:
 def places(root: Path) -> Iterator[Place]:
     """Yield every list of settings below that folder; missing files are skipped."""
     yield from _stages(root, ".chalice/config.json")
-    yield from _terraform(root)
-    yield from _environments(root)
+    generated, variable = "terraform/settings.tf", r'^variable "(\w+)"'
+    # Files that hold one list: the pattern of a name, and the names that must be there.
+    lists = {path.relative_to(root).as_posix(): (variable, list[str]()) for path in sorted(root.glob("terraform/*.tf"))}
+    lists[generated] = (variable, list(terraform.variables()))
+    lists[".env.example"] = (r"^#?([A-Z][A-Z_]*)=", Settings.names())
+    lists[".env"] = (r"^(?:export +)?([A-Z][A-Z_]*)=", [])  # may omit what has a default
+    for name, (pattern, wanted) in lists.items():
+        if (root / name).exists():
+            found = _names(re.compile(pattern, re.MULTILINE), (root / name).read_text(encoding="utf-8"))
+            yield Place(name, "", 1, wanted, found, closed=name == generated)
     for path in sorted(root.glob(".github/workflows/*.yml")):
         yield from _workflow(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8"))
 
@@ -65,27 +73,8 @@ def _stages(root: Path, name: str) -> Iterator[Place]:
         wanted = names(stage, {each.name: "" for each in found})
         yield Place(name, part, line, wanted, found, closed=True)
         if stage == TERRAFORM_STAGE:
-            asked = _names(_EXPRESSION, block[1], first_line)
-            yield Place(name, f"{part}, values", line, list(terraform.variables()), asked, closed=True)
-
-
-def _terraform(root: Path) -> Iterator[Place]:
-    """Yield the variables of every file; only the generated one must have them all."""
-    declared = re.compile(r'^variable "(\w+)"', re.MULTILINE)
-    generated = "terraform/settings.tf"
-    for path in sorted(root.glob("terraform/*.tf")):
-        name = path.relative_to(root).as_posix()
-        wanted = list(terraform.variables()) if name == generated else []
-        yield Place(name, "", 1, wanted, _names(declared, path.read_text(encoding="utf-8")), closed=name == generated)
-
-
-def _environments(root: Path) -> Iterator[Place]:
-    """Yield ``.env.example``, which must be complete, and ``.env``, which may omit what has a default."""
-    patterns = {".env.example": r"^#?([A-Z][A-Z_]*)=", ".env": r"^(?:export +)?([A-Z][A-Z_]*)="}
-    for name, pattern in patterns.items():
-        if (root / name).exists():
-            found = _names(re.compile(pattern, re.MULTILINE), (root / name).read_text(encoding="utf-8"))
-            yield Place(name, "", 1, Settings.names() if name == ".env.example" else [], found)
+            expressions = _names(_EXPRESSION, block[1], first_line)
+            yield Place(name, f"{part}, values", line, list(terraform.variables()), expressions, closed=True)
 
 
 def _workflow(name: str, text: str) -> Iterator[Place]:

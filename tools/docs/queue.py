@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,34 +24,31 @@ _TYPE_AND_CONTENT = re.compile(r"(String|Hash|Stream|Sorted set)(?:: | of )(.*?)
 
 def keys() -> str:
     """Return a table of every key in ``QueueKeys``, with type and content from its docstring."""
-    return table(("Key", "Type", "Holds"), _rows())
-
-
-def _rows() -> Iterator[tuple[str, str, str]]:
-    example = QueueKeys("<queue>")
-    public = {name: member for name, member in vars(QueueKeys).items() if not name.startswith("_")}
-    for name, member in public.items():
+    example, rows = QueueKeys("<queue>"), []
+    for name, member in vars(QueueKeys).items():
+        if name.startswith("_"):
+            continue
+        key = getattr(example, name)
         if inspect.isfunction(member):
-            yield _row(_example_of(getattr(example, name)), member)
-        elif isinstance(member, cached_property) and isinstance(key := getattr(example, name), str):
-            yield _row(key, member.func)
-
-
-def _example_of(build: Callable[..., str]) -> str:
-    return build(*(_PLACEHOLDERS[parameter] for parameter in inspect.signature(build).parameters))
+            placeholders = [_PLACEHOLDERS[parameter] for parameter in inspect.signature(key).parameters]
+            rows.append(_row(key(*placeholders), member))
+        elif isinstance(member, cached_property) and isinstance(key, str):
+            rows.append(_row(key, member.func))
+    return table(("Key", "Type", "Holds"), rows)
 
 
 def _row(key: str, described: Callable[..., Any]) -> tuple[str, str, str]:
     words = _TYPE_AND_CONTENT.fullmatch(first_sentence(described.__doc__))
     if words is None:
         name = described.__qualname__
-        raise ValueError(f"{name}: its docstring begins with none of 'String', 'Hash', 'Stream', 'Sorted set'")
+        raise ValueError(f"{name}: its docstring must begin with 'String', 'Hash', 'Stream' or 'Sorted set'")
     return code(key), words[1].lower(), words[2]
 
 
 def scripts() -> str:
-    """Return the top comment of each script, which says what it does, takes and returns."""
-    return "\n\n".join(_script(path) for path in script_files())
+    """Return the top comment of each script: its purpose, arguments and reply."""
+    names = {path: code(path.relative_to(ROOT).as_posix()) for path in script_files()}
+    return "\n\n".join(f"#### {name}\n\n```text\n{top_comment(path)}\n```" for path, name in names.items())
 
 
 def script_files() -> list[Path]:
@@ -66,11 +63,6 @@ def top_comment(path: Path) -> str:
     behind = itertools.dropwhile(lambda line: line.startswith("#!"), source)
     lines = itertools.takewhile(lambda line: line.startswith("--"), behind)
     return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
-
-
-def _script(path: Path) -> str:
-    name = path.relative_to(ROOT).as_posix()
-    return f"#### {code(name)}\n\n```text\n{top_comment(path)}\n```"
 
 
 def topology() -> str:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import annotated_types
 import click
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import Settings
 from lambda_router_worker.cli import main as worker_command
 from lambda_router_worker.cli_options import EnvironmentOnly
 from tools.docs.markdown import NOTICE, code, table
-from tools.docs.terraform import EMPTY
+from tools.docs.terraform import EMPTY, checks_of
 
 #: The type of a value, by the name of the function in ``chalicelib/setting_values.py`` that checks it.
 _CHECKED_BY: Mapping[str, str] = {
@@ -32,32 +32,32 @@ _PAGE = """# Settings
 
 {notice}
 
-What the Lambda function reads from its environment. `chalicelib/settings.py` is the one place where they
-are defined, with `chalicelib/job_settings.py` for those of jobs; `.env.example` holds the same list, and the stages in
-`.chalice/config.json` give a value to each.
+The environment variables of the Lambda function. `chalicelib/settings.py` defines them, and
+`chalicelib/job_settings.py` those of jobs. `.env.example` has the same list, and the stages in `.chalice/config.json`
+give each a value.
 
-An empty variable counts as unset. A value that is refused, or a variable that begins like ours but does not exist
-(`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`), makes the function answer
-[misconfigured](errors.md#misconfigured); its log names the variable, what was found and what is wanted.
+An empty variable counts as unset. The function answers [misconfigured](errors.md#misconfigured) if a value is invalid,
+or if an unknown variable has one of its prefixes (`COGNITO_…`, `ROUTER_…`, `REDIS_URL…`). Its log names the variable,
+what was found and what is expected.
 
 {settings}
 
-¹ Read when Chalice packages the app, too: {packaging}
-shape the API itself (authorizer, scope, `OPTIONS` methods), so changing one takes a new deployment of the API.
+¹ Also read when Chalice packages the app: {packaging}
+shape the API itself (authorizer, scope, `OPTIONS` methods). Changing one requires a new deployment of the API.
 
-What a Redis URL may look like, for the function and for the worker: [operations.md](operations.md#redis).
+The Redis URLs that the function and the worker accept: [operations.md](operations.md#redis).
 
 ## The worker
 
-`lambda-router-worker` takes options, and where an option is not given the environment variable beside it.
+`lambda-router-worker` takes these options. If an option is omitted, it reads the environment variable beside it.
 `lambda-router-worker --help` shows the same list.
 
 {worker}
 
 ### Commands
 
-Without a command the worker works its queue. The others ask one thing and end; each takes `--redis-url` and `--queue`,
-and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows what they answer.
+Without a command the worker processes its queue. Each command does one thing and exits. It takes `--redis-url` and
+`--queue`, and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows the output.
 
 {commands}
 """
@@ -68,10 +68,11 @@ _REQUIRED = "redis_url"
 
 
 def page() -> str:
+    *names, last = [code(name) for name in read_at_packaging()]
     return _PAGE.format(
         notice=NOTICE,
         settings=_settings_table(),
-        packaging=_and([code(name) for name in read_at_packaging()]),
+        packaging=f"{', '.join(names)} and {last}",
         worker=_worker_table(),
         commands=table(("Command", "What it does"), _commands(worker_command, "lambda-router-worker")),
     )
@@ -80,8 +81,8 @@ def page() -> str:
 def env_example() -> str:
     """Return every variable below a comment that describes it; required ones have an example value."""
     intro = textwrap.wrap(
-        "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md has "
-        "bounds too. A variable that is commented out shows its default, or an example where there is none.",
+        "Written by `make docs` from chalicelib/settings.py, where every variable is defined; docs/settings.md also "
+        "has their bounds. A variable that is commented out shows its default, or an example if it has none.",
         width=100,
     )
     blocks = ["\n".join(f"# {line}" for line in intro)]
@@ -91,9 +92,9 @@ def env_example() -> str:
 
 def read_at_packaging() -> list[str]:
     """Return the names of the variables that ``Settings.surface`` reads."""
-    asked = _Recorder()
-    Settings.surface(asked)
-    return [name for name in Settings.names() if name in asked.names]
+    environ = _Recorder()
+    Settings.surface(environ)
+    return [name for name in Settings.names() if name in environ.names]
 
 
 class _Recorder(dict[str, str]):
@@ -131,9 +132,7 @@ def _kind(field: FieldInfo) -> str:
         KeyError: a new check has no words yet; add them to ``_CHECKED_BY``.
     """
     annotation = _without_none(field.annotation)
-    checks = [*field.metadata, *_metadata_of(field.annotation)]
-    names = [getattr(check.func, "__name__", "") for check in checks if isinstance(check, AfterValidator)]
-    named = [_CHECKED_BY[name] for name in names if name not in _OF_WHOLE_LISTS]
+    named = [_CHECKED_BY[name] for name in checks_of(field) if name not in _OF_WHOLE_LISTS]
     if named:
         return named[0] + ("s, comma-separated" if typing.get_origin(annotation) is tuple else "")
     if typing.get_origin(annotation) is Literal:
@@ -150,10 +149,6 @@ def _without_none(annotation: Any) -> Any:
     if type(None) not in typing.get_args(annotation):
         return annotation
     return kinds[0].__origin__ if hasattr(kinds[0], "__metadata__") else kinds[0]
-
-
-def _metadata_of(annotation: Any) -> list[Any]:
-    return [part for kind in typing.get_args(annotation) for part in getattr(kind, "__metadata__", ())]
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -184,18 +179,13 @@ def _env_entry(name: str, field: FieldInfo) -> str:
     required = field.is_required() or name == "redis_url"
     default = field.default if not required and field.default not in EMPTY else None
     value = default if default is not None else _example(field)
-    meaning = textwrap.wrap(f"{field.description} {_env_note(field)}".strip(), width=100)
-    lines = [f"# {line}" for line in meaning]
-    return "\n".join([*lines, f"{'' if required else '#'}{name.upper()}={value}"])
-
-
-def _env_note(field: FieldInfo) -> str:
-    kind = _kind(field)
+    kind, note = _kind(field), ""
     if kind.startswith("one of"):
-        return f"(O{kind.removeprefix('o')}.)"
-    if _bounds(field) and kind == "whole number":
-        return f"({_bounds(field)}.)"
-    return ""
+        note = f"(O{kind.removeprefix('o')}.)"
+    elif _bounds(field) and kind == "whole number":
+        note = f"({_bounds(field)}.)"
+    lines = [f"# {line}" for line in textwrap.wrap(f"{field.description} {note}".strip(), width=100)]
+    return "\n".join([*lines, f"{'' if required else '#'}{name.upper()}={value}"])
 
 
 def worker_options() -> list[click.Option]:
@@ -204,29 +194,16 @@ def worker_options() -> list[click.Option]:
 
 
 def _worker_table() -> str:
-    rows = [
-        (
-            "" if isinstance(option, EnvironmentOnly) else code(option.opts[0]),
-            code(str(option.envvar)),
-            _worker_default(option),
-            _worker_bounds(option),
-            option.help or "",
-        )
-        for option in worker_options()
-    ]
+    rows = []
+    for option in worker_options():
+        name = "" if isinstance(option, EnvironmentOnly) else code(option.opts[0])
+        value = option.to_info_dict()["default"]
+        default = "unset" if value is None else code(str(value))
+        if option.name == _REQUIRED:
+            default = "**required**"
+        bounds = f"{option.type.min:,} to {option.type.max:,}" if isinstance(option.type, click.IntRange) else ""
+        rows.append((name, code(str(option.envvar)), default, bounds, option.help or ""))
     return table(("Option", "Variable", "Default", "Bounds", "Meaning"), rows)
-
-
-def _worker_default(option: click.Option) -> str:
-    if option.name == _REQUIRED:
-        return "**required**"
-    default = option.to_info_dict()["default"]
-    return "unset" if default is None else code(str(default))
-
-
-def _worker_bounds(option: click.Option) -> str:
-    kind = option.type
-    return f"{kind.min:,} to {kind.max:,}" if isinstance(kind, click.IntRange) else ""
 
 
 def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
@@ -235,16 +212,9 @@ def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
         if isinstance(command, click.Group):
             yield from _commands(command, f"{called} {name}")
         else:
-            yield code(" ".join((called, name, *_usage(command)))), command.get_short_help_str(200)
-
-
-def _usage(command: click.Command) -> Iterator[str]:
-    for parameter in command.params:
-        if isinstance(parameter, click.Argument):
-            yield parameter.make_metavar(click.Context(command))
-        elif isinstance(parameter, click.Option) and parameter.is_flag:
-            yield f"[{parameter.opts[0]}]"
-
-
-def _and(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + " and " + words[-1]
+            usage = [
+                f"[{each.opts[0]}]" if isinstance(each, click.Option) else each.make_metavar(click.Context(command))
+                for each in command.params
+                if not isinstance(each, click.Option) or each.is_flag
+            ]
+            yield code(" ".join((called, name, *usage))), command.get_short_help_str(200)

@@ -48,5 +48,5 @@ def _variables(stage: str, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(stage: str, name: str, given: Mapping[str, str]) -> str:
-    asked = expression(name) if stage == TERRAFORM_STAGE else None
-    return asked or given.get(name, terraform.default_text(Settings.model_fields[name.lower()]))
+    reference = expression(name) if stage == TERRAFORM_STAGE else None
+    return reference or given.get(name, terraform.default_text(Settings.model_fields[name.lower()]))

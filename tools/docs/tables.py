@@ -23,40 +23,39 @@ _ERRORS_PAGE = """# Errors
 {notice}
 
 Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `instance` (the request id), often
-`detail`, `errors` (a JSON pointer and a sentence for each field at fault), and `violated-policies` where a limit was
-met. Programs should tell problems apart by `type`. The classes are in `chalicelib/errors.py`.
+`detail`, `errors` (a JSON pointer and a sentence for each invalid field), and `violated-policies` if a limit was
+reached. Programs should distinguish problems by `type`. The classes are in `chalicelib/errors.py`.
 
 {table}
 """
 
-#: What each means; unit and dimension stand in the code.
-#: What was seen, and what the program did about it.
+#: What the program found, and what it did.
 STATUSES: Mapping[Status, tuple[str, str]] = {
-    Status.OK: ("all is as it should be", "what it was asked for"),
+    Status.OK: ("no fault", "the requested action"),
     Status.FAILED: (
-        "nothing that is wrong, but not all could be looked at: a name does not resolve, nobody answers, something else"
-        " answers, AWS denies or throttles, there is no token. Or it was refused or stopped",
-        "nothing: callers stay where they are, and `make release` ends the share that it gave. If Terraform stopped"
-        " half-way, callers are where they were before",
+        "no fault, but it could not check everything: a name does not resolve, a host does not respond, something else"
+        " responds, AWS denies or throttles, there is no token. Or the program was refused or stopped",
+        "nothing: callers stay on their version, and `make release` takes back the new version's share. If Terraform"
+        " stopped half-way, callers are on the version before",
     ),
     Status.DIFFERS: (
-        "something that is wrong",
-        "nothing: `verify`, `drift`, `smoke` and `doctor` only look; `apply`, `release` and `canary` had no version to"
-        " go back to, or AWS rejected the rollback, and they say so",
+        "a fault",
+        "nothing: `verify`, `drift`, `smoke` and `doctor` only check. `apply`, `release` and `canary` had no version to"
+        " go back to, or AWS refused the rollback; their output says which",
     ),
     Status.TAKEN_BACK: (
-        "something that is wrong, for a minute; an alarm; that Terraform stopped after it had moved callers; Ctrl-C or"
-        " SIGTERM while `make release` shared requests",
-        "callers are back at the version before",
+        "a fault that lasted a minute, an alarm, or that Terraform stopped after it had moved callers. Or it got Ctrl-C"
+        " or SIGTERM while `make release` shared requests",
+        "callers are back on the version before",
     ),
 }
 
 
 def statuses() -> str:
-    """Every exit status of a program that checks or releases.
+    """Return every exit status of a program that checks or releases.
 
     Raises:
-        KeyError: a new status has no words yet; give it some in ``STATUSES``.
+        KeyError: a new status has no description yet; add it to ``STATUSES``.
     """
     rows = [(code(str(int(status))), *STATUSES[status]) for status in Status]
     return table(("Status", "It saw", "It did"), rows)
@@ -68,7 +67,7 @@ def errors_page() -> str:
             str(kind.status),
             f'<a id="{kind.slug()}"></a>{code(kind.slug())}',
             kind.title,
-            _when(kind),
+            first_sentence(kind.__doc__).removeprefix("Raised ").rstrip("."),
             code(kind.uri()),
         )
         for kind in Problem.kinds()
@@ -77,12 +76,8 @@ def errors_page() -> str:
     return _ERRORS_PAGE.format(notice=NOTICE, table=errors)
 
 
-def _when(kind: type[Problem]) -> str:
-    return first_sentence(kind.__doc__).removeprefix("Raised ").rstrip(".")
-
-
 def routes() -> str:
-    """Every operation of the OpenAPI document but HEAD, which is wherever GET is."""
+    """Return every operation of the OpenAPI document except HEAD, which each GET has too."""
     document = openapi.document(app.routes, JOB_TYPES, Settings.model_fields["router_scope"].default)
     rows = [
         _route(method, path, operation)
@@ -90,7 +85,7 @@ def routes() -> str:
         for method, operation in operations.items()
         if method not in ("parameters", "head")
     ]
-    return table(("Route", "Who", "What", "Answers"), rows)
+    return table(("Route", "Who", "What", "Statuses"), rows)
 
 
 def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -99,7 +94,7 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, s
 
 
 def metrics() -> str:
-    """Every metric."""
+    """Return every metric."""
     rows = [
         (code(metric.value), metric.unit, code(metric.dimension) if metric.dimension else "", metric.meaning)
         for metric in Metric
@@ -108,24 +103,20 @@ def metrics() -> str:
 
 
 def redis_errors() -> str:
-    """Each error of Redis's that is known, and what follows."""
-    rows = [(code(said), then.value, why) for said, (then, why) in REACTIONS.items()]
-    return table(("Redis says", "Then", "For"), rows)
+    """Return each known Redis error, the reaction to it and the reason."""
+    rows = [(code(error), reaction.value, reason) for error, (reaction, reason) in REACTIONS.items()]
+    return table(("Redis error", "Reaction", "Reason"), rows)
 
 
 def layers() -> str:
-    """The import layers of every package, from the highest down, as import-linter checks them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
-    pictures = [_picture(contract) for contract in contracts if contract["type"] == "layers"]
+    """Return the import layers of every package, from the highest down, as import-linter checks them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pictures = []
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            lines = "\n".join(layer.replace(" | ", "   ") for layer in contract["layers"])
+            pictures.append(f"{code(contract['containers'][0])}:\n\n```text\n{lines}\n```")
     return "\n\n".join(pictures)
-
-
-def _picture(contract: Mapping[str, Any]) -> str:
-    """One package's layers, a line each."""
-    modules = [layer.replace(" | ", "   ") for layer in contract["layers"]]
-    return "\n".join([f"{code(contract['containers'][0])}:", "", "```text", *modules, "```"])
 
 
 #: The folders of the module map; ``app.py`` is in it too.
@@ -136,43 +127,32 @@ _OF_SCRIPTS = (
 
 
 class Undescribed(Exception):
-    """A module has nothing to show in the module map; the message names the module."""
+    """A module has no description for the module map; the message names the module."""
 
 
 def modules(root: Path = ROOT) -> str:
-    """The module map: for each folder, what it is for and a table of its modules.
+    """Return the module map: for each folder, its purpose and a table of its modules.
 
     Raises:
         Undescribed: a module has no docstring, or a script no comment at its top.
     """
     folders = [folder for name in _PROGRAM for folder in (root / name, *sorted((root / name).rglob("*/")))]
-    maps = [_folder(root, folder) for folder in folders if _modules_in(folder)]
-    return "\n\n".join(["### `app.py`", _summary(root, root / "app.py"), *maps])
-
-
-def _modules_in(folder: Path) -> list[Path]:
-    """The modules of one folder, its ``__init__`` left out."""
-    found = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".lua")]
-    return [path for path in found if path.name != "__init__.py"]
-
-
-def _folder(root: Path, folder: Path) -> str:
-    init = folder / "__init__.py"
-    rows = [(_link(root, path), _summary(root, path)) for path in _modules_in(folder)]
-    purpose = _summary(root, init) if init.exists() else _OF_SCRIPTS
-    heading = code(f"{folder.relative_to(root).as_posix()}/")
-    return f"### {heading}\n\n{purpose}\n\n{table(('Module', 'What it is'), rows)}"
-
-
-def _link(root: Path, path: Path) -> str:
-    return f"[{code(path.name)}](../{path.relative_to(root).as_posix()})"
+    parts = ["### `app.py`", _summary(root, root / "app.py")]
+    for folder in folders:
+        name, init = folder.relative_to(root).as_posix(), folder / "__init__.py"
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".lua") and path != init]
+        rows = [(f"[{code(path.name)}](../{name}/{path.name})", _summary(root, path)) for path in files]
+        if rows:
+            purpose = _summary(root, init) if init.exists() else _OF_SCRIPTS
+            parts += [f"### {code(f'{name}/')}", purpose, table(("Module", "What it is"), rows)]
+    return "\n\n".join(parts)
 
 
 def _summary(root: Path, path: Path) -> str:
-    """The first sentence of a module's docstring, or of the comment that a script begins with."""
+    """Return the first sentence of a module's docstring, or of the comment at the top of a script."""
     is_script = path.suffix == ".lua"
     text = top_comment(path) if is_script else ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     if not text:
-        name, lacking = path.relative_to(root).as_posix(), "comment at its top" if is_script else "docstring"
-        raise Undescribed(f"{name} has no {lacking}: its first sentence is its row in docs/architecture.md")
+        name, missing = path.relative_to(root).as_posix(), "comment at its top" if is_script else "docstring"
+        raise Undescribed(f"{name} has no {missing}: its first sentence is its row in docs/architecture.md")
     return first_sentence(text.partition("\n\n")[0])

@@ -20,8 +20,8 @@ from chalicelib.settings import Settings
 from lambda_router_queue.models import MAX_REST_SECONDS
 
 _NOTICE = (
-    "# Written by `make settings` from chalicelib/settings.py; edits here are lost. What only Terraform demands is in\n"
-    "# tools/docs/terraform.py. In alphabetical order.\n"
+    "# Written by `make settings` from chalicelib/settings.py; edits here are lost. Rules that only Terraform checks\n"
+    "# are in tools/docs/terraform.py. In alphabetical order.\n"
 )
 
 #: Settings without a Terraform variable. A secret must not enter the state, and OPTIONS methods are decided when the
@@ -54,7 +54,7 @@ def example(name: str) -> str:
 def _fits_into_the_body(name: str) -> Rule:
     return Rule(
         f"var.{name} <= var.router_max_body_bytes",
-        f"{name} must not be above router_max_body_bytes: no such input would fit.",
+        f"{name} must not exceed router_max_body_bytes: such an input would not fit into a body.",
     )
 
 
@@ -70,7 +70,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             'alltrue([for each in split(",", var.cognito_issuer) :'
             ' !can(regex("^https://(issuer-)?cognito-idp[.]", trimspace(each)))'
             ' || endswith(trimspace(each), "/${var.cognito_user_pool_id}")])',
-            "cognito_issuer names another pool than cognito_user_pool_id: an issuer of Cognito ends in the pool's id.",
+            "cognito_issuer names another pool than cognito_user_pool_id: a Cognito issuer ends with the pool's id.",
         ),
     ),
     "cognito_jwks": (
@@ -102,7 +102,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Rule(
             'endswith(var.cognito_user_pool_arn, ":userpool/${var.cognito_user_pool_id}")',
-            "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would ask"
+            "cognito_user_pool_arn must end with cognito_user_pool_id: API Gateway and the function would use"
             " different pools.",
         ),
     ),
@@ -116,7 +116,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             f"var.router_job_attempts * (var.router_job_timeout_seconds + {MAX_REST_SECONDS}) <= {MAX_WORK_SECONDS}",
             f"router_job_attempts times (router_job_timeout_seconds + {MAX_REST_SECONDS}) must be at most"
-            f" {MAX_WORK_SECONDS}: a job may be at work for a day.",
+            f" {MAX_WORK_SECONDS}: a job may take at most a day.",
         ),
     ),
     "router_job_types": (
@@ -128,7 +128,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             'var.router_job_types == "" || length(setsubtract(flatten([for terms in'
             " try(values(jsondecode(var.router_job_types)), []) : try(keys(terms), [])]),"
             f" {json.dumps(list(TypeTerms.model_fields))})) == 0",
-            f"router_job_types may say of a job type {', '.join(TypeTerms.model_fields)}, and nothing else.",
+            f"router_job_types may set only {', '.join(TypeTerms.model_fields)} for a job type.",
         ),
     ),
     "router_kms_key_id": (
@@ -141,7 +141,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "router_max_batch_bytes": (
         Rule(
             "var.router_max_batch_bytes >= var.router_max_body_bytes",
-            "router_max_batch_bytes must not be below router_max_body_bytes: no batch would take such a job.",
+            "router_max_batch_bytes must not be below router_max_body_bytes: a batch could not hold such a job.",
         ),
     ),
     "router_max_chat_bytes": (_fits_into_the_body("router_max_chat_bytes"),),
@@ -155,8 +155,8 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "redis_url_parameter": (
         Rule(
             'startswith(var.redis_url_parameter, "/")',
-            "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is made from it."
-            " The URL itself does not belong here.",
+            "redis_url_parameter must begin with '/', such as /lambda-router/prod/redis-url: its ARN is derived from"
+            " it. The URL itself does not belong here.",
         ),
     ),
 }
@@ -178,32 +178,23 @@ def default_text(field: FieldInfo) -> str:
 
 
 def _variable(name: str, field: FieldInfo) -> str:
-    lines = [f"description = {quoted(_described(name, field))}", f"type        = {_type(field)}"]
+    is_number, default = field.annotation is int, default_text(field)
+    lines = [
+        f"description = {quoted(f'{name.upper()}: {field.description}')}",
+        f"type        = {'number' if is_number else 'string'}",
+    ]
     if not _is_required(name, field):
-        lines.append(f"default     = {_default(field)}")
+        lines.append(f"default     = {default if is_number else quoted(default)}")
     lines.append("nullable    = false")
-    rules = "".join(f"\n{_validation(rule)}" for rule in (*_derived(name, field), *_RULES.get(name, ())))
+    rules = "".join(
+        f"\nvalidation {{\n  condition     = {rule.condition}\n  error_message = {quoted(rule.message)}\n}}\n"
+        for rule in (*_derived(name, field), *_RULES.get(name, ()))
+    )
     return f'variable "{name}" {{\n{textwrap.indent("\n".join(lines), "  ")}\n{textwrap.indent(rules, "  ")}}}\n'
-
-
-def _validation(rule: Rule) -> str:
-    return f"validation {{\n  condition     = {rule.condition}\n  error_message = {quoted(rule.message)}\n}}\n"
-
-
-def _described(name: str, field: FieldInfo) -> str:
-    return f"{name.upper()}: {field.description}"
 
 
 def _is_required(name: str, field: FieldInfo) -> bool:
     return field.is_required() or name in _REQUIRED
-
-
-def _type(field: FieldInfo) -> str:
-    return "number" if field.annotation is int else "string"
-
-
-def _default(field: FieldInfo) -> str:
-    return default_text(field) if field.annotation is int else quoted(default_text(field))
 
 
 def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
@@ -211,34 +202,31 @@ def _derived(name: str, field: FieldInfo) -> Iterator[Rule]:
     unset = "" if _is_required(name, field) or default_text(field) else f'var.{name} == "" || '
     pattern = _limit(field, "pattern")
     if field.annotation is int:
-        yield _whole_number(name, _limit(field, "ge"), _limit(field, "le"))
+        low, high = _limit(field, "ge"), _limit(field, "le")
+        yield Rule(
+            f"var.{name} >= {low} && var.{name} <= {high} && floor(var.{name}) == var.{name}",
+            f"{name} must be a whole number from {low} to {high}.",
+        )
     if typing.get_origin(field.annotation) is Literal:
         words = typing.get_args(field.annotation)
         yield Rule(f"contains({json.dumps(words)}, var.{name})", f"{name} must be one of {', '.join(words)}.")
     if pattern:
         example = f", such as {field.examples[0]}" if field.examples else ""
         yield Rule(f"{unset}can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {pattern}{example}.")
-    if "is_https" in _checks(field):
+    if "is_https" in checks_of(field):
         each = f'[for each in split(",", var.{name}) : startswith(trimspace(each), "https://")]'
-        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty, or https URLs with commas between them.")
-
-
-def _whole_number(name: str, low: int, high: int) -> Rule:
-    return Rule(
-        f"var.{name} >= {low} && var.{name} <= {high} && floor(var.{name}) == var.{name}",
-        f"{name} must be a whole number from {low} to {high}.",
-    )
+        yield Rule(f"{unset}alltrue({each})", f"{name} must be empty or comma-separated https URLs.")
 
 
 def _limit(field: FieldInfo, kind: str) -> Any:
     return next((getattr(part, kind) for part in field.metadata if getattr(part, kind, None) is not None), None)
 
 
-def _checks(field: FieldInfo) -> set[str]:
+def checks_of(field: FieldInfo) -> list[str]:
     """Return the names of the functions that check the value, including those of an optional value."""
     inner = [part for kind in typing.get_args(field.annotation) for part in getattr(kind, "__metadata__", ())]
     checks = [part for part in [*field.metadata, *inner] if isinstance(part, AfterValidator)]
-    return {str(getattr(check.func, "__name__", "")) for check in checks}
+    return [str(getattr(check.func, "__name__", "")) for check in checks]
 
 
 def quoted(text: str) -> str:

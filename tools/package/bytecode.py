@@ -51,7 +51,7 @@ def compile_all(folder: Path, runtime: str) -> None:
     )
     if ran.returncode != 0:
         raise Refusal(
-            f"a source does not compile, see below: mend it, or choose another version of its package\n{ran.stderr}"
+            f"a source does not compile, see below: fix it, or choose another version of its package\n{ran.stderr}"
         )
 
 

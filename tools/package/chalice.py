@@ -63,21 +63,21 @@ def environment(shell: Mapping[str, str], dropped: tuple[str, ...] = ("AWS_PROFI
     return ours | {"AWS_DEFAULT_REGION": region, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def refuse_output(status: int, said: str) -> None:
+def refuse_output(status: int, output: str) -> None:
     """Raise Refusal if Chalice failed or omitted a package."""
-    if _MISSING in said:
-        missing = ", ".join(said.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
+    if _MISSING in output:
+        missing = ", ".join(output.split(_MISSING, 1)[1].split(_AFTER_MISSING, 1)[0].strip(":\n").split())
         raise Refusal(
-            f"no wheel for Lambda's Python, architecture and glibc of: {missing}: choose a version in"
+            f"no wheel for Lambda's Python, architecture and glibc for {missing}: choose a version in"
             " requirements/function.in that has a manylinux wheel for it, then make lock"
         )
     if status != 0:
-        raise Refusal(f"chalice ended with status {status}: mend what its last lines say\n{shortened(said)}")
+        raise Refusal(f"chalice exited with status {status}: fix the error in its last lines\n{shortened(output)}")
 
 
-def shortened(said: str) -> str:
+def shortened(output: str) -> str:
     """Return the last lines; a traceback keeps only Chalice's frames, the call that they made, and the error."""
-    return "\n".join(list(_kept(said.strip().splitlines()))[-_LINES:])
+    return "\n".join(list(_kept(output.strip().splitlines()))[-_LINES:])
 
 
 def _kept(lines: list[str]) -> Iterator[str]:

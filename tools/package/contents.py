@@ -29,10 +29,10 @@ LEFT_OUT = {
     "cffi/*": "compiles native libraries; those of cryptography need _cffi_backend alone",
     "pycparser/*": "cffi's parser of C",
     "pydantic/mypy.py": "a plugin for the type checker",
-    "pydantic/v1/*": "pydantic 1's models, asked for only where somebody hands one in",
+    "pydantic/v1/*": "pydantic 1's models, imported only if a caller passes one",
 }
 #: Distributions whose METADATA is read in Lambda, and the code that reads it.
-METADATA_READ = {"redis": "redis.utils.get_lib_version, which tells the server who is connected"}
+METADATA_READ = {"redis": "redis.utils.get_lib_version, which names the client to the server"}
 
 
 def shipped(folder: Path) -> list[str]:
@@ -41,17 +41,14 @@ def shipped(folder: Path) -> list[str]:
     Raises:
         Refusal: the package lacks one of our modules, or a pattern of the list no longer matches anything.
     """
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_file(path)]
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = [path.as_posix() for path in files if "__pycache__" not in path.parts]
     if missing := [each for each in OURS if not (folder / each).exists()]:
-        raise Refusal(f"the package holds no {missing[0]}: git add it, then make package again")
+        raise Refusal(f"the package has no {missing[0]}: git add it, then make package again")
     for pattern in LEFT_OUT:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise Refusal(f"{pattern} is not in the package any more: remove it from tools/package/contents.py")
+            raise Refusal(f"{pattern} is no longer in the package: remove it from tools/package/contents.py")
     return sorted(_kept(names))
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
 
 
 def _kept(names: list[str]) -> Iterator[str]:

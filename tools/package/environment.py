@@ -21,8 +21,8 @@ _NAMED = 3
 #: The longest text that Terraform's `local.waits_cap` can have.
 _LONGEST_WAITS_CAP = "1000"
 _ADVICE = {
-    "COGNITO_AUD": "take app clients that no longer call out of COGNITO_AUD, or let callers share one",
-    "COGNITO_JWKS": "let COGNITO_JWKS name a URL or a file of the package instead of holding the keys",
+    "COGNITO_AUD": "remove unused app clients from COGNITO_AUD, or let callers share one",
+    "COGNITO_JWKS": "set COGNITO_JWKS to a URL or a file of the package instead of the keys",
 }
 
 
@@ -50,7 +50,7 @@ def too_large(variables: Mapping[str, str]) -> TooLarge | None:
         return None
     sizes = {name: measured({name: value}) for name, value in variables.items()}
     largest = sorted(sizes, key=lambda name: -sizes[name])[:_NAMED]
-    found = f"the function's variables take {size:,} bytes of the {LIMIT:,} that Lambda gives them; the largest: "
+    found = f"the function's variables take {size:,} bytes, but Lambda's limit is {LIMIT:,}; the largest: "
     named = ", ".join(f"{name} {sizes[name]:,}" for name in largest)
     return TooLarge(found + named, _ADVICE.get(largest[0], f"shorten {largest[0]}"))
 

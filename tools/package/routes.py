@@ -16,17 +16,12 @@ def refuse_routes(swagger: dict[str, Any]) -> None:
     for path, methods in swagger["paths"].items():
         if path.rstrip("/") in RESERVED:
             raise Refusal(
-                f"the route {path} is API Gateway's own: call it /health, or put it below a prefix such as /v1"
+                f"API Gateway reserves the route {path}: rename it to /health, or put it below a prefix such as /v1"
             )
         for method, operation in methods.items():
-            _refuse_words(f"{method.upper()} {path}", operation)
-
-
-def _refuse_words(route: str, operation: dict[str, Any]) -> None:
-    words = f"{operation.get('summary', '')}\n{operation.get('description', '')}"
-    for mark in TERRAFORM_MARKS:
-        if mark in words:
-            raise Refusal(
-                f"the docstring of the view behind {route} holds {mark!r}, where Terraform begins an expression: say it"
-                " in other words"
-            )
+            docstring = f"{operation.get('summary', '')}\n{operation.get('description', '')}"
+            if marks := [mark for mark in TERRAFORM_MARKS if mark in docstring]:
+                raise Refusal(
+                    f"the docstring of the view behind {method.upper()} {path} contains {marks[0]!r}, which"
+                    " begins an expression of Terraform: reword it"
+                )

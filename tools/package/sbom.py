@@ -40,7 +40,6 @@ def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) ->
     Raises:
         Refusal: a shipped file comes from no locked package.
     """
-    packages = dict(_shipped(whole, task, requirements))
     app = Component(
         type=ComponentType.APPLICATION,
         name=APP,
@@ -48,18 +47,17 @@ def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) ->
         bom_ref=f"{APP}@{build}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
-    bom = Bom(components=[_component(*package) for package in packages.items()])
+    bom = Bom()
+    for name, version in _shipped(whole, task, requirements):
+        purl = PackageURL("pypi", name=name, version=version)
+        kind, ref = ComponentType.LIBRARY, purl.to_string()
+        bom.components.add(Component(type=kind, name=name, version=version, purl=purl, bom_ref=ref))
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"sha256:{sha256}")
     bom.metadata.component = app
     bom.register_dependency(app, bom.components)
     document = json.loads(JsonV1Dot6(bom).output_as_string())
     del document["metadata"]["timestamp"]
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
-
-
-def _component(name: str, version: str) -> Component:
-    purl = PackageURL("pypi", name=name, version=version)
-    return Component(type=ComponentType.LIBRARY, name=name, version=version, purl=purl, bom_ref=purl.to_string())
 
 
 def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, str]]:
@@ -81,8 +79,8 @@ def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, 
         yield _INJECTED, importlib.metadata.version(_INJECTED)
     if left - chalice:
         raise Refusal(
-            f"{min(left - chalice)} is in the package, and no package of requirements.txt brought it: a list of what is"
-            " shipped would be wrong; remove it, or name its package in requirements/function.in and make lock"
+            f"{min(left - chalice)} is in the package, but no package of requirements.txt contains it, so the SBOM"
+            " would be wrong: remove it, or name its package in requirements/function.in, then make lock"
         )
 
 

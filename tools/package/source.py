@@ -54,12 +54,12 @@ def _choose(config: dict[str, Any], stage: str, architecture: str | None) -> Non
     if architecture is None:
         return
     if architecture not in ARCHITECTURES:
-        raise Refusal(f"architecture {architecture!r} is none of Lambda's: choose {' or '.join(ARCHITECTURES)}")
+        raise Refusal(f"Lambda has no architecture {architecture!r}: choose {' or '.join(ARCHITECTURES)}")
     config["stages"][stage]["lambda_architecture"] = architecture
 
 
 def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator[str]:
-    """Yield lines that say which exported settings come from Terraform instead.
+    """Yield a line for the exported settings that come from Terraform instead.
 
     Raises:
         Refusal: the stage's own value of a setting differs from the shell's.
@@ -71,16 +71,15 @@ def refuse_shell(source: Path, stage: str, shell: Mapping[str, str]) -> Iterator
     for name, value in differing.items():
         if _EXPRESSION not in value:
             raise Refusal(
-                f"{name} is {shell[name]!r} in the shell, but stage {stage} of {CONFIG} has {value!r}, which is what a"
-                f" package of this commit holds: write your value there and commit it, or unset {name}"
+                f"{name} is {shell[name]!r} in the shell, but stage {stage} of {CONFIG} has {value!r}, which the"
+                f" package of this commit gets: write your value there and commit it, or unset {name}"
             )
-    given = [f"TF_VAR_{name.lower()}=…" for name, value in differing.items() if value.startswith(_VARIABLE)]
+    given = [name for name, value in differing.items() if value.startswith(_VARIABLE)]
     if given:
         yield (
-            f"not from the shell: {', '.join(name for name in differing if differing[name].startswith(_VARIABLE))}."
-            f" Terraform's variables have these: {' '.join(given)}, or a file"
-            " terraform/*.auto.tfvars, when you make plan"
+            f"not read from the shell: {', '.join(given)}. For make plan, set Terraform's variables:"
+            f" {' '.join(f'TF_VAR_{name.lower()}=…' for name in given)}, or a file terraform/*.auto.tfvars"
         )
     for name, value in differing.items():
         if not value.startswith(_VARIABLE):
-            yield f"{name} is {shell[name]!r} in the shell, but Terraform makes it: {value}"
+            yield f"{name} is {shell[name]!r} in the shell, but Terraform sets it to {value}"

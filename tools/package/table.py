@@ -14,17 +14,13 @@ def contents_table(path: Path) -> Iterator[str]:
         entries = archive.infolist()
     groups: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
     for entry in entries:
-        groups[_owner(entry.filename)].append(entry)
+        # Files in a __pycache__ belong to their sources, and top-level files to their module.
+        folder, *below = [part for part in entry.filename.split("/") if part != "__pycache__"]
+        groups[folder if below else folder.split(".")[0]].append(entry)
     yield _ROW.format("", "files", "bytes", "in the zip")
     for name in sorted(groups, key=lambda name: -_size(groups[name])):
         yield _line(name, groups[name])
     yield _line("all", entries)
-
-
-def _owner(name: str) -> str:
-    """Return the top-level module; a file in ``__pycache__`` belongs to its source."""
-    parts = [part for part in name.split("/") if part != "__pycache__"]
-    return parts[0].split(".")[0] if len(parts) == 1 else parts[0]
 
 
 def _size(entries: list[zipfile.ZipInfo]) -> int:

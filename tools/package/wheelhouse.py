@@ -24,18 +24,14 @@ def fetch_wheels(requirements: Path, architecture: str, folder: Path) -> dict[st
         Refusal: a package has no wheel for Lambda, or its hash differs from the locked one.
     """
     machine = _MACHINES[architecture]
-    _download(requirements, folder, *_for_lambda(machine))
-    if (sys.platform, platform.machine()) != ("linux", machine):
-        _download(requirements, folder)  # Chalice first looks for the builder's own, and fails without
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
-
-
-def _for_lambda(machine: str) -> list[str]:
     names = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST_GLIBC, _OLDEST_GLIBC - 1, -1)]
     platforms = [part for name in (*names, f"manylinux2014_{machine}") for part in ("--platform", name)]
     version = f"{sys.version_info.major}{sys.version_info.minor}"
     abis = [part for name in (f"cp{version}", "abi3", "none") for part in ("--abi", name)]
-    return ["--implementation", "cp", "--python-version", version, *abis, *platforms]
+    _download(requirements, folder, "--implementation", "cp", "--python-version", version, *abis, *platforms)
+    if (sys.platform, platform.machine()) != ("linux", machine):
+        _download(requirements, folder)  # Chalice first looks for the builder's own, and fails without
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
 
 
 def _download(requirements: Path, folder: Path, *target: str) -> None:
@@ -49,13 +45,13 @@ def _download(requirements: Path, folder: Path, *target: str) -> None:
     refuse_download(ran.returncode, ran.stderr)
 
 
-def refuse_download(status: int, said: str) -> None:
+def refuse_download(status: int, stderr: str) -> None:
     """Raise Refusal with pip's error if pip failed."""
     if status == 0:
         return
-    faults = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
-    fault = faults[-1] if faults else said.strip()
+    faults = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    fault = faults[-1] if faults else stderr.strip()
     raise Refusal(
         f"pip could not fetch the locked wheels for Lambda: {fault}: if there is no wheel, choose a version in"
-        " requirements/function.in that has one, then make lock; if there is another, see where pip's settings point"
+        " requirements/function.in that has one, then make lock; if the hash differs, check the index in pip's settings"
     )

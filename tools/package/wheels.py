@@ -15,11 +15,17 @@ _FIX = "choose a version in requirements/function.in that has a wheel for it, th
 
 def refuse_wheels(folder: Path, requirements: str, architecture: str, runtime: str) -> None:
     """Raise Refusal if an unpacked package lacks a locked wheel, or has one that was built for something else."""
+    wheels = {}
+    for info in folder.glob("*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").partition("-")
+        wheels[f"{canonicalize_name(name)}=={version}"] = info / "WHEEL"
     for wanted in locked(requirements):
-        wheel = _wheel_of(folder, wanted)
-        if wheel is None:
+        if wanted not in wheels:
             raise Refusal(f"{wanted} of requirements.txt is not in the package: {_FIX}")
-        _refuse_tags(wanted, wheel, runtime)
+        lines = wheels[wanted].read_text().splitlines()
+        tags = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
+        if not any(_fits(tag, _abi(runtime)) for tag in tags):
+            raise Refusal(f"{wanted} is built for {', '.join(tags)}, which {runtime} on Lambda cannot load: {_FIX}")
     for library in sorted(folder.rglob("*.so")):
         _refuse_library(library.relative_to(folder).as_posix(), library.read_bytes()[:20], architecture, runtime)
 
@@ -33,20 +39,6 @@ def locked(requirements: str) -> list[str]:
     ]
 
 
-def _wheel_of(folder: Path, wanted: str) -> Path | None:
-    for info in folder.glob("*.dist-info"):
-        name, _, version = info.name.removesuffix(".dist-info").partition("-")
-        if f"{canonicalize_name(name)}=={version}" == wanted:
-            return info / "WHEEL"
-    return None
-
-
-def _refuse_tags(wanted: str, wheel: Path, runtime: str) -> None:
-    tags = [line.partition(":")[2].strip() for line in wheel.read_text().splitlines() if line.startswith("Tag:")]
-    if not any(_fits(tag, _abi(runtime)) for tag in tags):
-        raise Refusal(f"{wanted} is built for {', '.join(tags)}, which {runtime} on Lambda cannot load: {_FIX}")
-
-
 def _fits(tag: str, abi: str) -> bool:
     python, built_for, platform = tag.split("-")
     if platform == "any":
@@ -55,18 +47,14 @@ def _fits(tag: str, abi: str) -> bool:
 
 
 def _refuse_library(name: str, head: bytes, architecture: str, runtime: str) -> None:
-    machine = _machine(head)
+    machine = "another system"
+    if head.startswith(b"\x7fELF"):
+        machine = _ELF_MACHINES.get(_MACHINE_FIELD.unpack(head)[0], "another processor")
     if machine != architecture:
         raise Refusal(f"{name} is built for {machine} but the function runs on {architecture}: {_FIX}")
     tag = f".cpython-{_abi(runtime).removeprefix('cp')}-"
     if not any(part in name for part in (tag, ".abi3.so")):
         raise Refusal(f"{name} is not named for {runtime} ({tag}* or .abi3.so): {_FIX}")
-
-
-def _machine(head: bytes) -> str:
-    if not head.startswith(b"\x7fELF"):
-        return "no Linux"
-    return _ELF_MACHINES.get(_MACHINE_FIELD.unpack(head)[0], "another processor")
 
 
 def _abi(runtime: str) -> str:

@@ -43,7 +43,10 @@ def write_zip(folder: Path, target: Path) -> None:
     files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(target, "w") as archive:
         for name, path in files:
-            archive.writestr(_entry(name), path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system = _UNIX
+            entry.external_attr = _REGULAR_READABLE << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
     refuse_size(target.stat().st_size, sum(path.stat().st_size for _, path in files))
 
 
@@ -52,8 +55,8 @@ def refuse_size(zipped: int, unzipped: int) -> None:
     for what, size, limit in (("the zip", zipped, MAX_ZIP_BYTES), ("the unpacked zip", unzipped, MAX_UNZIPPED_BYTES)):
         if size > limit:
             raise Refusal(
-                f"{what} has {size:,} bytes but Lambda takes {limit:,}: remove a package from requirements/function.in,"
-                " then make lock"
+                f"{what} has {size:,} bytes but Lambda's limit is {limit:,}: remove a package from"
+                " requirements/function.in, then make lock"
             )
 
 
@@ -65,10 +68,3 @@ def sums_of(path: Path) -> Sums:
 def unpack(path: Path, folder: Path, names: Iterable[str] | None = None) -> None:
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder, names)
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.create_system = _UNIX
-    entry.external_attr = _REGULAR_READABLE << 16
-    return entry

@@ -134,7 +134,7 @@ def test_an_origin_that_is_no_header() -> None:
     document = raw()
     document["resource"]["aws_lambda_function"]["api_handler"]["environment"]["variables"]["ROUTER_CORS_ORIGIN"] = "a'b"
 
-    with pytest.raises(Refusal, match=r'^ROUTER_CORS_ORIGIN is "a\'b": an origin holds no apostrophe$'):
+    with pytest.raises(Refusal, match=r'^ROUTER_CORS_ORIGIN is "a\'b": an origin cannot contain an apostrophe$'):
         merge(document)
 
 

@@ -79,7 +79,7 @@ def test_what_no_package_brought_is_refused(whole: Path, tmp_path: Path) -> None
     (tmp_path / "task").chmod(0o755)
     (tmp_path / "task/stray.py").write_text("")
 
-    with pytest.raises(Refusal, match=r"stray\.py is in the package, and no package of requirements\.txt brought it"):
+    with pytest.raises(Refusal, match=r"stray\.py is in the package, but no package of requirements\.txt contains it"):
         sbom(whole, tmp_path / "task", REQUIREMENTS, "1.0.0", "0" * 64)
 
 

@@ -29,7 +29,7 @@ def test_an_advisory_is_named_with_the_version_that_mends_it() -> None:
     assert status_of(found) == Status.DIFFERS
     (finding,) = found
     assert finding.thing.startswith("pyjwt 2.")
-    assert finding.found == "PYSEC-2099-1, CVE-2099-1, mended in 99.0"
+    assert finding.found == "PYSEC-2099-1, CVE-2099-1, fixed in 99.0"
     assert "fix: make lock UPGRADE=1" in "\n".join(lines(finding))
 
 
@@ -39,4 +39,4 @@ def test_a_database_that_cannot_be_asked_is_no_clean_bill() -> None:
     (finding,) = found_by(url)
 
     assert status_of([finding]) == Status.FAILED
-    assert finding.found.startswith(f"{url} was not asked: ")
+    assert finding.found.startswith(f"the query to {url} failed: ")

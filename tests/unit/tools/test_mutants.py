@@ -22,5 +22,5 @@ def test_a_mutant_that_is_not_listed_fails_the_run(capsys: pytest.CaptureFixture
     assert judge(verdicts, {LISTED: "two"}, listed(PAGE)) == 0
     assert judge(verdicts, {LISTED: "two", "x → y": "three"}, listed(PAGE)) == 1
     written = capsys.readouterr().out
-    assert "3 mutants, 2 killed, 1 left, 1 of them listed as equivalent" in written
-    assert "three (timeout): no test notices\n  x → y\nfix: " in written
+    assert "3 mutants, 2 killed, 1 survived, 1 of them listed as equivalent" in written
+    assert "three (timeout): no test fails\n  x → y\nfix: " in written

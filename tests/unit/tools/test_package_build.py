@@ -86,7 +86,7 @@ def test_a_change_that_is_in_no_commit_shows(repository: Repository) -> None:
 
 
 def test_without_a_commit_there_is_no_build(repository: Repository) -> None:
-    with pytest.raises(Refusal, match=r"^no commit holds what ships, .*: git commit it first$"):
+    with pytest.raises(Refusal, match=r"^no commit contains the packaged files, .*: git commit them first$"):
         build_of(repository.folder)
 
 
@@ -113,5 +113,5 @@ def test_a_package_says_which_build_it_is(repository: Repository) -> None:
 def test_a_version_that_is_not_there_is_not_made_up(repository: Repository) -> None:
     repository.write("chalicelib/__init__.py", "")
 
-    with pytest.raises(Refusal, match=r"^chalicelib/__init__.py holds 0 lines like"):
+    with pytest.raises(Refusal, match=r"^chalicelib/__init__.py has 0 lines like"):
         stamp(repository.folder, "1.2.3+g0123456789ab")

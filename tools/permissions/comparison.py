@@ -57,7 +57,15 @@ def compared(asking: Asking, who: Deployer) -> Iterator[Finding]:
     yield from (
         Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking) if action not in lacking
     )
-    yield from (_missing(request, decision, asking[request], who) for request, decision in denied.items())
+    for request, decision in denied.items():
+        yield Finding(
+            thing=request.action,
+            ok=False,
+            found=f"role {who.name} may not, on {_with_wildcards(request.resource)}: {decision.why}",
+            wanted="allowed",
+            why=f"{_first(asking[request])} needs it; apply would stop there with AccessDenied, half done",
+            fix=_fix(request, decision, who.name),
+        )
 
 
 def _by_action(asking: Asking) -> Iterator[tuple[str, str]]:
@@ -69,17 +77,6 @@ def _by_action(asking: Asking) -> Iterator[tuple[str, str]]:
 def _first(addresses: Iterable[str]) -> str:
     first, *others = addresses
     return f"{first} and {len(others)} more" if others else first
-
-
-def _missing(request: Request, decision: Decision, addresses: list[str], who: Deployer) -> Finding:
-    return Finding(
-        thing=request.action,
-        ok=False,
-        found=f"role {who.name} may not, on {_with_wildcards(request.resource)}: {decision.why}",
-        wanted="allowed",
-        why=f"{_first(addresses)} needs it; apply would stop there with AccessDenied, half done",
-        fix=_fix(request, decision, who.name),
-    )
 
 
 def _fix(request: Request, decision: Decision, role: str) -> str:

@@ -32,17 +32,12 @@ def main(folder: Path, canary: bool, replace: str | None, role: str | None, deta
         options += [f"-replace={replace}"] if replace else []
         if terraform.run_locked("plan", "-input=false", *options, f"-out={PLAN}") != 0:
             sys.exit(Status.FAILED)
-    sys.exit(_permissions(terraform, role, details=details))
-
-
-def _permissions(terraform: Terraform, role: str | None, *, details: bool) -> Status:
-    """Report missing permissions; a failed check does not invalidate the plan."""
     try:
-        status = report(permissions(terraform, terraform.folder / PLAN, role, details=details), as_json=False)
+        status = report(permissions(terraform, folder / PLAN, role, details=details), as_json=False)
     except (TerraformFailed, UnknownType) as why:
+        status = Status.FAILED
         click.echo(f"permissions: {why}", err=True)
-        return Status.OK
-    return Status.OK if status is Status.FAILED else status
+    sys.exit(Status.OK if status is Status.FAILED else status)  # a failed check does not invalidate the plan
 
 
 if __name__ == "__main__":

@@ -89,7 +89,11 @@ class Backend:
         config = backend["config"]
         if backend["type"] != "s3" or not all(config.get(name) for name in ("bucket", "key", "region")):
             raise StateUnread(f"{folder.name}/ was not initialised with a bucket, key and region of S3: make init")
-        return cls(config["bucket"], _in_workspace(data, environ, config), config["region"])
+        # https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix
+        chosen = data / "environment"
+        workspace = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
+        folders = "" if workspace == "default" else f"{config.get('workspace_key_prefix') or 'env:'}/{workspace}/"
+        return cls(config["bucket"], folders + config["key"], config["region"])
 
     @classmethod
     def named(cls, environ: Mapping[str, str]) -> Self:
@@ -147,11 +151,3 @@ class Backend:
                 return None
             raise
         return str(answer["Body"].read().decode())
-
-
-def _in_workspace(data: Path, environ: Mapping[str, str], config: Mapping[str, Any]) -> str:
-    """Return the state's key: https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix"""
-    chosen = data / "environment"
-    name = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
-    prefix = config.get("workspace_key_prefix") or "env:"
-    return str(config["key"] if name == "default" else f"{prefix}/{name}/{config['key']}")

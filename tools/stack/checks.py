@@ -41,7 +41,7 @@ def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
         except BotoCoreError as error:
             yield unseen(thing, str(error), REACH_AWS)
         except httpx.HTTPError as error:
-            yield unseen(thing, _named(error), _reach(error))
+            yield unseen(thing, f"{type(error).__name__}: {error}".rstrip(": "), _reach(error))
         except httpx.InvalidURL as error:
             yield unseen(thing, f"no URL: {error}", "name the API's address, such as URL=https://api.example.com/api")
         except TerraformFailed as error:
@@ -51,10 +51,6 @@ def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
 def unseen(thing: str, why_not: str, fix: str = "") -> Finding:
     """Return a finding for a thing that could not be checked."""
     return Finding(thing, ok=False, found=why_not, seen=False, fix=fix)
-
-
-def _named(error: httpx.HTTPError) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _reach(error: httpx.HTTPError) -> str:

@@ -124,18 +124,15 @@ def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:
         try:
             yield from check.look(stack)
         except (NoCredentialsError, ClientError) as error:
-            nobody = isinstance(error, NoCredentialsError) or error.response["Error"]["Code"] in _NOBODY
-            yield _not_allowed(check, error)
+            code = "" if isinstance(error, NoCredentialsError) else error.response["Error"]["Code"]
+            nobody = not code or code in _NOBODY
+            found, fix = str(error), "aws sso login" if nobody else ""
+            if code in _DENIED:
+                needed = " and ".join(check.permissions)
+                found, fix = f"not allowed to look ({code}): it takes {needed}", f"give your role {needed}"
+            yield _unseen(check, found, fix)
         except (BotoCoreError, TerraformFailed, StateUnread, Unknown, OSError) as error:
             yield _unseen(check, str(error), "")
-
-
-def _not_allowed(check: Check, error: NoCredentialsError | ClientError) -> Finding:
-    code = "" if isinstance(error, NoCredentialsError) else error.response["Error"]["Code"]
-    if code in _DENIED:
-        needed = " and ".join(check.permissions)
-        return _unseen(check, f"not allowed to look ({code}): it takes {needed}", f"give your role {needed}")
-    return _unseen(check, str(error), "aws sso login" if not code or code in _NOBODY else "")
 
 
 def _unseen(check: Check, found: str, fix: str) -> Finding:

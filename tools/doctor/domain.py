@@ -16,12 +16,17 @@ def domain(stack: Stack) -> Iterator[Finding]:
     if asked is None:
         yield Finding(_THING, ok=True, found="none asked for")
         return
+    name: str = asked["name"]
     if asked.get("certificate_arn"):
-        yield _certificate(stack, asked["name"], asked["certificate_arn"])
+        yield _certificate(stack, name, asked["certificate_arn"])
+    elif _found(lambda: stack.aws("apigateway").get_domain_name(domainName=name)) is None:
+        why = "without certificate_arn only a base path is added, to a domain that has to be there"
+        fix = f"aws apigateway get-domain-names --region {stack.region}"
+        yield Finding(_THING, False, f"no {name} in {stack.region}", "one, or certificate_arn", why, fix)
     else:
-        yield _made_elsewhere(stack, asked["name"])
+        yield Finding(_THING, ok=True, found=f"{name}, which is there already")
     if asked.get("zone_id"):
-        yield _zone(stack, asked["name"], asked["zone_id"])
+        yield _zone(stack, name, asked["zone_id"])
 
 
 def _certificate(stack: Stack, name: str, arn: str) -> Finding:
@@ -38,15 +43,6 @@ def _certificate(stack: Stack, name: str, arn: str) -> Finding:
         why += " until the certificate is issued: make the DNS record that this command shows"
         return Finding(thing, False, told["Status"], "ISSUED", why, look)
     return Finding(thing, ok=True, found=f"issued for {name}")
-
-
-def _made_elsewhere(stack: Stack, name: str) -> Finding:
-    told = _found(lambda: stack.aws("apigateway").get_domain_name(domainName=name))
-    if told is None:
-        why = "without certificate_arn only a base path is added, to a domain that has to be there"
-        fix = f"aws apigateway get-domain-names --region {stack.region}"
-        return Finding(_THING, False, f"no {name} in {stack.region}", "one, or certificate_arn", why, fix)
-    return Finding(_THING, ok=True, found=f"{name}, which is there already")
 
 
 def _zone(stack: Stack, name: str, zone: str) -> Finding:

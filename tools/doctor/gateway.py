@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tools.permissions.identity import Deployer, policies_of
 from tools.permissions.policy import Request, statements
 from tools.stack.configured import Stack
@@ -33,12 +31,11 @@ def log_role(stack: Stack) -> Iterator[Finding]:
         yield Finding(_THING, False, "none", "one", why, _making(stack))
         return
     name = arn.rpartition("/")[2]
+    iam = stack.aws("iam")
     try:
-        role = stack.aws("iam").get_role(RoleName=name)["Role"]
-        holder = Deployer(name, policies_of(stack.aws("iam"), name))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
+        role = iam.get_role(RoleName=name)["Role"]
+        holder = Deployer(name, policies_of(iam, name))
+    except iam.exceptions.NoSuchEntityException:
         why = "no API of this account and region writes a log: whoever made that role has removed it"
         yield Finding(_THING, False, f"{arn} does not exist", "a role that does", why, _making(stack))
         return
@@ -46,7 +43,9 @@ def log_role(stack: Stack) -> Iterator[Finding]:
 
 
 def _judged(stack: Stack, arn: str, role: dict[str, Any], holder: Deployer) -> Finding:
-    if not _trusts_gateway(role["AssumeRolePolicyDocument"]):
+    allowed = [each for each in statements(role["AssumeRolePolicyDocument"]) if each["Effect"] == "Allow"]
+    trusted = [each.get("Principal", {}).get("Service", []) for each in allowed]
+    if not any(_SERVICE in ([each] if isinstance(each, str) else each) for each in trusted):
         trust = f"aws iam update-assume-role-policy --role-name {holder.name} --policy-document '{json.dumps(TRUST)}'"
         why = "API Gateway cannot take it on, so no API of this account and region writes a log"
         return Finding(_THING, False, f"{arn} does not trust {_SERVICE}", "a role that does", why, trust)
@@ -57,14 +56,6 @@ def _judged(stack: Stack, arn: str, role: dict[str, Any], holder: Deployer) -> F
         found = f"{arn} may not {', '.join(lacking)}"
         return Finding(_THING, False, found, "a role that may", why, _attaching(arn, holder.name))
     return Finding(_THING, ok=True, found=arn)
-
-
-def _trusts_gateway(document: dict[str, Any]) -> bool:
-    for each in statements(document):
-        services = each.get("Principal", {}).get("Service", [])
-        if each["Effect"] == "Allow" and _SERVICE in ([services] if isinstance(services, str) else services):
-            return True
-    return False
 
 
 def _making(stack: Stack) -> str:

@@ -10,7 +10,7 @@ from chalicelib.settings import Settings, SettingsError
 from tools.docs import check, terraform
 from tools.package.environment import LIMIT, filled, measured, too_large
 from tools.stack.configured import Stack, Unknown
-from tools.stack.findings import Finding
+from tools.stack.findings import Finding, or_well
 
 _WHY_IGNORED = "Terraform passes over it, so what it should have set keeps its default"
 
@@ -19,9 +19,7 @@ def variables(stack: Stack) -> Iterator[Finding]:
     """Yield Terraform's own verdict on the values, including its validation rules."""
     faults = [_refused(stack, said) for said in stack.diagnostics if said["severity"] == "error"]
     faults += [fault for said in stack.diagnostics if (fault := _undeclared(stack, said)) is not None]
-    yield from faults
-    if not faults:
-        yield Finding("variables", ok=True, found=f"{len(stack.declared)} of Terraform's, all good")
+    yield from or_well(faults, "variables", f"{len(stack.declared)} of Terraform's, all good")
 
 
 def _refused(stack: Stack, said: dict[str, Any]) -> Finding:
@@ -63,10 +61,7 @@ def _undeclared(stack: Stack, said: dict[str, Any]) -> Finding | None:
 def environment(stack: Stack) -> Iterator[Finding]:
     """Check for ``TF_VAR_…`` variables that Terraform silently ignores."""
     given = {name.removeprefix("TF_VAR_"): text for name, text in stack.environ.items() if name.startswith("TF_VAR_")}
-    faults = list(_unread(stack, given))
-    yield from faults
-    if not faults:
-        yield Finding("TF_VAR_…", ok=True, found=f"{len(given)}, none passed over")
+    yield from or_well(_unread(stack, given), "TF_VAR_…", f"{len(given)}, none passed over")
 
 
 def _unread(stack: Stack, given: Mapping[str, str]) -> Iterator[Finding]:
@@ -123,35 +118,25 @@ def size(stack: Stack) -> Iterator[Finding]:
 def places(stack: Stack) -> Iterator[Finding]:
     """Check that every file of the repository that lists settings lists them all."""
     findings = list(check.check(stack.root))
-    yield from (finding for finding in findings if not finding.ok)
-    if all(finding.ok for finding in findings):
-        yield Finding("places of settings", ok=True, found=f"{len(findings)}, all complete")
+    yield from or_well(findings, "places of settings", f"{len(findings)}, all complete")
 
 
 def shell(stack: Stack) -> Iterator[Finding]:
     """Check that the shell and ``.env`` describe the same stack as Terraform's variables."""
-    faults = list(_differences(stack))
-    yield from faults
-    if not faults:
-        yield Finding("shell and .env", ok=True, found="nothing that Terraform's variables contradict")
-
-
-def _differences(stack: Stack) -> Iterator[Finding]:
-    written = _dotenv(stack)
-    why = "this machine and the deployed function would take different tokens, or speak of different stacks"
-    for name in terraform.variables():
-        wanted, upper = stack.text(name), name.upper()
-        if (found := stack.environ.get(upper, "")) not in ("", wanted):
-            yield Finding(f"{upper} in the shell", False, repr(found), repr(wanted), why, f"export {upper}='{wanted}'")
-        if (found := written.get(upper, "")) not in ("", wanted):
-            fix = f"sed -i 's|{upper}=.*|{upper}={wanted}|' .env"
-            yield Finding(f"{upper} in .env", False, repr(found), repr(wanted), why, fix)
-
-
-def _dotenv(stack: Stack) -> dict[str, str]:
     path = stack.root / ".env"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return dict(re.findall(r"^(?:export +)?([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+    written = dict(re.findall(r"^(?:export +)?([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+    why = "this machine and the deployed function would take different tokens, or speak of different stacks"
+    faults = []
+    for name in terraform.variables():
+        wanted, upper = stack.text(name), name.upper()
+        for place, values, fix in (
+            ("the shell", stack.environ, f"export {upper}='{wanted}'"),
+            (".env", written, f"sed -i 's|{upper}=.*|{upper}={wanted}|' .env"),
+        ):
+            if (found := values.get(upper, "")) not in ("", wanted):
+                faults.append(Finding(f"{upper} in {place}", False, repr(found), repr(wanted), why, fix))
+    yield from or_well(faults, "shell and .env", "nothing that Terraform's variables contradict")
 
 
 def region(stack: Stack) -> Iterator[Finding]:

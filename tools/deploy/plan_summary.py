@@ -52,11 +52,11 @@ def summary(terraform: Terraform) -> str:
         return NONE
     sums, text = terraform.folder / SUMS, terraform.read(Path(PLAN))
     parts = list(_table(terraform.shown(Path(PLAN))))
-    parts.append(f"\nMade with the zip whose sha256 is `{sums.read_text().split()[0]}`.\n" if sums.is_file() else "")
+    parts.append(f"\nThe zip's sha256 is `{sums.read_text().split()[0]}`.\n" if sums.is_file() else "")
     parts.append(f"<details><summary>The whole plan</summary>\n\n````text\n{text[:MOST_CHARACTERS]}\n````\n")
     if len(text) > MOST_CHARACTERS:
-        rest = f"`{program()} show {PLAN}` has the rest"
-        parts.append(f"\nCut after {MOST_CHARACTERS:,} characters of {len(text):,}: {rest}.\n")
+        shown = f"The first {MOST_CHARACTERS:,} of {len(text):,} characters"
+        parts.append(f"\n{shown}. `{program()} show {PLAN}` prints them all.\n")
     return "\n".join([*parts, "</details>\n"])
 
 

@@ -24,10 +24,10 @@ def redis_parameter(stack: Stack) -> Iterator[Finding]:
     told = stack.aws("ssm").describe_parameters(ParameterFilters=named)["Parameters"]
     put = f'aws ssm put-parameter --region {stack.region} --name {name} --type SecureString --value "$REDIS_URL"'
     if not told:
-        why = "the function reads the Redis URL there and could reach no queue: 503"
+        why = "the function reads the Redis URL there; without it, no queue can be reached: 503"
         yield Finding(thing, False, f"no {name}", "a SecureString", why, put)
     elif told[0]["Type"] != "SecureString":
-        why = "the URL holds a password, and everybody who may read parameters reads it"
+        why = "the URL contains a password, which anyone who can read parameters would see"
         fix = f"aws ssm delete-parameter --region {stack.region} --name {name} && {put}"
         yield Finding(thing, False, f"{name} is a {told[0]['Type']}", "a SecureString", why, fix)
     elif (key := told[0].get("KeyId", "")) in ("", "alias/aws/ssm") or stack.text("redis_kms_key_arn"):
@@ -37,7 +37,7 @@ def redis_parameter(stack: Stack) -> Iterator[Finding]:
         # A parameter names its key by ARN, id or alias; KMS resolves the latter two.
         arn = key if ":key/" in key else stack.aws("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
         fix = stack.setting("redis_kms_key_arn", arn)
-        yield Finding(thing, False, found, wanted, "the function's role may not decrypt it", fix)
+        yield Finding(thing, False, found, wanted, "the function's role has no permission to decrypt it", fix)
 
 
 def concurrency(stack: Stack) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def concurrency(stack: Stack) -> Iterator[Finding]:
         kept = f"{wanted} of {limits['ConcurrentExecutions']}" if wanted >= 0 else "none reserved"
         yield Finding(thing, ok=True, found=kept)
         return
-    why = f"Lambda refuses what leaves fewer than {_UNRESERVED} executions to the other functions"
+    why = f"Lambda rejects a reservation that leaves fewer than {_UNRESERVED} executions to other functions"
     found = f"{wanted} of {limits['ConcurrentExecutions']} executions"
     said = f"at most {free}" if free > 0 else "-1: none can be reserved"
     yield Finding(thing, False, found, said, why, stack.setting("reserved_concurrency", free if free > 0 else -1))
@@ -61,14 +61,14 @@ def concurrency(stack: Stack) -> Iterator[Finding]:
 def boundary(stack: Stack) -> Iterator[Finding]:
     arn, thing = stack.text("permissions_boundary_arn"), "permissions boundary"
     if not arn:
-        yield Finding(thing, ok=True, found="none asked for")
+        yield Finding(thing, ok=True, found="none configured")
         return
     iam = stack.aws("iam")
     try:
         iam.get_policy(PolicyArn=arn)
     except iam.exceptions.NoSuchEntityException:
-        why = "the function's role cannot be made with a boundary that does not exist"
+        why = "the function's role cannot be created with a missing boundary"
         fix = f"{program()} -chdir=terraform/bootstrap apply"
-        yield Finding(thing, False, f"no policy {arn}", "the one that terraform/bootstrap makes", why, fix)
+        yield Finding(thing, False, f"no policy {arn}", "the one that terraform/bootstrap creates", why, fix)
         return
     yield Finding(thing, ok=True, found=arn)

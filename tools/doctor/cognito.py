@@ -22,7 +22,7 @@ def pool(stack: Stack) -> Iterator[Finding]:
     if described is None:
         others = cognito(stack).list_user_pools(MaxResults=60)["UserPools"]
         wanted = _one_of({each["Id"]: each["Name"] for each in others})
-        why = "no token could be checked: the pool's keys do not exist"
+        why = "tokens cannot be verified, because the pool's keys do not exist"
         fix = (
             stack.setting("cognito_user_pool_id", others[0]["Id"])
             if others
@@ -33,7 +33,7 @@ def pool(stack: Stack) -> Iterator[Finding]:
     yield Finding("user pool", ok=True, found=f"{pool_id} ({described['Name']})")
     arn = stack.text("cognito_user_pool_arn")
     if arn != described["Arn"]:
-        why = "API Gateway's authorizer would ask another pool than the function"
+        why = "API Gateway's authorizer and the function would use different pools"
         fix = stack.setting("cognito_user_pool_arn", described["Arn"])
         yield Finding("user pool's ARN", False, arn or "none", described["Arn"], why, fix)
 
@@ -69,7 +69,7 @@ def scope(stack: Stack) -> Iterator[Finding]:
     yield Finding("scope", ok=True, found=f"{wanted} is the pool's")
     if wanted == _SIGN_IN:
         return
-    known, why = _clients(stack), "Cognito answers its request for a token with invalid_scope"
+    known, why = _clients(stack), "Cognito rejects its requests for a token with invalid_scope"
     for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
         told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id_of(stack), ClientId=client)["UserPoolClient"]
         allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
@@ -82,7 +82,7 @@ def scope(stack: Stack) -> Iterator[Finding]:
 
 def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
     identifier, _, name = wanted.rpartition("/")
-    why = "no client can get a token with that scope, so every request would be refused"
+    why = "no client can get a token with that scope, so every request would be rejected"
     new = {"ScopeName": name, "ScopeDescription": "Send and read jobs"}
     pools = cognito(stack)
     try:
@@ -150,4 +150,4 @@ def cognito_command(stack: Stack, command: str, options: str) -> str:
 
 
 def _one_of(names: dict[str, str]) -> str:
-    return "one of " + ", ".join(f"{each} ({name})" for each, name in names.items()) if names else "one; there is none"
+    return "one of " + ", ".join(f"{each} ({name})" for each, name in names.items()) if names else "one; none exists"

@@ -29,7 +29,7 @@ def issuer(stack: Stack) -> Iterator[Finding]:
     try:
         told = _discovery(stack, kind)
     except (OSError, ValueError) as error:
-        yield Finding("issuer", ok=True, found=f"of type {kind}; its discovery document was not to be had: {error}")
+        yield Finding("issuer", ok=True, found=f"of type {kind}; cannot fetch its discovery document: {error}")
         return
     found, added = str(told.get("issuer")), list(commas(stack.text("cognito_issuer")))
     taken = [*added, *issuers_of(pool_id_of(stack)).values()]
@@ -38,7 +38,7 @@ def issuer(stack: Stack) -> Iterator[Finding]:
     yield compared("issuer", found, found if found in taken else "one of " + ", ".join(taken), why=why, fix=fix)
     if not stack.text("cognito_jwks"):
         found, wanted = str(told.get("jwks_uri")), key_address(_address(stack, kind))
-        why = "the function would look for the pool's keys where they are not: 503"
+        why = "the function would look for the pool's keys at the wrong address: 503"
         yield compared("signing keys", found, wanted, why=why, fix=stack.setting("cognito_jwks", found))
 
 
@@ -46,8 +46,8 @@ def _type(stack: Stack, described: dict[str, Any], kind: str) -> Finding:
     if kind == _USUAL:
         return Finding("issuer type", ok=True, found=kind)
     why = (
-        "API Gateway's Cognito authorizer does not take such tokens, AWS's Developer Guide says (user pools as an OIDC"
-        " issuer): callers would get 401 before the function sees them; docs/decisions/0048-both-issuers-of-the-pool.md"
+        "API Gateway's Cognito authorizer rejects such tokens (AWS's Developer Guide, user pools as an OIDC issuer):"
+        " callers would get 401, and the function would not run; docs/decisions/0048-both-issuers-of-the-pool.md"
     )
     # The fix sends the whole pool: UpdateUserPool resets omitted members.
     taken = cognito(stack).meta.service_model.operation_model("UpdateUserPool").input_shape.members
@@ -72,5 +72,5 @@ def _discovery(stack: Stack, kind: str) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the AWS client's own endpoint
         told = json.load(answer)
     if not isinstance(told, dict):
-        raise ValueError("it is not an object")
+        raise ValueError("it is not a JSON object")
     return told

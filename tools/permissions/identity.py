@@ -50,7 +50,7 @@ def deployer(sts: Any, iam: Any, role: str | None) -> Deployer:
         arn = sts.get_caller_identity()["Arn"]  # arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION
         kind, *names = arn.rpartition(":")[2].split("/")
         if kind != "assumed-role":
-            raise CannotLook(f"these credentials are of {arn}, and only a role's policies are read")
+            raise CannotLook(f"these credentials belong to {arn}, but only roles can be checked")
         return _read(iam, names[0])
     except (BotoCoreError, ClientError) as why:
         raise CannotLook(str(why)) from why

@@ -68,7 +68,7 @@ def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
         if each["mode"] != "managed" or not actions:
             continue
         if each["type"] not in KINDS:
-            raise UnknownType(f"{each['address']}: tools/permissions/table.py has no {each['type']}; add it")
+            raise UnknownType(f"{each['address']}: add {each['type']} to tools/permissions/table.py")
         kind, before, after = KINDS[each["type"]], each["change"]["before"] or {}, each["change"]["after"] or {}
         if "delete" in actions:
             yield each["address"], before | _tags(before), kind.delete

@@ -50,7 +50,7 @@ def decide(policy: Iterable[Statement], request: Request) -> Decision:
     if any(each["Effect"] == "Allow" and _met(each, request, unknown=False) for each in of_it):
         return Decision(True, "allowed")
     conditions = [json.dumps(each["Condition"], sort_keys=True) for each in of_it if each["Effect"] == "Allow"]
-    return Decision(False, f"allowed only if {' or '.join(conditions)}" if conditions else "allowed by no statement")
+    return Decision(False, f"allowed only if {' or '.join(conditions)}" if conditions else "no statement allows it")
 
 
 def _covers(statement: Statement, request: Request) -> bool:

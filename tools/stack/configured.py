@@ -64,7 +64,7 @@ class Stack:
         """
         values = self._judged[1] or self._planned({name: _lenient(body) for name, body in self.declared.items()})[1]
         if values is None:
-            raise Unknown("Terraform cannot read the variables' values: mend the variables first")
+            raise Unknown("Terraform cannot read the variables' values: fix the variables first")
         return values
 
     @cached_property

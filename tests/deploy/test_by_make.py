@@ -42,7 +42,7 @@ def test_doctor_finds_nothing_wrong_before_the_first_apply(journey: Journey) -> 
     ran = journey.said["doctor"]
 
     assert _well(ran), ran.said
-    assert {"ok    state: s3://state/lambda-router/prod.tfstate is there", "ok    state's lock: free"} <= {
+    assert {"ok    state: s3://state/lambda-router/prod.tfstate exists", "ok    state's lock: free"} <= {
         *ran.out.splitlines()
     }
 

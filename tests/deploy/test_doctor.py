@@ -169,7 +169,7 @@ AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "a log role without its policy": (
         _log_role_without_policy,
         "API Gateway's log role",
-        "may not logs:CreateLogGroup",
+        "has no permission for logs:CreateLogGroup",
     ),
     "a state without versions": (_not_versioned, "state's versions", "suspended"),
 }

@@ -54,7 +54,7 @@ def test_a_certificate_has_to_cover_the_custom_domain(patient: Patient, names: l
 
     found = {fault.thing: fault.found for fault in patient.faults(CHECK)}
 
-    assert found == ({} if well else {"certificate of custom domain": f"it is for {', '.join(names)}"})
+    assert found == ({} if well else {"certificate of custom domain": f"covers only {', '.join(names)}"})
 
 
 def test_a_certificate_that_is_not_there_is_named(patient: Patient) -> None:
@@ -84,7 +84,7 @@ def test_a_zone_of_another_domain_is_named(patient: Patient) -> None:
 
     fault = patient.faults(CHECK)[0]
 
-    assert (fault.thing, fault.found) == ("zone of custom domain", f"{other} is of example.org")
+    assert (fault.thing, fault.found) == ("zone of custom domain", f"{other} is the zone of example.org")
     patient.set("custom_domain", domain | {"zone_id": _zone_of(patient, "example.com")})
     assert patient.faults(CHECK) == []
 

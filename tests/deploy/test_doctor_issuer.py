@@ -120,7 +120,7 @@ def test_without_a_discovery_document_the_description_counts(patient: Patient, p
 
     assert found["issuer type"].found == "ORIGINAL"
     assert found["issuer"].ok
-    assert "not to be had" in found["issuer"].found
+    assert "cannot fetch its discovery document" in found["issuer"].found
 
 
 def test_a_type_that_nobody_here_knows_is_called_wrong(patient: Patient, pool: Pool) -> None:

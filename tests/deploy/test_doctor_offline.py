@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from redis import Redis
 
+from tests.deploy.cloud import inventory
 from tests.deploy.cloud.inventory import REGION
 from tests.deploy.kit.doctor_patient import KEY, Patient, new_patient
 from tests.deploy.kit.terraform_cli import terraform_path
@@ -71,7 +72,7 @@ def _another_region(patient: Patient) -> None:
 
 OFFLINE_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "a misspelt value": (_misspelt_value, "terraform/doctor.auto.tfvars:8", "did you mean router_queue_cap?"),
-    "an extra value": (_extra_value, "terraform/doctor.auto.tfvars:8", "colour is no variable"),
+    "an extra value": (_extra_value, "terraform/doctor.auto.tfvars:8", "colour is not a variable"),
     "a missing value": (_missing_value, "variable cognito_aud", '"cognito_aud" is not set'),
     "an implausible value": (_implausible_value, "variable router_queue", "router_queue must match"),
     "a misspelt TF_VAR": (_misspelt_in_the_environment, "TF_VAR_cognito_regoin", "did you mean TF_VAR_cognito_region?"),
@@ -183,8 +184,8 @@ def test_a_value_that_terraform_cannot_read_keeps_no_other_check_from_looking(pa
 class Denying:
     """AWS that knows the caller and allows nothing else."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    def __init__(self, error: Exception, service: str) -> None:
+        self._error, self.exceptions = error, inventory.client(service, "http://127.0.0.1:1").exceptions
 
     def __getattr__(self, operation: str) -> Any:
         def refuse(*_: Any, **__: Any) -> Any:
@@ -194,7 +195,7 @@ class Denying:
 
 
 def _denied(stack: Stack, error: Exception) -> list[Finding]:
-    denying = replace(stack, connect=lambda service, region: Denying(error))
+    denying = replace(stack, connect=lambda service, region: Denying(error, service))
     return [finding for finding in examine(denying, ONLINE) if not finding.ok]
 
 
@@ -207,7 +208,7 @@ def test_what_may_not_be_looked_at_names_the_permission_and_the_rest_goes_on(pat
     assert [finding.thing for finding in unseen] == [check.thing for check in ONLINE]
     assert not any(finding.seen for finding in unseen)
     pool = next(finding for finding in unseen if finding.thing == "user pool")
-    assert pool.found.endswith("it takes cognito-idp:DescribeUserPool and cognito-idp:ListUserPools")
+    assert pool.found.endswith("needs cognito-idp:DescribeUserPool and cognito-idp:ListUserPools")
     assert status_of(unseen) is Status.FAILED
 
 

@@ -343,7 +343,7 @@ def test_without_details_one_line_says_that_nothing_is_missing(life: Life) -> No
     ran = _compare(life, life.credentials["deploy"])
 
     (line,) = ran.stdout.splitlines()
-    assert re.fullmatch(rf"ok    permissions: role {NAME}-deploy may do each of the \d+ actions .* DETAILS=1 .*", line)
+    assert re.fullmatch(rf"ok    permissions: role {NAME}-deploy has all \d+ permissions .* DETAILS=1 .*", line)
 
 
 def test_the_command_names_what_the_plan_role_lacks_with_the_fix(
@@ -352,7 +352,7 @@ def test_the_command_names_what_the_plan_role_lacks_with_the_fix(
     ran = compared_by_command["plan"]
 
     assert ran.returncode == Status.DIFFERS
-    assert f"WRONG lambda:CreateFunction: role {NAME}-plan may not, on arn:aws:lambda:" in ran.stdout
+    assert f"WRONG lambda:CreateFunction: denied to role {NAME}-plan on arn:aws:lambda:" in ran.stdout
     assert "why: aws_lambda_function.api_handler needs it; apply would stop there" in ran.stdout
     assert "aws iam put-role-policy --role-name lambda-router-prod-plan" in ran.stdout
 
@@ -361,6 +361,6 @@ def test_who_is_no_role_is_told_so_and_sees_the_needs_all_the_same(life: Life) -
     ran = _compare(life, {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}, "--details")
 
     assert ran.returncode == Status.FAILED
-    assert "UNSEEN permissions of the deployer: these credentials are of arn:aws:sts::" in ran.stdout
+    assert "UNSEEN permissions of the deployer: these credentials belong to arn:aws:sts::" in ran.stdout
     assert "fix: log in as the role that deploys, or name it: make plan ROLE=" in ran.stdout
     assert "lambda:CreateFunction: needed by aws_lambda_function.api_handler" in ran.stdout

@@ -229,7 +229,7 @@ def test_a_plan_of_another_stack_is_refused_and_the_printed_line_gives_it_a_stat
     back = initialised.make("init", f"STATE_BUCKET={STATE_BUCKET}", f"AWS_REGION={REGION}")
     assert (back.status, back.out.splitlines()[0]) == (
         0,
-        "terraform/it.tfplan was a plan for another state and is deleted: make plan",
+        "terraform/it.tfplan was a plan for another state and was deleted: make plan",
     )
 
 
@@ -244,7 +244,7 @@ def test_a_plan_that_waits_for_the_lock_says_at_once_for_whom(ran: Repository, i
         ran.aws("s3").delete_object(**place)
         out, err = waiting.communicate()
 
-    assert "held by me@laptop since 2026-11-28T08:00:00Z, for OperationTypeApply: waiting for it, 5 minutes" in said
+    assert "held by me@laptop since 2026-11-28T08:00:00Z, for OperationTypeApply: waiting for at most 5 minutes" in said
     assert waiting.returncode == 0, out + err
 
 
@@ -253,7 +253,7 @@ def test_what_make_plan_prints_ends_with_the_plan_and_one_line(initialised: Clon
 
     assert planned.status == Status.OK, planned.said
     assert len(re.findall("^ok ", planned.out, re.MULTILINE)) == 1
-    assert planned.out.splitlines()[-1].startswith(f"ok    permissions: role {NAME}-deploy may do each of the ")
+    assert planned.out.splitlines()[-1].startswith(f"ok    permissions: role {NAME}-deploy has all ")
 
 
 def test_destroy_asks_and_then_leaves_only_what_was_there_before(ran: Repository, initialised: Clone) -> None:

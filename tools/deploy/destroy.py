@@ -13,7 +13,7 @@ from tools.stack.terraform import Terraform
 @click.command()
 @stack_folder
 def main(folder: Path) -> None:
-    """Destroy the stack, after Terraform has shown the plan and somebody has confirmed it."""
+    """Destroy the stack, after Terraform has shown the plan and you have confirmed it."""
     with said_plainly("destroy"):
         refuse_unready(folder)
         sys.exit(Terraform(folder).run_locked("destroy"))

@@ -48,7 +48,7 @@ def _forget_plan(folder: Path, backend: Backend) -> None:
         is_same = False
     if not is_same and (folder / PLAN).is_file():
         (folder / PLAN).unlink()
-        click.echo(f"{folder.name}/{PLAN} was a plan for another state and is deleted: make plan")
+        click.echo(f"{folder.name}/{PLAN} was a plan for another state and was deleted: make plan")
 
 
 if __name__ == "__main__":

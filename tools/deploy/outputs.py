@@ -1,9 +1,7 @@
 """``python -m tools.deploy.outputs``: the stack's outputs, read from Terraform's state."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,22 +12,15 @@ from tools.stack.terraform import Terraform
 
 @click.command()
 @stack_folder
-@click.option("--name", help="Only that value, bare.")
+@click.option("--name", help="Print only this output, without quotes.")
 def main(folder: Path, name: str | None) -> None:
     """Print the stack's outputs as JSON, or one of them."""
     with said_plainly("outputs"):
         outputs = outputs_of(Terraform(folder))
-        click.echo(_text(_of(outputs, name) if name else dict(outputs)))
-
-
-def _of(outputs: Mapping[str, Any], name: str) -> Any:
-    if name not in outputs:
-        raise Refused(f"there is no output {name}, but {', '.join(sorted(outputs))}")
-    return outputs[name]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, indent=2)
+        if name and name not in outputs:
+            raise Refused(f"no output {name}; the outputs are {', '.join(sorted(outputs))}")
+        value = outputs[name] if name else dict(outputs)
+        click.echo(value if isinstance(value, str) else json.dumps(value, indent=2))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from tools.stack.terraform import Terraform, TerraformFailed
 
 @click.command()
 @stack_folder
-@click.option("--canary", is_flag=True, help="Callers stay at the version where they are.")
-@click.option("--replace", help="Address of a resource to make anew.")
-@click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
-@click.option("--details", is_flag=True, help="Each action that the plan needs, also those that are allowed.")
+@click.option("--canary", is_flag=True, help="Keep callers at their current version.")
+@click.option("--replace", help="Address of a resource to recreate.")
+@click.option("--role", help="Name of the role that will apply the plan. Default: the role of these credentials.")
+@click.option("--details", is_flag=True, help="Print each action that the plan needs, allowed ones included.")
 def main(folder: Path, canary: bool, replace: str | None, role: str | None, details: bool) -> None:
     """Plan, and check the deployer's permissions.
 
@@ -32,17 +32,12 @@ def main(folder: Path, canary: bool, replace: str | None, role: str | None, deta
         options += [f"-replace={replace}"] if replace else []
         if terraform.run_locked("plan", "-input=false", *options, f"-out={PLAN}") != 0:
             sys.exit(Status.FAILED)
-    sys.exit(_permissions(terraform, role, details=details))
-
-
-def _permissions(terraform: Terraform, role: str | None, *, details: bool) -> Status:
-    """Report missing permissions; a failed check does not invalidate the plan."""
     try:
-        status = report(permissions(terraform, terraform.folder / PLAN, role, details=details), as_json=False)
+        status = report(permissions(terraform, folder / PLAN, role, details=details), as_json=False)
     except (TerraformFailed, UnknownType) as why:
+        status = Status.FAILED
         click.echo(f"permissions: {why}", err=True)
-        return Status.OK
-    return Status.OK if status is Status.FAILED else status
+    sys.exit(Status.OK if status is Status.FAILED else status)  # a failed check does not invalidate the plan
 
 
 if __name__ == "__main__":

@@ -50,9 +50,14 @@ def summary(terraform: Terraform) -> str:
     """
     if not (terraform.folder / PLAN).is_file():
         return NONE
-    sums = terraform.folder / SUMS
-    zip_said = f"\nMade with the zip whose sha256 is `{sums.read_text().split()[0]}`.\n" if sums.is_file() else ""
-    return "\n".join([*_table(terraform.shown(Path(PLAN))), zip_said, *_whole(terraform.read(Path(PLAN)))]) + "\n"
+    sums, text = terraform.folder / SUMS, terraform.read(Path(PLAN))
+    parts = list(_table(terraform.shown(Path(PLAN))))
+    parts.append(f"\nThe zip's sha256 is `{sums.read_text().split()[0]}`.\n" if sums.is_file() else "")
+    parts.append(f"<details><summary>The whole plan</summary>\n\n````text\n{text[:MOST_CHARACTERS]}\n````\n")
+    if len(text) > MOST_CHARACTERS:
+        shown = f"The first {MOST_CHARACTERS:,} of {len(text):,} characters"
+        parts.append(f"\n{shown}. `{program()} show {PLAN}` prints them all.\n")
+    return "\n".join([*parts, "</details>\n"])
 
 
 def _table(plan: dict[str, Any]) -> Iterator[str]:
@@ -67,14 +72,6 @@ def _table(plan: dict[str, Any]) -> Iterator[str]:
     if changes:
         yield "\n| Will | Resource |\n| --- | --- |"
         yield from (f"| {word} | `{address}` |" for word, address in changes)
-
-
-def _whole(text: str) -> Iterator[str]:
-    cut = text[:MOST_CHARACTERS]
-    yield f"<details><summary>The whole plan</summary>\n\n````text\n{cut}\n````\n"
-    if cut != text:
-        yield f"\nCut after {MOST_CHARACTERS:,} characters of {len(text):,}: `{program()} show {PLAN}` has the rest.\n"
-    yield "</details>"
 
 
 if __name__ == "__main__":

@@ -60,6 +60,6 @@ def stack_in(backend: Backend, stack: Stack) -> Finding | None:
         ok=False,
         found=f"{found}, in {backend}",
         wanted=f"{app}-{stage}, as app_name and stage_name say",
-        why=f"a plan would destroy all of {found}; a second stack has a state of its own",
+        why=f"a plan would destroy all of {found}; a second stack needs its own state",
         fix=own.init(),
     )

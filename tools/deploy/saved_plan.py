@@ -51,7 +51,7 @@ class SavedPlan:
         resources = plan["planned_values"]["root_module"].get("resources", [])
         found = [each["values"] for each in resources if each["address"] == _FUNCTION]
         if not found:
-            raise Refused(f"the plan leaves no {_FUNCTION}, so it is one to destroy: make destroy")
+            raise Refused(f"the plan leaves no {_FUNCTION}, so it would destroy the stack: make destroy")
         planned = found[0]
         # Terraform keeps a variable's type: true from a file, "true" from the command line.
         moves_alias = str(plan["variables"]["move_alias"]["value"]).lower() in {"true", "1"}
@@ -61,9 +61,8 @@ class SavedPlan:
         """Raise Refused if the build has uncommitted changes, as nobody could build that zip again."""
         if self.build.endswith(_DIRTY):
             raise Refused(
-                f"the plan is of build {self.build}, wanted one of a commit: with changes that are in no commit nobody"
-                f" can tell what runs, nor build it again: git commit, then {_AGAIN}; to try it out all the same: make"
-                " apply DIRTY=1"
+                f"the plan is of build {self.build}, which has uncommitted changes: its code could not be identified or"
+                f" rebuilt later: git commit, then {_AGAIN}; to deploy it anyway: make apply DIRTY=1"
             )
 
     def refuse_another_zip(self, folder: Path) -> None:
@@ -74,7 +73,7 @@ class SavedPlan:
         if sums.code_sha256 != self.code_sha256:
             raise Refused(
                 f"{folder.name}/{ZIP} has the sha256 {sums.code_sha256} but the plan was made with {self.code_sha256}:"
-                f" what was planned and read is not what would run: {_AGAIN}"
+                f" the reviewed plan is not for the code that would run: {_AGAIN}"
             )
         if written != sums.text(ZIP):
             raise Refused(

@@ -20,7 +20,7 @@ from tools.stack.terraform import TerraformFailed
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
 _NOBODY = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
-_WHY_UNSEEN = "what nobody has looked at may be wrong"
+_WHY_UNSEEN = "what was not checked may be wrong"
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,18 @@ ONLINE = (
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One object for programs.")
-@click.option("--offline", is_flag=True, help="Only what needs no AWS.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--offline", is_flag=True, help="Run only the checks that need no AWS.")
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Stack.folder,
-    help="The stack's Terraform.",
+    help="Folder of the stack's Terraform.",
 )
 def main(as_json: bool, offline: bool, folder: Path) -> None:
-    """Check for what would make a deploy fail.
+    """Find what would make a deploy fail, and print the command that fixes it.
 
-    Exit status 0: all is well; 3: something is wrong; 1: something could not be checked.
+    Exit status 0: no fault; 1: a check could not run; 3: a fault was found.
     """
     checks = OFFLINE if offline else (*OFFLINE, *ONLINE)
     sys.exit(report(examine(Stack(folder=folder.absolute()), checks), as_json=as_json))
@@ -124,18 +124,15 @@ def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:
         try:
             yield from check.look(stack)
         except (NoCredentialsError, ClientError) as error:
-            nobody = isinstance(error, NoCredentialsError) or error.response["Error"]["Code"] in _NOBODY
-            yield _not_allowed(check, error)
+            code = "" if isinstance(error, NoCredentialsError) else error.response["Error"]["Code"]
+            nobody = not code or code in _NOBODY
+            found, fix = str(error), "aws sso login" if nobody else ""
+            if code in _DENIED:
+                needed = " and ".join(check.permissions)
+                found, fix = f"access denied ({code}): the check needs {needed}", f"allow {needed} for your role"
+            yield _unseen(check, found, fix)
         except (BotoCoreError, TerraformFailed, StateUnread, Unknown, OSError) as error:
             yield _unseen(check, str(error), "")
-
-
-def _not_allowed(check: Check, error: NoCredentialsError | ClientError) -> Finding:
-    code = "" if isinstance(error, NoCredentialsError) else error.response["Error"]["Code"]
-    if code in _DENIED:
-        needed = " and ".join(check.permissions)
-        return _unseen(check, f"not allowed to look ({code}): it takes {needed}", f"give your role {needed}")
-    return _unseen(check, str(error), "aws sso login" if not code or code in _NOBODY else "")
 
 
 def _unseen(check: Check, found: str, fix: str) -> Finding:

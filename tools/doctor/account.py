@@ -1,8 +1,7 @@
 """The account: the caller's identity, and what the stack needs in the account. No secret's value is read."""
 
 from collections.abc import Iterator
-
-from botocore.exceptions import ClientError
+from contextlib import suppress
 
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding
@@ -25,74 +24,51 @@ def redis_parameter(stack: Stack) -> Iterator[Finding]:
     told = stack.aws("ssm").describe_parameters(ParameterFilters=named)["Parameters"]
     put = f'aws ssm put-parameter --region {stack.region} --name {name} --type SecureString --value "$REDIS_URL"'
     if not told:
-        why = "the function reads the Redis URL there and could reach no queue: 503"
+        why = "the function reads the Redis URL there; without it, no queue can be reached: 503"
         yield Finding(thing, False, f"no {name}", "a SecureString", why, put)
     elif told[0]["Type"] != "SecureString":
-        why = "the URL holds a password, and everybody who may read parameters reads it"
+        why = "the URL contains a password, which anyone who can read parameters would see"
         fix = f"aws ssm delete-parameter --region {stack.region} --name {name} && {put}"
         yield Finding(thing, False, f"{name} is a {told[0]['Type']}", "a SecureString", why, fix)
+    elif (key := told[0].get("KeyId", "")) in ("", "alias/aws/ssm") or stack.text("redis_kms_key_arn"):
+        yield Finding(thing, ok=True, found=f"{name}, a SecureString")
     else:
-        yield _encrypted(stack, name, told[0].get("KeyId", ""))
-
-
-def _encrypted(stack: Stack, name: str, key: str) -> Finding:
-    """Check that Terraform knows a customer managed key, for which the function's role needs a permission."""
-    if key in ("", "alias/aws/ssm") or stack.text("redis_kms_key_arn"):
-        return Finding("Redis parameter", ok=True, found=f"{name}, a SecureString")
-    fix = stack.setting("redis_kms_key_arn", _key_arn(stack, key))
-    found, wanted = f"{name} is encrypted with {key}", "that key in redis_kms_key_arn"
-    return Finding("Redis parameter", False, found, wanted, "the function's role may not decrypt it", fix)
-
-
-def _key_arn(stack: Stack, key: str) -> str:
-    """Return the key's ARN; a parameter names its key by ARN, id or alias, and KMS resolves the others."""
-    if ":key/" in key:
-        return key
-    described = stack.aws("kms").describe_key(KeyId=key)
-    return str(described["KeyMetadata"]["Arn"])
+        found, wanted = f"{name} is encrypted with {key}", "that key in redis_kms_key_arn"
+        # A parameter names its key by ARN, id or alias; KMS resolves the latter two.
+        arn = key if ":key/" in key else stack.aws("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+        fix = stack.setting("redis_kms_key_arn", arn)
+        yield Finding(thing, False, found, wanted, "the function's role has no permission to decrypt it", fix)
 
 
 def concurrency(stack: Stack) -> Iterator[Finding]:
     """Check that the reservation leaves the account enough; what the function has reserved already is its own."""
     thing, wanted = "reserved concurrency", int(stack.values.get("reserved_concurrency") or -1)
-    limits = stack.aws("lambda").get_account_settings()["AccountLimit"]
-    free = limits["UnreservedConcurrentExecutions"] + _reserved(stack) - _UNRESERVED
+    functions, function = stack.aws("lambda"), f"{stack.text('app_name')}-{stack.text('stage_name')}"
+    limits = functions.get_account_settings()["AccountLimit"]
+    free = limits["UnreservedConcurrentExecutions"] - _UNRESERVED
+    with suppress(functions.exceptions.ResourceNotFoundException):
+        free += functions.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions", 0)
     if wanted <= max(free, -1):
         kept = f"{wanted} of {limits['ConcurrentExecutions']}" if wanted >= 0 else "none reserved"
         yield Finding(thing, ok=True, found=kept)
         return
-    why = f"Lambda refuses what leaves fewer than {_UNRESERVED} executions to the other functions"
+    why = f"Lambda rejects a reservation that leaves fewer than {_UNRESERVED} executions to other functions"
     found = f"{wanted} of {limits['ConcurrentExecutions']} executions"
     said = f"at most {free}" if free > 0 else "-1: none can be reserved"
     yield Finding(thing, False, found, said, why, stack.setting("reserved_concurrency", free if free > 0 else -1))
 
 
-def _reserved(stack: Stack) -> int:
-    try:
-        told = stack.aws("lambda").get_function_concurrency(FunctionName=_name(stack))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        return 0
-    return int(told.get("ReservedConcurrentExecutions", 0))
-
-
 def boundary(stack: Stack) -> Iterator[Finding]:
     arn, thing = stack.text("permissions_boundary_arn"), "permissions boundary"
     if not arn:
-        yield Finding(thing, ok=True, found="none asked for")
+        yield Finding(thing, ok=True, found="none configured")
         return
+    iam = stack.aws("iam")
     try:
-        stack.aws("iam").get_policy(PolicyArn=arn)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        why = "the function's role cannot be made with a boundary that does not exist"
+        iam.get_policy(PolicyArn=arn)
+    except iam.exceptions.NoSuchEntityException:
+        why = "the function's role cannot be created with a missing boundary"
         fix = f"{program()} -chdir=terraform/bootstrap apply"
-        yield Finding(thing, False, f"no policy {arn}", "the one that terraform/bootstrap makes", why, fix)
+        yield Finding(thing, False, f"no policy {arn}", "the one that terraform/bootstrap creates", why, fix)
         return
     yield Finding(thing, ok=True, found=arn)
-
-
-def _name(stack: Stack) -> str:
-    return f"{stack.text('app_name')}-{stack.text('stage_name')}"

@@ -18,7 +18,7 @@ def state(stack: Stack) -> Iterator[Finding]:
     """Check the state without taking its lock."""
     bucket, key = stack.backend.get("bucket", ""), stack.backend.get("key", "")
     if not bucket:
-        why = "where the state is, is known after `terraform init`"
+        why = "the state's location is known only after `terraform init`"
         yield Finding("state", ok=False, found="no backend yet", why=why, fix="see terraform init, above", seen=False)
         return
     s3 = stack.aws("s3", stack.backend.get("region", ""))
@@ -27,10 +27,10 @@ def state(stack: Stack) -> Iterator[Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] not in _NOT_THERE:
             raise
-        yield Finding("state", False, f"no bucket {bucket}", "", "there is nowhere to keep the state", _create(stack))
+        yield Finding("state", False, f"no bucket {bucket}", "", "the state cannot be stored", _create(stack))
         return
     names = [each["Key"] for each in listed.get("Contents", [])]
-    said = "is there" if key in names else "will be made by the first apply"
+    said = "exists" if key in names else "will be created by the first apply"
     yield Finding("state", ok=True, found=f"s3://{bucket}/{key} {said}")
     yield from _versions(stack, s3, bucket)
     backend = Backend(bucket, key, _region(stack), stack.aws)
@@ -44,7 +44,7 @@ def _versions(stack: Stack, s3: Any, bucket: str) -> Iterator[Finding]:
     if found == "Enabled":
         yield Finding("state's versions", ok=True, found="kept")
         return
-    why = "a state that is overwritten or lost cannot be had back"
+    why = "a state that is overwritten or deleted could not be restored"
     fix = f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"
     yield Finding("state's versions", False, found.lower(), "kept", why, f"{fix} --region {_region(stack)}")
 
@@ -55,7 +55,7 @@ def _lock(stack: Stack, backend: Backend) -> Iterator[Finding]:
         yield Finding("state's lock", ok=True, found="free")
         return
     fix = f"{program()} -chdir={stack.path(stack.folder)} force-unlock -force {held.number}"
-    why = "no plan or apply can begin; if nobody is at work, whoever was has been killed"
+    why = "no plan or apply can start; if none is running, the last one was killed"
     yield Finding("state's lock", False, str(held), "free", why, fix)
 
 

@@ -6,15 +6,12 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tools.stack.configured import Stack, commas
 from tools.stack.findings import Finding
 
 #: Scopes that belong to no resource server; the first is in every token of a sign-in through the API.
 _SIGN_IN = "aws.cognito.signin.user.admin"
 _OIDC = frozenset({"openid", "email", "phone", "profile", _SIGN_IN})
-_NOT_FOUND = "ResourceNotFoundException"
 #: Members of DescribeUserPoolClient that UpdateUserPoolClient rejects; the secret must not be printed either.
 _TOLD_ONLY = ("ClientSecret", "CreationDate", "LastModifiedDate")
 
@@ -25,7 +22,7 @@ def pool(stack: Stack) -> Iterator[Finding]:
     if described is None:
         others = cognito(stack).list_user_pools(MaxResults=60)["UserPools"]
         wanted = _one_of({each["Id"]: each["Name"] for each in others})
-        why = "no token could be checked: the pool's keys do not exist"
+        why = "tokens cannot be verified, because the pool's keys do not exist"
         fix = (
             stack.setting("cognito_user_pool_id", others[0]["Id"])
             if others
@@ -36,32 +33,30 @@ def pool(stack: Stack) -> Iterator[Finding]:
     yield Finding("user pool", ok=True, found=f"{pool_id} ({described['Name']})")
     arn = stack.text("cognito_user_pool_arn")
     if arn != described["Arn"]:
-        why = "API Gateway's authorizer would ask another pool than the function"
+        why = "API Gateway's authorizer and the function would use different pools"
         fix = stack.setting("cognito_user_pool_arn", described["Arn"])
         yield Finding("user pool's ARN", False, arn or "none", described["Arn"], why, fix)
 
 
 def clients(stack: Stack) -> Iterator[Finding]:
     """Check that each id in COGNITO_AUD is one of the pool's clients."""
-    given, known = list(commas(stack.text("cognito_aud"))), _clients(stack)
+    pool_id, given, known = pool_id_of(stack), list(commas(stack.text("cognito_aud"))), _clients(stack)
+    why = "COGNITO_AUD is compared with the client_id of each token: your callers' tokens would get 401"
+    options = (
+        f"--user-pool-id {pool_id} --client-name lambda-router --generate-secret"
+        f" --allowed-o-auth-flows client_credentials --allowed-o-auth-scopes {stack.text('router_scope')}"
+        " --allowed-o-auth-flows-user-pool-client"
+    )
     for client in given:
         if client in known:
             yield Finding(f"client {client}", ok=True, found=known[client])
-        else:
-            yield _unknown_client(stack, client, given, known)
-
-
-def _unknown_client(stack: Stack, client: str, given: list[str], known: dict[str, str]) -> Finding:
-    found = f"user pool {pool_id_of(stack)} has no such client"
-    why = "COGNITO_AUD is compared with the client_id of each token: your callers' tokens would get 401"
-    fix = stack.setting("cognito_aud", _mended(client, given, list(known))) if known else _new_client(stack)
-    return Finding(f"client {client} of COGNITO_AUD", False, found, _one_of(known), why, fix)
-
-
-def _mended(wrong: str, given: list[str], known: list[str]) -> str:
-    """Return the list with the most similar client in place of the wrong one."""
-    instead = next(iter(difflib.get_close_matches(wrong, known, n=1)), known[0])
-    return ",".join(dict.fromkeys(instead if each == wrong else each for each in given))
+            continue
+        nearest = next(iter(difflib.get_close_matches(client, known, n=1) or known), "")
+        mended = ",".join(dict.fromkeys(nearest if each == client else each for each in given))
+        create = cognito_command(stack, "create-user-pool-client", options)
+        fix = stack.setting("cognito_aud", mended) if known else create
+        found = f"user pool {pool_id} has no such client"
+        yield Finding(f"client {client} of COGNITO_AUD", False, found, _one_of(known), why, fix)
 
 
 def scope(stack: Stack) -> Iterator[Finding]:
@@ -72,19 +67,27 @@ def scope(stack: Stack) -> Iterator[Finding]:
         yield fault
         return
     yield Finding("scope", ok=True, found=f"{wanted} is the pool's")
-    if wanted != _SIGN_IN:
-        yield from _may_ask(stack, wanted)
+    if wanted == _SIGN_IN:
+        return
+    known, why = _clients(stack), "Cognito rejects its requests for a token with invalid_scope"
+    for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
+        told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id_of(stack), ClientId=client)["UserPoolClient"]
+        allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
+        if wanted in allowed:
+            yield Finding(f"scope of client {client}", ok=True, found=wanted)
+            continue
+        fix = _allowing(stack, told, wanted)
+        yield Finding(f"scope of client {client}", False, ", ".join(allowed) or "none", wanted, why, fix)
 
 
 def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
     identifier, _, name = wanted.rpartition("/")
-    why = "no client can get a token with that scope, so every request would be refused"
+    why = "no client can get a token with that scope, so every request would be rejected"
     new = {"ScopeName": name, "ScopeDescription": "Send and read jobs"}
+    pools = cognito(stack)
     try:
-        server = cognito(stack).describe_resource_server(UserPoolId=pool_id_of(stack), Identifier=identifier)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != _NOT_FOUND:
-            raise
+        server = pools.describe_resource_server(UserPoolId=pool_id_of(stack), Identifier=identifier)
+    except pools.exceptions.ResourceNotFoundException:
         fix = _server(stack, "create-resource-server", identifier, identifier, [new])
         return Finding("scope", False, f"no resource server {identifier!r}", wanted, why, fix)
     described = server["ResourceServer"]
@@ -94,19 +97,6 @@ def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
     fix = _server(stack, "update-resource-server", identifier, described["Name"], [*scopes, new])
     found = ", ".join(f"{identifier}/{each['ScopeName']}" for each in scopes) or f"{identifier} has no scopes"
     return Finding("scope", False, found, wanted, why, fix)
-
-
-def _may_ask(stack: Stack, wanted: str) -> Iterator[Finding]:
-    pool_id, known = pool_id_of(stack), _clients(stack)
-    for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
-        told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id, ClientId=client)["UserPoolClient"]
-        allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
-        if wanted in allowed:
-            yield Finding(f"scope of client {client}", ok=True, found=wanted)
-            continue
-        why = "Cognito answers its request for a token with invalid_scope"
-        fix = _allowing(stack, told, wanted)
-        yield Finding(f"scope of client {client}", False, ", ".join(allowed) or "none", wanted, why, fix)
 
 
 def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
@@ -123,13 +113,11 @@ def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
 
 
 def described_pool(stack: Stack) -> dict[str, Any] | None:
+    pools = cognito(stack)
     try:
-        answer = cognito(stack).describe_user_pool(UserPoolId=pool_id_of(stack))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != _NOT_FOUND:
-            raise
+        described: dict[str, Any] = pools.describe_user_pool(UserPoolId=pool_id_of(stack))["UserPool"]
+    except pools.exceptions.ResourceNotFoundException:
         return None
-    described: dict[str, Any] = answer["UserPool"]
     return described
 
 
@@ -137,15 +125,6 @@ def _clients(stack: Stack) -> dict[str, str]:
     """Return the names of the pool's clients, by id."""
     pages = cognito(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=pool_id_of(stack))
     return {each["ClientId"]: each["ClientName"] for page in pages for each in page["UserPoolClients"]}
-
-
-def _new_client(stack: Stack) -> str:
-    options = (
-        f"--user-pool-id {pool_id_of(stack)} --client-name lambda-router --generate-secret"
-        f" --allowed-o-auth-flows client_credentials --allowed-o-auth-scopes {stack.text('router_scope')}"
-        " --allowed-o-auth-flows-user-pool-client"
-    )
-    return cognito_command(stack, "create-user-pool-client", options)
 
 
 def _server(stack: Stack, command: str, identifier: str, name: str, scopes: list[dict[str, str]]) -> str:
@@ -171,4 +150,4 @@ def cognito_command(stack: Stack, command: str, options: str) -> str:
 
 
 def _one_of(names: dict[str, str]) -> str:
-    return "one of " + ", ".join(f"{each} ({name})" for each, name in names.items()) if names else "one; there is none"
+    return "one of " + ", ".join(f"{each} ({name})" for each, name in names.items()) if names else "one; none exists"

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tools.permissions.identity import Deployer, policies_of
 from tools.permissions.policy import Request, statements
 from tools.stack.configured import Stack
@@ -29,42 +27,35 @@ def log_role(stack: Stack) -> Iterator[Finding]:
     """Check that there is a role, that API Gateway may assume it, and that it may write logs."""
     arn = stack.aws("apigateway").get_account().get("cloudwatchRoleArn", "")
     if not arn:
-        why = "the stage has logs, and API Gateway refuses it: CloudWatch Logs role ARN must be set in account settings"
+        why = "API Gateway rejects the stage, which has logs: CloudWatch Logs role ARN must be set in account settings"
         yield Finding(_THING, False, "none", "one", why, _making(stack))
         return
     name = arn.rpartition("/")[2]
+    iam = stack.aws("iam")
     try:
-        role = stack.aws("iam").get_role(RoleName=name)["Role"]
-        holder = Deployer(name, policies_of(stack.aws("iam"), name))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        why = "no API of this account and region writes a log: whoever made that role has removed it"
-        yield Finding(_THING, False, f"{arn} does not exist", "a role that does", why, _making(stack))
+        role = iam.get_role(RoleName=name)["Role"]
+        holder = Deployer(name, policies_of(iam, name))
+    except iam.exceptions.NoSuchEntityException:
+        why = "no API of this account and region can write logs, because that role was deleted"
+        yield Finding(_THING, False, f"{arn} does not exist", "an existing role", why, _making(stack))
         return
     yield _judged(stack, arn, role, holder)
 
 
 def _judged(stack: Stack, arn: str, role: dict[str, Any], holder: Deployer) -> Finding:
-    if not _trusts_gateway(role["AssumeRolePolicyDocument"]):
+    allowed = [each for each in statements(role["AssumeRolePolicyDocument"]) if each["Effect"] == "Allow"]
+    trusted = [each.get("Principal", {}).get("Service", []) for each in allowed]
+    if not any(_SERVICE in ([each] if isinstance(each, str) else each) for each in trusted):
         trust = f"aws iam update-assume-role-policy --role-name {holder.name} --policy-document '{json.dumps(TRUST)}'"
-        why = "API Gateway cannot take it on, so no API of this account and region writes a log"
-        return Finding(_THING, False, f"{arn} does not trust {_SERVICE}", "a role that does", why, trust)
+        why = "API Gateway cannot assume it, so no API of this account and region can write logs"
+        return Finding(_THING, False, f"{arn} does not trust {_SERVICE}", "a role that trusts it", why, trust)
     group = f"arn:{_partition(arn)}:logs:{stack.region}:{arn.split(':')[4]}:log-group:API-Gateway-Execution-Logs_0/api"
-    lacking = [each for each in _WRITING if not holder.decide(Request(each, f"{group}:log-stream:0")).allowed]
-    if lacking:
-        why = "no API of this account and region writes a log"
-        found = f"{arn} may not {', '.join(lacking)}"
-        return Finding(_THING, False, found, "a role that may", why, _attaching(arn, holder.name))
+    missing = [each for each in _WRITING if not holder.decide(Request(each, f"{group}:log-stream:0")).allowed]
+    if missing:
+        why = "no API of this account and region can write logs"
+        found = f"{arn} has no permission for {', '.join(missing)}"
+        return Finding(_THING, False, found, "a role with this permission", why, _attaching(arn, holder.name))
     return Finding(_THING, ok=True, found=arn)
-
-
-def _trusts_gateway(document: dict[str, Any]) -> bool:
-    for each in statements(document):
-        services = each.get("Principal", {}).get("Service", [])
-        if each["Effect"] == "Allow" and _SERVICE in ([services] if isinstance(services, str) else services):
-            return True
-    return False
 
 
 def _making(stack: Stack) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.user_pool import ISSUER_HOSTS, issuers_of, key_address
 from tools.doctor.cognito import cognito, cognito_command, described_pool, pool_id_of
 from tools.stack.configured import Stack, commas
-from tools.stack.findings import Finding
+from tools.stack.findings import Finding, compared
 
 _TIMEOUT_SECONDS = 5.0
 _USUAL = "ORIGINAL"
@@ -29,50 +29,34 @@ def issuer(stack: Stack) -> Iterator[Finding]:
     try:
         told = _discovery(stack, kind)
     except (OSError, ValueError) as error:
-        yield Finding("issuer", ok=True, found=f"of type {kind}; its discovery document was not to be had: {error}")
+        yield Finding("issuer", ok=True, found=f"of type {kind}; cannot fetch its discovery document: {error}")
         return
-    yield _issuer(stack, told)
+    found, added = str(told.get("issuer")), list(commas(stack.text("cognito_issuer")))
+    taken = [*added, *issuers_of(pool_id_of(stack)).values()]
+    why = "the function compares each token's iss with these: callers would get 401"
+    fix = stack.setting("cognito_issuer", ",".join([*added, found]))
+    yield compared("issuer", found, found if found in taken else "one of " + ", ".join(taken), why=why, fix=fix)
     if not stack.text("cognito_jwks"):
-        yield _keys(stack, kind, told)
+        found, wanted = str(told.get("jwks_uri")), key_address(_address(stack, kind))
+        why = "the function would look for the pool's keys at the wrong address: 503"
+        yield compared("signing keys", found, wanted, why=why, fix=stack.setting("cognito_jwks", found))
 
 
 def _type(stack: Stack, described: dict[str, Any], kind: str) -> Finding:
     if kind == _USUAL:
         return Finding("issuer type", ok=True, found=kind)
     why = (
-        "API Gateway's Cognito authorizer does not take such tokens, AWS's Developer Guide says (user pools as an OIDC"
-        " issuer): callers would get 401 before the function sees them; docs/decisions/0048-both-issuers-of-the-pool.md"
+        "API Gateway's Cognito authorizer rejects such tokens (AWS's Developer Guide, user pools as an OIDC issuer):"
+        " callers would get 401, and the function would not run; docs/decisions/0048-both-issuers-of-the-pool.md"
     )
-    return Finding("issuer type", False, kind, _USUAL, why, _with_the_usual_type(stack, described))
-
-
-def _with_the_usual_type(stack: Stack, described: dict[str, Any]) -> str:
-    """Return the command that changes the type, with the whole pool: UpdateUserPool resets omitted members."""
+    # The fix sends the whole pool: UpdateUserPool resets omitted members.
     taken = cognito(stack).meta.service_model.operation_model("UpdateUserPool").input_shape.members
     kept = {name: value for name, value in described.items() if name in taken and value not in (None, {}, [], "")}
     if _RETIRED in kept.get("AdminCreateUserConfig", {}):
         kept["AdminCreateUserConfig"] = {k: v for k, v in kept["AdminCreateUserConfig"].items() if k != _RETIRED}
     changed = kept | {"UserPoolId": pool_id_of(stack), "IssuerConfiguration": {"Type": _USUAL}}
-    return cognito_command(stack, "update-user-pool", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
-
-
-def _issuer(stack: Stack, told: dict[str, Any]) -> Finding:
-    found = str(told.get("issuer"))
-    added = list(commas(stack.text("cognito_issuer")))
-    taken = [*added, *issuers_of(pool_id_of(stack)).values()]
-    if found in taken:
-        return Finding("issuer", ok=True, found=found)
-    why = "the function compares each token's iss with these: callers would get 401"
-    fix = stack.setting("cognito_issuer", ",".join([*added, found]))
-    return Finding("issuer", False, found, "one of " + ", ".join(taken), why, fix)
-
-
-def _keys(stack: Stack, kind: str, told: dict[str, Any]) -> Finding:
-    found, wanted = str(told.get("jwks_uri")), key_address(_address(stack, kind))
-    if found == wanted:
-        return Finding("signing keys", ok=True, found=found)
-    why = "the function would look for the pool's keys where they are not: 503"
-    return Finding("signing keys", False, found, wanted, why, stack.setting("cognito_jwks", found))
+    fix = cognito_command(stack, "update-user-pool", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
+    return Finding("issuer type", False, kind, _USUAL, why, fix)
 
 
 def _address(stack: Stack, kind: str) -> str:
@@ -88,5 +72,5 @@ def _discovery(stack: Stack, kind: str) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the AWS client's own endpoint
         told = json.load(answer)
     if not isinstance(told, dict):
-        raise ValueError("it is not an object")
+        raise ValueError("it is not a JSON object")
     return told

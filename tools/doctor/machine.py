@@ -36,7 +36,7 @@ def terraform(stack: Stack) -> Iterator[Finding]:
         return
     wanted = ".".join(str(number) for number in _TERRAFORM) + " or newer"
     fix = f"{'tofuenv' if is_opentofu() else 'tfenv'} install latest"
-    yield Finding("Terraform", False, found, wanted, "older ones cannot lock the state in S3", fix)
+    yield Finding("Terraform", False, found, wanted, "older versions cannot lock the state in S3", fix)
 
 
 def provider_lock(stack: Stack) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
     (https://developer.hashicorp.com/terraform/language/files/dependency-lock).
     """
     thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
-    why = "a provider that nobody looked at could be taken, or `init` fails on the other machine"
+    why = "an unverified provider could be installed, or `init` could fail on the other platform"
     fix = f"{program()} -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
     path, provider = stack.folder / ".terraform.lock.hcl", f"{registry()}/{_PROVIDER}"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -58,7 +58,7 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
     if "zh" in hashes or len(hashes) >= (1 if _here() == _PLATFORM else 2):
         yield Finding(thing, ok=True, found=_version(block[1]))
     else:
-        yield Finding(thing, False, f"{len(hashes)} hash(es) in {name}", f"one of {_PLATFORM} too", why, fix)
+        yield Finding(thing, False, f"{len(hashes)} hash(es) in {name}", f"also one for {_PLATFORM}", why, fix)
 
 
 def provider_region(stack: Stack) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def provider_region(stack: Stack) -> Iterator[Finding]:
         return
     if tuple(map(int, found[1].split("."))) < _SOVEREIGN_PROVIDER:
         wanted = ".".join(map(str, _SOVEREIGN_PROVIDER)) + " or newer"
-        why = "it takes no ARN of this region (invalid region value), so apply would stop half-way"
+        why = "it rejects this region's ARNs (invalid region value), so apply would stop half-way"
         fix = f"{program()} -chdir={stack.path(stack.folder)} init -upgrade"
         yield Finding("provider and region", False, f"hashicorp/aws {found[1]} in {stack.region}", wanted, why, fix)
 
@@ -85,9 +85,9 @@ def initialised(stack: Stack) -> Iterator[Finding]:
         yield Finding(thing, ok=True, found=f"state in s3://{backend['bucket']}/{backend['key']}")
         return
     found = (
-        "not run" if not backend else f"no {', '.join(missing)} in the backend" if missing else "no provider fetched"
+        "not run" if not backend else f"no {', '.join(missing)} in the backend" if missing else "no provider installed"
     )
-    why = "without it there is no plan, and the state would be this machine's alone"
+    why = "plan would fail, and the state would exist only on this machine"
     yield Finding(thing, False, found, "the state's bucket, key and region", why, init(stack))
 
 

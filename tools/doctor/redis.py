@@ -18,7 +18,7 @@ def redis(stack: Stack) -> Iterator[Finding]:
     """Check Redis without writing anything or showing any part of the URL."""
     url = stack.environ.get("REDIS_URL", "")
     if not url:
-        yield Finding(_THING, ok=True, found="not asked: REDIS_URL is not set here; make verify asks the function")
+        yield Finding(_THING, ok=True, found="not checked: REDIS_URL is not set; make verify checks the function's")
         return
     try:
         client = RedisClient(lambda: connect(check_redis_url(url)))
@@ -27,7 +27,7 @@ def redis(stack: Stack) -> Iterator[Finding]:
         why = "router and worker would refuse to start with it"
         yield Finding(_THING, False, f"REDIS_URL {error}", "", why, "export REDIS_URL=redis://127.0.0.1:6379/0")
     except QueueUnavailable as problem:
-        why, fix = "what nobody has looked at may be wrong", 'valkey-cli -u "$REDIS_URL" PING'
-        yield Finding(_THING, False, problem.reason or "no answer", "", why, fix, seen=False)
+        why, fix = "what was not checked may be wrong", 'valkey-cli -u "$REDIS_URL" PING'
+        yield Finding(_THING, False, problem.reason or "no reply", "", why, fix, seen=False)
     else:
         yield policy_finding(_THING, policy)

@@ -10,18 +10,16 @@ from chalicelib.settings import Settings, SettingsError
 from tools.docs import check, terraform
 from tools.package.environment import LIMIT, filled, measured, too_large
 from tools.stack.configured import Stack, Unknown
-from tools.stack.findings import Finding
+from tools.stack.findings import Finding, or_well
 
-_WHY_IGNORED = "Terraform passes over it, so what it should have set keeps its default"
+_WHY_IGNORED = "Terraform ignores it, so the intended variable keeps its default"
 
 
 def variables(stack: Stack) -> Iterator[Finding]:
     """Yield Terraform's own verdict on the values, including its validation rules."""
     faults = [_refused(stack, said) for said in stack.diagnostics if said["severity"] == "error"]
     faults += [fault for said in stack.diagnostics if (fault := _undeclared(stack, said)) is not None]
-    yield from faults
-    if not faults:
-        yield Finding("variables", ok=True, found=f"{len(stack.declared)} of Terraform's, all good")
+    yield from or_well(faults, "variables", f"{len(stack.declared)} of Terraform's, all valid")
 
 
 def _refused(stack: Stack, said: dict[str, Any]) -> Finding:
@@ -29,7 +27,7 @@ def _refused(stack: Stack, said: dict[str, Any]) -> Finding:
     code = (said.get("snippet") or {}).get("code", "")
     named = re.search(r'variable "(\w+)"|var\.(\w+)|^\s*"?(\w+)"?\s*[=:]', f"{detail}\n{code}", re.MULTILINE)
     name = next(filter(None, named.groups()), "") if named else ""
-    why = "terraform plan would refuse it"
+    why = "terraform plan would reject it"
     return Finding(f"variable {name}".strip(), False, detail, "", why, _remedy(stack, name))
 
 
@@ -56,17 +54,14 @@ def _undeclared(stack: Stack, said: dict[str, Any]) -> Finding | None:
         fix = f"sed -i '{line}s/{name}/{near}/' {stack.path(file)}"
     elif file.suffix == ".json":  # a line may hold several variables
         fix = f"${{EDITOR:-vi}} {stack.path(file)}"
-    said_so = f"{name} is no variable" + (f"; did you mean {near}?" if near else "")
+    said_so = f"{name} is not a variable" + (f"; did you mean {near}?" if near else "")
     return Finding(f"{stack.path(file)}:{line}", False, said_so, "", _WHY_IGNORED, fix)
 
 
 def environment(stack: Stack) -> Iterator[Finding]:
     """Check for ``TF_VAR_…`` variables that Terraform silently ignores."""
     given = {name.removeprefix("TF_VAR_"): text for name, text in stack.environ.items() if name.startswith("TF_VAR_")}
-    faults = list(_unread(stack, given))
-    yield from faults
-    if not faults:
-        yield Finding("TF_VAR_…", ok=True, found=f"{len(given)}, none passed over")
+    yield from or_well(_unread(stack, given), "TF_VAR_…", f"{len(given)}, none ignored")
 
 
 def _unread(stack: Stack, given: Mapping[str, str]) -> Iterator[Finding]:
@@ -74,12 +69,12 @@ def _unread(stack: Stack, given: Mapping[str, str]) -> Iterator[Finding]:
         value = stack.values.get(name)
         if name not in stack.declared:
             near = _near(stack, name)
-            found = "no variable of that name" + (f"; did you mean TF_VAR_{near}?" if near else "")
+            found = "no such variable" + (f"; did you mean TF_VAR_{near}?" if near else "")
             renamed = f'export TF_VAR_{near}="$TF_VAR_{name}"; ' if near else ""
             fix = f"{renamed}unset TF_VAR_{name}"
             yield Finding(f"TF_VAR_{name}", False, found, "", _WHY_IGNORED, fix)
         elif isinstance(value, str) and value != given[name]:
-            why = "a .tfvars file comes after it: whoever set it deploys something else"
+            why = "a .tfvars file overrides it: the stack would be deployed with the other value"
             yield Finding(f"TF_VAR_{name}", False, repr(given[name]), repr(value), why, f"unset TF_VAR_{name}")
 
 
@@ -90,8 +85,8 @@ def _near(stack: Stack, name: str) -> str:
 def settings(stack: Stack) -> Iterator[Finding]:
     """Check that the function would start with Terraform's values: it checks more than Terraform's rules do."""
     if any(said["severity"] == "error" for said in stack.diagnostics):
-        why, fix = "the function may refuse to start", "mend the variables, above"
-        yield Finding("settings", ok=False, found="the variables are not good yet", why=why, fix=fix, seen=False)
+        why, fix = "the function may refuse to start", "fix the variables, above"
+        yield Finding("settings", ok=False, found="the variables are not valid yet", why=why, fix=fix, seen=False)
         return
     given = {name.upper(): stack.text(name) for name in terraform.variables()}
     try:
@@ -116,42 +111,32 @@ def size(stack: Stack) -> Iterator[Finding]:
         taken = measured(variables)
         yield Finding(thing, ok=True, found=f"{taken:,} of {LIMIT:,} bytes")
         return
-    why = "apply would stop half-way: Lambda refuses the function (exceeded the 4KB limit)"
+    why = "apply would stop half-way: Lambda rejects the function (exceeded the 4KB limit)"
     yield Finding(thing, False, fault.found, "", why, fault.fix)
 
 
 def places(stack: Stack) -> Iterator[Finding]:
     """Check that every file of the repository that lists settings lists them all."""
     findings = list(check.check(stack.root))
-    yield from (finding for finding in findings if not finding.ok)
-    if all(finding.ok for finding in findings):
-        yield Finding("places of settings", ok=True, found=f"{len(findings)}, all complete")
+    yield from or_well(findings, "places of settings", f"{len(findings)}, all complete")
 
 
 def shell(stack: Stack) -> Iterator[Finding]:
     """Check that the shell and ``.env`` describe the same stack as Terraform's variables."""
-    faults = list(_differences(stack))
-    yield from faults
-    if not faults:
-        yield Finding("shell and .env", ok=True, found="nothing that Terraform's variables contradict")
-
-
-def _differences(stack: Stack) -> Iterator[Finding]:
-    written = _dotenv(stack)
-    why = "this machine and the deployed function would take different tokens, or speak of different stacks"
-    for name in terraform.variables():
-        wanted, upper = stack.text(name), name.upper()
-        if (found := stack.environ.get(upper, "")) not in ("", wanted):
-            yield Finding(f"{upper} in the shell", False, repr(found), repr(wanted), why, f"export {upper}='{wanted}'")
-        if (found := written.get(upper, "")) not in ("", wanted):
-            fix = f"sed -i 's|{upper}=.*|{upper}={wanted}|' .env"
-            yield Finding(f"{upper} in .env", False, repr(found), repr(wanted), why, fix)
-
-
-def _dotenv(stack: Stack) -> dict[str, str]:
     path = stack.root / ".env"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return dict(re.findall(r"^(?:export +)?([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+    written = dict(re.findall(r"^(?:export +)?([A-Z_]+)=[\"']?(.*?)[\"']?$", text, re.MULTILINE))
+    why = "this machine and the deployed function would accept different tokens, or use different stacks"
+    faults = []
+    for name in terraform.variables():
+        wanted, upper = stack.text(name), name.upper()
+        for place, values, fix in (
+            ("the shell", stack.environ, f"export {upper}='{wanted}'"),
+            (".env", written, f"sed -i 's|{upper}=.*|{upper}={wanted}|' .env"),
+        ):
+            if (found := values.get(upper, "")) not in ("", wanted):
+                faults.append(Finding(f"{upper} in {place}", False, repr(found), repr(wanted), why, fix))
+    yield from or_well(faults, "shell and .env", "no difference from Terraform's variables")
 
 
 def region(stack: Stack) -> Iterator[Finding]:
@@ -160,7 +145,7 @@ def region(stack: Stack) -> Iterator[Finding]:
     named = {name: stack.environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if stack.environ.get(name)}
     wrong = {name: value for name, value in named.items() if value != stack.region}
     for name, value in wrong.items():
-        why = "what is typed by hand would look at another region than the stack's"
+        why = "commands typed by hand would use another region than the stack's"
         yield Finding(name, False, value, stack.region, why, f"export {name}={stack.region}")
     if not wrong:
         yield Finding("region", ok=True, found=stack.region)

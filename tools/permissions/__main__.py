@@ -17,13 +17,13 @@ from tools.stack.terraform import Terraform, TerraformFailed
 
 @click.command()
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--role", help="Name of the role that will apply it; without: the one these credentials are of.")
-@click.option("--details", is_flag=True, help="A line for each action, also for those that are allowed.")
-@click.option("--json", "as_json", is_flag=True, help="One object for machines, with the details.")
+@click.option("--role", help="Name of the role that will apply the plan. Default: the role of these credentials.")
+@click.option("--details", is_flag=True, help="Print a line for each action, allowed ones included.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with the details.")
 def main(plan: Path, role: str | None, details: bool, as_json: bool) -> None:
-    """Compare what a saved plan needs with what its deployer has.
+    """Compare the permissions that a saved plan needs with those of its deployer.
 
-    Exit status 0: nothing is missing; 1: it could not be checked; 3: something is missing.
+    Exit status 0: no permission is missing; 1: the check could not run; 3: a permission is missing.
     """
     terraform = Terraform(plan.resolve().parent)
     try:

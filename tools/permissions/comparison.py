@@ -13,8 +13,6 @@ from tools.stack.aws import client
 from tools.stack.findings import Finding
 from tools.stack.terraform import Terraform, program
 
-_HINT = " that the plan needs; make plan DETAILS=1 lists them"
-
 
 def permissions(terraform: Terraform, plan: Path, role: str | None, *, details: bool) -> Iterator[Finding]:
     """Yield the deployer's missing permissions for a saved plan, or one line that says that none is missing.
@@ -42,7 +40,8 @@ def _looked(asking: Asking, region: str, role: str | None, details: bool) -> Ite
         allowed = [finding for finding in found if finding.ok]
         yield from (finding for finding in found if not finding.ok)
         if len(allowed) == len(found):
-            yield Finding("permissions", True, f"role {who.name} may do each of the {len(found)} actions{_HINT}")
+            has_all = f"role {who.name} has all {len(found)} permissions that the plan needs"
+            yield Finding("permissions", True, f"{has_all}; make plan DETAILS=1 lists them")
     except CannotLook as why:
         yield unseen(why)
         allowed = [Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking)]
@@ -57,7 +56,15 @@ def compared(asking: Asking, who: Deployer) -> Iterator[Finding]:
     yield from (
         Finding(action, True, f"needed by {whom}") for action, whom in _by_action(asking) if action not in lacking
     )
-    yield from (_missing(request, decision, asking[request], who) for request, decision in denied.items())
+    for request, decision in denied.items():
+        yield Finding(
+            thing=request.action,
+            ok=False,
+            found=f"denied to role {who.name} on {_with_wildcards(request.resource)}: {decision.why}",
+            wanted="allowed",
+            why=f"{_first(asking[request])} needs it; apply would stop there with AccessDenied, half-way",
+            fix=_fix(request, decision, who.name),
+        )
 
 
 def _by_action(asking: Asking) -> Iterator[tuple[str, str]]:
@@ -71,25 +78,14 @@ def _first(addresses: Iterable[str]) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def _missing(request: Request, decision: Decision, addresses: list[str], who: Deployer) -> Finding:
-    return Finding(
-        thing=request.action,
-        ok=False,
-        found=f"role {who.name} may not, on {_with_wildcards(request.resource)}: {decision.why}",
-        wanted="allowed",
-        why=f"{_first(addresses)} needs it; apply would stop there with AccessDenied, half done",
-        fix=_fix(request, decision, who.name),
-    )
-
-
 def _fix(request: Request, decision: Decision, role: str) -> str:
     """Return the command that allows the request; an explicit denial or a boundary is for its author to change."""
     if decision.why.startswith(("denied", "its boundary")):
-        return "ask whoever made that statement: a denial stands against every other statement"
+        return "ask the owner of that statement to change it: an explicit denial overrides every other statement"
     document = {"Version": "2012-10-17", "Statement": [statement(request)]}
     name = "lacking-" + request.action.replace(":", "-")
     return (
-        f"{program()} -chdir=terraform/bootstrap apply, where that made the role; for another: aws iam put-role-policy"
+        f"{program()} -chdir=terraform/bootstrap apply, if that created the role; otherwise: aws iam put-role-policy"
         f" --role-name {role} --policy-name {name} --policy-document '{json.dumps(document)}'"
     )
 
@@ -109,8 +105,8 @@ def unseen(why: CannotLook) -> Finding:
         thing="permissions of the deployer",
         ok=False,
         found=str(why),
-        why="a missing right would stop apply half-way; make plan DETAILS=1 lists what the plan needs",
-        fix="log in as the role that deploys, or name it: make plan ROLE=…; it needs iam:GetRole, iam:GetRolePolicy,"
-        " iam:ListRolePolicies, iam:ListAttachedRolePolicies, iam:GetPolicy and iam:GetPolicyVersion",
+        why="a missing permission would stop apply half-way; make plan DETAILS=1 lists what the plan needs",
+        fix="log in as the role that deploys, or name it: make plan ROLE=…; the check needs iam:GetRole,"
+        " iam:GetRolePolicy, iam:ListRolePolicies, iam:ListAttachedRolePolicies, iam:GetPolicy, iam:GetPolicyVersion",
         seen=False,
     )

@@ -1,6 +1,5 @@
 """The deployer and its policies, read from IAM; this needs only permission to read one's own role."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,18 +45,15 @@ def deployer(sts: Any, iam: Any, role: str | None) -> Deployer:
         CannotLook: nobody is logged in, the identity is not a role, or its policies may not be read.
     """
     try:
-        name = role or _own_role(sts.get_caller_identity()["Arn"])
-        return _read(iam, name)
+        if role:
+            return _read(iam, role)
+        arn = sts.get_caller_identity()["Arn"]  # arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION
+        kind, *names = arn.rpartition(":")[2].split("/")
+        if kind != "assumed-role":
+            raise CannotLook(f"these credentials belong to {arn}, but only roles can be checked")
+        return _read(iam, names[0])
     except (BotoCoreError, ClientError) as why:
         raise CannotLook(str(why)) from why
-
-
-def _own_role(arn: str) -> str:
-    """Return the role's name from ``arn:PARTITION:sts::ACCOUNT:assumed-role/NAME/SESSION``."""
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
-    if kind != "assumed-role":
-        raise CannotLook(f"these credentials are of {arn}, and only a role's policies are read")
-    return rest.partition("/")[0]
 
 
 def _read(iam: Any, name: str) -> Deployer:
@@ -72,19 +68,14 @@ def policies_of(iam: Any, name: str) -> tuple[Statement, ...]:
     Raises:
         ClientError: the role does not exist, or its policies may not be read.
     """
-    return (*_own(iam, name), *_attached(iam, name))
-
-
-def _own(iam: Any, name: str) -> Iterator[Statement]:
+    found: list[Statement] = []
     for page in iam.get_paginator("list_role_policies").paginate(RoleName=name):
         for policy in page["PolicyNames"]:
-            yield from statements(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"])
-
-
-def _attached(iam: Any, name: str) -> Iterator[Statement]:
+            found += statements(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"])
     for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
         for policy in page["AttachedPolicies"]:
-            yield from _managed(iam, policy["PolicyArn"])
+            found += _managed(iam, policy["PolicyArn"])
+    return tuple(found)
 
 
 def _managed(iam: Any, arn: str) -> list[Statement]:

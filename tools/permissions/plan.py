@@ -68,15 +68,16 @@ def _changes(plan: Json) -> Iterator[tuple[str, dict[str, Any], Needs]]:
         if each["mode"] != "managed" or not actions:
             continue
         if each["type"] not in KINDS:
-            raise UnknownType(f"{each['address']}: tools/permissions/table.py has no {each['type']}; add it")
-        before, after = each["change"]["before"] or {}, each["change"]["after"] or {}
+            raise UnknownType(f"{each['address']}: add {each['type']} to tools/permissions/table.py")
+        kind, before, after = KINDS[each["type"]], each["change"]["before"] or {}, each["change"]["after"] or {}
         if "delete" in actions:
-            yield each["address"], before | _tags(before), KINDS[each["type"]].delete
+            yield each["address"], before | _tags(before), kind.delete
         if "create" in actions:
-            yield each["address"], after | _tags(after), _creation(KINDS[each["type"]], after)
+            given = [name for name in kind.given if _is_set(after.get(name))]
+            yield each["address"], after | _tags(after), kind.create + kind.read + _of(kind.given, given)
         if "update" in actions:
             unknown = each["change"]["after_unknown"]
-            yield each["address"], before | after | _tags(before), _update(KINDS[each["type"]], before, after, unknown)
+            yield each["address"], before | after | _tags(before), _update(kind, before, after, unknown)
 
 
 def _tags(values: Json) -> dict[str, str]:
@@ -84,10 +85,6 @@ def _tags(values: Json) -> dict[str, str]:
     if not isinstance(tags := values.get("tags_all"), dict):
         return {}
     return {f"tag_{name}": tags.get(name, "") for name in OWN_TAGS}
-
-
-def _creation(kind: Kind, after: Json) -> Needs:
-    return kind.create + kind.read + _of(kind.given, (name for name in kind.given if _is_set(after.get(name))))
 
 
 def _update(kind: Kind, before: Json, after: Json, unknown: Json) -> Needs:

@@ -50,15 +50,16 @@ def decide(policy: Iterable[Statement], request: Request) -> Decision:
     if any(each["Effect"] == "Allow" and _met(each, request, unknown=False) for each in of_it):
         return Decision(True, "allowed")
     conditions = [json.dumps(each["Condition"], sort_keys=True) for each in of_it if each["Effect"] == "Allow"]
-    return Decision(False, f"allowed only if {' or '.join(conditions)}" if conditions else "allowed by no statement")
+    return Decision(False, f"allowed only if {' or '.join(conditions)}" if conditions else "no statement allows it")
 
 
 def _covers(statement: Statement, request: Request) -> bool:
     """Return whether the statement applies: an Allow if it may match the unknown parts, a Deny only if it must."""
-    matches = _may_match if statement["Effect"] == "Allow" else _matches
-    return _element(statement, "Action", request.action, _matches_in_any_case) and _element(
-        statement, "Resource", request.resource, matches
-    )
+    if not _element(statement, "Action", request.action, _matches_in_any_case):
+        return False
+    if statement["Effect"] == "Deny":
+        return _element(statement, "Resource", request.resource, _matches)
+    return _element(statement, "Resource", re.sub(r"\{\w+\}", _UNKNOWN, request.resource), _may_match)
 
 
 def _element(statement: Statement, name: str, value: str, matches: Callable[[str, str], bool]) -> bool:
@@ -105,24 +106,20 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
-def _may_match(pattern: str, value: str) -> bool:
-    """Return whether the unknown parts of a value can turn out so that the pattern matches."""
-    return _meet(pattern, re.sub(r"\{\w+\}", _HOLE, value))
-
-
 @cache
-def _meet(pattern: str, value: str) -> bool:
-    """Return whether two texts with wildcards have a common match, comparing from their beginnings."""
+def _may_match(pattern: str, value: str) -> bool:
+    """Return whether the unknown parts of a value can be such that the pattern matches."""
     if pattern.startswith("*"):
-        return _meet(pattern[1:], value) or bool(value and _meet(pattern, value[1:]))
-    if value.startswith(_HOLE):
-        return _meet(pattern, value[1:]) or bool(pattern and _meet(pattern[1:], value))
+        return _may_match(pattern[1:], value) or bool(value and _may_match(pattern, value[1:]))
+    if value.startswith(_UNKNOWN):
+        return _may_match(pattern, value[1:]) or bool(pattern and _may_match(pattern[1:], value))
     if not pattern or not value:
         return pattern == value
-    return pattern[0] in {"?", value[0]} and _meet(pattern[1:], value[1:])
+    return pattern[0] in {"?", value[0]} and _may_match(pattern[1:], value[1:])
 
 
-_HOLE = "\0"
+#: Stands for an unknown part of a value.
+_UNKNOWN = "\0"
 
 
 def _list(value: Any) -> list[Any]:

@@ -70,7 +70,7 @@ class Backend:
             if (wanted := environ.get(name)) and wanted != found:
                 raise StateUnread(
                     f"{name} is {wanted}, but {folder.name}/ was initialised with {there}: make init for the other"
-                    f" stack, or leave {name} out"
+                    f" stack, or omit {name}"
                 )
         return there
 
@@ -88,8 +88,12 @@ class Backend:
             return None
         config = backend["config"]
         if backend["type"] != "s3" or not all(config.get(name) for name in ("bucket", "key", "region")):
-            raise StateUnread(f"{folder.name}/ was not initialised with a bucket, key and region of S3: make init")
-        return cls(config["bucket"], _in_workspace(data, environ, config), config["region"])
+            raise StateUnread(f"{folder.name}/ was not initialised with an S3 bucket, key and region: make init")
+        # https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix
+        chosen = data / "environment"
+        workspace = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
+        folders = "" if workspace == "default" else f"{config.get('workspace_key_prefix') or 'env:'}/{workspace}/"
+        return cls(config["bucket"], folders + config["key"], config["region"])
 
     @classmethod
     def named(cls, environ: Mapping[str, str]) -> Self:
@@ -119,7 +123,7 @@ class Backend:
         state = json.loads(text)
         if state.get("version") != _FORMAT:
             raise StateUnread(
-                f"{self} is encrypted or has another format than {_FORMAT}, so only the program that wrote it reads it"
+                f"{self} is encrypted or has another format than {_FORMAT}: only the program that wrote it can read it"
             )
         return {name: output["value"] for name, output in state.get("outputs", {}).items()}
 
@@ -147,11 +151,3 @@ class Backend:
                 return None
             raise
         return str(answer["Body"].read().decode())
-
-
-def _in_workspace(data: Path, environ: Mapping[str, str], config: Mapping[str, Any]) -> str:
-    """Return the state's key: https://developer.hashicorp.com/terraform/language/backend/s3#workspace_key_prefix"""
-    chosen = data / "environment"
-    name = environ.get("TF_WORKSPACE") or (chosen.read_text().strip() if chosen.is_file() else "") or "default"
-    prefix = config.get("workspace_key_prefix") or "env:"
-    return str(config["key"] if name == "default" else f"{prefix}/{name}/{config['key']}")

@@ -22,13 +22,13 @@ _NOBODY = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|Reque
 #: A login to another account gets these, too, so they are not taken for a deletion.
 _GONE = re.compile("NotFound|NoSuch")
 
-WAIT = "wait a minute, then look again: make verify"
-LOG_IN = "log in to the stack's account again (aws sts get-caller-identity), then look again: make verify"
+WAIT = "wait a minute, then check again: make verify"
+LOG_IN = "log in to the stack's account again (aws sts get-caller-identity), then check again: make verify"
 FIND = (
-    "see that this is the stack's account and region (aws sts get-caller-identity); if it is, somebody deleted it:"
+    "check that this is the stack's account and region (aws sts get-caller-identity); if so, it was deleted:"
     " make plan && make apply"
 )
-REACH_AWS = "see that this machine is logged in and reaches AWS (aws sts get-caller-identity), then: make verify"
+REACH_AWS = "check that this machine is logged in and can reach AWS (aws sts get-caller-identity), then: make verify"
 
 
 def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
@@ -41,9 +41,9 @@ def each(checks: Mapping[str, Check]) -> Iterator[Finding]:
         except BotoCoreError as error:
             yield unseen(thing, str(error), REACH_AWS)
         except httpx.HTTPError as error:
-            yield unseen(thing, _named(error), _reach(error))
+            yield unseen(thing, f"{type(error).__name__}: {error}".rstrip(": "), _reach(error))
         except httpx.InvalidURL as error:
-            yield unseen(thing, f"no URL: {error}", "name the API's address, such as URL=https://api.example.com/api")
+            yield unseen(thing, f"invalid URL: {error}", "set the API's address: URL=https://api.example.com/api")
         except TerraformFailed as error:
             yield unseen(thing, str(error))
 
@@ -53,10 +53,6 @@ def unseen(thing: str, why_not: str, fix: str = "") -> Finding:
     return Finding(thing, ok=False, found=why_not, seen=False, fix=fix)
 
 
-def _named(error: httpx.HTTPError) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
 def _reach(error: httpx.HTTPError) -> str:
     """Return a fix that names the host, which httpx knows unless it failed before there was a request."""
     try:
@@ -64,8 +60,8 @@ def _reach(error: httpx.HTTPError) -> str:
     except RuntimeError:
         host = "the API"
     return (
-        f"see that this machine reaches {host} (name, network, TLS, proxy), or name another address: URL=…; then: make"
-        " verify"
+        f"check that this machine can reach {host} (DNS, network, TLS, proxy), or set another address: URL=…; then:"
+        " make verify"
     )
 
 
@@ -75,7 +71,7 @@ def _refused(thing: str, error: ClientError) -> Finding:
     if _DENIED.search(code):
         named = _PERFORM.search(message)
         permission = named[1] if named else error.operation_name
-        return unseen(thing, said, f"allow {permission} to whoever asks; the roles in terraform/modules/iam may")
+        return unseen(thing, said, f"allow {permission}, as the roles in terraform/modules/iam do")
     if _NOBODY.search(code):
         return unseen(thing, said, LOG_IN)
     if _GONE.search(code):

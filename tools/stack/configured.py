@@ -64,7 +64,7 @@ class Stack:
         """
         values = self._judged[1] or self._planned({name: _lenient(body) for name, body in self.declared.items()})[1]
         if values is None:
-            raise Unknown("Terraform cannot read the variables' values: mend the variables first")
+            raise Unknown("Terraform cannot read the variables' values: fix the variables first")
         return values
 
     @cached_property
@@ -130,13 +130,14 @@ class Stack:
 
     def setting(self, name: str, value: Any) -> str:
         """Return the command that changes a variable in the place where it is set now."""
-        assignment = f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        text = json.dumps(value, ensure_ascii=False)
         for file in reversed(self.tfvars()):
             if re.search(rf'^ *{name} *=|"{name}" *:', file.read_text(encoding="utf-8"), re.MULTILINE):
-                return _rewriting(name, value, file, self.path(file))
+                in_hcl, in_json = f"s|^ *{name} *=.*|{name} = {text}|", f's|"{name}": *[^,}}]*|"{name}": {text}|'
+                return f"sed -i {shlex.quote(in_json if file.suffix == '.json' else in_hcl)} {self.path(file)}"
         if f"TF_VAR_{name}" in self.environ:
             return f"export TF_VAR_{name}={shlex.quote(str(value))}"
-        return f"echo {shlex.quote(assignment)} >> {self.path(self.folder)}/stack.auto.tfvars"
+        return f"echo {shlex.quote(f'{name} = {text}')} >> {self.path(self.folder)}/stack.auto.tfvars"
 
     @contextmanager
     def _scratch(self, declared: Mapping[str, str]) -> Iterator[tuple[Terraform, Mapping[str, str]]]:
@@ -154,14 +155,6 @@ def _lenient(body: str) -> str:
     """Return the variable without its rules and with a default, so that it accepts any value; other checks judge it."""
     lines = re.sub(r"^  nullable +=.*\n", "", _VALIDATION.sub("\n", body), flags=re.MULTILINE)
     return lines if re.search(r"^  default +=", lines, re.MULTILINE) else lines + "  default = null\n"
-
-
-def _rewriting(name: str, value: Any, file: Path, shown: str) -> str:
-    if file.suffix == ".json":
-        script = f's|"{name}": *[^,}}]*|"{name}": {json.dumps(value, ensure_ascii=False)}|'
-    else:
-        script = f"s|^ *{name} *=.*|{name} = {json.dumps(value, ensure_ascii=False)}|"
-    return f"sed -i {shlex.quote(script)} {shown}"
 
 
 def commas(value: str) -> Iterator[str]:

@@ -52,7 +52,7 @@ class DeployedStack:
         names = [each.name for each in fields(cls)]
         needed = [each.name for each in fields(cls) if each.default is each.default_factory is MISSING]
         if missing := [name for name in needed if name not in outputs]:
-            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout made it: {DEPLOY}")
+            raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout deployed it: {DEPLOY}")
         return cls(**{name: outputs[name] for name in names if name in outputs})
 
     def aws(self, service: str) -> Any:
@@ -84,7 +84,7 @@ def outputs_of(terraform: Terraform) -> Mapping[str, Any]:
     outputs = terraform.outputs()
     if not outputs:
         raise NoStack(
-            f"{terraform.backend} has no outputs: where that is the right state, nothing is deployed yet: {DEPLOY};"
-            " another one is named by STATE_BUCKET and STATE_KEY"
+            f"{terraform.backend} has no outputs: if that is the right state, nothing is deployed yet: {DEPLOY};"
+            " otherwise set STATE_BUCKET and STATE_KEY"
         )
     return outputs

@@ -19,15 +19,15 @@ stack_folder = click.option(
     "--folder",
     default=ROOT / "terraform",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of the stack, which terraform init was run in.",
+    help="Folder of the stack, in which terraform init was run.",
 )
-stack_url = click.option("--url", help="Where to send requests, if not to the stack's own URL: a private API's.")
+stack_url = click.option("--url", help="Address for requests in place of the stack's own URL, such as a private API's.")
 patience_seconds = click.option(
     "--patience",
     default=SECONDS,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Seconds that something must be wrong before callers are taken back.",
+    help="Seconds that a fault must last before callers are taken back.",
 )
 
 

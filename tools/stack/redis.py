@@ -8,8 +8,8 @@ _KEEP = (
     f'valkey-cli -u "$REDIS_URL" CONFIG SET maxmemory-policy {SAFE}'
     "  # a managed service has it in its parameter group or console"
 )
-_ALLOW = 'valkey-cli -u "$REDIS_URL" ACL SETUSER router +info  # as a user who may change users'
-_WHY_KEEP = "when its memory is full it deletes jobs that callers were promised: 202, and later 404"
+_ALLOW = 'valkey-cli -u "$REDIS_URL" ACL SETUSER router +info  # as a user with permission to change users'
+_WHY_KEEP = "when its memory is full, it deletes accepted jobs: callers get 202, and later 404"
 _WHY_UNSEEN = "a policy that deletes jobs would go unnoticed"
 
 
@@ -18,7 +18,7 @@ def policy_finding(thing: str, policy: str | None) -> Finding:
     if policy is None:
         return unknown(thing, shortcoming(None) or "")
     reason = shortcoming(policy)
-    return evicts(thing, reason) if reason else Finding(thing, ok=True, found=policy or "the server does not tell")
+    return evicts(thing, reason) if reason else Finding(thing, ok=True, found=policy or "not reported by the server")
 
 
 def evicts(thing: str, reason: str) -> Finding:

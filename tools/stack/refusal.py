@@ -10,6 +10,6 @@ class UnknownShape(Refusal):
 
     def __init__(self, place: str, found: object, wanted: str) -> None:
         super().__init__(
-            f"{place} in Chalice's Terraform is {found!r}, but the merge knows {wanted} only: pin chalice to the"
-            " version in requirements/dev.txt, or teach tools/merge/ the new shape"
+            f"{place} in Chalice's Terraform is {found!r}, but the merge supports only {wanted}: pin chalice to the"
+            " version in requirements/dev.txt, or add the new shape to tools/merge/"
         )

@@ -89,6 +89,6 @@ def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handler
 def _raise(number: int, _frame: FrameType | None) -> NoReturn:
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)
-    stopped = Stopped(f"it was stopped by {signal.Signals(number).name}")
+    stopped = Stopped(f"stopped by {signal.Signals(number).name}")
     stopped.number = signal.Signals(number)
     raise stopped

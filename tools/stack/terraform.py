@@ -135,8 +135,8 @@ class Terraform:
         with suppress(TerraformFailed, ClientError, BotoCoreError):  # Terraform reports why it cannot reach the state
             if (held := self.backend.lock()) is not None:
                 unlock = f"{program()} -chdir={self.folder.name} force-unlock {held.number}"
-                wait = f"waiting for it, {_LOCK_MINUTES} minutes at most"
-                print(f"the state's lock is {held}: {wait}; if nobody is at work: {unlock}", flush=True)
+                wait = f"waiting for at most {_LOCK_MINUTES} minutes"
+                print(f"the state's lock is {held}: {wait}; if no other run is active: {unlock}", flush=True)
         return self.run(command, f"-lock-timeout={_LOCK_MINUTES}m", *arguments)
 
     def said(self, *arguments: str, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def test_a_plan_that_github_would_not_take_is_cut_and_says_so(folder: Path) -> N
     text = summary(Planned(folder, text="x" * (MOST_CHARACTERS + 1)))
 
     assert len(text) < MOST_CHARACTERS + 1_000
-    assert "Cut after 200,000 characters of 200,001: `terraform show it.tfplan` has the rest." in text
+    assert "The first 200,000 of 200,001 characters. `terraform show it.tfplan` prints them all." in text
 
 
 def test_without_a_plan_the_page_says_who_gets_none(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_another_zip_is_refused_with_both_sums(folder: Path) -> None:
 
     assert str(why.value) == (
         f"terraform/deployment.zip has the sha256 {sums_of(folder / ZIP).code_sha256} but the plan was made with"
-        f" {planned.code_sha256}: what was planned and read is not what would run: make package && make plan"
+        f" {planned.code_sha256}: the reviewed plan is not for the code that would run: make package && make plan"
     )
 
 
@@ -75,7 +75,7 @@ def test_a_build_with_changes_that_are_in_no_commit_is_refused() -> None:
 
 
 def test_a_plan_to_destroy_is_refused() -> None:
-    with pytest.raises(Refused, match=r"so it is one to destroy: make destroy$"):
+    with pytest.raises(Refused, match=r"so it would destroy the stack: make destroy$"):
         SavedPlan.shown(_shown())
 
 

@@ -33,13 +33,13 @@ def test_a_missing_permission_is_named_and_the_other_checks_run(code: str) -> No
     assert found[0] == found[2] == GOOD
     assert (found[1].thing, found[1].ok, found[1].seen) == ("code", False, False)
     assert found[1].found == f"GetAlias: {code}: {DENIED}"
-    assert found[1].fix.startswith("allow lambda:GetAlias to whoever asks")
+    assert found[1].fix.startswith("allow lambda:GetAlias, as the roles in terraform/modules/iam do")
 
 
 def test_a_refusal_that_names_no_permission_names_the_call() -> None:
     (_, finding) = each({"code": failing(refused("AccessDenied", "Access Denied"))})
 
-    assert finding.fix.startswith("allow GetAlias to")
+    assert finding.fix.startswith("allow GetAlias,")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_refusal_that_names_no_permission_names_the_call() -> None:
             'Could not connect to the endpoint URL: "https://x"',
             REACH_AWS,
         ),
-        (httpx.ConnectTimeout(""), "ConnectTimeout", "see that this machine reaches the API"),
+        (httpx.ConnectTimeout(""), "ConnectTimeout", "check that this machine can reach the API"),
         (TerraformFailed("no terraform on PATH"), "no terraform on PATH", ""),
     ],
 )

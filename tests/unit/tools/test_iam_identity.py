@@ -65,8 +65,8 @@ def test_a_role_may_do_what_its_own_and_its_attached_policies_allow_within_its_b
     assert found.name == "deployer"
     assert found.decide(GET).allowed
     assert found.decide(Request("lambda:UpdateAlias", FUNCTION)).allowed
-    assert found.decide(Request("iam:GetRole", "*")).why == "its boundary: allowed by no statement"
-    assert found.decide(Request("s3:GetObject", "*")).why == "allowed by no statement"
+    assert found.decide(Request("iam:GetRole", "*")).why == "its boundary: no statement allows it"
+    assert found.decide(Request("s3:GetObject", "*")).why == "no statement allows it"
 
 
 def test_without_a_boundary_the_policies_say_all() -> None:
@@ -77,7 +77,7 @@ def test_without_a_boundary_the_policies_say_all() -> None:
 def test_who_is_no_role_is_named(arn: str) -> None:
     with stubbed("sts") as (sts, who), stubbed("iam") as (iam, _):
         who.add_response("get_caller_identity", {"Arn": arn})
-        with pytest.raises(CannotLook, match=f"these credentials are of {arn}"):
+        with pytest.raises(CannotLook, match=f"these credentials belong to {arn}"):
             deployer(sts, iam, None)
 
 

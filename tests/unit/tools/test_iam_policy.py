@@ -60,7 +60,7 @@ def test_a_request_is_decided_as_iam_does(policy: list[dict[str, Any]], allowed:
 
 
 def test_a_refusal_says_why() -> None:
-    assert decide([], ASKED).why == "allowed by no statement"
+    assert decide([], ASKED).why == "no statement allows it"
     assert decide([allow(), deny()], ASKED).why == "denied by statement No"
     assert "ec2.amazonaws.com" in decide([allow(Condition=ONLY_EC2)], ASKED).why
 

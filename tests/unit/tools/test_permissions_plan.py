@@ -90,9 +90,7 @@ def test_the_state_and_its_lock_are_needed_too() -> None:
 
 
 def test_a_type_that_the_table_lacks_is_named_with_the_file_to_mend() -> None:
-    with pytest.raises(
-        UnknownType, match=r"aws_sqs_queue\.it: tools/permissions/table\.py has no aws_sqs_queue; add it"
-    ):
+    with pytest.raises(UnknownType, match=r"aws_sqs_queue\.it: add aws_sqs_queue to tools/permissions/table\.py"):
         requests(plan("aws_sqs_queue", "create", after={}), None)
 
 
@@ -105,4 +103,4 @@ def test_what_is_denied_in_words_is_not_mended_by_one_more_statement() -> None:
     assert status_of(found) == Status.DIFFERS
     assert [each.thing for each in lacking] == ["lambda:CreateAlias"]
     assert "denied by statement Never" in lacking[0].found
-    assert "ask whoever made that statement" in lacking[0].fix
+    assert "ask the owner of that statement" in lacking[0].fix

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from botocore.exceptions import ClientError
-
 from tools.stack.deployed import DEPLOY, DeployedStack
 from tools.stack.findings import Finding, compared
 from tools.verify.routes import REDEPLOY
@@ -14,10 +12,16 @@ _NO_PATH = "(none)"
 
 def mapping(stack: DeployedStack) -> Iterator[Finding]:
     """Check that the domain's base path leads to this API's stage."""
+    gateway = stack.aws("apigateway")
     for name, path in stack.custom_domain.items():
+        try:
+            found = gateway.get_base_path_mapping(domainName=name, basePath=path or _NO_PATH)
+            leads_to = f"stage {found.get('stage', _NO_PATH)} of API {found['restApiId']}"
+        except gateway.exceptions.NotFoundException:
+            leads_to = "nothing"
         yield compared(
             f"https://{name}/{path}",
-            _leads_to(stack, name, path or _NO_PATH),
+            leads_to,
             f"stage {stack.api_stage_name} of API {stack.api_id}",
             why="callers reach nothing there, or another API",
             fix=DEPLOY,
@@ -34,13 +38,3 @@ def default_endpoint(stack: DeployedStack) -> Iterator[Finding]:
         why="callers get in past the custom domain, or no longer get in",
         fix=REDEPLOY,
     )
-
-
-def _leads_to(stack: DeployedStack, name: str, path: str) -> str:
-    try:
-        found = stack.aws("apigateway").get_base_path_mapping(domainName=name, basePath=path)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NotFoundException":
-            raise
-        return "nothing"
-    return f"stage {found.get('stage', _NO_PATH)} of API {found['restApiId']}"

@@ -81,9 +81,14 @@ _NEEDS = {
 
 def readiness(site: Site) -> Iterator[Finding]:
     """Check ``/ready``. No release is taken back for it, because what it checks is not part of a release."""
-    answer = site.asked("GET", "/ready", lambda answer: answer.status_code == 200 or _says_why(answer))
+    # A fault with a reason does not pass by itself.
+    answer = site.asked(
+        "GET",
+        "/ready",
+        lambda answer: answer.status_code == 200 or any("reason" in part for part in _parts(answer).values()),
+    )
     parts = _parts(answer)
-    if parts is None:
+    if not parts:
         why, fix = "nobody knows whether the function can reach what it needs", "see the function's log"
         found, wanted = f"{answer.status_code} {answer.text[:200]}", "200 and one entry for each dependency"
         yield judged(answer, Finding("GET /ready", False, found, wanted, why, fix))
@@ -92,18 +97,13 @@ def readiness(site: Site) -> Iterator[Finding]:
         yield _part(f"{name} in GET /ready", name, part)
 
 
-def _says_why(answer: httpx.Response) -> bool:
-    """Return whether the response gives a reason; such a fault does not pass by itself."""
-    return any("reason" in part for part in (_parts(answer) or {}).values())
-
-
-def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]] | None:
-    """Return what ``/ready`` says of each dependency; None if the response has another format."""
+def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]]:
+    """Return what ``/ready`` says of each dependency; empty if the response has another format."""
     try:
         body = answer.json()
         return {name: dict(body[name]) for name in _NEEDS}
     except (ValueError, TypeError, LookupError):
-        return None
+        return {}
 
 
 def _part(thing: str, name: str, part: dict[str, Any]) -> Finding:

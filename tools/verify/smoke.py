@@ -54,13 +54,21 @@ def _job(url: str, token: str, with_result: bool) -> Iterator[Finding]:
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as caller:
         accepted = caller.post("/v1/jobs", json=JOB)
-        found = "202 without an id" if accepted.status_code == 202 and not _id(accepted) else status_said(accepted, 202)
+        job = _member(accepted, "id")
+        found = "202 without an id" if accepted.status_code == 202 and not job else status_said(accepted, 202)
         why = "callers cannot send jobs"
         taken = judged(accepted, compared("a job goes in", found, "202", why=why, fix=_LOOK))
         yield taken
-        if taken.ok:
-            path = f"/v1/jobs/{_id(accepted)}"
-            yield from _result(caller, path) if with_result else _cancelled(caller, path)
+        if not taken.ok:
+            return
+        path = f"/v1/jobs/{job}"
+        if with_result:
+            yield from _result(caller, path)
+            return
+        # Read and cancel the job, so that frequent tests leave no work behind.
+        for thing, answer in (("it can be looked at", caller.get(path)), ("it can be cancelled", caller.delete(path))):
+            found, why = status_said(answer, 200), "callers cannot follow their jobs"
+            yield judged(answer, compared(thing, found, "200", why=why, fix=_LOOK))
 
 
 def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
@@ -78,18 +86,6 @@ def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
         fix="lambda-router-worker stats shows whether workers are there; docs/operations.md has the rest",
     )
     yield found if status else judged(looked, found)
-
-
-def _cancelled(caller: httpx.Client, path: str) -> Iterator[Finding]:
-    """Read and cancel the job, so that frequent tests leave no work behind."""
-    looked, cancelled = caller.get(path), caller.delete(path)
-    for thing, answer in (("it can be looked at", looked), ("it can be cancelled", cancelled)):
-        found = compared(thing, status_said(answer, 200), "200", why="callers cannot follow their jobs", fix=_LOOK)
-        yield judged(answer, found)
-
-
-def _id(answer: httpx.Response) -> str:
-    return _member(answer, "id")
 
 
 def _member(answer: httpx.Response, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def apply(
     plan.refuse_another_zip(terraform.folder)
     if not dirty:
         plan.refuse_dirty()
-    alias = _alias(terraform, alias_of)
+    alias: LiveAlias | None = None
+    with suppress(NoStack):
+        alias = alias_of(deployed_stack(terraform))
     before = alias.traffic() if alias else None
     if terraform.run_locked("apply", "-input=false", PLAN) != 0:
         return _failed(alias, before)
@@ -67,13 +70,6 @@ def apply(
     for line in prune(alias) if status is Status.OK else ():
         click.echo(line)
     return status
-
-
-def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
-    try:
-        return alias_of(deployed_stack(terraform))
-    except NoStack:
-        return None
 
 
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:

@@ -91,22 +91,18 @@ class Canary:
             raise
 
     def _watch(self, alarms: Alarms) -> None:
-        until = self.clock() + self.seconds
+        until, patience = self.clock() + self.seconds, Patience(sleep=self.sleep, clock=self.clock)
         while True:
-            if names := self._going_off(alarms):
+            try:
+                names = alarms.going_off()
+            except (ClientError, BotoCoreError) as error:
+                if patience.again():
+                    continue
+                raise NobodyWatches(f"the alarms could not be looked at for {patience.seconds:g} s: {error}") from error
+            if names:
                 raise WentOff(f"the alarm {names[0]} went off")
+            patience = patience.anew()
             left = until - self.clock()
             if left <= 0:
                 return
             self.sleep(min(_LOOK_SECONDS, left))
-
-    def _going_off(self, alarms: Alarms) -> list[str]:
-        patience = Patience(sleep=self.sleep, clock=self.clock)
-        while True:
-            try:
-                return alarms.going_off()
-            except (ClientError, BotoCoreError) as error:
-                if not patience.again():
-                    raise NobodyWatches(
-                        f"the alarms could not be looked at for {patience.seconds:g} s: {error}"
-                    ) from error

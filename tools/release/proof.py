@@ -43,14 +43,13 @@ def prove(alias: LiveAlias, before: Traffic | None, look: Look, patience: Patien
 def take_back(alias: LiveAlias, before: Traffic | None) -> Status:
     """Send callers back, and report it; return DIFFERS if they never left or cannot go back."""
     try:
-        return _taken_back(alias, before)
+        now = alias.traffic()
+        if before is not None and before != now:
+            with undisturbed():
+                alias.send(before)
     except (ClientError, BotoCoreError) as error:
         click.echo(f"alias {alias.name}: could not be taken back to {before}: {error}. Then do it by: make rollback")
         return Status.DIFFERS
-
-
-def _taken_back(alias: LiveAlias, before: Traffic | None) -> Status:
-    now = alias.traffic()
     if before is None:
         click.echo(
             f"alias {alias.name}: there was no version before, so {now} goes on serving: mend it and apply again"
@@ -59,8 +58,6 @@ def _taken_back(alias: LiveAlias, before: Traffic | None) -> Status:
     if before == now:
         click.echo(f"alias {alias.name}: was at {now} before, too, so there is nothing to take back")
         return Status.DIFFERS
-    with undisturbed():
-        alias.send(before)
     click.echo(
         f"alias {alias.name}: taken back from {now} to {before}. Only the function went back: API, alarms and"
         " parameters are as they were applied. Mend it, then make package && make plan && make apply"

@@ -3,6 +3,7 @@
 SSM's ``function_version`` moves with it, so this also repairs an alias that was left behind.
 """
 
+import math
 from pathlib import Path
 
 import click
@@ -48,17 +49,14 @@ def target_of(versions: list[PublishedVersion], serving: str, wanted: int | None
     Raises:
         Refused: there is no such version; the message lists those that exist.
     """
+    # An alias at $LATEST, set by hand, is newer than all published versions.
+    below = int(serving) if serving.isdigit() else math.inf
     for each in sorted(versions, reverse=True):
-        if each.number == wanted or (wanted is None and _is_before(each, serving)):
+        if each.number == wanted or (wanted is None and each.number < below):
             return each
     missing = f"there is no version before {serving}" if wanted is None else f"there is no version {wanted}"
     listed = ", ".join(f"{each.number} ({each.build})" for each in versions) or "none"
     raise Refused(f"{missing}; published are {listed}: make rollback VERSION=n with one of these")
-
-
-def _is_before(version: PublishedVersion, serving: str) -> bool:
-    # An alias at $LATEST, set by hand, is newer than all published versions.
-    return not serving.isdigit() or version.number < int(serving)
 
 
 if __name__ == "__main__":

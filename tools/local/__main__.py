@@ -32,7 +32,7 @@ from tools.local.welcome import welcome
 from tools.local.worker import WorkerWatch
 from tools.stack.signals import Stopped, remembered
 
-#: Time for the worker to finish the jobs that it has begun.
+#: Time for the worker to finish the jobs that it has started.
 DRAIN_SECONDS = 10.0
 
 # No proxy from the environment: everything here is on this machine's loopback.
@@ -48,7 +48,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 )
 @click.option("--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server.")
 @click.option(
-    "--chalice", is_flag=True, help="Serve the app by chalice local, beside the stack of make run if one runs."
+    "--chalice", is_flag=True, help="Serve the app with chalice local, and use the services of make run if it runs."
 )
 @click.option("--services-port", envvar="SERVICES_PORT", default=8000, help="With --chalice: the port of that stack.")
 def main(port: int, backend: str | None, model: str | None, chalice: bool, services_port: int) -> None:
@@ -57,7 +57,7 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
     Without a model, the worker runs a demonstration handler.
     """
     if bool(backend) != bool(model):
-        raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
+        raise click.ClickException("set both BACKEND and MODEL, or neither for the demonstration")
     try:
         shell = Shell(os.environ, has_model=bool(model))
         _check_settings(commands.own_settings() if chalice else shell.app, ".env" if chalice else None)
@@ -67,7 +67,7 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
             stack = ChaliceStack(*parts, services_port) if chalice else Stack(*parts)
             stack.run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
-        raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
+        raise click.ClickException(str(taken(port, "stop the other stack of this folder"))) from None
     except (PortUnusable, ChildDied, SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -106,7 +106,7 @@ class Stack:
         except Stopped:
             pass
         finally:
-            _say("stopping; the worker may finish what it has begun …")
+            _say("stopping; the worker may finish the jobs that it has started …")
             self._state.retract()
             self._children.stop(["worker", "app"], DRAIN_SECONDS)
             self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
@@ -178,14 +178,14 @@ class ChaliceStack(Stack):
             super()._start(model)
             return
         self._services = services
-        _say(f"beside the services of `make run` on port {self._services_port} …")
+        _say(f"using the services of `make run` on port {self._services_port} …")
         cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
         self._start_app(cognito, services["redis_url"])
 
     def _check(self) -> None:
         super()._check()
         if self._services is not None and LocalState(self._services_port).published() != self._services:
-            raise ChildDied(f"the stack on port {self._services_port} ended, whose services this one used")
+            raise ChildDied(f"the stack on port {self._services_port} ended, and this one used its services")
 
 
 def _check_settings(given: dict[str, str], env_file: str | None) -> None:

@@ -57,7 +57,7 @@ def main(port: int) -> None:
         listener = listen(port)
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE
-        why = "is taken: stop what runs there or give another --port" if in_use else f"cannot be used: {error.strerror}"
+        why = "is taken: stop what runs there or use another --port" if in_use else f"cannot be used: {error.strerror}"
         raise click.ClickException(f"port {port} {why}") from None
     _check_settings()
     from app import app

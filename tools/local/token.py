@@ -14,14 +14,12 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 @click.command()
 @port_option
-@click.option(
-    "--as", "user", envvar="AS", default="demo", show_default=True, help="Who calls; made on the spot if new."
-)
+@click.option("--as", "user", envvar="AS", default="demo", show_default=True, help="User name; created if missing.")
 def main(port: int, user: str) -> None:
     """Print a fresh access token."""
     if not _USER.fullmatch(user):
         raise click.ClickException(
-            f"{user!r} cannot be a user's name: use 1 to 64 letters, digits and ._- with a letter or digit first"
+            f"{user!r} is not a valid user name: use 1 to 64 letters, digits and ._-, starting with a letter or digit"
         )
     token, facts = None, LocalState(port).published()
     if facts is not None:
@@ -29,7 +27,7 @@ def main(port: int, user: str) -> None:
             token = LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
     if token is None:
         run = f"`{'' if port == DEFAULT_PORT else f'PORT={port} '}make run` or `PORT={port} make chalice-local`"
-        raise click.ClickException(f"nothing runs on port {port}: start it with {run}, or name its port with PORT=…")
+        raise click.ClickException(f"nothing runs on port {port}: start it with {run}, or set its port with PORT=…")
     click.echo(token)
 
 

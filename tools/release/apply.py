@@ -27,9 +27,9 @@ type AliasOf = Callable[[DeployedStack], LiveAlias]
 @stack_folder
 @stack_url
 @patience_seconds
-@click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
+@click.option("--dirty", is_flag=True, help="Allow a build with uncommitted changes.")
 def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
-    """Apply the saved plan, verify, and take the alias back if something is seen to be wrong."""
+    """Apply the saved plan, verify, and roll the alias back if a check finds a fault."""
     with said_plainly("apply"), stoppable():
         proof = partial(verify, url=url, folder=folder, patience=0)
         sys.exit(apply(Terraform(folder), proof, Patience(patience), dirty=dirty))
@@ -77,7 +77,7 @@ def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
 
     Unlike a probe that could not look, this failure was seen: what the new version needs may be missing.
     """
-    click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
+    click.echo(f"apply: {program()} failed; its output above says why. Fix that, then make plan && make apply")
     if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:
         return Status.TAKEN_BACK
     return Status.FAILED

@@ -49,7 +49,7 @@ class Alarms:
         """
         found = self.cloudwatch.describe_alarms(AlarmNames=list(self.names))["MetricAlarms"]
         if missing := sorted(set(self.names) - {each["AlarmName"] for each in found}):
-            raise Refused(f"there is no alarm {missing[0]}, so nobody would watch: make plan && make apply")
+            raise Refused(f"alarm {missing[0]} is missing, so nothing would watch: make plan && make apply")
         return sorted(each["AlarmName"] for each in found if each["StateValue"] == "ALARM")
 
 
@@ -79,7 +79,7 @@ class Canary:
                 keep its share of the requests while nobody watches.
         """
         if names := alarms.going_off():
-            raise Refused(f"the alarm {names[0]} is going off before anything was released: mend that first")
+            raise Refused(f"the alarm {names[0]} is going off before the release: fix that first")
         old = Traffic(alias.traffic().version)
         try:
             alias.send(Traffic(old.version, {new: self.weight}))
@@ -98,7 +98,7 @@ class Canary:
             except (ClientError, BotoCoreError) as error:
                 if patience.again():
                     continue
-                raise NobodyWatches(f"the alarms could not be looked at for {patience.seconds:g} s: {error}") from error
+                raise NobodyWatches(f"the alarms could not be read for {patience.seconds:g} s: {error}") from error
             if names:
                 raise WentOff(f"the alarm {names[0]} went off")
             patience = patience.anew()

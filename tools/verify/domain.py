@@ -1,4 +1,4 @@
-"""Checks that callers get in where they should: by the custom domain, and by the default endpoint if it is on."""
+"""Checks of the addresses of the API: the custom domain, and the default endpoint if it is on."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def mapping(stack: DeployedStack) -> Iterator[Finding]:
             f"https://{name}/{path}",
             leads_to,
             f"stage {stack.api_stage_name} of API {stack.api_id}",
-            why="callers reach nothing there, or another API",
+            why="callers reach no API there, or another one",
             fix=DEPLOY,
         )
 
@@ -35,6 +35,6 @@ def default_endpoint(stack: DeployedStack) -> Iterator[Finding]:
         "default endpoint",
         "off" if api.get("disableExecuteApiEndpoint") else "on",
         "on" if stack.default_endpoint else "off",
-        why="callers get in past the custom domain, or no longer get in",
+        why="callers bypass the custom domain, or can no longer reach the API",
         fix=REDEPLOY,
     )

@@ -31,9 +31,9 @@ class Route:
 
 #: The consequence of a difference in each attribute of a route.
 _WHY = {
-    "integration": "something else than the alias answers: API Gateway itself, or a version that nobody released",
-    "authorization": "strangers get in, or nobody does",
-    "scopes": "without scopes API Gateway takes ID tokens instead of access tokens; with others it refuses all callers",
+    "integration": "API Gateway itself or an unreleased version serves this route instead of the alias",
+    "authorization": "everybody may call this route, or nobody may",
+    "scopes": "without scopes API Gateway accepts ID tokens, not access tokens; with others it rejects all callers",
 }
 
 
@@ -82,12 +82,12 @@ def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
 
 def _route(name: str, found: dict[str, Route], wanted: dict[str, Route], fix: str) -> Iterator[Finding]:
     if name not in found:
-        why = "callers of this route are told that it does not exist"
+        why = "callers get an error that this route does not exist"
         yield Finding(f"route {name}", False, "no such route", "a route, as packaged", why, fix)
     elif name not in wanted:
-        why = "it was added by hand: no review saw it, and nothing says who may call it"
+        why = "it was added by hand, without a review, and the package does not define who may call it"
         if name.partition(" ")[2].rstrip("/") in RESERVED:
-            why = "API Gateway keeps this path for its own health checks, so it answers otherwise than it was meant to"
+            why = "API Gateway reserves this path for its own health checks, so the route does not work as intended"
         yield Finding(f"route {name}", False, f"a route, {found[name].integration}", "no such route", why, fix)
     else:
         for aspect, why in _WHY.items():

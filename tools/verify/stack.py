@@ -88,13 +88,13 @@ def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
         "zip that Terraform applied",
         stack.code_sha256,
         wanted.code_sha256,
-        why="what was built is not what was released",
+        why="the release differs from the build",
         fix=DEPLOY,
     )
     yield compared(
         "API that Terraform applied",
-        "as packaged" if wanted.body == Wanted.applied(stack).body else "another than packaged",
+        "as packaged" if wanted.body == Wanted.applied(stack).body else "different from the package",
         "as packaged",
-        why="routes, scopes or answers that were built are not released",
+        why="the built routes, scopes or responses are not released",
         fix=DEPLOY,
     )

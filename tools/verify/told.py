@@ -20,7 +20,7 @@ def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
             f"SSM {name}",
             found.get(name, "no such parameter"),
             wanted,
-            why="whoever reads it, a client or another stack, turns to something else than what serves",
+            why="clients and other stacks that read it use something other than what serves requests",
             fix="make plan && make apply" if moves else put,  # the alias may be the one that is wrong
         )
 
@@ -34,11 +34,11 @@ def retention(stack: DeployedStack) -> Iterator[Finding]:
         pages = stack.aws("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
         groups = {group["logGroupName"]: group for page in pages for group in page["logGroups"]}
         days = groups.get(name, {}).get("retentionInDays")
-        found = "no such group" if name not in groups else f"{days} days" if days else "kept for ever"
+        found = "no such group" if name not in groups else f"{days} days" if days else "kept forever"
         yield compared(
             f"log group {name}",
             found,
             f"{stack.log_retention_days} days",
-            why="lines that are kept too long cost money and privacy, and those that are gone explain no fault",
+            why="log lines kept too long cost money and privacy; log lines deleted too early cannot explain a fault",
             fix="make plan && make apply" if found == "no such group" else put,
         )

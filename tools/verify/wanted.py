@@ -77,7 +77,7 @@ def build_in(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         found = _VERSION.search(archive.read(_VERSIONED).decode()) if _VERSIONED in archive.namelist() else None
     if found is None:
-        raise NoPackage(f"{path.parent.name}/{path.name} holds no version in {_VERSIONED}: make package")
+        raise NoPackage(f"{path.parent.name}/{path.name} has no version in {_VERSIONED}: make package")
     return found[1]
 
 
@@ -96,5 +96,5 @@ def _filled(node: Any, values: Mapping[str, str]) -> Any:
     for written, value in values.items():
         node = node.replace(written, value)
     if "${" in node:
-        raise NoPackage(f"{TERRAFORM} holds {node}, which no variable of the function tells: make package")
+        raise NoPackage(f"{TERRAFORM} holds {node}, which no variable of the function resolves: make package")
     return node

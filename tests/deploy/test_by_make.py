@@ -96,7 +96,7 @@ def test_verify_names_the_alias_left_behind_and_the_printed_line_mends_it(journe
     assert ran.status == Status.DIFFERS
     assert "WRONG alias live: version 1, wanted version 2\n" in ran.out
     assert {*re.findall("fix: (.*)", ran.out)} == {"make release"}
-    assert "alias live: every request to version 2\n" in journey.said["forth"].out
+    assert "alias live: all requests go to version 2\n" in journey.said["forth"].out
     assert _well(journey.said["forth"]), journey.said["forth"].said
     assert journey.served["forth"] == _at("2")
     assert _well(journey.said["mended"]), journey.said["mended"].said
@@ -143,7 +143,7 @@ def test_rollback_to_nowhere_lists_what_there_is(journey: Journey, step: str, se
 
     assert journey.said[step].status == 1
     assert journey.said[step].err.splitlines()[0] == (
-        f"rollback: {sentence}; published are 2 ({second}), 1 ({first}): make rollback VERSION=n with one of these"
+        f"rollback: {sentence}; published versions: 2 ({second}), 1 ({first}): choose one with make rollback VERSION=n"
     )
     assert journey.served[step] == _at(serving)
 
@@ -168,7 +168,7 @@ def test_an_alarm_takes_the_new_version_back(journey: Journey) -> None:
 
 
 def test_nothing_is_released_while_an_alarm_goes_off(journey: Journey) -> None:
-    assert journey.said["alarm before"].err.startswith(f"the alarm {ALARM} is going off before anything was released")
+    assert journey.said["alarm before"].err.startswith(f"the alarm {ALARM} is going off before the release")
     assert journey.served["alarm before"] == _at("2")
 
 
@@ -177,13 +177,13 @@ def test_a_gradual_release_ends_with_every_request_and_a_proof(journey: Journey)
 
     assert _well(ran), ran.said
     assert "alias live: 10% of the requests to version 3" in ran.out
-    assert "5 alarms are watched\nalias live: every request to version 3\n" in ran.out
+    assert "watching 5 alarms\nalias live: all requests go to version 3\n" in ran.out
     assert journey.served["release"] == _at("3")
 
 
 def test_what_serves_already_is_not_released_again(journey: Journey) -> None:
     assert journey.said["nothing new"].status == Status.OK
-    assert "which is the newest, so there is nothing to release" in journey.said["nothing new"].out
+    assert "the newest: there is nothing to release" in journey.said["nothing new"].out
 
 
 def test_what_was_released_gradually_leaves_an_empty_plan(journey: Journey) -> None:

@@ -241,7 +241,7 @@ def test_lines_that_are_kept_for_ever_are_found(deployed: Deployed) -> None:
 
     (finding,) = deployed.wrong()
 
-    assert (finding.thing, finding.found, finding.wanted) == (f"log group {group}", "kept for ever", "365 days")
+    assert (finding.thing, finding.found, finding.wanted) == (f"log group {group}", "kept forever", "365 days")
     ran = verified(deployed)
     assert (ran.exit_code, ran.output.count("WRONG")) == (3, 1)
     assert f"      fix: {finding.fix}\n" in ran.output

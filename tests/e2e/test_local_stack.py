@@ -161,14 +161,14 @@ def test_a_taken_port_is_named_with_the_way_out(stack: RunningStack) -> None:
 def test_a_port_that_is_none_is_refused(program: click.Command, port: str) -> None:
     finished = CliRunner().invoke(program, env={"PORT": port})
     assert (finished.exit_code, finished.stdout) == (1, "")
-    assert finished.stderr == f"Error: PORT is '{port}'; wants a whole number from 1 to 65535, such as PORT=8001\n"
+    assert finished.stderr == f"Error: PORT is '{port}'; set a whole number from 1 to 65535, such as PORT=8001\n"
 
 
 @pytest.mark.parametrize("half", [{"BACKEND": "http://127.0.0.1:9/v1"}, {"MODEL": "tinyllama"}])
 def test_a_backend_without_a_model_is_refused_and_the_other_way_round(half: dict[str, str]) -> None:
     finished = CliRunner().invoke(local_stack.main, env=half)
     assert (finished.exit_code, finished.stdout) == (1, "")
-    assert "BACKEND and MODEL belong together" in finished.stderr
+    assert "set both BACKEND and MODEL" in finished.stderr
 
 
 def test_two_stacks_do_not_disturb_each_other(stack: RunningStack, start_stack: StartStack) -> None:

@@ -10,8 +10,8 @@ from tests.e2e.running_stack import RunningStack, run_tool
 @pytest.mark.parametrize(
     ("options", "things"),
     [
-        ([], ["GET /health", "a job goes in", "its result comes out"]),
-        (["--no-result"], ["GET /health", "a job goes in", "it can be looked at", "it can be cancelled"]),
+        ([], ["GET /health", "the job is accepted", "the job completes"]),
+        (["--no-result"], ["GET /health", "the job is accepted", "the job can be read", "the job can be cancelled"]),
     ],
     ids=["to its result", "without a worker"],
 )
@@ -27,7 +27,7 @@ def test_a_refused_token_is_a_finding_and_is_not_said(stack: RunningStack) -> No
     ran = run_tool("verify.smoke", URL=stack.url, TOKEN="not-a-token-at-all")
 
     assert ran.returncode == 3
-    assert "WRONG a job goes in: 401 " in ran.stdout
+    assert "WRONG the job is accepted: 401 " in ran.stdout
     assert "not-a-token-at-all" not in ran.stdout + ran.stderr
 
 

@@ -35,7 +35,7 @@ def test_make_smoke_fetches_its_own_token_from_cognito(stack: Stack) -> None:
 
     ran = stack.make("smoke", f"URL={stack.url}", COGNITO_TOKEN_URL=stack.pool.token_url, **login)
 
-    assert "ok    its result comes out" in ran.out
+    assert "ok    the job completes" in ran.out
 
 
 @pytest.mark.parametrize("target", ["doctor", "verify", "drift"])

@@ -32,7 +32,7 @@ from tools.local.welcome import welcome
 from tools.local.worker import WorkerWatch
 from tools.stack.signals import Stopped, remembered
 
-#: Time for the worker to finish the jobs that it has begun.
+#: Time for the worker to finish the jobs that it has started.
 DRAIN_SECONDS = 10.0
 
 # No proxy from the environment: everything here is on this machine's loopback.
@@ -48,7 +48,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 )
 @click.option("--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server.")
 @click.option(
-    "--chalice", is_flag=True, help="Serve the app by chalice local, beside the stack of make run if one runs."
+    "--chalice", is_flag=True, help="Serve the app with chalice local, and use the services of make run if it runs."
 )
 @click.option("--services-port", envvar="SERVICES_PORT", default=8000, help="With --chalice: the port of that stack.")
 def main(port: int, backend: str | None, model: str | None, chalice: bool, services_port: int) -> None:
@@ -57,7 +57,7 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
     Without a model, the worker runs a demonstration handler.
     """
     if bool(backend) != bool(model):
-        raise click.ClickException("BACKEND and MODEL belong together: set both, or neither for the demonstration")
+        raise click.ClickException("set both BACKEND and MODEL, or neither for the demonstration")
     try:
         shell = Shell(os.environ, has_model=bool(model))
         _check_settings(commands.own_settings() if chalice else shell.app, ".env" if chalice else None)
@@ -67,7 +67,7 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
             stack = ChaliceStack(*parts, services_port) if chalice else Stack(*parts)
             stack.run(Model(backend, model) if backend and model else None)
     except AlreadyRunning:
-        raise click.ClickException(str(taken(port, "end the other stack of this folder"))) from None
+        raise click.ClickException(str(taken(port, "stop the other stack of this folder"))) from None
     except (PortUnusable, ChildDied, SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -84,6 +84,7 @@ class Stack:
         self._environ = commands.environ()
         self._valkey_port, self._cognito_port, self._worker_port = free_ports(3)
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
+        self._app, self._app_settings = commands.app(port), shell.app
 
     def run(self, model: Model | None) -> None:
         """Start everything, and watch it until a signal asks to stop.
@@ -95,7 +96,7 @@ class Stack:
             for line in self._shell.left_out():
                 _say(line)
             self._start(model)
-            _say(self._welcome(model))
+            _say(welcome(self._url, self._port, model))
             worker = WorkerWatch(f"http://{HOST}:{self._worker_port}/ready", has_worker=self._has_worker)
             while True:
                 self._check()
@@ -105,7 +106,10 @@ class Stack:
         except Stopped:
             pass
         finally:
-            self._stop()
+            _say("stopping; the worker may finish the jobs that it has started …")
+            self._state.retract()
+            self._children.stop(["worker", "app"], DRAIN_SECONDS)
+            self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
 
     def _check(self) -> None:
         """Raise ChildDied unless every process runs, and Stopped if the stack has to stop."""
@@ -116,35 +120,30 @@ class Stack:
         return "worker" in self._children.pids
 
     def _start(self, model: Model | None) -> None:
-        self._start_valkey()
+        _say("starting Valkey …")
+        data = self._state.folder / "valkey"
+        data.mkdir(exist_ok=True)
+        self._children.start("valkey", commands.valkey(self._valkey_port), self._environ, folder=data)
+        self._children.wait_until(self._valkey_answers, "Valkey")
+
         cognito = self._start_cognito()
-        self._start_worker(model)
+
+        given = self._shell.worker
+        works = f"{model.name} at {model.backend}" if model else given.get("WORKER_HANDLER", "demonstration")
+        _say(f"starting the worker: {works}{taken_from_shell(given)} …")
+        settings = commands.worker_settings(model, self._redis_url) | given
+        self._children.start("worker", commands.worker(model, self._worker_port), self._environ | settings)
+
         self._start_app(cognito, self._redis_url)
         self._wait_for(f"http://{HOST}:{self._worker_port}/health")
 
     def _start_app(self, cognito: LocalCognito, redis_url: str) -> None:
         _say(f"starting the app{taken_from_shell(self._shell.app)} …")
         settings = commands.app_settings(cognito, redis_url)
-        self._children.start("app", self._app(), self._environ | self._settings() | settings)
+        self._children.start("app", self._app, self._environ | self._app_settings | settings)
         for address in (f"{self._url}/health", f"{self._url}/ready"):
             self._wait_for(address)
         self._state.publish(asdict(cognito) | {"redis_url": redis_url, "pids": self._children.pids})
-
-    def _app(self) -> list[str]:
-        return commands.app(self._port)
-
-    def _settings(self) -> dict[str, str]:
-        return self._shell.app
-
-    def _welcome(self, model: Model | None) -> str:
-        return welcome(self._url, self._port, model)
-
-    def _start_valkey(self) -> None:
-        _say("starting Valkey …")
-        data = self._state.folder / "valkey"
-        data.mkdir(exist_ok=True)
-        self._children.start("valkey", commands.valkey(self._valkey_port), self._environ, folder=data)
-        self._children.wait_until(self._valkey_answers, "Valkey")
 
     def _start_cognito(self) -> LocalCognito:
         _say("starting Cognito …")
@@ -155,14 +154,6 @@ class Stack:
         cognito.access_token("demo")
         return cognito
 
-    def _start_worker(self, model: Model | None) -> None:
-        given = self._shell.worker
-        works = f"{model.name} at {model.backend}" if model else given.get("WORKER_HANDLER", "demonstration")
-        _say(f"starting the worker: {works}{taken_from_shell(given)} …")
-        command = commands.worker(model, self._worker_port)
-        settings = commands.worker_settings(model, self._redis_url) | given
-        self._children.start("worker", command, self._environ | settings)
-
     def _wait_for(self, address: str) -> None:
         self._children.wait_until(lambda: _answers(address), address)
 
@@ -171,47 +162,30 @@ class Stack:
             return bool(client.ping())
         return False  # not up yet, or still loading its jobs
 
-    def _stop(self) -> None:
-        _say("stopping; the worker may finish what it has begun …")
-        self._state.retract()
-        self._children.stop(["worker", "app"], DRAIN_SECONDS)
-        self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
-
 
 class ChaliceStack(Stack):
     """The app under ``chalice local``, with the pool, Redis and worker of a running ``make run``, or else its own."""
 
     def __init__(self, port: int, lock: int, stopped: Callable[[], bool], shell: Shell, services_port: int) -> None:
         super().__init__(port, lock, stopped, shell)
+        self._app, self._app_settings = commands.chalice_local(port), commands.own_settings()
         self._services_port = services_port
         self._services: dict[str, Any] | None = None
 
     def _start(self, model: Model | None) -> None:
-        services = self._services = self._services_of_make_run()
-        if services is None:
+        services = None if self._services_port == self._port else LocalState(self._services_port).published()
+        if services is None or not local_cognito.is_up(services["endpoint"]):
             super()._start(model)
             return
-        _say(f"beside the services of `make run` on port {self._services_port} …")
+        self._services = services
+        _say(f"using the services of `make run` on port {self._services_port} …")
         cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
         self._start_app(cognito, services["redis_url"])
 
     def _check(self) -> None:
         super()._check()
         if self._services is not None and LocalState(self._services_port).published() != self._services:
-            raise ChildDied(f"the stack on port {self._services_port} ended, whose services this one used")
-
-    def _services_of_make_run(self) -> dict[str, Any] | None:
-        """Return the addresses of the parts of ``make run``, if it runs in this folder."""
-        if self._services_port == self._port:
-            return None
-        services = LocalState(self._services_port).published()
-        return services if services is not None and local_cognito.is_up(services["endpoint"]) else None
-
-    def _app(self) -> list[str]:
-        return commands.chalice_local(self._port)
-
-    def _settings(self) -> dict[str, str]:
-        return commands.own_settings()
+            raise ChildDied(f"the stack on port {self._services_port} ended, and this one used its services")
 
 
 def _check_settings(given: dict[str, str], env_file: str | None) -> None:

@@ -78,7 +78,7 @@ class Children:
     def check(self) -> None:
         """Raise ChildDied unless all processes run, and Stopped if they have to stop."""
         if self._stopped():
-            raise Stopped("somebody asked for the end")
+            raise Stopped("stopped by a signal")
         for child in self._children:
             child.check()
 

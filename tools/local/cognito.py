@@ -89,9 +89,8 @@ class LocalCognito:
         except CognitoError as error:
             if error.kind != "UserNotFoundException":
                 raise
-            self._create(user)
-
-    def _create(self, user: str) -> None:
+        else:
+            return
         _seed(self.endpoint, f"{self.pool_id}/{user}")
         try:
             _call(self.endpoint, "AdminCreateUser", UserPoolId=self.pool_id, Username=user, MessageAction="SUPPRESS")

@@ -59,7 +59,9 @@ class Gateway(LocalGateway):
             return problem_answer(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _invoke(self, event: dict[str, Any]) -> Answer:
-        if event["httpMethod"] == "OPTIONS" and self._has_preflight(event["resource"]):
+        methods = self._app_object.routes[event["resource"]]
+        has_preflight = "OPTIONS" not in methods and any(route.cors is not None for route in methods.values())
+        if event["httpMethod"] == "OPTIONS" and has_preflight:
             request_id = event["requestContext"]["requestId"]
             return Answer(200, [*self._autogen_options_headers(event).items(), ("X-Request-Id", request_id)], b"")
         raw = self._app_object(event, self._generate_lambda_context())
@@ -68,10 +70,6 @@ class Gateway(LocalGateway):
         if raw.get("isBase64Encoded"):
             body = base64.b64decode(body)
         return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
-
-    def _has_preflight(self, resource: str) -> bool:
-        methods = self._app_object.routes[resource]
-        return "OPTIONS" not in methods and any(route.cors is not None for route in methods.values())
 
 
 def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class PortUnusable(Exception):
 def checked_port(_: click.Context, __: click.Parameter, value: str) -> int:
     """Return the port that ``--port`` or PORT names."""
     if not re.fullmatch(r"\d{1,5}", value, re.ASCII) or not 1 <= int(value) <= 65_535:
-        raise click.ClickException(f"PORT is {value!r}; wants a whole number from 1 to 65535, such as PORT=8001")
+        raise click.ClickException(f"PORT is {value!r}; set a whole number from 1 to 65535, such as PORT=8001")
     return int(value)
 
 

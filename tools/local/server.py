@@ -53,43 +53,29 @@ def main(port: int) -> None:
     """Serve the app on 127.0.0.1 until SIGTERM or Ctrl-C, then finish the requests in progress."""
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))  # uvicorn raises the signal again once it has finished
-    listener = _listen(port)
+    try:
+        listener = listen(port)
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        why = "is taken: stop what runs there or use another --port" if in_use else f"cannot be used: {error.strerror}"
+        raise click.ClickException(f"port {port} {why}") from None
     _check_settings()
     from app import app
 
     http_server(GatewayApp(Gateway(app))).run([listener])
 
 
-def _listen(port: int) -> socket.socket:
-    try:
-        return listen(port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise click.ClickException(f"port {port} is taken: stop what runs there or give another --port") from None
-        raise click.ClickException(f"port {port} cannot be used: {error.strerror}") from None
-
-
 def _check_settings() -> None:
     """Exit with status 2 unless the environment describes a working function."""
     try:
         wiring.build(os.environ)
-    except (SettingsError, ParameterUnavailable) as error:
-        sys.exit(_complain(str(error)))
-    except BadKeySet as error:
-        sys.exit(_complain(f"COGNITO_JWKS: {error}"))
-
-
-def _complain(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 2
-
-
-def _write_whole_lines() -> None:
-    """Buffer by line, so that concurrent threads do not split each other's JSON lines, as unbuffered output would."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True, write_through=False)
+    except (SettingsError, ParameterUnavailable, BadKeySet) as error:
+        print(f"COGNITO_JWKS: {error}" if isinstance(error, BadKeySet) else error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    _write_whole_lines()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Whole lines, so that concurrent threads do not split each other's JSON, as unbuffered output would.
+        sys.stdout.reconfigure(line_buffering=True, write_through=False)
     main()

@@ -36,9 +36,9 @@ class Shell:
     def left_out(self) -> Iterator[str]:
         """Yield a line for each reason why variables are ignored, with names but no values."""
         if self._set_here:
-            yield f"not from your shell, since this stack sets it: {', '.join(sorted(self._set_here))}"
+            yield f"ignoring variables of your shell that this stack sets itself: {', '.join(sorted(self._set_here))}"
         if self._unknown:
-            yield f"not from your shell, since there is no such setting: {', '.join(sorted(self._unknown))}"
+            yield f"ignoring variables of your shell that are not settings: {', '.join(sorted(self._unknown))}"
 
 
 def worker_variables() -> set[str]:

@@ -1,11 +1,12 @@
 """``python -m tools.local.token``: print a token for the service of ``make run``, and nothing else."""
 
 import re
+from contextlib import suppress
 
 import click
 
 from tools.local.cognito import LocalCognito
-from tools.local.ports import port_option
+from tools.local.ports import DEFAULT_PORT, port_option
 from tools.local.state import LocalState
 
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -13,31 +14,21 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 @click.command()
 @port_option
-@click.option(
-    "--as", "user", envvar="AS", default="demo", show_default=True, help="Who calls; made on the spot if new."
-)
+@click.option("--as", "user", envvar="AS", default="demo", show_default=True, help="User name; created if missing.")
 def main(port: int, user: str) -> None:
     """Print a fresh access token."""
     if not _USER.fullmatch(user):
         raise click.ClickException(
-            f"{user!r} cannot be a user's name: use 1 to 64 letters, digits and ._- with a letter or digit first"
+            f"{user!r} is not a valid user name: use 1 to 64 letters, digits and ._-, starting with a letter or digit"
         )
-    click.echo(_token(port, user))
-
-
-def _token(port: int, user: str) -> str:
-    facts = LocalState(port).published()
+    token, facts = None, LocalState(port).published()
     if facts is not None:
-        try:
-            return LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
-        except OSError:
-            pass  # its stack was killed and could not clean up
-    raise click.ClickException(f"nothing runs on port {port}: start it with {_run(port)}, or name its port with PORT=…")
-
-
-def _run(port: int) -> str:
-    option = "" if port == 8000 else f"PORT={port} "
-    return f"`{option}make run` or `PORT={port} make chalice-local`"
+        with suppress(OSError):  # its stack was killed and could not clean up
+            token = LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
+    if token is None:
+        run = f"`{'' if port == DEFAULT_PORT else f'PORT={port} '}make run` or `PORT={port} make chalice-local`"
+        raise click.ClickException(f"nothing runs on port {port}: start it with {run}, or set its port with PORT=…")
+    click.echo(token)
 
 
 if __name__ == "__main__":

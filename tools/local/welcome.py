@@ -15,7 +15,7 @@ Logs: .local/{port}/*.log
 Stop: Ctrl-C"""
 
 _DEMONSTRATION = """
-The worker only gives prompts back in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
+The worker only returns prompts in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
 
 
 def welcome(url: str, port: int, model: Model | None) -> str:

@@ -36,7 +36,7 @@ class WorkerWatch:
         if reason is None or reason == self._told:
             return
         self._told = reason
-        yield f"the worker takes no jobs: {reason}; it goes on by itself" if reason else "the worker takes jobs again"
+        yield f"the worker takes no jobs: {reason}; it resumes by itself" if reason else "the worker takes jobs again"
 
     def _reason(self) -> str | None:
         """Return why the worker takes no jobs, "" if it does, None if it does not say."""

@@ -27,7 +27,7 @@ _PERCENT, _SECONDS_A_MINUTE = 100, 60
 @stack_url
 @click.option("--canary", default=10, show_default=True, type=click.IntRange(1, 99), help="Percent of the requests.")
 @click.option(
-    "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets them all."
+    "--minutes", default=5.0, show_default=True, type=click.FloatRange(min=0), help="Before it gets all requests."
 )
 @patience_seconds
 def main(folder: Path, url: str | None, canary: int, minutes: float, patience: float) -> None:
@@ -53,13 +53,11 @@ def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patien
     before, newest = Traffic(alias.traffic().version), published_versions(alias.functions, alias.function)[0]
     if before.version == str(newest.number):
         alias.send(before)
-        click.echo(
-            f"alias {alias.name}: at {before} ({newest.build}), which is the newest, so there is nothing to release"
-        )
+        click.echo(f"alias {alias.name}: already at {before} ({newest.build}), the newest: there is nothing to release")
         return Status.OK
     click.echo(
         f"alias {alias.name}: {canary.weight:.0%} of the requests to version {newest.number} ({newest.build}) for"
-        f" {canary.seconds:.0f} s, the rest to {before}; {len(alarms.names)} alarms are watched"
+        f" {canary.seconds:.0f} s, the rest to {before}; watching {len(alarms.names)} alarms"
     )
     try:
         canary.release(alias, str(newest.number), alarms)
@@ -67,9 +65,9 @@ def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patien
         click.echo(f"alias {alias.name}: taken back to {before}: {why}")
         return Status.TAKEN_BACK
     except NobodyWatches as why:
-        click.echo(f"alias {alias.name}: at {before} as before, nothing is released: {why}; then make release again")
+        click.echo(f"alias {alias.name}: still at {before}, nothing is released: {why}; run make release again")
         return Status.FAILED
-    click.echo(f"alias {alias.name}: every request to version {newest.number}")
+    click.echo(f"alias {alias.name}: all requests go to version {newest.number}")
     status = prove(alias, before, look, patience)
     for line in prune(alias) if status is Status.OK else ():
         click.echo(line)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,9 +27,9 @@ type AliasOf = Callable[[DeployedStack], LiveAlias]
 @stack_folder
 @stack_url
 @patience_seconds
-@click.option("--dirty", is_flag=True, help="Also a build with changes that are in no commit.")
+@click.option("--dirty", is_flag=True, help="Allow a build with uncommitted changes.")
 def main(folder: Path, url: str | None, patience: float, dirty: bool) -> None:
-    """Apply the saved plan, verify, and take the alias back if something is seen to be wrong."""
+    """Apply the saved plan, verify, and roll the alias back if a check finds a fault."""
     with said_plainly("apply"), stoppable():
         proof = partial(verify, url=url, folder=folder, patience=0)
         sys.exit(apply(Terraform(folder), proof, Patience(patience), dirty=dirty))
@@ -53,7 +54,9 @@ def apply(
     plan.refuse_another_zip(terraform.folder)
     if not dirty:
         plan.refuse_dirty()
-    alias = _alias(terraform, alias_of)
+    alias: LiveAlias | None = None
+    with suppress(NoStack):
+        alias = alias_of(deployed_stack(terraform))
     before = alias.traffic() if alias else None
     if terraform.run_locked("apply", "-input=false", PLAN) != 0:
         return _failed(alias, before)
@@ -69,19 +72,12 @@ def apply(
     return status
 
 
-def _alias(terraform: Terraform, alias_of: AliasOf) -> LiveAlias | None:
-    try:
-        return alias_of(deployed_stack(terraform))
-    except NoStack:
-        return None
-
-
 def _failed(alias: LiveAlias | None, before: Traffic | None) -> Status:
     """Take the alias back after Terraform stopped half-way, perhaps after it had moved the alias.
 
     Unlike a probe that could not look, this failure was seen: what the new version needs may be missing.
     """
-    click.echo(f"apply: {program()} failed, and says above why: mend that, then make plan && make apply")
+    click.echo(f"apply: {program()} failed; its output above says why. Fix that, then make plan && make apply")
     if alias is not None and take_back(alias, before) is Status.TAKEN_BACK:
         return Status.TAKEN_BACK
     return Status.FAILED

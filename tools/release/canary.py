@@ -49,7 +49,7 @@ class Alarms:
         """
         found = self.cloudwatch.describe_alarms(AlarmNames=list(self.names))["MetricAlarms"]
         if missing := sorted(set(self.names) - {each["AlarmName"] for each in found}):
-            raise Refused(f"there is no alarm {missing[0]}, so nobody would watch: make plan && make apply")
+            raise Refused(f"alarm {missing[0]} is missing, so nothing would watch: make plan && make apply")
         return sorted(each["AlarmName"] for each in found if each["StateValue"] == "ALARM")
 
 
@@ -79,7 +79,7 @@ class Canary:
                 keep its share of the requests while nobody watches.
         """
         if names := alarms.going_off():
-            raise Refused(f"the alarm {names[0]} is going off before anything was released: mend that first")
+            raise Refused(f"the alarm {names[0]} is going off before the release: fix that first")
         old = Traffic(alias.traffic().version)
         try:
             alias.send(Traffic(old.version, {new: self.weight}))
@@ -91,22 +91,18 @@ class Canary:
             raise
 
     def _watch(self, alarms: Alarms) -> None:
-        until = self.clock() + self.seconds
+        until, patience = self.clock() + self.seconds, Patience(sleep=self.sleep, clock=self.clock)
         while True:
-            if names := self._going_off(alarms):
+            try:
+                names = alarms.going_off()
+            except (ClientError, BotoCoreError) as error:
+                if patience.again():
+                    continue
+                raise NobodyWatches(f"the alarms could not be read for {patience.seconds:g} s: {error}") from error
+            if names:
                 raise WentOff(f"the alarm {names[0]} went off")
+            patience = patience.anew()
             left = until - self.clock()
             if left <= 0:
                 return
             self.sleep(min(_LOOK_SECONDS, left))
-
-    def _going_off(self, alarms: Alarms) -> list[str]:
-        patience = Patience(sleep=self.sleep, clock=self.clock)
-        while True:
-            try:
-                return alarms.going_off()
-            except (ClientError, BotoCoreError) as error:
-                if not patience.again():
-                    raise NobodyWatches(
-                        f"the alarms could not be looked at for {patience.seconds:g} s: {error}"
-                    ) from error

@@ -26,10 +26,10 @@ from tools.verify.smoke import smoke
 @click.command()
 @stack_folder
 @stack_url
-@click.option("--smoke", "with_job", is_flag=True, help="A job too, which is cancelled again; needs a token.")
+@click.option("--smoke", "with_job", is_flag=True, help="Also send a job and cancel it; needs a token.")
 @patience_seconds
 def main(folder: Path, url: str | None, with_job: bool, patience: float) -> None:
-    """Probe the API, and roll callers back to the previous version if the newest is seen to be wrong."""
+    """Probe the API, and roll callers back to the previous version if the newest has a fault."""
     with said_plainly("canary"):
         stack = deployed_stack(Terraform(folder))
         at = url or stack.api_url
@@ -47,15 +47,13 @@ def canary(look: Look, back: Callable[[], str], patience: Patience) -> Status:
     """
     status = Verdict(look, patience).reach()
     if status is Status.FAILED:
-        click.echo(
-            "canary: nothing was seen to be wrong, but not all could be looked at, so callers stay where they are"
-        )
+        click.echo("canary: no fault was found, but some checks could not run, so callers stay where they are")
     if status is not Status.DIFFERS:
         return status
     try:
         said = back()
     except (Refused, ClientError, BotoCoreError) as why_not:
-        click.echo(f"canary: wrong for {patience.seconds:g} s, and callers stay where they are: {why_not}")
+        click.echo(f"canary: wrong for {patience.seconds:g} s, but callers stay where they are: {why_not}")
         return Status.DIFFERS
     click.echo(f"canary: wrong for {patience.seconds:g} s. {said}")
     return Status.TAKEN_BACK
@@ -90,7 +88,7 @@ def go_back(alias: LiveAlias) -> str:
     """
     newest = max(version.number for version in published_versions(alias.functions, alias.function))
     if alias.traffic().version != str(newest):
-        raise Refused("they are at an older version already, so this is no fault of a release")
+        raise Refused("they already use an older version, so this is not a fault of the newest release")
     return rollback(alias, None)
 
 

@@ -31,44 +31,39 @@ def prove(alias: LiveAlias, before: Traffic | None, look: Look, patience: Patien
         if verdict.status is Status.DIFFERS:
             take_back(alias, before)
         else:
-            click.echo(f"alias {alias.name}: stopped before all was looked at. {_left(before)}")
+            click.echo(f"alias {alias.name}: stopped before all checks had run. {_left(before)}")
         raise
     if status is Status.DIFFERS:
         return take_back(alias, before)
     if status is Status.FAILED:
-        click.echo(f"alias {alias.name}: nothing was seen to be wrong, but not all could be looked at. {_left(before)}")
+        click.echo(f"alias {alias.name}: no fault was found, but some checks could not run. {_left(before)}")
     return status
 
 
 def take_back(alias: LiveAlias, before: Traffic | None) -> Status:
     """Send callers back, and report it; return DIFFERS if they never left or cannot go back."""
     try:
-        return _taken_back(alias, before)
+        now = alias.traffic()
+        if before is not None and before != now:
+            with undisturbed():
+                alias.send(before)
     except (ClientError, BotoCoreError) as error:
-        click.echo(f"alias {alias.name}: could not be taken back to {before}: {error}. Then do it by: make rollback")
+        click.echo(f"alias {alias.name}: could not be taken back to {before}: {error}. Try again with: make rollback")
         return Status.DIFFERS
-
-
-def _taken_back(alias: LiveAlias, before: Traffic | None) -> Status:
-    now = alias.traffic()
     if before is None:
-        click.echo(
-            f"alias {alias.name}: there was no version before, so {now} goes on serving: mend it and apply again"
-        )
+        click.echo(f"alias {alias.name}: there is no earlier version, so {now} keeps serving: fix it and apply again")
         return Status.DIFFERS
     if before == now:
-        click.echo(f"alias {alias.name}: was at {now} before, too, so there is nothing to take back")
+        click.echo(f"alias {alias.name}: was already at {now} before, so there is nothing to take back")
         return Status.DIFFERS
-    with undisturbed():
-        alias.send(before)
     click.echo(
-        f"alias {alias.name}: taken back from {now} to {before}. Only the function went back: API, alarms and"
-        " parameters are as they were applied. Mend it, then make package && make plan && make apply"
+        f"alias {alias.name}: taken back from {now} to {before}. Only the function went back: the API, alarms and"
+        " parameters stay as applied. Fix the fault, then make package && make plan && make apply"
     )
     return Status.TAKEN_BACK
 
 
 def _left(before: Traffic | None) -> str:
     """Return what to do about a release that could not be checked."""
-    way_back = "" if before is None else f"; if that finds something wrong, make rollback sends callers to {before}"
-    return f"What was released goes on serving. Do what the lines UNSEEN say, then make verify{way_back}."
+    way_back = "" if before is None else f"; if that finds a fault, make rollback sends callers to {before}"
+    return f"The release keeps serving. Follow the fixes of the UNSEEN lines, then make verify{way_back}."

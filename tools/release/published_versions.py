@@ -51,7 +51,7 @@ def prune(alias: LiveAlias) -> Iterator[str]:
         try:
             alias.functions.delete_function(FunctionName=alias.function, Qualifier=str(each.number))
         except alias.functions.exceptions.ResourceConflictException:
-            yield f"version {each.number} ({each.build}) kept: another alias is at it"
+            yield f"version {each.number} ({each.build}) kept: another alias points to it"
         else:
             yield f"version {each.number} ({each.build}) deleted: {KEPT} newer ones are kept"
 

@@ -19,7 +19,7 @@ _SHA_CHARACTERS = 12
 
 @click.command()
 @stack_folder
-@click.option("--json", "for_machines", is_flag=True, help="One list of objects, newest first.")
+@click.option("--json", "for_machines", is_flag=True, help="Print a JSON list, newest first.")
 @click.option("--prune", "pruned", is_flag=True, help="First delete all but the newest five and those that serve.")
 def main(folder: Path, for_machines: bool, pruned: bool) -> None:
     """List the published versions of the function."""

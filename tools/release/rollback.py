@@ -3,6 +3,7 @@
 SSM's ``function_version`` moves with it, so this also repairs an alias that was left behind.
 """
 
+import math
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from tools.stack.terraform import Terraform
 
 @click.command()
 @stack_folder
-@click.option("--version", type=int, help="Where to go; the newest version below the present one where not given.")
+@click.option("--version", type=int, help="The version to go to. By default the newest one below the current one.")
 def main(folder: Path, version: int | None) -> None:
     """Point the alias at an older version."""
     with said_plainly("rollback"):
@@ -37,28 +38,25 @@ def rollback(alias: LiveAlias, wanted: int | None) -> str:
     if target == max(versions):
         return f"{moved}, the newest."
     return (
-        f"{moved}. Only the function went back: API, alarms and parameters are as they were applied. The next make"
+        f"{moved}. Only the function went back: the API, alarms and parameters stay as applied. The next make"
         " apply moves the alias forward again."
     )
 
 
 def target_of(versions: list[PublishedVersion], serving: str, wanted: int | None) -> PublishedVersion:
-    """Return the version asked for, or the newest below the serving one.
+    """Return the wanted version, or the newest below the serving one.
 
     Raises:
         Refused: there is no such version; the message lists those that exist.
     """
+    # An alias at $LATEST, set by hand, is newer than all published versions.
+    below = int(serving) if serving.isdigit() else math.inf
     for each in sorted(versions, reverse=True):
-        if each.number == wanted or (wanted is None and _is_before(each, serving)):
+        if each.number == wanted or (wanted is None and each.number < below):
             return each
     missing = f"there is no version before {serving}" if wanted is None else f"there is no version {wanted}"
     listed = ", ".join(f"{each.number} ({each.build})" for each in versions) or "none"
-    raise Refused(f"{missing}; published are {listed}: make rollback VERSION=n with one of these")
-
-
-def _is_before(version: PublishedVersion, serving: str) -> bool:
-    # An alias at $LATEST, set by hand, is newer than all published versions.
-    return not serving.isdigit() or version.number < int(serving)
+    raise Refused(f"{missing}; published versions: {listed}: choose one with make rollback VERSION=n")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Verdict:
         """
         self._see()
         if self.status is not Status.OK and self._again_seconds:
-            click.echo(f"looking again for {self._again_seconds:g} s before that is the verdict")
+            click.echo(f"repeating the checks for {self._again_seconds:g} s before this is final")
         while self.status is not Status.OK and self._patience.again():
             self._see()
         return self.status

@@ -14,7 +14,7 @@ from tools.verify.stack import here
 @click.command()
 @stack_folder
 @stack_url
-@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(folder: Path, url: str | None, as_json: bool) -> None:
     """Compare what is deployed with the package in terraform/."""
     sys.exit(report(here(Terraform(folder), url), as_json=as_json))

@@ -22,7 +22,7 @@ def deployment(stack: DeployedStack) -> Iterator[Finding]:
         f"deployment of stage {stack.api_stage_name}",
         serving,
         newest,
-        why="a changed route, scope or answer is stored and not served, or one that nobody released is",
+        why="changed routes, scopes or responses are stored but not served, or unreleased ones are served",
         fix=REDEPLOY,
     )
 
@@ -38,7 +38,7 @@ def authorizers(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]
             f"user pool of authorizer {name}",
             found.get(name, "no such authorizer"),
             wanted.get(name, "no such authorizer"),
-            why="API Gateway checks tokens against another user pool than the function does: every caller gets 401",
+            why="API Gateway and the function check tokens against different user pools: every caller gets 401",
             fix=fix,
         )
 
@@ -57,7 +57,7 @@ def responses(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
                 f"gateway response {kind}",
                 _described(found.get(kind)),
                 _described(wanted.get(kind)),
-                why="callers get another answer than docs/contract.md promises when API Gateway refuses them itself",
+                why="when API Gateway rejects a request itself, its response differs from docs/contract.md",
                 fix=fix,
             )
             for kind in sorted({*found, *wanted})

@@ -12,7 +12,7 @@ _NAMES = ("COGNITO_TOKEN_URL", "COGNITO_CLIENT_ID", "COGNITO_CLIENT_SECRET")
 
 
 class NoToken(Exception):
-    """No token is available; the message names what is missing or who refused, and never a secret."""
+    """No token is available; the message names what is missing or what failed, but never a secret."""
 
 
 def caller_token(environ: Mapping[str, str]) -> str:
@@ -26,7 +26,7 @@ def caller_token(environ: Mapping[str, str]) -> str:
         _refuse_expired(token)
         return token
     if missing := [name for name in _NAMES if not environ.get(name)]:
-        raise NoToken(f"set TOKEN, or all of {', '.join(_NAMES)}; missing are {', '.join(missing)}")
+        raise NoToken(f"set TOKEN, or all of {', '.join(_NAMES)}; missing: {', '.join(missing)}")
     return _granted(*(environ[name] for name in _NAMES))
 
 
@@ -36,25 +36,25 @@ def _granted(url: str, client_id: str, secret: str) -> str:
             url, data={"grant_type": "client_credentials"}, auth=(client_id, secret), timeout=_TIMEOUT_SECONDS
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NoToken(f"{url} did not answer: {type(error).__name__}: see that this machine reaches it") from None
+        raise NoToken(f"no response from {url}: {type(error).__name__}: check that this machine can reach it") from None
     if answer.status_code != 200:
         raise NoToken(
-            f"{url} answered {answer.status_code} instead of a token: the app client {client_id} needs a secret, the"
+            f"{url} returned {answer.status_code} instead of a token: the app client {client_id} needs a secret, the"
             " client credentials grant and the scope (docs/contract.md, Tokens)"
         )
     try:
         token = answer.json()["access_token"]
     except (ValueError, KeyError, TypeError):
-        raise NoToken(f"{url} answered 200 without a token: is it the token endpoint of the pool's domain?") from None
+        raise NoToken(f"{url} returned 200 without a token: use the token endpoint of the pool's domain") from None
     return str(token)
 
 
 def _refuse_expired(token: str) -> None:
-    """Raise NoToken for an expired token. Nothing is verified here; an unreadable token is for the API to judge."""
+    """Raise NoToken for an expired token. Nothing is verified here; the API rejects an unreadable token."""
     try:
         payload = token.split(".")[1]
         expires = float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
     except (ValueError, KeyError, TypeError, IndexError):
         return
     if (ago := time.time() - expires) > 0:
-        raise NoToken(f"TOKEN expired {ago:.0f} s ago: get another one")
+        raise NoToken(f"TOKEN expired {ago:.0f} s ago: get a new one")

@@ -1,8 +1,6 @@
-"""Checks that callers get in where they should: by the custom domain, and by the default endpoint if it is on."""
+"""Checks of the addresses of the API: the custom domain, and the default endpoint if it is on."""
 
 from collections.abc import Iterator
-
-from botocore.exceptions import ClientError
 
 from tools.stack.deployed import DEPLOY, DeployedStack
 from tools.stack.findings import Finding, compared
@@ -14,12 +12,18 @@ _NO_PATH = "(none)"
 
 def mapping(stack: DeployedStack) -> Iterator[Finding]:
     """Check that the domain's base path leads to this API's stage."""
+    gateway = stack.aws("apigateway")
     for name, path in stack.custom_domain.items():
+        try:
+            found = gateway.get_base_path_mapping(domainName=name, basePath=path or _NO_PATH)
+            leads_to = f"stage {found.get('stage', _NO_PATH)} of API {found['restApiId']}"
+        except gateway.exceptions.NotFoundException:
+            leads_to = "nothing"
         yield compared(
             f"https://{name}/{path}",
-            _leads_to(stack, name, path or _NO_PATH),
+            leads_to,
             f"stage {stack.api_stage_name} of API {stack.api_id}",
-            why="callers reach nothing there, or another API",
+            why="callers reach no API there, or another one",
             fix=DEPLOY,
         )
 
@@ -31,16 +35,6 @@ def default_endpoint(stack: DeployedStack) -> Iterator[Finding]:
         "default endpoint",
         "off" if api.get("disableExecuteApiEndpoint") else "on",
         "on" if stack.default_endpoint else "off",
-        why="callers get in past the custom domain, or no longer get in",
+        why="callers bypass the custom domain, or can no longer reach the API",
         fix=REDEPLOY,
     )
-
-
-def _leads_to(stack: DeployedStack, name: str, path: str) -> str:
-    try:
-        found = stack.aws("apigateway").get_base_path_mapping(domainName=name, basePath=path)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NotFoundException":
-            raise
-        return "nothing"
-    return f"stage {found.get('stage', _NO_PATH)} of API {found['restApiId']}"

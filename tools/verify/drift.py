@@ -26,7 +26,7 @@ from tools.verify.wanted import Wanted
 @click.command()
 @stack_folder
 @stack_url
-@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(folder: Path, url: str | None, as_json: bool) -> None:
     """Compare what is deployed with Terraform's state."""
     sys.exit(report(drift(Terraform(folder), url), as_json=as_json))
@@ -53,7 +53,7 @@ def drift(terraform: Terraform, url: str | None = None, patience: float | None =
 
 
 def resources(terraform: Terraform) -> Iterator[Finding]:
-    """Check that each resource is as Terraform left it."""
+    """Check that each resource is as Terraform applied it."""
     if not (terraform.folder / TERRAFORM).is_file():
         yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package && make init")
         return
@@ -62,16 +62,16 @@ def resources(terraform: Terraform) -> Iterator[Finding]:
             Finding(
                 change["address"],
                 ok=False,
-                found=", ".join(names) or "gone",
-                wanted="as Terraform left it",
-                why="somebody changed it by hand: the next apply takes that back, or stumbles over it",
+                found=", ".join(names) or "deleted",
+                wanted="as Terraform applied it",
+                why="it was changed by hand: the next apply reverts the change, or fails because of it",
                 fix=DEPLOY,
             )
             for change in terraform.drifted()
             if (names := changed(change)) or change["change"]["after"] is None
         ),
         "resources",
-        "all as Terraform left them",
+        "all as Terraform applied them",
     )
 
 

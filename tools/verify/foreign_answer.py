@@ -1,6 +1,6 @@
-"""Responses that say nothing about a release: something else sent them, or the prober was kept out.
+"""Responses that say nothing about a release: something else sent them, or this client is blocked.
 
-A proxy, a CDN, a firewall or a captive portal between here and the API answers in its own words: HTML, another
+A proxy, a CDN, a firewall or a captive portal between here and the API sends its own responses: HTML, another
 service's JSON, a redirect. No version of the function fixes that. So a response counts only if it is the API's own. API
 Gateway puts its request id into every response, and whatever it or the function rejects is problem+json
 (docs/contract.md), which nothing else sends.
@@ -17,21 +17,21 @@ from chalicelib.errors import PROBLEM_CONTENT_TYPE, InsufficientScope, QueueFull
 _OURS = ("x-amzn-requestid", "x-amz-apigw-id")
 _LATER, _FORBIDDEN = 429, 403
 
-ELSEWHERE = "see what stands between here and the API (proxy, CDN, DNS), or ask it elsewhere: URL=…"
-LATER = "once more when there is less to do; how much may be asked is in docs/settings.md (ROUTER_RATE_PER_MINUTE)"
-LET_IN = "let this client in: the stage's web ACL and the API's resource policy, or ask from where both allow it"
+ELSEWHERE = "check what is between this machine and the API (proxy, CDN, DNS), or use another address: URL=…"
+LATER = "retry when the load is lower; the rate limit is in docs/settings.md (ROUTER_RATE_PER_MINUTE)"
+LET_IN = "allow this client in the stage's web ACL and the API's resource policy, or use a client that both allow"
 
 
 def excuse(answer: httpx.Response) -> tuple[str, str] | None:
     """Return why an unwanted response says nothing about the release, and what to do; None if it counts."""
     if not is_ours(answer):
-        return "not the API's answer, which has a request id of API Gateway's or is problem+json", ELSEWHERE
+        return "not the API's response: it has no request id of API Gateway and is not problem+json", ELSEWHERE
     problem = _problem(answer)
     if answer.status_code == _LATER or problem == QueueFull.uri():
-        return "asked to come later", LATER
+        return "rejected by the rate limit or a full queue", LATER
     kept_out = "Authorization" not in answer.request.headers or problem != InsufficientScope.uri()
     if answer.status_code == _FORBIDDEN and kept_out:
-        return "this client is kept out", LET_IN
+        return "this client is blocked", LET_IN
     return None
 
 

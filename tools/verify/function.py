@@ -12,7 +12,7 @@ from tools.stack.findings import Finding, compared, or_well
 from tools.verify.wanted import Wanted
 
 LATEST = "$LATEST"
-_OLD_CODE = "callers get other code than what was built"
+_OLD_CODE = "callers get code that differs from the build"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def code(function: Function, wanted: Wanted) -> Iterator[Finding]:
         "code of $LATEST",
         function.latest["CodeSha256"],
         wanted.code_sha256,
-        why="the next version would be published with other code than what was built",
+        why="the next version would be published with code that differs from the build",
         fix=again,
     )
     behind = function.latest["CodeSha256"] == wanted.code_sha256 and function.is_behind
@@ -120,7 +120,7 @@ def alias(function: Function) -> Iterator[Finding]:
         f"weights of alias {name}",
         ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(weights.items())) or "none",
         "none",
-        why="a gradual release was not ended: some callers get another version than the others",
+        why="a gradual release did not finish: callers get different versions",
         fix=function.move_alias,
     )
 
@@ -139,7 +139,7 @@ def permission(function: Function) -> Iterator[Finding]:
         f"who may call alias {function.stack.function_alias} through API Gateway",
         ", ".join(sorted(sources)) or "nobody",
         wanted,
-        why="without this permission every request is answered with 500, and with a wider one other APIs may call, too",
+        why="without this permission every request gets 500; with a wider one other APIs may call the function, too",
         fix="make plan && make apply",
     )
 
@@ -169,7 +169,7 @@ def _same(place: str, found: dict[str, str], wanted: Wanted, fix: str) -> Iterat
     yield _usable(place, found, fix)
 
 
-_WHY = "the function works with other settings than those that were applied: docs/settings.md says what each is for"
+_WHY = "the function uses other settings than those that were applied: docs/settings.md describes each"
 
 
 def _value(name: str, variables: "dict[str, str] | Any") -> str:
@@ -189,7 +189,7 @@ def _usable(place: str, found: dict[str, str], fix: str) -> Finding:
             f"settings of {place}",
             ok=False,
             found="; ".join(line.strip() for line in str(error).splitlines()[1:]),
-            why="every request but GET /health is answered with 500 misconfigured",
+            why="every request except GET /health gets 500 misconfigured",
             fix=fix,
         )
     return Finding(f"settings of {place}", ok=True, found="complete")

@@ -1,4 +1,4 @@
-"""Checks that what answers on the API's URL is what was built."""
+"""Checks that the API's URL serves what was built."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -63,28 +63,33 @@ def health(site: Site, build: str | None, version: str | None, fix: str) -> Iter
     wanted = {name: value for name, value in (("version", build), ("function_version", version)) if value is not None}
     answer = site.asked("GET", "/health", lambda answer: _is_health(answer) and _said(answer, wanted) == wanted)
     found = "200" if _is_health(answer) else f"{answer.status_code} {answer.text[:200]}"
-    why = "the function cannot start, or API Gateway does not reach it"
+    why = "the function cannot start, or API Gateway cannot reach it"
     status = judged(answer, compared("GET /health", found, "200", why=why, fix=fix))
     yield status
     for name, value in wanted.items() if status.ok else ():
         said = _said(answer, wanted).get(name, "nothing")
-        why = "what answers callers is not what was built"
+        why = "callers get another build or version than the wanted one"
         yield judged(answer, compared(f"{name} in GET /health", said, value, why=why, fix=fix))
 
 
 #: The dependencies that ``/ready`` checks, each with the consequence of a fault and its fix.
 _NEEDS = {
-    "redis": ("the function cannot store or read a job: 503", "look at the Redis that the function's URL names"),
-    "jwks": ("the function cannot check a token: 503", "set cognito_jwks, or give the function a way to the issuer"),
+    "redis": ("the function cannot store or read a job: 503", "check the Redis that the function's URL names"),
+    "jwks": ("the function cannot check a token: 503", "set cognito_jwks, or let the function reach the issuer"),
 }
 
 
 def readiness(site: Site) -> Iterator[Finding]:
     """Check ``/ready``. No release is taken back for it, because what it checks is not part of a release."""
-    answer = site.asked("GET", "/ready", lambda answer: answer.status_code == 200 or _says_why(answer))
+    # A fault with a reason does not pass by itself.
+    answer = site.asked(
+        "GET",
+        "/ready",
+        lambda answer: answer.status_code == 200 or any("reason" in part for part in _parts(answer).values()),
+    )
     parts = _parts(answer)
-    if parts is None:
-        why, fix = "nobody knows whether the function can reach what it needs", "see the function's log"
+    if not parts:
+        why, fix = "it is unknown whether the function can reach its dependencies", "see the function's log"
         found, wanted = f"{answer.status_code} {answer.text[:200]}", "200 and one entry for each dependency"
         yield judged(answer, Finding("GET /ready", False, found, wanted, why, fix))
         return
@@ -92,18 +97,13 @@ def readiness(site: Site) -> Iterator[Finding]:
         yield _part(f"{name} in GET /ready", name, part)
 
 
-def _says_why(answer: httpx.Response) -> bool:
-    """Return whether the response gives a reason; such a fault does not pass by itself."""
-    return any("reason" in part for part in (_parts(answer) or {}).values())
-
-
-def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]] | None:
-    """Return what ``/ready`` says of each dependency; None if the response has another format."""
+def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]]:
+    """Return what ``/ready`` says of each dependency; empty if the response has another format."""
     try:
         body = answer.json()
         return {name: dict(body[name]) for name in _NEEDS}
     except (ValueError, TypeError, LookupError):
-        return None
+        return {}
 
 
 def _part(thing: str, name: str, part: dict[str, Any]) -> Finding:
@@ -113,14 +113,14 @@ def _part(thing: str, name: str, part: dict[str, Any]) -> Finding:
     if reason:
         return redis.evicts(thing, reason)
     why, fix = _NEEDS[name]
-    return Finding(thing, False, "does not answer", "ok", why, f"{fix}; the function's log has the reason")
+    return Finding(thing, False, "no response", "ok", why, f"{fix}; the function's log has the reason")
 
 
 def refusal(site: Site, fix: str) -> Iterator[Finding]:
     """Check that a job without a token is rejected as docs/contract.md promises."""
     wanted = f"401 {PROBLEM_CONTENT_TYPE}"
     answer = site.asked("POST", "/v1/jobs", lambda answer: _kind(answer) == wanted, json={})
-    why = "strangers may send jobs, or callers cannot tell a bad token from a broken service"
+    why = "anybody may send jobs, or callers cannot tell a bad token from a broken service"
     yield judged(answer, compared("POST /v1/jobs without a token", _kind(answer), wanted, why=why, fix=fix))
 
 

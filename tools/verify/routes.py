@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tools.merge.openapi import ANY_METHOD, INTEGRATION
 from tools.merge.shape import Json
@@ -32,52 +31,43 @@ class Route:
 
 #: The consequence of a difference in each attribute of a route.
 _WHY = {
-    "integration": "something else than the alias answers: API Gateway itself, or a version that nobody released",
-    "authorization": "strangers get in, or nobody does",
-    "scopes": "without scopes API Gateway takes ID tokens instead of access tokens; with others it refuses all callers",
+    "integration": "API Gateway itself or an unreleased version serves this route instead of the alias",
+    "authorization": "everybody may call this route, or nobody may",
+    "scopes": "without scopes API Gateway accepts ID tokens, not access tokens; with others it rejects all callers",
 }
 
 
 def packaged(body: Json) -> dict[str, Route]:
     """Return the routes of an OpenAPI body, by ``METHOD /path``."""
-    return {
-        f"{'ANY' if method == ANY_METHOD else method.upper()} {path}": _packaged(operation)
-        for path, methods in body["paths"].items()
-        for method, operation in methods.items()
-    }
-
-
-def _packaged(operation: Json) -> Route:
-    integration = operation[INTEGRATION]
-    ((scheme, scopes),) = next(iter(operation.get("security", [])), {"": ()}).items()
-    return Route(
-        f"{integration['type'].upper()} {integration.get('uri', '')}".strip(),
-        f"COGNITO_USER_POOLS {scheme}" if scheme else "NONE",
-        tuple(scopes),
-    )
+    found = {}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            integration = operation[INTEGRATION]
+            ((scheme, scopes),) = next(iter(operation.get("security", [])), {"": ()}).items()
+            found[f"{'ANY' if method == ANY_METHOD else method.upper()} {path}"] = Route(
+                f"{integration['type'].upper()} {integration.get('uri', '')}".strip(),
+                f"COGNITO_USER_POOLS {scheme}" if scheme else "NONE",
+                tuple(scopes),
+            )
+    return found
 
 
 def deployed(stack: DeployedStack) -> dict[str, Route]:
     """Return the routes that API Gateway has, by ``METHOD /path``."""
     gateway, api = stack.aws("apigateway"), {"restApiId": stack.api_id}
-    names = {each["id"]: each["name"] for each in gateway.get_authorizers(**api, limit=500)["items"]}
+    authorizers = {each["id"]: each["name"] for each in gateway.get_authorizers(**api, limit=500)["items"]}
     pages = gateway.get_paginator("get_resources").paginate(**api, embed=["methods"])
-    return {
-        f"{method} {resource['path']}": _deployed(described, names)
-        for page in pages
-        for resource in page["items"]
-        for method, described in resource.get("resourceMethods", {}).items()
-    }
-
-
-def _deployed(method: dict[str, Any], authorizers: dict[str, str]) -> Route:
-    integration = method.get("methodIntegration") or {}
-    authorizer = authorizers.get(method.get("authorizerId") or "", "")
-    return Route(
-        f"{integration.get('type', 'none')} {integration.get('uri') or ''}".strip(),
-        f"{method.get('authorizationType') or 'NONE'} {authorizer}".strip(),
-        tuple(method.get("authorizationScopes") or ()),
-    )
+    found = {}
+    for resource in (resource for page in pages for resource in page["items"]):
+        for method, described in resource.get("resourceMethods", {}).items():
+            integration = described.get("methodIntegration") or {}
+            authorizer = authorizers.get(described.get("authorizerId") or "", "")
+            found[f"{method} {resource['path']}"] = Route(
+                f"{integration.get('type', 'none')} {integration.get('uri') or ''}".strip(),
+                f"{described.get('authorizationType') or 'NONE'} {authorizer}".strip(),
+                tuple(described.get("authorizationScopes") or ()),
+            )
+    return found
 
 
 def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
@@ -92,20 +82,17 @@ def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:
 
 def _route(name: str, found: dict[str, Route], wanted: dict[str, Route], fix: str) -> Iterator[Finding]:
     if name not in found:
-        why = "callers of this route are told that it does not exist"
+        why = "callers get an error that this route does not exist"
         yield Finding(f"route {name}", False, "no such route", "a route, as packaged", why, fix)
     elif name not in wanted:
-        yield Finding(f"route {name}", False, f"a route, {found[name].integration}", "no such route", _stray(name), fix)
+        why = "it was added by hand, without a review, and the package does not define who may call it"
+        if name.partition(" ")[2].rstrip("/") in RESERVED:
+            why = "API Gateway reserves this path for its own health checks, so the route does not work as intended"
+        yield Finding(f"route {name}", False, f"a route, {found[name].integration}", "no such route", why, fix)
     else:
         for aspect, why in _WHY.items():
             here, there = (_told(getattr(route, aspect)) for route in (found[name], wanted[name]))
             yield compared(f"{aspect} of {name}", here, there, why=why, fix=fix)
-
-
-def _stray(name: str) -> str:
-    if name.partition(" ")[2].rstrip("/") in RESERVED:
-        return "API Gateway keeps this path for its own health checks, so it answers otherwise than it was meant to"
-    return "it was added by hand: no review saw it, and nothing says who may call it"
 
 
 def _told(value: str | tuple[str, ...]) -> str:

@@ -21,14 +21,14 @@ JOB = {"type": "generate", "input": {"prompt": "Say hello.", "max_tokens": 8}, "
 #: Seconds that the test's own job may take.
 RESULT_SECONDS = 120.0
 _FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
-_LOOK = "docs/operations.md, What to do when: it goes by this status"
+_LOOK = "look up this status in docs/operations.md, What to do when"
 
 
 @click.command()
 @stack_folder
 @stack_url
-@click.option("--no-result", is_flag=True, help="Do not wait for a worker; the job is cancelled.")
-@click.option("--json", "as_json", is_flag=True, help="One object for machines.")
+@click.option("--no-result", is_flag=True, help="Cancel the job instead of waiting for a worker.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(folder: Path, url: str | None, no_result: bool, as_json: bool) -> None:
     """Send a job with TOKEN, or with a token for COGNITO_CLIENT_ID, and wait for its result."""
     with said_plainly("smoke"):
@@ -54,13 +54,22 @@ def _job(url: str, token: str, with_result: bool) -> Iterator[Finding]:
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS) as caller:
         accepted = caller.post("/v1/jobs", json=JOB)
-        found = "202 without an id" if accepted.status_code == 202 and not _id(accepted) else status_said(accepted, 202)
+        job = _member(accepted, "id")
+        found = "202 without an id" if accepted.status_code == 202 and not job else status_said(accepted, 202)
         why = "callers cannot send jobs"
-        taken = judged(accepted, compared("a job goes in", found, "202", why=why, fix=_LOOK))
+        taken = judged(accepted, compared("the job is accepted", found, "202", why=why, fix=_LOOK))
         yield taken
-        if taken.ok:
-            path = f"/v1/jobs/{_id(accepted)}"
-            yield from _result(caller, path) if with_result else _cancelled(caller, path)
+        if not taken.ok:
+            return
+        path = f"/v1/jobs/{job}"
+        if with_result:
+            yield from _result(caller, path)
+            return
+        # Read and cancel the job, so that frequent tests leave no work behind.
+        answers = {"the job can be read": caller.get(path), "the job can be cancelled": caller.delete(path)}
+        for thing, answer in answers.items():
+            found, why = status_said(answer, 200), "callers cannot follow their jobs"
+            yield judged(answer, compared(thing, found, "200", why=why, fix=_LOOK))
 
 
 def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
@@ -71,25 +80,13 @@ def _result(caller: httpx.Client, path: str) -> Iterator[Finding]:
         if status in _FINAL or looked.status_code != 200 or time.monotonic() > until:
             break
     found = compared(
-        "its result comes out",
+        "the job completes",
         status or status_said(looked, 200),
         "completed",
-        why="jobs are taken and not worked: callers wait in vain",
-        fix="lambda-router-worker stats shows whether workers are there; docs/operations.md has the rest",
+        why="jobs are accepted but not processed: callers wait in vain",
+        fix="check with lambda-router-worker stats whether workers are running; then see docs/operations.md",
     )
     yield found if status else judged(looked, found)
-
-
-def _cancelled(caller: httpx.Client, path: str) -> Iterator[Finding]:
-    """Read and cancel the job, so that frequent tests leave no work behind."""
-    looked, cancelled = caller.get(path), caller.delete(path)
-    for thing, answer in (("it can be looked at", looked), ("it can be cancelled", cancelled)):
-        found = compared(thing, status_said(answer, 200), "200", why="callers cannot follow their jobs", fix=_LOOK)
-        yield judged(answer, found)
-
-
-def _id(answer: httpx.Response) -> str:
-    return _member(answer, "id")
 
 
 def _member(answer: httpx.Response, name: str) -> str:

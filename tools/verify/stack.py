@@ -57,7 +57,6 @@ def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Findin
     function = Function(stack)
     # Terraform imports the body when it changes, but does not read what became of it.
     body_fix = routes.REIMPORT if wanted.body == Wanted.applied(stack).body else DEPLOY
-    build = wanted.build
     yield from each(
         {
             "code": lambda: verify_function.code(function, wanted),
@@ -72,15 +71,15 @@ def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Findin
             "gateway responses": lambda: api.responses(stack, wanted.body, body_fix),
             "SSM parameters": lambda: told.parameters(stack, function),
             "log groups": lambda: told.retention(stack),
-            "GET /health": lambda: _health(site, function, build),
+            "GET /health": lambda: live.health(
+                site,
+                wanted.build,
+                function.alias["FunctionVersion"],
+                fix=function.move_alias if function.is_behind else DEPLOY,
+            ),
             "POST /v1/jobs without a token": lambda: live.refusal(site, DEPLOY),
         }
     )
-
-
-def _health(site: Site, function: Function, build: str | None) -> Iterator[Finding]:
-    fix = function.move_alias if function.is_behind else DEPLOY
-    yield from live.health(site, build, function.alias["FunctionVersion"], fix)
 
 
 def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
@@ -89,13 +88,13 @@ def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:
         "zip that Terraform applied",
         stack.code_sha256,
         wanted.code_sha256,
-        why="what was built is not what was released",
+        why="the release differs from the build",
         fix=DEPLOY,
     )
     yield compared(
         "API that Terraform applied",
-        "as packaged" if wanted.body == Wanted.applied(stack).body else "another than packaged",
+        "as packaged" if wanted.body == Wanted.applied(stack).body else "different from the package",
         "as packaged",
-        why="routes, scopes or answers that were built are not released",
+        why="the built routes, scopes or responses are not released",
         fix=DEPLOY,
     )

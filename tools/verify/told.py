@@ -20,7 +20,7 @@ def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
             f"SSM {name}",
             found.get(name, "no such parameter"),
             wanted,
-            why="whoever reads it, a client or another stack, turns to something else than what serves",
+            why="clients and other stacks that read it use something other than what serves requests",
             fix="make plan && make apply" if moves else put,  # the alias may be the one that is wrong
         )
 
@@ -31,19 +31,14 @@ def retention(stack: DeployedStack) -> Iterator[Finding]:
         put = stack.command(
             "logs put-retention-policy", log_group_name=name, retention_in_days=str(stack.log_retention_days)
         )
-        found = _retention(stack, name)
+        pages = stack.aws("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+        groups = {group["logGroupName"]: group for page in pages for group in page["logGroups"]}
+        days = groups.get(name, {}).get("retentionInDays")
+        found = "no such group" if name not in groups else f"{days} days" if days else "kept forever"
         yield compared(
             f"log group {name}",
             found,
             f"{stack.log_retention_days} days",
-            why="lines that are kept too long cost money and privacy, and those that are gone explain no fault",
+            why="log lines kept too long cost money and privacy; log lines deleted too early cannot explain a fault",
             fix="make plan && make apply" if found == "no such group" else put,
         )
-
-
-def _retention(stack: DeployedStack, name: str) -> str:
-    pages = stack.aws("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
-    for group in (group for page in pages for group in page["logGroups"]):
-        if group["logGroupName"] == name:
-            return f"{group['retentionInDays']} days" if "retentionInDays" in group else "kept for ever"
-    return "no such group"

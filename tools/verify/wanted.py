@@ -51,12 +51,15 @@ class Wanted:
                 raise NoPackage(f"there is no {folder.name}/{name}: make package")
         document = json.loads((folder / TERRAFORM).read_text())
         variables = part(document, "resource", *API_HANDLER, "environment", "variables")
-        values = {written: stack.function_variables.get(name, "") for name, written in variables.items()}
-        values[ALIAS] = stack.function_invoke_arn
+        values = {
+            written: stack.function_variables.get(name, "")
+            for name, written in variables.items()
+            if written.startswith("${")
+        } | {ALIAS: stack.function_invoke_arn}
         return cls(
             code_sha256=sums_of(folder / ZIP).code_sha256,
-            body=_filled(json.loads(part(document, "locals", BODY)), _expressions(values)),
-            variables=_filled(variables, _expressions(values)),
+            body=_filled(json.loads(part(document, "locals", BODY)), values),
+            variables=_filled(variables, values),
             build=build_in(folder / ZIP),
         )
 
@@ -74,26 +77,24 @@ def build_in(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         found = _VERSION.search(archive.read(_VERSIONED).decode()) if _VERSIONED in archive.namelist() else None
     if found is None:
-        raise NoPackage(f"{path.parent.name}/{path.name} holds no version in {_VERSIONED}: make package")
+        raise NoPackage(f"{path.parent.name}/{path.name} has no version in {_VERSIONED}: make package")
     return found[1]
 
 
-def _expressions(values: Mapping[str, str]) -> dict[str, str]:
-    return {written: value for written, value in values.items() if written.startswith("${")}
-
-
 def _filled(node: Any, values: Mapping[str, str]) -> Any:
-    """Return the document with values in place of expressions."""
+    """Return the document with values in place of expressions.
+
+    Raises:
+        NoPackage: an expression has no known value.
+    """
     if isinstance(node, dict):
         return {name: _filled(value, values) for name, value in node.items()}
     if isinstance(node, list):
         return [_filled(value, values) for value in node]
-    return _filled_text(node, values) if isinstance(node, str) else node
-
-
-def _filled_text(text: str, values: Mapping[str, str]) -> str:
+    if not isinstance(node, str):
+        return node
     for written, value in values.items():
-        text = text.replace(written, value)
-    if "${" in text:
-        raise NoPackage(f"{TERRAFORM} holds {text}, which no variable of the function tells: make package")
-    return text
+        node = node.replace(written, value)
+    if "${" in node:
+        raise NoPackage(f"{TERRAFORM} holds {node}, which no variable of the function resolves: make package")
+    return node

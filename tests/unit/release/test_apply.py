@@ -77,7 +77,7 @@ def test_a_terraform_that_stops_after_it_moved_the_alias_is_taken_back(
     assert _applied(FakeTerraform(folder, moved), function) is Status.TAKEN_BACK
     assert (function.alias["FunctionVersion"], function.told) == ("1", "1")
     said = capsys.readouterr().out
-    assert "apply: terraform failed, and says above why: mend that, then make plan && make apply\n" in said
+    assert "apply: terraform failed; its output above says why. Fix that, then make plan && make apply\n" in said
     assert "alias live: taken back from version 2 to version 1." in said
 
 
@@ -88,7 +88,7 @@ def test_a_terraform_that_stops_before_it_moved_the_alias_leaves_it_alone(
 
     assert _applied(FakeTerraform(folder, lambda: 1), function) is Status.FAILED
     assert function.sent == []
-    assert "was at version 1 before, too, so there is nothing to take back" in capsys.readouterr().out
+    assert "was already at version 1 before, so there is nothing to take back" in capsys.readouterr().out
 
 
 def test_a_first_apply_that_stops_half_way_has_no_alias_to_take_back(folder: Path) -> None:

@@ -137,7 +137,7 @@ def test_while_nobody_can_watch_nothing_is_released() -> None:
 def test_an_alarm_that_is_not_there_watches_nothing() -> None:
     function = FakeFunction("1")
 
-    with pytest.raises(Refused, match=r"^there is no alarm latency, so nobody would watch: make plan && make apply$"):
+    with pytest.raises(Refused, match=r"^alarm latency is missing, so nothing would watch: make plan && make apply$"):
         Clock().canary(60).release(function.live(), "2", FakeAlarms("OK").of("errors", "latency"))
 
     assert function.sent == []
@@ -146,7 +146,7 @@ def test_an_alarm_that_is_not_there_watches_nothing() -> None:
 def test_an_alarm_that_goes_off_before_stops_it() -> None:
     function = FakeFunction("1")
 
-    with pytest.raises(Refused, match=r"^the alarm errors is going off before anything was released: mend that first$"):
+    with pytest.raises(Refused, match=r"^the alarm errors is going off before the release: fix that first$"):
         Clock().canary(60).release(function.live(), "2", FakeAlarms("ALARM").of())
 
     assert function.sent == []

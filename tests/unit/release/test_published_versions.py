@@ -40,7 +40,7 @@ def test_a_version_of_another_alias_is_kept() -> None:
 
     assert list(prune(function.live())) == [
         "version 2 (0.1.0+g2) deleted: 5 newer ones are kept",
-        "version 1 (0.1.0+g1) kept: another alias is at it",
+        "version 1 (0.1.0+g1) kept: another alias points to it",
     ]
     assert function.published == ["1", "3", "4", "5", "6", "7"]
 
@@ -55,5 +55,5 @@ def test_rollback_finds(serving: str, wanted: int | None, target: int) -> None:
 
 
 def test_rollback_without_any_version_says_so() -> None:
-    with pytest.raises(Refused, match=r"^there is no version 3; published are none"):
+    with pytest.raises(Refused, match=r"^there is no version 3; published versions: none"):
         target_of([], "$LATEST", 3)

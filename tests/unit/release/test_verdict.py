@@ -85,7 +85,7 @@ def test_what_could_not_look_changes_nothing_and_says_what_to_do(
     said = capsys.readouterr().out
     assert clock.now == 60
     assert "UNSEEN GET /health: " in said
-    assert said.count("      fix: ") == said.count("UNSEEN ") - said.count("the lines UNSEEN ")
+    assert said.count("      fix: ") == said.count("UNSEEN ") - said.count("the UNSEEN lines")
     assert "WRONG" not in said
 
 
@@ -167,6 +167,6 @@ def test_a_later_look_prints_what_changed(capsys: pytest.CaptureFixture[str]) ->
     assert lines == [
         "WRONG GET /health: 500, wanted 200",
         "UNSEEN GET /health: ConnectTimeout",
-        "looking again for 60 s before that is the verdict",
+        "repeating the checks for 60 s before this is final",
         "ok    GET /health: 200",
     ]

@@ -50,14 +50,14 @@ def test_a_client_with_its_secret_is_granted_a_token(cognito: dict[str, str]) ->
 
 
 def test_a_refused_client_is_named_and_its_secret_is_not(cognito: dict[str, str]) -> None:
-    with pytest.raises(NoToken, match="answered 400 instead of a token: the app client other needs") as refused:
+    with pytest.raises(NoToken, match="returned 400 instead of a token: the app client other needs") as refused:
         caller_token(cognito | {"COGNITO_CLIENT_ID": "other"})
 
     assert SECRET not in str(refused.value)
 
 
 def test_an_endpoint_that_does_not_answer_is_named(cognito: dict[str, str]) -> None:
-    with pytest.raises(NoToken, match=r"^http://127.0.0.1:1/oauth2/token did not answer: ConnectError:"):
+    with pytest.raises(NoToken, match=r"^no response from http://127.0.0.1:1/oauth2/token: ConnectError:"):
         caller_token(cognito | {"COGNITO_TOKEN_URL": "http://127.0.0.1:1/oauth2/token"})
 
 
@@ -78,5 +78,5 @@ def test_a_given_token_that_has_expired_is_not_sent() -> None:
 
 
 def test_what_is_missing_is_listed() -> None:
-    with pytest.raises(NoToken, match=r"missing are COGNITO_TOKEN_URL, COGNITO_CLIENT_SECRET$"):
+    with pytest.raises(NoToken, match=r"missing: COGNITO_TOKEN_URL, COGNITO_CLIENT_SECRET$"):
         caller_token({"COGNITO_CLIENT_ID": "client"})

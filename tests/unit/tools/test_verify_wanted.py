@@ -64,7 +64,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(package: Path, n
 def test_a_zip_without_a_version_is_refused(package: Path) -> None:
     write(package, GOLDEN, "")
 
-    with pytest.raises(NoPackage, match=r"deployment\.zip holds no version"):
+    with pytest.raises(NoPackage, match=r"deployment\.zip has no version"):
         Wanted.packaged(STACK, package)
 
 

@@ -1,7 +1,7 @@
 """Import tricks that shorten a cold start. ``app.py`` imports this module before the rest of the package.
 
-``make bench-cold-lines`` measures what each line saves; ``benchmarks/README.md`` has the figures. A deferred module is still imported as soon
-as something in it is used.
+``make bench-cold-lines`` measures what each line saves; ``benchmarks/README.md`` has the figures. A deferred module is
+still imported as soon as something in it is used.
 """
 
 import gc
@@ -57,7 +57,6 @@ gc.disable()
 import_parts_only("jwt")
 # Only its logger is used. Its __init__ imports metrics, a tracer and botocore, to which it adds its name.
 import_parts_only("aws_lambda_powertools")
-import_when_used("aws_lambda_powertools.utilities", "jmespath_utils")
 # PyJWT imports it to detect certificates that are passed as HMAC secrets. Building its patterns takes 20 ms.
 import_when_used("cryptography", "x509")
 # Not needed if the signing keys come from a setting.

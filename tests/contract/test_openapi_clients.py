@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from app import app
 from chalicelib.api import openapi
 from chalicelib.jobs.job_types import JOB_TYPES
@@ -25,24 +23,15 @@ COMPILE = (
 )
 
 
-@pytest.mark.parametrize(
-    ("line", "compiles"),
-    [
-        ("", True),
-        ('const bare: Schemas["GenerateJobRequest"] = { type: "generate" };', False),
-        ('const odd: Schemas["GenerateJobRequest"] = { type: "chat", input: { prompt: "x" } };', False),
-        ('const result = (job: Schemas["GenerateJob"]): string => job.result;', False),
-    ],
-    ids=["whole", "no input", "another type", "result not looked at"],
-)
-def test_jobs_as_the_readme_sends_them_compile_and_others_do_not(line: str, compiles: bool, tmp_path: Path) -> None:
+def test_jobs_as_the_readme_sends_them_compile_and_others_do_not(tmp_path: Path) -> None:
+    """A line behind ``@ts-expect-error`` must not compile, or the compiler complains of the comment."""
     npm.install(FOLDER)
     (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
-    (tmp_path / "package.json").write_text((FOLDER / "package.json").read_text())
-    (tmp_path / "job.ts").write_text((FOLDER / "job.ts").read_text() + line)
+    for name in ("package.json", "job.ts"):
+        (tmp_path / name).write_text((FOLDER / name).read_text())
     (tmp_path / "openapi.json").write_text(json.dumps(openapi.document(app.routes, JOB_TYPES, "scope")))
 
     made = npm.run(tmp_path, "npx", "openapi-typescript", "openapi.json", "-o", "schema.ts")
     assert made.returncode == 0, made.stderr
     compiled = npm.run(tmp_path, *COMPILE)
-    assert (compiled.returncode == 0) is compiles, compiled.stdout
+    assert compiled.returncode == 0, compiled.stdout

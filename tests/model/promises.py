@@ -253,7 +253,10 @@ def _callers(s: Step) -> Checks:
         is_same = s.answer is None and s.unchanged
         yield "contract: An unknown id and the id of another caller's job get the same 404", is_same
     elif s.verb == "cancels":
-        yield "contract: Cancels the job at once unless it is final", s.job_id not in s.after.open
+        yield (
+            "contract: Cancels the job at once, whether it waits, is delayed, waits for a retry or runs",
+            s.job_id not in s.after.open,
+        )
     elif s.verb == "resubmits":
         is_first = s.verdicts == ["replayed"] and s.answer.decisions[0].job_id == s.job_id
         yield "contract: A repeat with the same body gets 202", is_first

@@ -50,8 +50,8 @@ def summary(terraform: Terraform) -> str:
     """
     if not (terraform.folder / PLAN).is_file():
         return NONE
-    sums, text = terraform.folder / SUMS, terraform.read(Path(PLAN))
     parts = list(_table(terraform.shown(Path(PLAN))))
+    sums, text = terraform.folder / SUMS, terraform.read(Path(PLAN))
     parts.append(f"\nThe zip's sha256 is `{sums.read_text().split()[0]}`.\n" if sums.is_file() else "")
     parts.append(f"<details><summary>The whole plan</summary>\n\n````text\n{text[:MOST_CHARACTERS]}\n````\n")
     if len(text) > MOST_CHARACTERS:

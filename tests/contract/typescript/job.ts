@@ -13,6 +13,15 @@ const all: Schemas["Batch"] = { jobs: [first, talk] };
 // @ts-expect-error a prompt is a text
 const wrong: Schemas["GenerateJobRequest"] = { type: "generate", input: { prompt: 1 } };
 
+// @ts-expect-error the input is missing
+const bare: Schemas["GenerateJobRequest"] = { type: "generate" };
+
+// @ts-expect-error another type
+const odd: Schemas["GenerateJobRequest"] = { type: "chat", input: { prompt: "x" } };
+
+// @ts-expect-error a result has members
+const result = (job: Schemas["GenerateJob"]): string => job.result;
+
 export function text(job: Schemas["Job"]): string {
   switch (job.type) {
     case "generate":
@@ -20,4 +29,4 @@ export function text(job: Schemas["Job"]): string {
       return job.result?.text ?? job.error?.message ?? job.status;
   }
 }
-export { all, wrong };
+export { all, bare, odd, result, wrong };

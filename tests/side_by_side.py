@@ -56,10 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_turn)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)  # before xdist's own, which counts the cores
 def pytest_xdist_auto_num_workers() -> int:
-    """Four times as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
-    return max(4, min(16, 4 * (os.process_cpu_count() or 1)))
+    """Three times as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
+    return max(4, min(12, 3 * (os.process_cpu_count() or 1)))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -27,7 +27,7 @@ FILES = {
     "e2e/test_smoke.py": "stack",
 }
 #: Folders whose tests run without coverage, which costs a third of their CPU: the others cover all that they do.
-UNCOVERED = frozenset({"protocol", "model", "deploy", "benchmarks"})
+UNCOVERED = frozenset({"security", "faults", "model", "conformance", "deploy", "benchmarks"})
 #: Groups that take minutes. They begin first, or the others would be done and wait for them.
 LONGEST = ("life", "stack", "protocol", "package")
 

@@ -4,11 +4,11 @@ import random
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import redis
@@ -19,6 +19,9 @@ from lambda_router_queue.redis.url import without_cluster
 ENGINES = ("valkey", "cluster", "redis")
 
 _LAST_SLOT = 16_383
+
+#: A node of a cluster syncs its configuration to the disk, and answers nobody while other tests keep the disk busy.
+_IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 #: Below the ports that outgoing connections get, and so that a cluster's bus, 10,000 above, is below them too.
 _PORTS = range(10_000, 22_000)
@@ -71,8 +74,9 @@ def _valkey() -> Iterator[str]:
 @contextmanager
 def _cluster() -> Iterator[str]:
     with ExitStack() as stack:
-        options: dict[str, Any] = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
-        nodes = [stack.enter_context(valkey(config=options)) for _ in range(3)]
+        options: dict[str, Any] = {"cluster-enabled": "yes", "cluster-node-timeout": "10000"}
+        folders = [Path(stack.enter_context(TemporaryDirectory(dir=_IN_MEMORY))) for _ in range(3)]
+        nodes = [stack.enter_context(valkey(data_dir=folder, config=options)) for folder in folders]
         clients = [stack.enter_context(redis.Redis(port=node.port, decode_responses=True)) for node in nodes]
         bounds = [place * (_LAST_SLOT + 1) // 3 for place in range(4)]
         for client, first, after in zip(clients, bounds, bounds[1:], strict=False):
@@ -91,7 +95,7 @@ def _knows_all(client: Any) -> bool:
 @contextmanager
 def _redis() -> Iterator[str]:
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
         with (Path(folder) / "log").open("wb") as log:
             server = subprocess.Popen(command, stdout=log)

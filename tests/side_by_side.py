@@ -58,8 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)  # before xdist's own, which counts the cores
 def pytest_xdist_auto_num_workers() -> int:
-    """Three times as many processes as there are cores, since many tests wait for a server, a lease or Terraform."""
-    return max(4, min(12, 3 * (os.process_cpu_count() or 1)))
+    """Five processes for two cores, since many tests wait for a server, a lease or Terraform."""
+    return max(4, min(12, 5 * (os.process_cpu_count() or 1) // 2))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -72,7 +72,7 @@ class Clone:
         """The same, without waiting for it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}  # noqa: TID251
         return subprocess.Popen(
-            ["make", "-s", *(word for target in INSTALLS for word in ("-o", target)), *words],
+            ["nice", "make", "-s", *(word for target in INSTALLS for word in ("-o", target)), *words],
             cwd=self.root,
             env=kept | {"LC_ALL": "C.UTF-8"} | GO | self.environ | (environ or {}),
             umask=0o077,

@@ -40,7 +40,7 @@ def paste(text: str, url: str, folder: Path, **environ: str) -> "subprocess.Comp
         "REDIS_URL": "rediss://user:password@redis.example.com:6379/0",
     }
     return subprocess.run(
-        ["bash", "-eu", "-c", make + text],
+        ["nice", "bash", "-eu", "-c", make + text],
         env=known | _TERRAFORM | environ,
         cwd=folder,
         check=False,

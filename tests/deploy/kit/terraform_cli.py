@@ -104,7 +104,7 @@ class Terraform:
     def run(self, *arguments: str, fails: bool = False, timeout: float = 150) -> Ran:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}  # noqa: TID251
         done = subprocess.run(
-            [terraform_path(), *arguments],
+            ["nice", terraform_path(), *arguments],
             cwd=self.folder,
             env=kept
             | {

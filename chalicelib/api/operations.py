@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a route, declared by a decorator beside it."""
+"""Operations of the OpenAPI document, each declared by a decorator beside its route."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: which requests it accepts, and one thread for each."""
+"""The gateway as an ASGI application, with a thread for each request."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ type Send = Callable[[Message], Awaitable[None]]
 
 
 class AnswersRequests(Protocol):
-    """What the application calls, in a thread for each request. It must not raise."""
+    """The gateway that the application calls, in a thread for each request. It must not raise."""
 
     def answer(self, request: HttpRequest, /) -> Answer: ...
 

@@ -113,8 +113,11 @@ def life(
 
 
 @pytest.fixture(scope="session")
-def journey(life: "Life", valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> "Journey":
+def journey(
+    life: "Life", valkey: ValkeyServer, jwks: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> "Journey":
     """Another stack's life, by make, in the same account."""
     from tests.deploy.kit.by_make import travel
 
-    return travel(life, tmp_path_factory.mktemp("by make") / "clone", f"redis://{valkey.host}:{valkey.port}/0")
+    root = tmp_path_factory.mktemp("by make") / "clone"
+    return travel(life, root, f"redis://{valkey.host}:{valkey.port}/0", jwks)

@@ -61,14 +61,18 @@ class Journey:
     left: dict[str, list[str]] = field(default_factory=dict)
 
 
-def travel(life: Life, root: Path, redis_url: str) -> Journey:
-    """From the first package to the last resource."""
+def travel(life: Life, root: Path, redis_url: str, jwks: dict[str, Any]) -> Journey:
+    """From the first package to the last resource.
+
+    Args:
+        jwks: the keys of the stack's tokens, as a function without a way to Cognito holds them.
+    """
     clone = Clone.into(root)
     _prepare(life, clone, redis_url)
     journey = Journey(clone, Recording(life.url))
     tasks: dict[str, Path] = {}
     with FrontDoor(tasks.__getitem__, life.url, NAME, "live") as door:
-        steps = _Steps(life, journey, tasks, door.url)
+        steps = _Steps(life, journey, tasks, door.url, json.dumps(jwks))
         steps.first()
         steps.wrong()
         steps.back_and_forth()
@@ -95,6 +99,7 @@ class _Steps:
     journey: Journey
     tasks: dict[str, Path]
     url: str
+    jwks: str
 
     def first(self) -> None:
         self.package()
@@ -193,7 +198,12 @@ class _Steps:
     def set(self, **variables: Any) -> None:
         """The stack's variables, in a file as docs/deploy.md has it."""
         pool = self.life.pool
-        ours = {"cognito_user_pool_id": pool["id"], "cognito_user_pool_arn": pool["arn"], "cognito_aud": pool["client"]}
+        ours = {
+            "cognito_user_pool_id": pool["id"],
+            "cognito_user_pool_arn": pool["arn"],
+            "cognito_aud": pool["client"],
+            "cognito_jwks": self.jwks,
+        }
         (self.folder / "prod.auto.tfvars.json").write_text(json.dumps(STACK | ours | variables))
 
     def package(self) -> None:

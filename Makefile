@@ -160,6 +160,20 @@ test-workflows: install audit-tools ## run every step of every workflow, in orde
 test-gateway: install gateway-tools ## test the packaged stack in an AWS that runs it (ministack): HTTP from token to result; no account
 	@$(PYTHON) -m pytest --no-cov -m gateway tests/gateway
 
+# LangChain and LiteLLM, which pin other versions than we do.
+.venv-clients/.complete: requirements/clients.txt | install
+	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-clients
+	@$(PYTHON) -m uv pip install --quiet --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt
+	@touch $@
+
+.PHONY: test-clients
+test-clients: .venv-clients/.complete ## test the OpenAI API with LangChain and LiteLLM
+	@$(PYTHON) -m pytest --no-cov -m clients tests/e2e
+
+.PHONY: open-responses
+open-responses: install ## run Open Responses' own tests, all but compact, streams and WebSockets (OPEN_RESPONSES=folder: a checkout; needs npm)
+	@$(PYTHON) -m tests.e2e.open_responses $(OPEN_RESPONSES)
+
 .PHONY: conformance
 conformance: install ## test a worker against the whole protocol (WORKER="command line"; ours and the plain one by default)
 	@$(PYTHON) -m pytest --no-cov -m "" tests/conformance
@@ -272,7 +286,7 @@ golden: install ## regenerate the expected output of the merge, and Chalice's ow
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1: newest versions)
-	@for name in function worker dev audit gateway mutants bench; do \
+	@for name in function worker dev audit gateway mutants bench clients; do \
 		[ $$name = function ] && lock=requirements.txt || lock=requirements/$$name.txt; \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" requirements/$$name.in --output-file $$lock || exit; \
@@ -280,6 +294,6 @@ lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1
 
 .PHONY: clean
 clean: ## remove everything that was made here: .venv, local data, caches, builds
-	@rm -rf .venv .venv-bench .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv .venv-bench .venv-clients .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache .schemathesis mutants .chalice/deployments
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from chalicelib import cold_start, wiring
 from chalicelib.api import status_routes
 from chalicelib.api.middleware import known_routes, problem_details, readable_by_pages, request_log
+from chalicelib.api.openai.routes import routes as openai_routes
 from chalicelib.api.routes import answer_preflights, routes
 from chalicelib.entry import Router
 from chalicelib.observability import log
@@ -21,6 +22,7 @@ app.register_middleware(known_routes(app.routes), "http")
 
 app.register_blueprint(status_routes.routes)
 app.register_blueprint(routes)
+app.register_blueprint(openai_routes)
 answer_preflights(app, wiring.surface())
 
 cold_start.begun()

@@ -20,6 +20,8 @@ from benchmarks.quick import asked_quick
 TURNS, EACH = 40, 25
 #: Goals for our median CPU time per accepted job, as ratios to each rival's.
 LIMITS = {FLOOR: 1.5, FASTAPI: 0.5, POWERTOOLS: 1.0}
+#: The same for a background response, as a ratio to an accepted job of the same size (issue 20).
+RESPONSE_LIMIT = 1.3
 #: Commands that only a client sends. The server also counts the commands inside scripts, under their own names.
 ROUND_TRIPS = ("evalsha", "eval", "ping", "auth", "select", "script|load", "hello", "client|setinfo")
 
@@ -37,6 +39,7 @@ def run(*, quick: bool) -> None:
         for loop in loops.values():
             stack.callback(loop.close)
         rows, bars = _rows(loops, turns, each)
+        rows += _responses(loops[OURS], turns, each)
         rows += _round_trips(loops[OURS], redis.Redis.from_url(url, decode_responses=True))
     show("Warm request", rows, bars, keep=not quick)
 
@@ -69,6 +72,19 @@ def _rows(loops: dict[str, Loop], turns: int, each: int) -> tuple[list[Row], dic
             elif name in {FLOOR, FASTAPI, POWERTOOLS, BARE}:
                 rows.append(Row(f"{kind}: p50 CPU, of {name}'s", f"{paired_ratio(medians[OURS], medians[name]):.2f}"))
     return rows, bars
+
+
+def _responses(loop: Loop, turns: int, each: int) -> list[Row]:
+    """Compare a background response of the OpenAI API with a job of the same size."""
+    bearer = functions.token()
+    makers = {"job": functions.post, "response": functions.respond}
+    medians: dict[str, list[float]] = {kind: [] for kind in makers}
+    loop.run([functions.respond(bearer)])  # imports what it needs
+    for _ in range(turns):
+        for kind, make in makers.items():
+            medians[kind].append(median(loop.run([make(bearer)] * each)["cpu"]))
+    ratio = paired_ratio(medians["response"], medians["job"])
+    return [at_most("background response: p50 CPU, of an accepted job's", ratio, RESPONSE_LIMIT)]
 
 
 def _round_trips(loop: Loop, db: Any) -> list[Row]:

@@ -39,7 +39,7 @@ _APPS = {FASTAPI: "fastapi", POWERTOOLS: "powertools", BARE: "bare", FLOOR: "flo
 
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 _signing_key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-JOB = {"type": "generate", "input": {"prompt": "Why is the sky blue? " * 45}}
+JOB: dict[str, Any] = {"type": "generate", "input": {"prompt": "Why is the sky blue? " * 45}}
 
 _BOOTSTRAP = """
 import sys
@@ -84,8 +84,8 @@ def folder(name: str) -> Path:
             )
     shutil.copyfile(HERE / f"rival_apps/{_APPS[name]}.py", place / "app.py")
     shutil.copyfile(HERE / "rival_work.py", place / "rival_work.py")
-    for script in ("admit", "settle"):
-        (place / f"{script}.lua").write_text(load_script(script, folder=jobs.LUA).text)
+    for script, before in (("admit", ["tries"]), ("settle", [])):
+        (place / f"{script}.lua").write_text(load_script(script, *before, folder=jobs.LUA).text)
     return place
 
 
@@ -125,6 +125,13 @@ def post(bearer: str) -> dict[str, Any]:
     """Return API Gateway's event for a job of 1 kB."""
     event = gateway_event("POST", "/v1/jobs", None, _headers(bearer))
     return event | {"body": json.dumps(JOB), "isBase64Encoded": False}
+
+
+def respond(bearer: str) -> dict[str, Any]:
+    """Return API Gateway's event for a background response to the same prompt."""
+    event = gateway_event("POST", "/v1/responses", None, _headers(bearer))
+    body = {"model": "tinyllama", "input": JOB["input"]["prompt"], "background": True}
+    return event | {"body": json.dumps(body), "isBase64Encoded": False}
 
 
 def poll(bearer: str, job_id: str) -> dict[str, Any]:

@@ -99,8 +99,8 @@ def submit(owner: str, request: Request) -> dict[str, Any]:
         "traceparent": trace,
     }
     place = PRIORITIES.index(request.priority)
-    times = [request.ttl_seconds * 1000, request.delay_seconds * 1000, place, 0, request.type, request.priority]
-    job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata), 1, 0]
+    times = [request.ttl_seconds * 1000, request.delay_seconds * 1000, place, "none", request.type, request.priority]
+    job = [job_id, json.dumps(envelope), "0" * 64, *times, json.dumps(request.metadata), 1, ""]
     reply = run("admit", admission_keys(owner, job_id), [*LIMITS, QUEUE, owner, "r", trace, *job])
     created = int(reply.split("\n")[2].split()[1])
     times_out = {"created_at": created, "expires_at": created + request.ttl_seconds * 1000}

@@ -12,6 +12,9 @@
     ├── PayloadTooLarge 413         ├── InternalError 500
     ├── EncryptionUnavailable 503   ├── Misconfigured 500
     ├── QueueFull 503               ├── QueueUnavailable 503
+    ├── InvalidParameter 400        ├── ModelNotFound 404
+    ├── PreviousResponse… 400       ├── TooManyHeld 429
+    ├── JobNotCompleted 500         ├── StillRunning 503
     └── SigningKeysUnavailable 503
 
 The first sentence of a class's docstring becomes its row in ``docs/errors.md``.
@@ -193,6 +196,61 @@ class Misconfigured(Problem):
         super().__init__(detail)
         #: Names the setting, for the log.
         self.reason = reason
+
+
+class InvalidParameter(Problem):
+    """Raised when a member of a request to the OpenAI API is missing, invalid or not supported."""
+
+    status, title = 400, "Invalid parameter"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        param: str | None = None,
+        code: str = "invalid_value",
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        super().__init__(detail, errors=errors)
+        #: The member and the kind of fault, as OpenAI's errors name them.
+        self.param, self.code = param, code
+
+
+class PreviousResponseNotFound(Problem):
+    """Raised when ``previous_response_id``, or an earlier response of its conversation, does not exist any more."""
+
+    status, title = 400, "Previous response not found"
+    param: ClassVar[str] = "previous_response_id"
+
+
+class ModelNotFound(Problem):
+    """Raised when a request names a model that is not in `ROUTER_MODELS`."""
+
+    status, title = 404, "Model not found"
+    param: ClassVar[str] = "model"
+
+
+class TooManyHeld(Problem):
+    """Raised when a response would have to be held, and the caller or the service holds as many as it may."""
+
+    status, title = 429, "Too many responses held"
+
+
+class JobNotCompleted(Problem):
+    """Raised when the job of a chat completion failed, expired or was cancelled."""
+
+    status, title = 500, "Job not completed"
+
+    def __init__(self, detail: str = "", *, code: str = "failed") -> None:
+        super().__init__(detail)
+        #: The job's own error code, or its status.
+        self.code = code
+
+
+class StillRunning(Problem):
+    """Raised when a response was not ready in the time that it could be held; repeat the request, or fetch it later."""
+
+    status, title = 503, "Still running"
 
 
 class QueueFull(Problem):

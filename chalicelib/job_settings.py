@@ -3,8 +3,9 @@
 import json
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from chalicelib.setting_values import is_host, queues_by_model, split_commas
 from lambda_router_queue.models import (
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TTL_SECONDS,
@@ -28,15 +29,17 @@ class InputLimits(NamedTuple):
     """Limits on the size of an input; the defaults are those of the settings."""
 
     prompt_bytes: int = 6_144
-    chat_bytes: int = 32 * 1024
+    chat_bytes: int = 512 * 1024
     max_tokens: int = 4_096
+    image_hosts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ("tinyllama",)
 
 
 class BodyLimits(NamedTuple):
     """Limits on the bytes of a request body; the defaults are those of the settings."""
 
-    job: int = 64 * 1024
-    batch: int = 1024 * 1024
+    job: int = 1024 * 1024
+    batch: int = 2 * 1024 * 1024
 
 
 class JobTerms(NamedTuple):
@@ -173,6 +176,12 @@ class JobSettings(BaseModel):
         " `retry_first_seconds`, `retry_longest_seconds` and `ttl_seconds`, in the same bounds.",
         examples=['{"generate": {"timeout_seconds": 900, "attempts": 2}}'],
     )
+    router_models: Annotated[dict[str, str], BeforeValidator(queues_by_model)] = Field(
+        default={},
+        description="Models that callers may name, comma-separated: `name` or `name=queue`. Without a queue it is"
+        " `ROUTER_QUEUE`; unset: one model, named like `ROUTER_QUEUE`.",
+        examples=["tinyllama,phi-3=phi"],
+    )
     router_max_body_bytes: int = Field(
         default=_BODY.job,
         ge=1_024,
@@ -196,7 +205,16 @@ class JobSettings(BaseModel):
         default=_INPUT.chat_bytes,
         ge=1,
         le=2 * 1024 * 1024,
-        description="Bytes of UTF-8 that the messages of a chat may have together, not above `ROUTER_MAX_BODY_BYTES`.",
+        description="Bytes that the messages, tools and `response_format` of a chat may have together as JSON, not"
+        " above `ROUTER_MAX_BODY_BYTES`.",
+    )
+    router_image_hosts: Annotated[
+        tuple[Annotated[str, AfterValidator(is_host)], ...], BeforeValidator(split_commas)
+    ] = Field(
+        default=(),
+        description="Hosts from which a chat's images may come, comma-separated; unset: images as data URLs only. The"
+        " model server fetches such an image, inside the network that it is in.",
+        examples=["images.example.com"],
     )
     router_max_tokens: int = Field(
         default=_INPUT.max_tokens,
@@ -222,7 +240,9 @@ class JobSettings(BaseModel):
 
     @property
     def input_limits(self) -> InputLimits:
-        return InputLimits(self.router_max_prompt_bytes, self.router_max_chat_bytes, self.router_max_tokens)
+        return InputLimits(
+            self.router_max_prompt_bytes, self.router_max_chat_bytes, self.router_max_tokens, self.router_image_hosts
+        )
 
     @model_validator(mode="after")
     def _terms_can_be_kept(self) -> Self:

@@ -12,6 +12,9 @@ MAX_POLL_SECONDS = 30
 #: The longest that a response is held for `Prefer: wait`.
 MAX_WAIT_SECONDS = 20
 
+#: The longest that the OpenAI API holds a response. Lambda ends a request after 29 s, with API Gateway.
+MAX_HOLD_SECONDS = 25
+
 #: When to poll again for a job that is not final, if no place was free to wait for it.
 NO_PLACE_RETRY_SECONDS = 2
 

@@ -1,13 +1,18 @@
 """Validators of single settings: each returns its value, or raises an error that says what it must be."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from chalicelib.partitions import partition_of
+from lambda_router_queue.queue_keys import QUEUE_PATTERN
 from lambda_router_queue.redis.url import check_redis_url
+
+#: Names of models, such as ``TinyLlama/TinyLlama-1.1B-Chat-v1.0`` and ``llama3.2:1b``.
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}", re.ASCII)
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -17,6 +22,24 @@ def split_commas(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def queues_by_model(value: Any) -> Any:
+    """Parse ``name`` or ``name=queue``, separated by commas; the queue is empty where none is named."""
+    if not isinstance(value, str):
+        return value
+    queues: dict[str, str] = {}
+    for part in split_commas(value):
+        name, equals, queue = part.partition("=")
+        if not _MODEL.fullmatch(name) or (equals and not re.fullmatch(QUEUE_PATTERN, queue)):
+            raise ValueError(
+                f"{part!r} is no model: write name or name=queue; a name has letters, digits and ._/:@+-, a queue"
+                " lower-case letters, digits and -"
+            )
+        if name in queues:
+            raise ValueError(f"the model {name!r} is named twice")
+        queues[name] = queue
+    return queues
 
 
 def has_user_pools(pool_id: str) -> str:
@@ -60,6 +83,12 @@ def is_origin(value: str) -> str:
     parts = urlsplit(value)
     if value != "*" and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
         raise ValueError("must be '*' or origins such as https://app.example.com, without a path")
+    return value
+
+
+def is_host(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", value, re.ASCII):
+        raise ValueError("must be names of hosts in lower case, such as images.example.com")
     return value
 
 

@@ -131,16 +131,16 @@ class ServiceSettings(BaseModel):
         examples=["tinyllama"],
     )
     router_rate_per_minute: int = Field(
-        default=20, ge=1, le=100_000, description="Jobs that one caller may send per minute, sustained; above: 429."
+        default=60, ge=1, le=100_000, description="Jobs that one caller may send per minute, sustained; above: 429."
     )
     router_rate_burst: int = Field(
-        default=5,
+        default=20,
         ge=1,
         le=100_000,
         description="Jobs that one caller may send at once before the rate applies.",
     )
     router_caller_waits_cap: int = Field(
-        default=8, ge=0, le=1_000, description="Requests that `Prefer: wait` may hold at a time for one caller."
+        default=8, ge=0, le=1_000, description="Requests of one caller held at a time: `Prefer: wait`, the OpenAI API."
     )
     router_waits_cap: int = Field(
         default=40,
@@ -224,6 +224,12 @@ class Settings(JobSettings, ServiceSettings):
     """
 
     model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="forbid", hide_input_in_errors=True)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The queue of each model that callers may name."""
+        named = {name: queue or self.router_queue for name, queue in self.router_models.items()}
+        return named or {self.router_queue: self.router_queue}
 
     @classmethod
     def names(cls) -> list[str]:

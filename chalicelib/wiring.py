@@ -24,6 +24,7 @@ from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError, Surface
 from lambda_router_queue.encryption.data_keys import DataKeys
 from lambda_router_queue.encryption.sealing import Sealer
 from lambda_router_queue.metrics import DEFAULT_STACK
+from lambda_router_queue.models import JobRequest
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
 
@@ -39,8 +40,11 @@ class Services(NamedTuple):
     rate: RatePolicy
     job_types: Mapping[str, JobType]
 
-    def queue_of(self, job_type: JobType) -> str:
-        return job_type.queue or self.settings.router_queue
+    def queue_of(self, job_type: JobType, request: JobRequest) -> QueueKeys:
+        """Return the queue of a job: its model's, if it names one."""
+        model = getattr(request.input, "model", None)
+        name = self.settings.models.get(model) if model else job_type.queue
+        return self.queue.keys(name or self.settings.router_queue)
 
 
 class _Process:
@@ -126,7 +130,8 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     key_id = settings.router_kms_key_id
     sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
     url = _redis_url(settings)
-    queues = sorted({job_type.queue or settings.router_queue for job_type in job_types.values()})
+    of_types = {job_type.queue or settings.router_queue for job_type in job_types.values()}
+    queues = sorted(of_types | set(settings.models.values()))
     redis = RedisClient(lambda: connect(url))
     return Services(
         settings=settings,

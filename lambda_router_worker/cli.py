@@ -40,6 +40,13 @@ _RUN_OPTIONS = [
     variable("BACKEND_API_KEY", help="The model server's API key, sent as Bearer."),
     option("--api-key-file", metavar="FILE", help="File that holds it instead."),
     option("--obey-proxies", is_flag=True, help="Reach the model server through HTTP_PROXY and the like."),
+    option(
+        "--image-hosts",
+        default="",
+        metavar="HOSTS",
+        help="Hosts from which the images of chats may come, comma-separated: the model server fetches them."
+        " The router's `ROUTER_IMAGE_HOSTS` says the same.",
+    ),
     option("--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), default=1, help="Jobs at a time."),
     option(
         "--lease-seconds",
@@ -156,7 +163,14 @@ async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
     if options["handler"]:
         return load_handler(options["handler"])
     key = api_key(options["backend_api_key"], options["api_key_file"])
-    backend = OpenAIBackend(options["backend"], options["model"], key, options["concurrency"], options["obey_proxies"])
+    backend = OpenAIBackend(
+        options["backend"],
+        options["model"],
+        key,
+        options["concurrency"],
+        options["obey_proxies"],
+        image_hosts=[host.strip() for host in options["image_hosts"].split(",") if host.strip()],
+    )
     return await stack.enter_async_context(backend)
 
 

@@ -10,12 +10,19 @@ def answer(job: Envelope) -> dict[str, Any]:
     """Return the prompt, or the last message, in upper case."""
     if job.type not in {"generate", "chat"}:
         raise UnsupportedType("The demonstration processes jobs of the types generate and chat.")
-    said: Any = job.input["prompt"] if job.type == "generate" else job.input["messages"]
-    text = said if isinstance(said, str) else said[-1]["content"]
+    given: Any = job.input
+    text = given["prompt"] if job.type == "generate" else _text_of(given["messages"][-1])
     words = len(text.split())
-    return {
+    result = {
         "text": text.upper(),
         "finish_reason": "stop",
         "model": "demonstration",
         "usage": {"prompt_tokens": words, "completion_tokens": words, "total_tokens": 2 * words},
     }
+    message = {"role": "assistant", "content": text.upper()}
+    return result | ({"message": message} if job.type == "chat" else {})
+
+
+def _text_of(message: Any) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else " ".join(part["text"] for part in content if "text" in part)

@@ -124,7 +124,7 @@ variable "router_caller_bytes_cap" {
 }
 
 variable "router_caller_waits_cap" {
-  description = "ROUTER_CALLER_WAITS_CAP: Requests that `Prefer: wait` may hold at a time for one caller."
+  description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller held at a time: `Prefer: wait`, the OpenAI API."
   type        = number
   default     = 8
   nullable    = false
@@ -156,6 +156,18 @@ variable "router_idempotency_seconds" {
   validation {
     condition     = var.router_idempotency_seconds >= 60 && var.router_idempotency_seconds <= 604800 && floor(var.router_idempotency_seconds) == var.router_idempotency_seconds
     error_message = "router_idempotency_seconds must be a whole number from 60 to 604800."
+  }
+}
+
+variable "router_image_hosts" {
+  description = "ROUTER_IMAGE_HOSTS: Hosts from which a chat's images may come, comma-separated; unset: images as data URLs only. The model server fetches such an image, inside the network that it is in."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.router_image_hosts == "" || can(regex("^[a-z0-9.-]+( *, *[a-z0-9.-]+)*$", var.router_image_hosts))
+    error_message = "router_image_hosts must be empty or names of hosts in lower case, comma-separated."
   }
 }
 
@@ -237,7 +249,7 @@ variable "router_log_level" {
 variable "router_max_batch_bytes" {
   description = "ROUTER_MAX_BATCH_BYTES: Bytes that the body of a batch may have, not below `ROUTER_MAX_BODY_BYTES`; above: 413."
   type        = number
-  default     = 1048576
+  default     = 2097152
   nullable    = false
 
   validation {
@@ -254,7 +266,7 @@ variable "router_max_batch_bytes" {
 variable "router_max_body_bytes" {
   description = "ROUTER_MAX_BODY_BYTES: Bytes that the body of one job may have; above: 413. Lambda takes 6 MB of event, in which the body is a JSON string that may need two bytes for one."
   type        = number
-  default     = 65536
+  default     = 1048576
   nullable    = false
 
   validation {
@@ -264,9 +276,9 @@ variable "router_max_body_bytes" {
 }
 
 variable "router_max_chat_bytes" {
-  description = "ROUTER_MAX_CHAT_BYTES: Bytes of UTF-8 that the messages of a chat may have together, not above `ROUTER_MAX_BODY_BYTES`."
+  description = "ROUTER_MAX_CHAT_BYTES: Bytes that the messages, tools and `response_format` of a chat may have together as JSON, not above `ROUTER_MAX_BODY_BYTES`."
   type        = number
-  default     = 32768
+  default     = 524288
   nullable    = false
 
   validation {
@@ -306,6 +318,18 @@ variable "router_max_tokens" {
   validation {
     condition     = var.router_max_tokens >= 256 && var.router_max_tokens <= 1000000 && floor(var.router_max_tokens) == var.router_max_tokens
     error_message = "router_max_tokens must be a whole number from 256 to 1000000."
+  }
+}
+
+variable "router_models" {
+  description = "ROUTER_MODELS: Models that callers may name, comma-separated: `name` or `name=queue`. Without a queue it is `ROUTER_QUEUE`; unset: one model, named like `ROUTER_QUEUE`."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.router_models == "" || can(regex("^[0-9A-Za-z][0-9A-Za-z._/:@+-]*(=[a-z0-9-]+)?( *, *[0-9A-Za-z][0-9A-Za-z._/:@+-]*(=[a-z0-9-]+)?)*$", var.router_models))
+    error_message = "router_models must be empty or models such as tinyllama,phi-3=phi: name or name=queue, comma-separated."
   }
 }
 
@@ -384,7 +408,7 @@ variable "router_queue_cap" {
 variable "router_rate_burst" {
   description = "ROUTER_RATE_BURST: Jobs that one caller may send at once before the rate applies."
   type        = number
-  default     = 5
+  default     = 20
   nullable    = false
 
   validation {
@@ -396,7 +420,7 @@ variable "router_rate_burst" {
 variable "router_rate_per_minute" {
   description = "ROUTER_RATE_PER_MINUTE: Jobs that one caller may send per minute, sustained; above: 429."
   type        = number
-  default     = 20
+  default     = 60
   nullable    = false
 
   validation {

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 import pytest
@@ -255,6 +257,9 @@ def gateway_event(
 def _resource(path: str) -> tuple[str, dict[str, str] | None]:
     if path.startswith("/v1/jobs/") and path != "/v1/jobs/batch":
         return "/v1/jobs/{job_id}", {"job_id": path.removeprefix("/v1/jobs/")}
+    for route in app_module.app.routes if path not in app_module.app.routes else ():
+        if match := re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route), path):
+            return route, {name: unquote(value) for name, value in match.groupdict().items()}
     return path, None
 
 

@@ -62,6 +62,14 @@ JSON_TEST_SUITE = Corpus(
     "MIT",
     "abc15ec8c3df7ff6fa771b051a8950012403b241af2688e82374e0bcafcdd21c",
 )
+#: A cut of OpenAI's own description of its API. Its Python client has members that this edition lacks.
+RESPONSES = Corpus(
+    "openai/responses.openapi.json",
+    "https://github.com/openai/openai-openapi, openapi.json, cut to what /responses and /chat/completions need",
+    "f85dbe2",
+    "MIT",
+    "d2066cf269b6c3420fb7d7e1217d455d96e71a49ca448045b3017a149b21eb1e",
+)
 
 
 def _digest(file: Path) -> str:

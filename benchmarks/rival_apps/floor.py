@@ -22,8 +22,8 @@ def app(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"statusCode": 200, "body": json.dumps(look(owner(claims["sub"]), event["pathParameters"]["job_id"]))}
     body, owner_id, job_id = json.loads(event["body"]), owner(claims["sub"]), f"job_{next(_numbers):032x}"
     envelope = json.dumps(body | {"v": 1, "id": job_id})
-    job = [job_id, envelope[1:], "0" * 64, 300_000, 0, PRIORITIES.index("normal"), 0, "generate", "normal", "{}"]
-    run("admit", admission_keys(owner_id, job_id), [*LIMITS, QUEUE, owner_id, "r", "00-a-b-01", *job, 1, 0])
+    job = [job_id, envelope[1:], "0" * 64, 300_000, 0, PRIORITIES.index("normal"), "none", "generate", "normal", "{}"]
+    run("admit", admission_keys(owner_id, job_id), [*LIMITS, QUEUE, owner_id, "r", "00-a-b-01", *job, 1, ""])
     return {"statusCode": 202, "body": json.dumps({"id": job_id, "status": "queued"})}
 
 

@@ -13,6 +13,7 @@ from chalicelib.wiring import Services
 from lambda_router_queue import metrics
 from lambda_router_queue.metrics import Metric
 from lambda_router_queue.models import BatchItem, BatchVerdicts
+from lambda_router_queue.queue_keys import QueueKeys
 
 #: Separates the batch's Idempotency-Key from a job's index; no caller can send this character.
 KEY_SEPARATOR = "\x1f"
@@ -27,7 +28,7 @@ def submit(
 ) -> BatchVerdicts:
     """Queue every job that can be queued. A retry with the same key returns each job's first verdict."""
     outcomes: dict[int, Outcome] = {}
-    by_queue: dict[str, dict[int, NewJob]] = {}
+    by_queue: dict[QueueKeys, dict[int, NewJob]] = {}
     for place, job in enumerate(jobs):
         if isinstance(job, InvalidJob):
             outcomes[place] = job
@@ -35,16 +36,16 @@ def submit(
             outcomes[place] = InsufficientScope(job.job_type.scope or "")
         else:
             key = None if idempotency_key is None else f"{idempotency_key}{KEY_SEPARATOR}{place}"
-            new = NewJob(new_job_id(), job.request, job.job_type, key)
-            by_queue.setdefault(parts.queue_of(job.job_type), {})[place] = new
+            queue = parts.queue_of(job.job_type, job.request)
+            by_queue.setdefault(queue, {})[place] = NewJob(new_job_id(queue), job.request, job.job_type, key)
     for queue, new_jobs in by_queue.items():
         outcomes |= _submit_to(parts, queue, caller, new_jobs)
     return BatchVerdicts(data=[_item(outcomes[place], caller) for place in range(len(jobs))])
 
 
-def _submit_to(parts: Services, queue: str, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
+def _submit_to(parts: Services, queue: QueueKeys, caller: Caller, jobs: Mapping[int, NewJob]) -> dict[int, Outcome]:
     """Submit one queue's jobs. If that fails, each of them gets the problem; other queues are unaffected."""
-    submission = Submission(list(jobs.values()), parts.queue.keys(queue), caller)
+    submission = Submission(list(jobs.values()), queue, caller)
     try:
         found = verdicts.submit(parts, submission)
     except (QueueFull, QueueUnavailable, EncryptionUnavailable) as problem:

@@ -1,7 +1,7 @@
 """Parsing of a request's body: bytes → strict JSON → a job request, with a JSON pointer to each rejected field."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -36,7 +36,7 @@ def parse_job(raw: bytes, content_type: str | None, job_types: JobTypes, max_byt
     Raises:
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body is rejected.
     """
-    return validate_job(_document(raw, content_type, max_bytes), job_types)
+    return validate_job(json_document(raw, content_type, max_bytes), job_types)
 
 
 def parse_batch(
@@ -47,7 +47,7 @@ def parse_batch(
     Raises:
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidJob: the body as a whole is rejected.
     """
-    document = _document(raw, content_type, max_bytes)
+    document = json_document(raw, content_type, max_bytes)
     jobs = document.get("jobs") if isinstance(document, dict) and document.keys() == {"jobs"} else None
     if not isinstance(jobs, list) or not 1 <= len(jobs) <= MAX_BATCH_JOBS:
         detail = f"must list 1 to {MAX_BATCH_JOBS} jobs and be the only member"
@@ -62,7 +62,8 @@ def _verdict(document: Any, job_types: JobTypes, at: str) -> ParsedJob | Invalid
         return problem
 
 
-def _document(raw: bytes, content_type: str | None, limit: int) -> Any:
+def json_document(raw: bytes, content_type: str | None, limit: int) -> Any:
+    """Return a body of strict JSON. Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest."""
     _require_json(content_type)
     if len(raw) > limit:
         raise PayloadTooLarge(f"The body has {len(raw)} bytes; send at most {limit}.")
@@ -82,8 +83,8 @@ def validate_job(document: Any, job_types: JobTypes, at: str = "") -> ParsedJob:
     try:
         return ParsedJob(job_type.request_model.model_validate(document, strict=True), job_type)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        errors = [_field_error(fault, at) for fault in faults[:MAX_ERRORS]]
+        faults = error.errors(include_url=False)
+        errors = [field_error(fault, document, at) for fault in faults[:MAX_ERRORS]]
         more = f" There are {len(faults) - MAX_ERRORS} more." if len(faults) > MAX_ERRORS else ""
         raise InvalidJob(f"The job is invalid; see errors.{more}", errors=errors) from None
 
@@ -108,18 +109,44 @@ def _job_type(document: Any, job_types: JobTypes, at: str) -> JobType:
     raise InvalidJob("The job is invalid; see errors.", errors=[_fault(f"{at}/type", detail)])
 
 
-def _field_error(fault: Any, at: str) -> FieldError:
+def field_error(fault: Any, document: Any, at: str, of: str = "this job type") -> FieldError:
     """Turn a pydantic error into a pointer and a sentence: what is expected, and what was found."""
     loc = fault["loc"]
     if len(loc) > 1 and loc[-1] == "[key]" and fault["input"] == loc[-2]:
         loc = loc[:-1]  # pydantic's mark for a faulty name, as opposed to its value
-    pointer = at + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+    steps = _steps(loc, document, fault["type"] == "missing")
+    pointer = at + "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        return _form_fault(fault, pointer)
     if fault["type"] == "extra_forbidden":
-        return _fault(pointer, "is not a member of this job type; remove it")
+        return _fault(pointer, f"is not a member of {of}; remove it")
     if fault["type"] == "missing":
         return _fault(pointer, "is required")
     return _fault(pointer, message[:1].lower() + message[1:] + _found(fault["input"]))
+
+
+def _form_fault(fault: Any, pointer: str) -> FieldError:
+    """Describe the member that says which form an object has, such as a message's ``role``."""
+    name = fault["ctx"]["discriminator"].strip("'")
+    value = fault["input"].get(name)
+    if fault["type"] == "union_tag_not_found":
+        return _fault(f"{pointer}/{name}", "is required")
+    return _fault(f"{pointer}/{name}", f"must be one of {fault['ctx']['expected_tags']}{_found(value)}")
+
+
+def _steps(loc: Sequence[Any], document: Any, is_missing: bool) -> Iterator[Any]:
+    """Yield the steps of an error's location that lead through the document.
+
+    The others are tags, by which pydantic says which form of a member it took.
+    """
+    value = document
+    for place, step in enumerate(loc):
+        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
+            value = value[step]
+            yield step
+        elif is_missing and place == len(loc) - 1:
+            yield step
 
 
 def _fault(pointer: str, detail: str) -> FieldError:

@@ -17,6 +17,7 @@ EXPOSED_HEADERS = [
     "RateLimit-Policy",
     "Retry-After",
     "X-Request-Id",
+    "x-should-retry",
 ]
 ALLOWED_HEADERS = [
     "Authorization",
@@ -25,6 +26,19 @@ ALLOWED_HEADERS = [
     "If-None-Match",
     "Prefer",
     "traceparent",
+    # OpenAI's client in a page sends these.
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "X-Stainless-Arch",
+    "X-Stainless-Helper-Method",
+    "X-Stainless-Lang",
+    "X-Stainless-OS",
+    "X-Stainless-Package-Version",
+    "X-Stainless-Poll-Helper",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Timeout",
 ]
 PREFLIGHT_SECONDS = 600
 
@@ -36,19 +50,19 @@ READ = ["GET", "HEAD"]
 def cors(surface: Surface) -> CORSConfig | None:
     """Return the CORS configuration for the one origin; None if there is no origin, or several.
 
-    API Gateway's own preflight response is fixed, so it cannot name the origin of a request: see ``names_the_asking``.
+    API Gateway's own preflight response is fixed, so it cannot name the origin of a request (``has_several_origins``).
     """
     return _allowing(surface.cors_origins[0]) if len(surface.cors_origins) == 1 else None
 
 
-def names_the_asking(surface: Surface) -> bool:
+def has_several_origins(surface: Surface) -> bool:
     """Return whether there are several origins: a response may name only one (Fetch standard, "CORS check")."""
     return len(surface.cors_origins) > 1
 
 
 def answer_headers(surface: Surface, origin: str | None) -> dict[str, str]:
     """Return the headers that let a page of that origin read one of the function's responses."""
-    if not names_the_asking(surface):
+    if not has_several_origins(surface):
         return fixed_headers(surface)
     vary = {"Vary": "Origin"}  # RFC 9110 section 12.5.5: a cache must not serve it to another origin
     return vary | _headers(origin) if origin in surface.cors_origins else vary
@@ -62,7 +76,7 @@ def fixed_headers(surface: Surface) -> dict[str, str]:
     """
     if not surface.cors_origins:
         return {}
-    return _headers("*" if names_the_asking(surface) else surface.cors_origins[0])
+    return _headers("*" if has_several_origins(surface) else surface.cors_origins[0])
 
 
 def _headers(origin: str) -> dict[str, str]:

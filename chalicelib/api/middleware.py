@@ -5,12 +5,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Container
-from typing import Any
 
 from chalice.app import Request, Response
 
 from chalicelib import errors, wiring
 from chalicelib.api import gateway
+from chalicelib.api.responses import NO_STORE, OPENAI_PATHS, json_response
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
 from chalicelib.observability import RequestRecord, begin_notes, log, log_request, notes
 from chalicelib.settings import Surface
@@ -107,12 +107,13 @@ def _answer(problem: Problem, request: Request) -> Response:
     learnt = notes()
     learnt.problem = problem.slug()
     learnt.reason = getattr(problem, "reason", None)
-    headers: dict[str, Any] = {
-        "Content-Type": PROBLEM_CONTENT_TYPE,
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Response(problem.to_dict(request_id(request)), headers | problem.headers, problem.status)
+    if request.path.startswith(OPENAI_PATHS):
+        from chalicelib.openai.openai_errors import openai_error  # deferred: not at a cold start
+
+        body, headers = openai_error(problem, request_id(request))
+        return json_response(body, problem.status, headers)
+    content_type = {"Content-Type": PROBLEM_CONTENT_TYPE}
+    return Response(problem.to_dict(request_id(request)), NO_STORE | content_type | problem.headers, problem.status)
 
 
 _BY_STATUS: dict[int, Callable[..., Problem]] = {

@@ -4,7 +4,7 @@ Served at ``/openapi.json``.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from chalicelib.api import openapi_parts as parts
 from chalicelib.api.body import MAX_BATCH_JOBS
 from chalicelib.api.openapi_parts import REF_TEMPLATE, Schema
 from chalicelib.api.operations import Answer, Operation, operation_of
+from chalicelib.api.responses import OPENAI_PATHS
 from chalicelib.errors import PROBLEM_CONTENT_TYPE
 from chalicelib.job_settings import BodyLimits
 from chalicelib.jobs.job_types import JobType
@@ -40,6 +41,8 @@ def document(
     bodies = {
         "job": _body(_request_schema(job_types), body_limits.job),
         "batch": _body(_ref("Batch"), body_limits.batch),
+        "response": _body(_ref("ResponseRequest"), body_limits.job),
+        "completion": _body(_ref("CompletionRequest"), body_limits.job),
     }
     return {
         "openapi": "3.1.1",
@@ -68,20 +71,21 @@ def document(
 
 def _path_item(path: str, methods: Mapping[str, Any], bodies: Mapping[str, Schema]) -> Schema:
     item: Schema = {"parameters": [parts.JOB_ID]} if "{job_id}" in path else {}
+    problem = _openai_problem if path.startswith(OPENAI_PATHS) else _problem
     for method, entry in methods.items():
         operation = operation_of(entry.view_function)
         if operation is not None:
-            described = _operation(operation, bodies)
+            described = _operation(operation, bodies, problem)
             item[method.lower()] = _head(described) if method == "HEAD" else described
     return item
 
 
-def _operation(operation: Operation, bodies: Mapping[str, Schema]) -> Schema:
+def _operation(operation: Operation, bodies: Mapping[str, Schema], problem_of: Callable[[list[str]], Schema]) -> Schema:
     by_status: dict[int, list[str]] = {}
     for problem in operation.problems:
         by_status.setdefault(problem.status, []).append(problem.title)
     answers = {str(status): _answer(answer) for status, answer in operation.answers.items()}
-    refusals = {str(status): _problem(titles) for status, titles in sorted(by_status.items())}
+    refusals = {str(status): problem_of(titles) for status, titles in sorted(by_status.items())}
     described: Schema = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -121,6 +125,10 @@ def _problem(titles: list[str]) -> Schema:
     }
 
 
+def _openai_problem(titles: list[str]) -> Schema:
+    return _problem(titles) | {"content": _json(_ref("OpenAIError"))}
+
+
 def _header_refs(names: list[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
@@ -138,14 +146,20 @@ def _ref(name: str) -> Schema:
 
 
 def _schemas(job_types: Mapping[str, JobType]) -> Schema:
+    # Deferred: only this document and the OpenAI API itself need them.
+    from chalicelib.openai.completion_object import ChatCompletion
+    from chalicelib.openai.completion_request import CompletionRequest
+    from chalicelib.openai.response_object import Response
+    from chalicelib.openai.response_request import ResponseRequest
+
     requests: list[type[BaseModel]] = [job_type.request_model for job_type in job_types.values()]
+    requests += [ResponseRequest, CompletionRequest]
     results = [job_type.result_model for job_type in job_types.values() if job_type.result_model]
     _, inputs = models_json_schema(
         [(model, "validation") for model in dict.fromkeys([*requests, *results])], ref_template=REF_TEMPLATE
     )
-    _, outputs = models_json_schema(
-        [(model, "serialization") for model in (Job, JobPage, BatchVerdicts)], ref_template=REF_TEMPLATE
-    )
+    answers = (Job, JobPage, BatchVerdicts, Response, ChatCompletion)
+    _, outputs = models_json_schema([(model, "serialization") for model in answers], ref_template=REF_TEMPLATE)
     models: Schema = inputs["$defs"] | outputs["$defs"]
     for model in models.values():
         for name, member in model.get("properties", {}).items():
@@ -168,7 +182,7 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
         "Readiness": parts.READINESS,
         "Document": parts.DOCUMENT,
     }
-    return models | own | made
+    return models | own | made | parts.OPENAI
 
 
 def _with_default_in_words(member: Schema) -> Schema:

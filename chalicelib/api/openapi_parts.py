@@ -60,6 +60,49 @@ READINESS: Schema = {
     "properties": {"redis": DEPENDENCY, "jwks": DEPENDENCY},
 }
 
+MODEL_OBJECT: Schema = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by"],
+    "properties": {
+        "id": STRING,
+        "object": {"type": "string", "const": "model"},
+        "created": WHOLE,
+        "owned_by": STRING,
+    },
+}
+
+
+def _list_of(item: Schema, **members: Schema) -> Schema:
+    listed = {"object": {"type": "string", "const": "list"}, "data": {"type": "array", "items": item}}
+    return {"type": "object", "required": ["object", "data", *members], "properties": listed | members}
+
+
+_ITEM_ID: Schema = {"type": ["string", "null"]}
+#: What the OpenAI API returns besides responses and completions.
+OPENAI: Schema = {
+    "Model": MODEL_OBJECT,
+    "Models": _list_of({"$ref": REF_TEMPLATE.format(model="Model")}),
+    "InputItems": _list_of({"type": "object"}, first_id=_ITEM_ID, last_id=_ITEM_ID, has_more={"type": "boolean"}),
+    "DeletedResponse": {
+        "type": "object",
+        "required": ["id", "object", "deleted"],
+        "properties": {"id": STRING, "object": {"type": "string", "const": "response"}, "deleted": {"const": True}},
+    },
+    "OpenAIError": {
+        "description": "An error as OpenAI's clients read it, with the problem's members beside it.",
+        "allOf": [{"$ref": REF_TEMPLATE.format(model="Problem")}],
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message", "type", "param", "code"],
+                "properties": {"message": STRING, "type": STRING, "param": _ITEM_ID, "code": STRING},
+            }
+        },
+    },
+}
+
 HEADERS: Schema = {
     name: {"description": description, "schema": schema}
     for name, description, schema in (
@@ -86,6 +129,14 @@ JOB_ID = _parameter(
     {"type": "string", "pattern": "^job_[0-9a-f]{32}$"},
     required=True,
 )
+MODEL = _parameter("path", "model", "One of `GET /v1/models`, its slashes encoded.", STRING, required=True)
+RESPONSE_ID = _parameter(
+    "path",
+    "response_id",
+    "As returned by `POST /v1/responses`.",
+    {"type": "string", "pattern": "^resp_[0-9a-f]{32}$"},
+    required=True,
+)
 IDEMPOTENCY_KEY = _parameter(
     "header",
     "Idempotency-Key",
@@ -100,6 +151,16 @@ PREFER = _parameter(
     {"type": "string", "pattern": r"^wait=\d{1,4}$"},
 )
 IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag received before.", STRING)
+ITEM_PARAMETERS = (
+    _parameter(
+        "query",
+        "limit",
+        "Items a page.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    ),
+    _parameter("query", "order", "By their order in the input.", {"type": "string", "enum": ["asc", "desc"]}),
+    _parameter("query", "after", "The `last_id` of the page before.", STRING),
+)
 PAGE_PARAMETERS = (
     _parameter(
         "query",

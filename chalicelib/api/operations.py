@@ -19,6 +19,8 @@ SIGNED_IN = (
 #: Problems of a request with a body.
 BODY = (errors.MalformedRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.InvalidJob)
 
+BODY_OPENAI = (errors.MalformedRequest, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.InvalidParameter)
+
 #: Attribute of a view function that has its ``Operation``.
 _ATTRIBUTE = "openapi_operation"
 
@@ -50,7 +52,7 @@ class Operation(NamedTuple):
     answers: Mapping[int, Answer]
     problems: tuple[type[Problem], ...]
     parameters: tuple[dict[str, Any], ...] = ()
-    body: Literal["job", "batch"] | None = None
+    body: Literal["job", "batch", "response", "completion"] | None = None
 
     @property
     def needs_token(self) -> bool:

@@ -136,12 +136,16 @@ def wanted_status(query: dict[str, Any]) -> Status | None:
     return cast(Status | None, value)
 
 
+def query_values(request: Request) -> dict[str, list[str]]:
+    """Return the query parameters, each with all its values."""
+    given = request.query_params
+    return {name: given.getlist(name) for name in given} if given else {}
+
+
 def single_query(request: Request, allowed: frozenset[str]) -> dict[str, str]:
     """Return the query parameters. Raises MalformedRequest if one is unknown or repeated."""
     query: dict[str, str] = {}
-    given = request.query_params
-    for name in given or {}:
-        values = given.getlist(name) if given else []
+    for name, values in query_values(request).items():
         if name not in allowed:
             raise MalformedRequest(
                 f"The query parameter {name[:32]!r} is not known; send only {', '.join(sorted(allowed))}."

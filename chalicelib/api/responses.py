@@ -4,6 +4,9 @@ from typing import Any
 
 from chalice.app import Response
 
+#: Beginnings of the OpenAI API's paths. Their errors have OpenAI's form.
+OPENAI_PATHS = ("/v1/models", "/v1/responses", "/v1/chat/")
+
 NO_STORE: dict[str, Any] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 

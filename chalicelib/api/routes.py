@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
@@ -10,30 +9,24 @@ from chalicelib import errors, limits, wiring
 from chalicelib.api import batches, gateway, openapi_parts, request_headers, verdicts
 from chalicelib.api.body import parse_batch, parse_job
 from chalicelib.api.gateway import READ
-from chalicelib.api.middleware import request_id
+from chalicelib.api.guard import affordable_seconds, body_bytes, caller_of, guarded, note_job
 from chalicelib.api.operations import BODY, SIGNED_IN, Answer, Operation, described_by
 from chalicelib.api.responses import NO_STORE, json_response
-from chalicelib.callers.auth import Principal
-from chalicelib.errors import MalformedRequest, NotFound, Problem
-from chalicelib.jobs.admission import Caller, NewJob, Submission
+from chalicelib.errors import NotFound, Problem
+from chalicelib.jobs.admission import NewJob, Submission
 from chalicelib.jobs.job_pages import Cursor
 from chalicelib.jobs.job_queue import new_job_id
-from chalicelib.jobs.job_records import JOB_ID
 from chalicelib.jobs.waits import Waits
 from chalicelib.observability import notes
 from chalicelib.settings import Surface
-from chalicelib.wiring import Services
 from lambda_router_queue.models import FINAL_STATUSES, Job, JobPage
 
 routes = Blueprint(__name__)
 
-_guarded = gateway.guarded_route(wiring.surface())
-
-#: Time reserved for the response itself if a wait would outlast the function.
-WAIT_RESERVE_SECONDS = 2.0
+_GUARDED_ROUTE = gateway.guarded_route(wiring.surface())
 
 
-@routes.route("/v1/jobs", methods=["POST"], **_guarded)
+@routes.route("/v1/jobs", methods=["POST"], **_GUARDED_ROUTE)
 @described_by(
     Operation(
         "createJob",
@@ -60,15 +53,15 @@ WAIT_RESERVE_SECONDS = 2.0
 )
 def create_job() -> Response:
     """Queue a job."""
-    parts, principal = _guard()
-    request = _request()
+    request = routes.current_request
+    services, principal = guarded(request)
     content_type = request_headers.one_header(request, "content-type")
-    job = parse_job(_bytes(request), content_type, parts.job_types, parts.settings.router_max_body_bytes)
+    job = parse_job(body_bytes(request), content_type, services.job_types, services.settings.router_max_body_bytes)
     principal.require(job.job_type.scope)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
-    new = NewJob(new_job_id(), job.request, job.job_type, key)
-    queue = parts.queue.keys(parts.queue_of(job.job_type))
-    (outcome,) = verdicts.submit(parts, Submission([new], queue, _caller(request, principal)))
+    queue = services.queue_of(job.job_type, job.request)
+    new = NewJob(new_job_id(queue), job.request, job.job_type, key)
+    (outcome,) = verdicts.submit(services, Submission([new], queue, caller_of(request, principal)))
     if isinstance(outcome, Problem):
         raise outcome
     notes().job_id = outcome.job.id
@@ -77,7 +70,7 @@ def create_job() -> Response:
     return json_response(outcome.job.model_dump_json(), 202, outcome.headers | {"Location": location})
 
 
-@routes.route("/v1/jobs/batch", methods=["POST"], **_guarded)
+@routes.route("/v1/jobs/batch", methods=["POST"], **_GUARDED_ROUTE)
 @described_by(
     Operation(
         "createBatch",
@@ -90,15 +83,17 @@ def create_job() -> Response:
 )
 def create_batch() -> Response:
     """Queue up to 100 jobs; one verdict each, in order."""
-    parts, principal = _guard()
-    request = _request()
+    request = routes.current_request
+    services, principal = guarded(request)
     content_type = request_headers.one_header(request, "content-type")
-    jobs = parse_batch(_bytes(request), content_type, parts.job_types, parts.settings.router_max_batch_bytes)
+    jobs = parse_batch(body_bytes(request), content_type, services.job_types, services.settings.router_max_batch_bytes)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
-    return json_response(batches.submit(parts, principal, _caller(request, principal), jobs, key).model_dump_json())
+    return json_response(
+        batches.submit(services, principal, caller_of(request, principal), jobs, key).model_dump_json()
+    )
 
 
-@routes.route("/v1/jobs", methods=READ, **_guarded)
+@routes.route("/v1/jobs", methods=READ, **_GUARDED_ROUTE)
 @described_by(
     Operation(
         "listJobs",
@@ -110,11 +105,12 @@ def create_batch() -> Response:
 )
 def list_jobs() -> Response:
     """List the caller's jobs, newest first."""
-    parts, principal = _guard()
-    query = request_headers.single_query(_request(), frozenset({"limit", "status", "cursor"}))
+    request = routes.current_request
+    services, principal = guarded(request)
+    query = request_headers.single_query(request, frozenset({"limit", "status", "cursor"}))
     limit = request_headers.page_size(query, openapi_parts.DEFAULT_PAGE, openapi_parts.MAX_PAGE)
     after = Cursor.decode(query["cursor"]) if "cursor" in query else None
-    found = parts.queue.page(principal.owner, limit, request_headers.wanted_status(query), after)
+    found = services.queue.page(principal.owner, limit, request_headers.wanted_status(query), after)
     page = JobPage(
         data=found.jobs,
         has_more=found.after is not None,
@@ -124,11 +120,11 @@ def list_jobs() -> Response:
     return json_response(page.model_dump_json())
 
 
-@routes.route("/v1/jobs/{job_id}", methods=READ, **_guarded)
+@routes.route("/v1/jobs/{job_id}", methods=READ, **_GUARDED_ROUTE)
 @described_by(
     Operation(
         "getJob",
-        "One job; with `Prefer: wait=N` as soon as it is final",
+        "One job; `Prefer: wait=N` holds the response until the job is final",
         {
             200: Answer("The job as it now stands.", "Job", ("ETag", "Preference-Applied", "Retry-After")),
             304: Answer("Unchanged since that ETag.", None),
@@ -139,43 +135,45 @@ def list_jobs() -> Response:
 )
 def get_job(job_id: str) -> Response:
     """Return one job; with ``Prefer: wait=N``, as soon as it is final or after N seconds."""
-    parts, principal = _guard()
-    request = _request()
-    known = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
-    is_reader = request.method == "GET"  # HEAD returns no result, and takes none from its reader
-    read = parts.queue.take if is_reader and known is None else parts.queue.look
-    _note_job(job_id)
-    job, applied = _awaited(request, parts.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
-    headers = {"ETag": _etag(job)} | applied
-    if request_headers.etag_matches(known, headers["ETag"]):
+    request = routes.current_request
+    services, principal = guarded(request)
+    condition = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
+    # ``take`` uses up a result that is not kept, so it is called only for a response with content: not for HEAD, and
+    # not before a 304.
+    has_content = request.method == "GET"
+    read = services.queue.take if has_content and condition is None else services.queue.look
+    note_job(job_id)
+    job, granted = _awaited(request, services.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
+    headers = {"ETag": _etag(job)} | granted
+    if request_headers.etag_matches(condition, headers["ETag"]):
         return Response("", NO_STORE | headers, 304)
-    if is_reader and known is not None and not job.store:  # only now: before a 304, taking the result would lose it
-        job = _found(parts.queue.take(principal.owner, job_id))
+    if has_content and condition is not None and not job.store:
+        job = _found(services.queue.take(principal.owner, job_id))
     return json_response(job.model_dump_json(), headers=headers)
 
 
-@routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_guarded)
+@routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_GUARDED_ROUTE)
 @described_by(
     Operation(
         "cancelJob",
-        "Cancel a job; repeating it changes nothing",
+        "Cancel a job; repeating the request changes nothing",
         {200: Answer("The job as it now stands.", "Job")},
         (*SIGNED_IN, errors.NotFound),
     )
 )
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that is still open, and return the job."""
-    parts, principal = _guard()
-    _request()
-    return json_response(_found(parts.queue.cancel(principal.owner, job_id)).model_dump_json())
+    services, principal = guarded(routes.current_request)
+    return json_response(_found(services.queue.cancel(principal.owner, job_id)).model_dump_json())
 
 
 def answer_preflights(app: Chalice, surface: Surface) -> None:
-    """Give every path an OPTIONS method if each response has to name the origin of its request.
+    """Give every path an OPTIONS method if several origins may call the API.
 
-    API Gateway's own preflight responses, which Chalice generates for a single origin, cannot do that.
+    Each response then has to name the origin of its request. API Gateway's own preflight responses, which Chalice
+    configures for a single origin, cannot do that.
     """
-    if gateway.names_the_asking(surface):
+    if gateway.has_several_origins(surface):
         for path in list(app.routes):
             app.route(path, methods=["OPTIONS"], **gateway.open_route(surface))(preflight)
 
@@ -187,72 +185,33 @@ def preflight(**_: str) -> Response:
     return Response("", {"Access-Control-Allow-Methods": methods}, 204)
 
 
-def _request() -> Request:
-    return request_headers.acceptable(routes.current_request)
-
-
-def _guard() -> tuple[Services, Principal]:
-    """Return the services and the caller, once the caller's token is verified and carries the scope."""
-    parts = wiring.services()
-    principal = parts.verifier.authenticate(request_headers.header_values(routes.current_request, "authorization"))
-    notes().principal = principal.owner
-    principal.require(parts.settings.router_scope)
-    return parts, principal
-
-
-def _caller(request: Request, principal: Principal) -> Caller:
-    sent = request_headers.header_values(request, "traceparent")
-    trace = request_headers.traceparent(sent[0] if len(sent) == 1 else None)
-    notes().trace_id = trace.split("-")[1]
-    return Caller(principal.owner, request_id(request), trace)
-
-
-def _note_job(job_id: str) -> None:
-    if JOB_ID.fullmatch(job_id):  # otherwise it is any text that the caller sent
-        notes().job_id = job_id
-
-
 def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]) -> tuple[Job, dict[str, str]]:
-    """Return the caller's job, once it is final or its wait is over, and headers that say which wait was granted."""
-    wait = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
+    """Return the caller's job once it is final or the wait is over, and headers that say which wait was granted."""
+    wanted = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
     job = look()
-    if wait is None:
+    if wanted is None:
         return job, {}
-    seconds = _affordable(request, wait)
+    seconds = affordable_seconds(request, wanted)
     if seconds > 0 and job.status not in FINAL_STATUSES:
-        waited = waits.until_final(look, owner, seconds)
-        if waited is None:
+        job_after_wait = waits.until_final(look, owner, seconds)
+        if job_after_wait is None:  # no place was free
             return job, {"Preference-Applied": "wait=0"} | limits.retry_after(limits.NO_PLACE_RETRY_SECONDS * 1000)
-        job = waited
-    return job, {"Preference-Applied": f"wait={wait}"}
-
-
-def _affordable(request: Request, seconds: int) -> float:
-    """Shorten the wait so that the function does not run out of time while it holds the request."""
-    context: Any = request.lambda_context
-    remaining: float = context.get_remaining_time_in_millis() / 1000
-    return min(seconds, remaining - WAIT_RESERVE_SECONDS)
-
-
-def _bytes(request: Request) -> bytes:
-    try:
-        body = request.raw_body
-        return body.encode() if isinstance(body, str) else body
-    except ValueError:
-        raise MalformedRequest("The event's body does not match its isBase64Encoded.") from None
+        job = job_after_wait
+    return job, {"Preference-Applied": f"wait={wanted}"}
 
 
 def _etag(job: Job) -> str:
     """Return a tag that changes when the job changes.
 
-    It is weak because it leaves out two members. The estimate changes with every read. The result is written once,
-    together with the status, and not every read shows it.
+    The tag is weak because it leaves out two members. ``estimated_start_at`` changes with every read. ``result`` is not
+    shown by every read; it is written once, together with the status, which the tag covers.
     """
     lasting = job.model_dump_json(exclude={"estimated_start_at", "result"})
     return f'W/"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
 
 
 def _found(job: Job | None) -> Job:
+    """Return the job. Raises NotFound if there is none."""
     if job is None:
         raise NotFound("You have no job with that id.")
     return job

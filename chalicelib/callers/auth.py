@@ -1,4 +1,6 @@
-"""Bearer token → principal. API Gateway's authorizer has checked the token before; this check does not rely on that.
+"""Verification of bearer tokens; the result is a principal.
+
+API Gateway's authorizer has already checked the token, but this module does not rely on that.
 
 Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens (Amazon Cognito
 Developer Guide, "Understanding the access token").
@@ -29,6 +31,7 @@ MAX_TOKEN_CHARACTERS = 8_192
 MAX_LIFE_SECONDS = 86_400
 
 _COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
+#: Accepted values of the header's ``typ``.
 _TYPES = (None, "JWT", "at+jwt")
 _JWS = PyJWS()
 
@@ -42,7 +45,7 @@ class Signed(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """The caller.
+    """The caller of a request, known from a verified token.
 
     Attributes:
         owner: a hash of ``sub``. It names the caller in Redis and in logs, so that neither contains a personal
@@ -54,11 +57,11 @@ class Principal(NamedTuple):
     scopes: frozenset[str]
 
     def has(self, scope: str | None) -> bool:
-        """Return whether the token carries that scope; None requires nothing."""
+        """Return whether the token carries the scope; always true for None."""
         return scope is None or scope in self.scopes
 
     def require(self, scope: str | None) -> None:
-        """Raise InsufficientScope unless the token carries that scope."""
+        """Raise InsufficientScope unless the token carries the scope; None requires nothing."""
         if scope is not None and not self.has(scope):
             raise InsufficientScope(scope)
 
@@ -83,11 +86,11 @@ class TokenVerifier:
         self._proved = ProvedTokens()
 
     def authenticate(self, authorization: list[str]) -> Principal:
-        """Return the principal of the request's ``Authorization`` headers.
+        """Verify the token in a request's ``Authorization`` headers and return its principal.
 
         Raises:
-            Unauthenticated: no bearer token, or one that fails any check.
-            SigningKeysUnavailable: the keys to check with are unavailable.
+            Unauthenticated: there is no bearer token, or it fails a check.
+            SigningKeysUnavailable: the signing keys are unavailable.
         """
         claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
@@ -102,6 +105,7 @@ class TokenVerifier:
         )
 
     def _proved_claims(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token with a valid signature; those of a token verified before come from the cache."""
         digest = digest_of(token)
         claims = self._proved.claims(digest, self._keys)
         if claims is None:
@@ -135,10 +139,10 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: list[str]) -> str:
-    """Return the token of the one ``Authorization: Bearer`` header (RFC 6750 section 2.1).
+    """Return the token of the only ``Authorization: Bearer`` header (RFC 6750 section 2.1).
 
     Raises:
-        Unauthenticated: no header, several, another scheme, or a token that is too long.
+        Unauthenticated: there is no header or more than one, it has another scheme, or the token is too long.
     """
     if len(authorization) != 1:
         raise Unauthenticated(f"{len(authorization)} Authorization headers")
@@ -151,19 +155,19 @@ def bearer_token(authorization: list[str]) -> str:
 
 
 def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) -> Signed:
-    """Verify a compact JWS (RFC 7515 section 7.1) and return its payload; until then nothing in it is trusted.
+    """Verify a compact JWS (RFC 7515 section 7.1), and return its payload and the key that verified it.
 
     Raises:
-        Unauthenticated: it is not a JWS, its header has unexpected members, its key is unknown, or the signature is
-            bad.
-        SigningKeysUnavailable: the keys to check with are unavailable.
+        Unauthenticated: it is not a JWS, its header has unexpected members, its key is unknown, or its signature is
+            invalid.
+        SigningKeysUnavailable: the signing keys are unavailable.
     """
     segments = _COMPACT_JWS.fullmatch(token)
     if segments is None:
         raise Unauthenticated("not a compact JWS")
     header, payload, signature = segments.groups()
-    kid, claims = _key_id(header, algorithm), _decoded(payload)
-    _decoded(signature)
+    kid, payload_bytes = _key_id(header, algorithm), _decoded(payload)
+    _decoded(signature)  # only to reject a signature that is not strict base64url
     key = keys.key(kid)
     if key is None:
         raise Unauthenticated("unknown kid")
@@ -173,11 +177,11 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
         _JWS.decode(token, key, algorithms=[algorithm])
     except InvalidTokenError:
         raise Unauthenticated("signature") from None
-    return Signed(kid, key, claims)
+    return Signed(kid, key, payload_bytes)
 
 
 def _decoded(segment: str) -> bytes:
-    """Decode a base64url segment; padding and stray bits are rejected (RFC 7515 section 2)."""
+    """Decode a base64url segment. Padding and stray bits after the last byte are rejected (RFC 7515 section 2)."""
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except binascii.Error:
@@ -200,10 +204,11 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _key_id(segment: str, algorithm: str) -> str:
-    """Return the key id of a header that has only ``alg``, ``kid`` and ``typ``, as Cognito's do.
+    """Return the key id of a header. The header may have only the members ``alg``, ``kid`` and ``typ``.
 
-    This rejects ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` unread. An issuer writes the
-    same header into all tokens of a key, so a few valid headers are cached. Rejections are never cached.
+    Cognito's headers have no others. So ``crit``, ``b64``, ``jwk``, ``jku``, ``x5u``, ``x5c``, ``zip`` and ``enc`` are
+    rejected unread. All tokens that an issuer signs with one key have the same header, so a few valid headers are
+    cached. Rejections are never cached.
     """
     header = _json_object(_decoded(segment))
     if not header.keys() <= {"alg", "kid", "typ"} or header.get("alg") != algorithm:
@@ -215,6 +220,7 @@ def _key_id(segment: str, algorithm: str) -> str:
 
 
 def _seconds(claims: dict[str, Any], name: str) -> int | None:
+    """Return a time claim, or None if it is missing. Raises Unauthenticated unless it is an integer."""
     value = claims.get(name)
     if value is not None and type(value) is not int:
         raise Unauthenticated(f"{name} is not an integer")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Literal, NamedTuple, cast
@@ -9,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 from pydantic_core import to_json
 
 from chalicelib.jobs.job_types import JobType
+from chalicelib.jobs.sampling import LATER_MEMBERS, Sampling
 from chalicelib.limits import RatePolicy, RateState
 from chalicelib.observability import odd_figure
 from lambda_router_queue.encryption.sealing import Place, Sealer
@@ -35,15 +37,32 @@ class QueuePolicy(NamedTuple):
     idempotency_seconds: int
 
 
+class Try(NamedTuple):
+    """One of the tries of a request that its client may repeat by itself, as OpenAI's do.
+
+    Attributes:
+        digest: of the request, the same for all tries.
+        number: 0 for the first one.
+    """
+
+    digest: str
+    number: int
+
+
 class NewJob(NamedTuple):
-    """A validated job. Its id is generated before Redis is called, so that a retry of the call stores it once."""
+    """A validated job. Its id is generated before Redis is called, so that a retry of the call stores it once.
+
+    Attributes:
+        repeat: for a client that repeats requests without an ``Idempotency-Key``: which try this is.
+        openai: the request as the OpenAI API shows it, as JSON. It is removed with the result or with the record.
+    """
 
     job_id: str
     request: JobRequest
     job_type: JobType
     idempotency_key: str | None = None
-    #: Bytes of its input that its caller can still read once it is final.
-    kept_input_bytes: int = 0
+    repeat: Try | None = None
+    openai: str | None = None
 
     def fingerprint(self) -> str:
         """Hash the validated body, to tell a retry from a different body whatever its spacing or member order.
@@ -53,9 +72,25 @@ class NewJob(NamedTuple):
         """
         later = {"store"} if self.request.store else set()
         body = self.request.model_dump(mode="json", exclude=later)
+        if isinstance(self.request.input, Sampling):
+            body["input"] = _without_later_members(body["input"])
         if "ttl_seconds" not in self.request.model_fields_set:
             body["ttl_seconds"] = DEFAULT_TTL_SECONDS
+        if self.openai is not None:
+            body["openai"] = self.openai
         return hashlib.sha256(_compact(body).encode()).hexdigest()
+
+
+def _without_later_members(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a text job's input without the omitted members that inputs did not have at first."""
+    kept = {name: value for name, value in document.items() if value is not None or name not in LATER_MEMBERS}
+    if "messages" in kept:
+        kept["messages"] = [_without_nulls(message) for message in kept["messages"]]
+    return kept
+
+
+def _without_nulls(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if value is not None}
 
 
 class Caller(NamedTuple):
@@ -67,11 +102,16 @@ class Caller(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """New jobs of one caller for one queue."""
+    """New jobs of one caller for one queue.
+
+    Attributes:
+        most_kept_seconds: how long their results are kept at most, whatever the setting allows.
+    """
 
     jobs: Sequence[NewJob]
     queue: QueueKeys
     caller: Caller
+    most_kept_seconds: float = math.inf
 
     @property
     def keys(self) -> list[str]:
@@ -84,7 +124,7 @@ class Submission(NamedTuple):
     def args(self, policy: QueuePolicy, sealer: Sealer | None = None) -> list[str | int | float]:
         """Return ``ARGV`` of ``admit.lua``; inputs are encrypted if there is a sealer. Raises KeyUnavailable."""
         return [
-            policy.store_result_seconds * 1000,
+            round(min(policy.store_result_seconds, self.most_kept_seconds) * 1000),
             policy.idempotency_seconds * 1000,
             policy.rate.interval_ms,
             policy.rate.burst,
@@ -125,12 +165,20 @@ class Submission(NamedTuple):
         place = Place(self.queue.queue, job.job_id, self.caller.owner, "input")
         return {"encrypted_input": sealer.seal(_compact(document), place)}
 
+    def _openai(self, job: NewJob, sealer: Sealer | None) -> str:
+        if job.openai is None or sealer is None:
+            return job.openai or ""
+        return sealer.seal(job.openai, Place(self.queue.queue, job.job_id, self.caller.owner, "openai"))
+
     def _job_keys(self, job: NewJob) -> tuple[str, str]:
-        record, key = self.queue.job(job.job_id), job.idempotency_key
-        return record, self.queue.idempotency(self.caller.owner, key) if key else record
+        record, owner = self.queue.job(job.job_id), self.caller.owner
+        if job.idempotency_key is not None:
+            return record, self.queue.idempotency(owner, job.idempotency_key)
+        return record, self.queue.tries(owner, job.repeat.digest) if job.repeat else record
 
     def _job_args(self, job: NewJob, sealer: Sealer | None) -> Sequence[str | int]:
         request, keyed = job.request, job.idempotency_key is not None
+        second_key = "key" if keyed else f"try {job.repeat.number}" if job.repeat else "none"
         return (
             job.job_id,
             self.envelope(job, sealer),
@@ -138,12 +186,12 @@ class Submission(NamedTuple):
             request.ttl_seconds * 1000,
             request.delay_seconds * 1000,
             PRIORITIES.index(request.priority),
-            int(keyed),
+            second_key,
             request.type,
             request.priority,
             to_json(request.metadata).decode(),
             int(request.store),
-            job.kept_input_bytes,
+            self._openai(job, sealer),
         )
 
 

@@ -101,14 +101,14 @@ class Filling:
         return self._limit - len(self._jobs)
 
     @property
-    def still_scanned(self) -> int:
+    def scans_left(self) -> int:
         """The number of jobs that may still be examined."""
         return MAX_SCANNED_JOBS - self._scanned
 
     @property
     def is_full(self) -> bool:
         """True once no more jobs are to be examined."""
-        return self._has_no_room or not self.missing or not self.still_scanned
+        return self._has_no_room or not self.missing or not self.scans_left
 
     def taken(self, places: Sequence[Place], looked: Looked) -> Iterator[Place]:
         """Add the jobs that fit. Yield their places, and those of entries that are not jobs of this list."""

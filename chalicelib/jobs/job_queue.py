@@ -1,4 +1,4 @@
-"""The function's side of the queue: submit, look, cancel, list. Each is decided in Redis, by one script."""
+"""The function's side of the queue: submit, look, cancel, list. Lua scripts in Redis make all decisions."""
 
 import secrets
 from collections import deque
@@ -20,7 +20,7 @@ from chalicelib.jobs.job_pages import (
     Place,
     Scan,
 )
-from chalicelib.jobs.job_records import JOB_ID, jobs_from_reply, result_bytes
+from chalicelib.jobs.job_records import JOB_ID, Record, data_keys_in, jobs_from_reply, records_from_reply, result_bytes
 from chalicelib.jobs.redis_client import RedisClient
 from chalicelib.limits import UNAVAILABLE_RETRY_SECONDS, retry_after
 from chalicelib.observability import log
@@ -31,15 +31,24 @@ from lambda_router_queue.models import FINAL_STATUSES, Job, Status
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.wire import Argument
 
-_ADMIT = load_script("admit", folder=LUA)
+_ADMIT = load_script("admit", "tries", folder=LUA)
 _SETTLE = load_script("settle", folder=LUA)
 
-type Action = Literal["look", "brief", "cancel", "take", "peek", "list"]
+type Action = Literal["look", "brief", "cancel", "take", "peek", "delete", "list"]
+
+#: Actions about a single job whose result may be deleted.
+_DELETING = frozenset({"take", "delete"})
+#: The most data keys that the records of one request may be encrypted under. KMS is called once for each.
+MAX_DATA_KEYS = 8
+
+
+class TooManyDataKeys(Exception):
+    """The records are encrypted under more data keys than one request may have KMS decrypt."""
 
 
 @contextmanager
 def _keys_at_hand() -> Iterator[None]:
-    """Log why KMS did not provide a key, and tell the caller to retry."""
+    """Turn KeyUnavailable into EncryptionUnavailable, which tells the caller to retry. Log why KMS gave no key."""
     try:
         yield
     except KeyUnavailable as error:
@@ -50,16 +59,19 @@ def _keys_at_hand() -> Iterator[None]:
         ) from None
 
 
-def new_job_id() -> str:
-    """Return an id of 128 random bits, so that nobody can guess it and no two routers generate the same."""
-    return f"job_{secrets.token_hex(16)}"
+def new_job_id(queue: QueueKeys) -> str:
+    """Return an id: ``job_``, the queue's tag (4 digits that say which queue has the job), and 112 random bits.
+
+    Nobody can guess it, and no two routers generate the same.
+    """
+    return f"job_{queue.tag}{secrets.token_hex(14)}"
 
 
 class JobQueue:
-    """All queues in one Redis, as callers' requests need them.
+    """The operations that requests need, on all queues in one Redis.
 
-    Every method raises QueueUnavailable if Redis did not confirm what it did, QueueFull if its memory is full, and
-    EncryptionUnavailable if inputs or results are encrypted and KMS does not provide the key.
+    Every method raises QueueUnavailable if Redis did not confirm the operation, QueueFull if Redis's memory is full,
+    and EncryptionUnavailable if inputs or results are encrypted and KMS does not provide the key.
 
     Args:
         sealer: encrypts inputs and decrypts results; None stores inputs unencrypted.
@@ -78,9 +90,10 @@ class JobQueue:
         return self._queues[queue]
 
     def submit(self, submission: Submission) -> Admission:
-        """Admit each job or say why not, in one round trip.
+        """Admit each job or say why not, in one round trip as a rule.
 
-        If a cap rejects a job and the caller has expired jobs, their places are freed and the script decides once more.
+        If a cap rejects a job and the caller has expired jobs, two more follow: one frees the places of the expired
+        jobs, and in the other the script decides again.
         """
         admission = self.decide(submission)
         if not admission.lapsed:
@@ -89,7 +102,7 @@ class JobQueue:
         return self.decide(submission)
 
     def decide(self, submission: Submission) -> Admission:
-        """Return the script's decision. Repeating it is safe: admitted jobs stay admitted."""
+        """Return the decision of ``admit.lua``. Repeating the call is safe: admitted jobs stay admitted."""
         with _keys_at_hand():
             args = submission.args(self._policy, self._sealer)
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
@@ -99,44 +112,88 @@ class JobQueue:
 
         A result that is not kept (``store`` is false) is neither returned nor deleted.
         """
-        return self._settle(owner, job_id, "look")
+        return _job(self.record(owner, job_id, "look"))
 
     def take(self, owner: str, job_id: str) -> Job | None:
-        """Return the job as ``look`` does, for its reader: a result that is not kept is returned now, never again."""
-        if self._sealer is not None:  # if KMS is unavailable, a result taken now would be lost
-            job = self._settle(owner, job_id, "peek")
-            if job is None or job.store or job.status not in FINAL_STATUSES:
-                return job
-        return self._settle(owner, job_id, "take")
+        """Return the job as ``look`` does. A result that is not kept is returned too, and deleted in the same step."""
+        return _job(self.take_record(owner, job_id))
+
+    def take_record(self, owner: str, job_id: str) -> Record | None:
+        """Return the job as ``take`` does, with its request as the OpenAI API shows it."""
+        if self._sealer is not None:  # decrypt before deleting: without KMS, the result would be lost
+            record = self.record(owner, job_id, "peek")
+            if record is None or record.job.store or record.job.status not in FINAL_STATUSES:
+                return record
+        return self.record(owner, job_id, "take")
+
+    def record(self, owner: str, job_id: str, action: Action) -> Record | None:
+        """Perform the action on the caller's job. The queue whose tag the id has is searched first, then the others.
+
+        Return the job after the action, or None if the caller has no such job.
+        """
+        if not JOB_ID.fullmatch(job_id):
+            return None
+        tag = _tag(job_id)
+        for queue in sorted(self._queues.values(), key=lambda queue: queue.tag != tag):
+            reply = self._run_settle(queue, owner, [job_id], action)
+            with _keys_at_hand():
+                (record,) = records_from_reply(reply, self._sealer)
+            if record is not None:
+                return record
+        return None
+
+    def records(self, owner: str, job_ids: Sequence[str]) -> list[Record | None]:
+        """Return several of the caller's jobs, with results, in one round trip; None for each id without a job.
+
+        Raises TooManyDataKeys.
+        """
+        tags = {queue.tag for queue in self._queues.values()}
+        by_queue = {
+            queue: [job_id for job_id in job_ids if _tag(job_id) == queue.tag or _tag(job_id) not in tags]
+            for queue in self._queues.values()
+        }
+        asked = {queue: ids for queue, ids in by_queue.items() if ids}
+        replies = self._redis.run_all(
+            _SETTLE, [self._settle_call(queue, owner, ids, "look") for queue, ids in asked.items()]
+        )
+        if len(set().union(*map(data_keys_in, replies))) > MAX_DATA_KEYS:
+            raise TooManyDataKeys
+        found: dict[str, Record] = {}
+        with _keys_at_hand():
+            for ids, reply in zip(asked.values(), replies, strict=True):
+                records = zip(ids, records_from_reply(reply, self._sealer), strict=True)
+                found |= {job_id: record for job_id, record in records if record is not None}
+        return [found.get(job_id) for job_id in job_ids]
 
     def look_all(self, queue: QueueKeys, owner: str, job_ids: Sequence[str]) -> list[Job | None]:
-        """Return several of the caller's jobs without results, in one round trip; None for each id without a job."""
+        """Return several of the caller's jobs, without results, in one round trip; None for each id without a job."""
         known = [job_id for job_id in job_ids if JOB_ID.fullmatch(job_id)]
-        found = dict(zip(known, self._settle_in(queue, owner, known, "brief"), strict=True)) if known else {}
+        jobs = jobs_from_reply(self._run_settle(queue, owner, known, "brief")) if known else []
+        found = dict(zip(known, jobs, strict=True))
         return [found.get(job_id) for job_id in job_ids]
 
     def cancel(self, owner: str, job_id: str) -> Job | None:
         """Cancel the caller's job if it is still open. Return the job, or None if there is no such job."""
-        return self._settle(owner, job_id, "cancel")
+        return _job(self.record(owner, job_id, "cancel"))
 
     def page(self, owner: str, limit: int, status: Status | None, after: Cursor | None) -> Page:
-        """Return up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS.
+        """Return up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS round trips.
 
-        A page stops early once MAX_SCANNED_JOBS were examined, if the results together grow too large, or if the list
-        was filled with other entries.
+        The page ends early when MAX_SCANNED_JOBS were examined, when the results together grow too large, or when the
+        round trips are used up because the list holds many entries that are not jobs.
         """
         scan = Scan(self._queues.values(), owner, after)
         page = Filling(limit)
-        at_once = limit if status is None else MAX_SCANNED_JOBS
+        batch_size = limit if status is None else MAX_SCANNED_JOBS
         trips = 0
         while not page.is_full and trips < MAX_ROUND_TRIPS - 1:
-            if commands := scan.commands(at_once):
+            if commands := scan.commands(batch_size):
                 scan.take_in(self._redis.execute_all(commands))
                 trips += 1
-            places = scan.places(min(at_once, page.still_scanned))
+            places = scan.places(min(batch_size, page.scans_left))
             if not places and not commands:
                 break
-            at_once = MAX_SCANNED_JOBS
+            batch_size = MAX_SCANNED_JOBS
             if places:
                 looked = self._look_at(owner, places, page.missing, status)
                 trips += 1
@@ -151,12 +208,12 @@ class JobQueue:
         self._redis.ping()
 
     def eviction_policy(self) -> str | None:
-        """Return Redis's ``maxmemory-policy``, in one round trip that also shows that Redis responds.
+        """Return Redis's ``maxmemory-policy``. The round trip for each queue also shows that Redis responds.
 
-        In a cluster it is that of the first queue whose node evicts keys. It is empty if the server does not report it,
-        and None if this user lacks the permission.
+        In a cluster, return the policy of the first queue whose node evicts keys, if any. The policy is empty if the
+        server does not report it, and None if this Redis user lacks the permission.
         """
-        from chalicelib.jobs.eviction import policy  # deferred: a cold start does not need these
+        from chalicelib.jobs.eviction import policy  # deferred: a cold start does not need these modules
         from lambda_router_queue.eviction import evicting
 
         policies = [policy(self._redis, queue) for queue in self._queues.values()]
@@ -166,25 +223,11 @@ class JobQueue:
         """Close the connections; the next request opens a new one."""
         self._redis.close()
 
-    def _settle(self, owner: str, job_id: str, action: Action) -> Job | None:
-        if not JOB_ID.fullmatch(job_id):
-            return None
-        for queue in self._queues.values():
-            (job,) = self._settle_in(queue, owner, [job_id], action)
-            if job is not None:
-                return job
-        return None
-
-    def _settle_in(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> list[Job | None]:
-        reply = self._run_settle(queue, owner, job_ids, action)
-        with _keys_at_hand():
-            return jobs_from_reply(reply, self._sealer)
-
     def _run_settle(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> Any:
         keys, args = self._settle_call(queue, owner, job_ids, action)
-        if action == "take":
-            keys += map(queue.handover, job_ids)
-            args.append(secrets.token_hex(8))  # so that a lost reply does not lose the result
+        if action in _DELETING:
+            keys += [queue.handover(job_ids[0]), queue.dead]
+            args.append(secrets.token_hex(8))  # a nonce: if the reply is lost, the repeated call gets the result again
         return self._redis.run(_SETTLE, keys, args)
 
     def _settle_call(
@@ -196,15 +239,23 @@ class JobQueue:
         return [*shared, *queue.streams, *map(queue.job, job_ids)], [owner, action, *how, *job_ids]
 
     def _look_at(self, owner: str, places: Sequence[Place], most: int, status: Status | None) -> Looked:
-        """Return the jobs at those places, in one round trip: per queue ``most``, or as many as fit."""
+        """Return the jobs at those places, in one round trip: up to ``most`` per queue, while their results fit."""
         ids: dict[QueueKeys, list[str]] = {}
         for place in places:
             ids.setdefault(place.queue, []).append(place.cursor.job_id)
         how = (most, MAX_RESULT_BYTES, status or "")
-        calls = [self._settle_call(queue, owner, of_queue, "list", *how) for queue, of_queue in ids.items()]
+        calls = [self._settle_call(queue, owner, job_ids, "list", *how) for queue, job_ids in ids.items()]
         replies = self._redis.run_all(_SETTLE, calls)
         looked: Looked = {}
         with _keys_at_hand():
             for queue, reply in zip(ids, replies, strict=True):
                 looked[queue] = deque(zip(jobs_from_reply(reply, self._sealer), result_bytes(reply), strict=True))
         return looked
+
+
+def _job(record: Record | None) -> Job | None:
+    return record and record.job
+
+
+def _tag(job_id: str) -> str:
+    return job_id[4:8]

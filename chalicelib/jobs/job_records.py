@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic_core import from_json
 
 from chalicelib.observability import log, odd_figure
-from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, is_sealed
+from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, data_key_of, is_sealed
 from lambda_router_queue.flow import Flow
 from lambda_router_queue.models import Job, JobError, Priority, Status, rfc3339
 from lambda_router_queue.queue_keys import LANES, PRIORITIES
@@ -18,11 +18,28 @@ STREAMS = LANES * len(PRIORITIES)
 _DIGITS = 14
 
 
-def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
-    """Parse the reply of ``settle.lua``; encrypted results are decrypted. Raises KeyUnavailable."""
+class Record(NamedTuple):
+    """A job, and its request as the OpenAI API shows it, as JSON; None for a job of another API."""
+
+    job: Job
+    openai: str | None
+
+
+def records_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Record | None]:
+    """Parse the reply of ``settle.lua``; encrypted texts are decrypted. Raises KeyUnavailable."""
     now_ms, figures, records = int(reply[0]), reply[1], reply[2]
     flow = Flow.from_line(figures, now_ms, odd_figure)
     return [_readable(record, flow, now_ms, sealer) if record else None for record in records]
+
+
+def jobs_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Job | None]:
+    """Parse the reply as ``records_from_reply`` does, and return the jobs alone."""
+    return [record and record.job for record in records_from_reply(reply, sealer)]
+
+
+def data_keys_in(reply: Sequence[Any]) -> set[str]:
+    """Return the encrypted data keys of that reply's texts: at most one call of KMS each."""
+    return {data_key_of(text) for record in reply[2] if record for text in record[1::2] if is_sealed(text)}
 
 
 def result_bytes(reply: Sequence[Any]) -> list[int]:
@@ -35,11 +52,11 @@ def _result_bytes(flat: Sequence[str]) -> int:
     return len(result) if result.isascii() else len(result.encode(errors="surrogateescape"))
 
 
-def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Job | None:
-    """Return the job; None, with a log line, if neither this service nor its workers write such a record."""
+def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | None) -> Record | None:
+    """Return the record; None, with a log line, if neither this service nor its workers write such a record."""
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     try:
-        return _job(record, flow, now_ms, sealer)
+        return Record(_job(record, flow, now_ms, sealer), _openai(record, sealer))
     except (KeyError, ValueError, OverflowError) as error:
         job_id = record.get("id", "")
         named = {"job_id": job_id} if JOB_ID.fullmatch(job_id) else {}
@@ -98,12 +115,26 @@ def _last_error(record: Mapping[str, str]) -> JobError | None:
 
 def _result(record: Mapping[str, str], sealer: Sealer | None) -> str:
     """Return the result's JSON. Raises CannotDecrypt, KeyUnavailable."""
-    text: str = record["result"]
-    if sealer is None:
-        if is_sealed(text):
-            raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
-        return text
-    return sealer.unseal(text, Place(record["queue"], record["id"], record["owner"], "result"))
+    return _opened(record["result"], Place(record["queue"], record["id"], record["owner"], "result"), sealer)
+
+
+def _openai(record: Mapping[str, str], sealer: Sealer | None) -> str | None:
+    """Return the request as the OpenAI API shows it; None if there is none that can be decrypted."""
+    if "openai" not in record:
+        return None
+    try:
+        return _opened(record["openai"], Place(record["queue"], record["id"], record["owner"], "openai"), sealer)
+    except CannotDecrypt as error:
+        log.error("unreadable_record", extra={"job_id": record["id"], "error": str(error)})
+        return None
+
+
+def _opened(text: str, place: Place, sealer: Sealer | None) -> str:
+    if sealer is not None:
+        return sealer.unseal(text, place)
+    if is_sealed(text):
+        raise CannotDecrypt("ROUTER_KMS_KEY_ID is not set")
+    return text
 
 
 def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | None, str | None]:

@@ -5,50 +5,35 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 
 from chalicelib.job_settings import InputLimits, JobTerms
+from chalicelib.jobs.sampling import Sampling, fits, max_tokens
 from chalicelib.settings import Settings, SettingsError
 from lambda_router_queue.models import (
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TTL_SECONDS,
     MAX_TTL_SECONDS,
     MIN_TTL_SECONDS,
-    Closed,
+    ChatResult,
     JobRequest,
     RetryPolicy,
     TextResult,
 )
 
 
-class Sampling(Closed):
-    """Sampling options shared by OpenAI-compatible servers. If unset, the model's own default applies."""
-
-    max_tokens: int
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    stop: list[Annotated[str, StringConstraints(min_length=1, max_length=256)]] | None = Field(
-        default=None, min_length=1, max_length=4, description="Up to 4 texts that end the generation."
-    )
-    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
-
-
-class ChatMessage(Closed):
-    role: Literal["system", "user", "assistant"]
-    content: Annotated[str, StringConstraints(min_length=1)]
-
-
 def generate_input(limits: InputLimits) -> type[BaseModel]:
+    """Return the model of the input of ``generate`` jobs for a deployment's limits."""
     most = limits.prompt_bytes
 
     class GenerateInput(Sampling):
         """One prompt, one answer."""
 
-        max_tokens: int = _max_tokens(limits)
-        prompt: Annotated[str, StringConstraints(min_length=1), AfterValidator(_fits(most))] = Field(
+        max_tokens: int = max_tokens(limits)
+        prompt: Annotated[str, StringConstraints(min_length=1), AfterValidator(fits(most))] = Field(
             description=f"1 to {most:,} bytes of UTF-8."
         )
-        system: Annotated[str, StringConstraints(min_length=1), AfterValidator(_fits(most))] | None = Field(
+        system: Annotated[str, StringConstraints(min_length=1), AfterValidator(fits(most))] | None = Field(
             default=None, description="Instructions that go before the prompt."
         )
 
@@ -56,38 +41,10 @@ def generate_input(limits: InputLimits) -> type[BaseModel]:
 
 
 def chat_input(limits: InputLimits) -> type[BaseModel]:
-    most = limits.chat_bytes
+    """Return the model of the input of ``chat`` jobs for a deployment's limits."""
+    from chalicelib.jobs.chat_input import chat_input  # deferred: its twenty models are not needed for a cold start
 
-    class ChatInput(Sampling):
-        """A conversation, continued."""
-
-        max_tokens: int = _max_tokens(limits)
-        messages: list[ChatMessage] = Field(
-            min_length=1, max_length=64, description=f"At most {most:,} bytes of UTF-8 in all."
-        )
-
-        @model_validator(mode="after")
-        def _fits(self) -> "ChatInput":
-            size = sum(len(message.content.encode()) for message in self.messages)
-            if size > most:
-                raise ValueError(f"the messages' contents must be at most {most} bytes of UTF-8 in all; found {size}")
-            return self
-
-    return ChatInput
-
-
-def _max_tokens(limits: InputLimits) -> Any:
-    return Field(default=256, ge=1, le=limits.max_tokens, description="Most tokens to generate.")
-
-
-def _fits(most: int) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        size = len(value.encode())
-        if size > most:
-            raise ValueError(f"must be at most {most} bytes of UTF-8; shorten it by {size - most}")
-        return value
-
-    return check
+    return chat_input(limits)
 
 
 type InputModel = type[BaseModel] | Callable[[InputLimits], type[BaseModel]]
@@ -133,7 +90,8 @@ class JobType:
             terms = said.over(terms)
         if fault := terms.fault():
             raise SettingsError(f"the settings are not usable:\n  job type {self.name}: {fault}")
-        return replace(self, **terms._asdict(), limits=settings.input_limits)
+        limits = settings.input_limits._replace(models=tuple(settings.models))
+        return replace(self, **terms._asdict(), limits=limits)
 
     @cached_property
     def terms(self) -> dict[str, Any]:
@@ -192,5 +150,5 @@ def under(settings: Settings, job_types: Mapping[str, JobType]) -> Mapping[str, 
 
 JOB_TYPES = registry(
     JobType(name="generate", input_model=generate_input, result_model=TextResult),
-    JobType(name="chat", input_model=chat_input, result_model=TextResult),
+    JobType(name="chat", input_model=chat_input, result_model=ChatResult),
 )

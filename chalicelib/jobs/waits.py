@@ -5,14 +5,14 @@ Each of them occupies one Lambda environment, so their number is limited, per ca
 
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from chalicelib.errors import Problem
 from chalicelib.jobs import LUA
 from chalicelib.jobs.redis_client import RedisClient
-from chalicelib.limits import MAX_WAIT_SECONDS
+from chalicelib.limits import MAX_HOLD_SECONDS
 from lambda_router_queue import deadlines, metrics
 from lambda_router_queue.lua_scripts import load_script
 from lambda_router_queue.metrics import Metric
@@ -23,7 +23,7 @@ _WAIT = load_script("wait", folder=LUA)
 
 #: A place is kept this much longer than the wait: the last read of the job may take QUESTION_SECONDS.
 _MARGIN_SECONDS = 3.0
-_LONGEST_MS = round((MAX_WAIT_SECONDS + _MARGIN_SECONDS) * 1000)
+_LONGEST_MS = round((MAX_HOLD_SECONDS + _MARGIN_SECONDS) * 1000)
 #: Freeing a place delays the response by at most this. A place that is not freed expires.
 _GIVE_BACK_SECONDS = 0.3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
@@ -34,6 +34,23 @@ class WaitCaps(NamedTuple):
 
     per_caller: int
     all_callers: int
+
+
+class Hold(NamedTuple):
+    """A place that a request has taken, until that time of the monotonic clock."""
+
+    ends: float
+
+    def until_final(self, look: Callable[[], Job]) -> Job:
+        """Return the job once it is final or the time is up. Raises what ``look`` raises."""
+        pause = _FIRST_PAUSE
+        while True:
+            time.sleep(max(0.0, min(pause, self.ends - time.monotonic())))
+            deadlines.renew(deadlines.REQUEST_SECONDS)
+            job = look()
+            if job.status in FINAL_STATUSES or time.monotonic() >= self.ends:
+                return job
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 class Waits:
@@ -53,14 +70,24 @@ class Waits:
 
         Raises QueueUnavailable, and what ``look`` raises.
         """
-        ends = time.monotonic() + seconds
+        with self.place(owner, seconds) as hold:
+            return hold.until_final(look) if hold else None
+
+    @contextmanager
+    def place(self, owner: str, seconds: float) -> "Iterator[Hold | None]":
+        """Take a place for so many seconds, and free it at the end. Yield None, at once, if none is free.
+
+        Raises QueueUnavailable.
+        """
+        hold = Hold(time.monotonic() + seconds)
         wait_id = secrets.token_hex(8)
         verdict = self.take(wait_id, owner, seconds)
         if verdict != "taken":
             metrics.add(Metric.WAITS_REFUSED, 1, verdict)
-            return None
+            yield None
+            return
         try:
-            return _looked_at(look, ends)
+            yield hold
         finally:
             with suppress(Problem), deadlines.within(_GIVE_BACK_SECONDS):
                 self.give_back(wait_id, owner)
@@ -77,14 +104,3 @@ class Waits:
         keys = [self._queue.waits, self._queue.callers_waits(owner)]
         answer: str = self._redis.run(_WAIT, keys, [wait_id, action, lease_ms, _LONGEST_MS, *self._caps])
         return answer
-
-
-def _looked_at(look: Callable[[], Job], ends: float) -> Job:
-    pause = _FIRST_PAUSE
-    while True:
-        time.sleep(max(0.0, min(pause, ends - time.monotonic())))
-        deadlines.renew(deadlines.REQUEST_SECONDS)
-        job = look()
-        if job.status in FINAL_STATUSES or time.monotonic() >= ends:
-            return job
-        pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -16,7 +16,7 @@ _MAX_USAGE_CHARACTERS = 16_384
 class Completion:
     """A chat completion in the making. Only the first choice counts.
 
-    Reasoning shows that the server is working, but the result does not contain it.
+    Reasoning is a part of the message, and not of the text.
 
     Attributes:
         begun: the model has produced some output.
@@ -29,6 +29,7 @@ class Completion:
         self._seen = False
         self._held = 0
         self._text = io.StringIO()
+        self._reasoning = io.StringIO()
         self._tool_calls: list[dict[str, Any]] = []
         self._finish_reason: str | None = None
         self._model: str | None = None
@@ -48,17 +49,30 @@ class Completion:
         if isinstance(choices, list) and choices:  # a stream's last chunk, with the usage, has none
             self._take_choice(choices[0])
 
-    def result(self) -> JsonValue:
-        """Return the job's result. Raises JobFailed if no document contained a completion."""
+    def require_some(self) -> None:
+        """Raise JobFailed if no document contained a completion."""
         if not self._seen:
             raise invalid_answer()
-        result: dict[str, Any] = {
+
+    def result(self) -> dict[str, JsonValue]:
+        """Return the result of a job that sent a prompt."""
+        result: dict[str, JsonValue] = {
             "text": _whole(self._text.getvalue()),
             "finish_reason": self._finish_reason,
             "model": self._model,
             "usage": self._usage,
         }
-        return result | ({"tool_calls": [_whole_call(call) for call in self._tool_calls]} if self._tool_calls else {})
+        return result | self._calls()
+
+    def message(self) -> dict[str, JsonValue]:
+        """Return the message of the assistant: what a chat sends back to continue."""
+        text, reasoning = _whole(self._text.getvalue()), _whole(self._reasoning.getvalue())
+        calls = self._calls()
+        message: dict[str, JsonValue] = {"role": "assistant", "content": text if text or not calls else None}
+        return message | calls | ({"reasoning_content": reasoning} if reasoning else {})
+
+    def _calls(self) -> dict[str, JsonValue]:
+        return {"tool_calls": [_whole_call(call) for call in self._tool_calls]} if self._tool_calls else {}
 
     def _take_choice(self, choice: Any) -> None:
         if not isinstance(choice, dict):
@@ -80,7 +94,9 @@ class Completion:
         calls = message.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else []):
             self._take_call(position, call)
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
+        self._hold(len(reasoning))
+        self._reasoning.write(reasoning)
         self.begun = self.begun or bool(text or reasoning or calls)
 
     def _take_call(self, position: int, piece: Any) -> None:

@@ -7,7 +7,6 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
-from pydantic import JsonValue
 
 from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, beginning, pieces, too_large
 from lambda_router_worker.backend.chat_completion import Completion
@@ -23,8 +22,8 @@ _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 
 
-async def read_completion(response: httpx.Response, heard: Callable[[], None], secret: str | None) -> JsonValue:
-    """Read the response and return the job's result.
+async def read_completion(response: httpx.Response, heard: Callable[[], None], secret: str | None) -> Completion:
+    """Read the response and return the completion.
 
     Args:
         heard: called whenever the model has produced output.
@@ -48,7 +47,8 @@ async def read_completion(response: httpx.Response, heard: Callable[[], None], s
     except httpx.TransportError:
         if not completion.finished:
             raise
-    return completion.result()
+    completion.require_some()
+    return completion
 
 
 def parsed(text: str | bytes) -> Any:

@@ -1,14 +1,17 @@
 """A handler for any server that implements OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic import JsonValue
 
+from lambda_router_queue.images import image_fault
 from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend import open_files
 from lambda_router_worker.backend.backend_options import checked_url
+from lambda_router_worker.backend.chat_completion import Completion
 from lambda_router_worker.backend.completion_stream import error_document, read_completion
 from lambda_router_worker.backend.http_client import clients
 from lambda_router_worker.backend.model_probe import listed_models, refused_probe
@@ -19,7 +22,20 @@ from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
 from lambda_router_worker.worker_log import log
 
 #: Members of a job's input that the server accepts under the same name.
-_SAMPLING = ("max_tokens", "temperature", "top_p", "stop", "seed")
+_PASSED_ON = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "reasoning_effort",
+)
 _ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
 
 
@@ -32,6 +48,7 @@ class OpenAIBackend:
         api_key: sent as ``Authorization: Bearer``.
         concurrency: maximum number of jobs at a time, and of idle connections to keep.
         obey_proxies: use ``HTTP_PROXY`` and the like from the environment.
+        image_hosts: hosts from which the images of a chat may come; the server fetches them.
 
     Raises:
         BadBackend: the URL is invalid, or a proxy from the environment cannot be used.
@@ -45,12 +62,14 @@ class OpenAIBackend:
         concurrency: int = 1,
         obey_proxies: bool = False,
         *,
+        image_hosts: Sequence[str] = (),
         patience: Patience = PATIENCE,
     ) -> None:
         url = checked_url(base_url)
         self.name = str(url).rstrip("/")
         self.model = model
         self._api_key = api_key
+        self._image_hosts = image_hosts
         self._usage_asked: bool | None = None
         self._told = False
         self._patience = patience
@@ -72,7 +91,7 @@ class OpenAIBackend:
         await self._server.aclose()
 
     async def __call__(self, job: Envelope) -> JsonValue:
-        """Return the completion: ``text``, ``finish_reason``, ``model``, ``usage``, and any ``tool_calls``.
+        """Return ``text``, ``finish_reason``, ``model``, ``usage``, any ``tool_calls``, and a chat's whole ``message``.
 
         Raises:
             ServerTrouble: no response, 5xx, 400, or a status that every other job would get, too.
@@ -80,8 +99,12 @@ class OpenAIBackend:
             JobFailed: the server rejects this job, or its response is not a chat completion.
             UnsupportedType: the job contains nothing to send.
         """
-        sampling = {name: job.input[name] for name in _SAMPLING if name in job.input}
-        return await self._complete({"messages": _messages(job)} | sampling, {"traceparent": job.traceparent})
+        for url in _image_urls(job.input.get("messages")):
+            if fault := image_fault(url, self._image_hosts):
+                raise JobFailed("image_not_allowed", f"The worker does not pass the image on: {fault}.")
+        options = {name: job.input[name] for name in _PASSED_ON if name in job.input}
+        completion = await self._complete({"messages": _messages(job)} | options, {"traceparent": job.traceparent})
+        return completion.result() | ({"message": completion.message()} if "messages" in job.input else {})
 
     async def probe(self, *, thorough: bool) -> None:
         """Check that the server can process this worker's jobs, as far as a probe can tell.
@@ -122,7 +145,7 @@ class OpenAIBackend:
         except (ServerTrouble, JobFailed) as error:
             raise refused_probe(error) from error
 
-    async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> JsonValue:
+    async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> Completion:
         """Request a stream, so that the server stops computing when the client disconnects.
 
         The request also asks for the usage at the stream's end. Some servers reject that option. It is omitted for good
@@ -142,7 +165,7 @@ class OpenAIBackend:
             self._usage_asked = True
         return result
 
-    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None) -> JsonValue:
+    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None) -> Completion:
         async with self._server.asked("POST", "chat/completions", body, headers) as (response, heard):
             if not response.is_success:
                 raise failure(response.status_code, await error_document(response), response.headers, self._api_key)
@@ -160,6 +183,16 @@ def _messages(job: Envelope) -> Any:
         raise UnsupportedType
     system = [{"role": "system", "content": job.input["system"]}] if "system" in job.input else []
     return [*system, {"role": "user", "content": job.input["prompt"]}]
+
+
+def _image_urls(messages: Any) -> Iterator[str]:
+    """Yield the addresses of all images. Whoever can write to Redis may have written anything."""
+    for message in messages if isinstance(messages, list) else []:
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else []:
+            if isinstance(part, dict) and "image_url" in part:
+                image = part["image_url"]
+                yield str(image.get("url") if isinstance(image, dict) else image)
 
 
 def _may_be_about_options(refusal: ServerTrouble | JobFailed) -> bool:

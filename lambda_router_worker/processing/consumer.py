@@ -18,44 +18,48 @@ from lambda_router_worker.worker_log import log
 
 #: How long an idle worker waits in Redis before it checks whether to stop.
 IDLE_WAIT_MS = 1_000
-#: Delayed jobs start about this late at most, if a worker has room.
+#: A delayed job starts at most about this long after its time, if a worker has room.
 PROMOTE_EVERY_SECONDS = 0.5
 BEAT_EVERY_SECONDS = 2.0
-#: How often ids of deleted jobs are removed from a caller's list.
+#: How often ids are removed from callers' lists if their records have expired.
 TRIM_EVERY_SECONDS = 1.0
 TIDY_EVERY_SECONDS = 600.0
-#: Consumer names of dead workers are kept for an hour.
+#: Consumer names of dead workers are removed after an hour.
 FORGET_AFTER_MS = 3_600_000
+#: How often dead letters beyond the number to keep are discarded.
 TRIM_LETTERS_EVERY_SECONDS = 30.0
-#: How often a draining worker logs what it waits for, and how many jobs it names.
+#: How often a draining worker, which only finishes its jobs, logs what it waits for, and how many jobs it names.
 DRAINING_EVERY_SECONDS = 10.0
 MOST_JOBS_NAMED = 20
-#: Even at the shortest jittered interval, at most one line a minute.
+#: More than a minute, so that jitter, which shortens it by up to a fifth, leaves at most one report a minute.
 REPORT_EVERY_SECONDS = 75.0
 
 
 class KeepDead(NamedTuple):
-    """How many dead letters are kept, and for how many milliseconds. 0 means no limit."""
+    """The limits on dead letters: the number to keep, and their age in milliseconds. 0 means no limit."""
 
     most: int = 0
     ms: int = 0
 
 
+#: The default: no dead letter is discarded.
 ALL_DEAD = KeepDead()
 
+#: Something that the worker does repeatedly in the background.
 type Chore = Callable[[], Awaitable[object]]
 
 
 async def _say_nothing() -> None:
-    """No-op report."""
+    """Report nothing."""
 
 
 class Consumer:
     """Processes a queue until stopped, at most ``concurrency`` jobs at a time.
 
     Args:
+        run: runs one attempt of a claimed job, from its start until its outcome is written.
         report: called about once a minute, for example to write the queue's figures.
-        dead: how many dead letters are kept, and for how long.
+        dead: the limits on dead letters.
 
     Attributes:
         gate: no job is claimed while it is closed.
@@ -72,6 +76,7 @@ class Consumer:
         self._run_job = run
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
+        # One object for each job whose handler is not done. A job stays in `_running` until its outcome is written.
         self._at_work: set[object] = set()
         self._room = asyncio.Event()
         self._heard_at = time.monotonic()
@@ -85,7 +90,10 @@ class Consumer:
 
     @property
     def _free(self) -> int:
-        """Number of jobs that there is room for. Outcomes that Redis does not accept must not pile up without limit."""
+        """Number of further jobs that there is room for.
+
+        The second limit is on jobs whose outcome is not yet written: they must not pile up while Redis is unreachable.
+        """
         return min(self._concurrency - len(self._at_work), 2 * self._concurrency - self.running)
 
     @property
@@ -100,14 +108,14 @@ class Consumer:
         beat = self._every(BEAT_EVERY_SECONDS, self._beat)
         promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
         tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._dead.ms))
-        trim = self._every(TRIM_EVERY_SECONDS, self._run_job.job_lists.trim)
+        trim_lists = self._every(TRIM_EVERY_SECONDS, self._run_job.job_lists.trim)
         report = self._every(REPORT_EVERY_SECONDS, self._report)
-        letters = self._every(TRIM_LETTERS_EVERY_SECONDS, self._trim_letters)
-        async with _meanwhile(beat), _meanwhile(report), _meanwhile(letters):
-            async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim):
+        trim_letters = self._every(TRIM_LETTERS_EVERY_SECONDS, self._trim_letters)
+        async with _meanwhile(beat), _meanwhile(report), _meanwhile(trim_letters):
+            async with _meanwhile(promote), _meanwhile(tidy), _meanwhile(trim_lists):
                 await self._claim_until(stop)
             await self._drain()
-        with suppress(*REDIS_TROUBLE):  # if this fails, tidy.lua forgets the name later
+        with suppress(*REDIS_TROUBLE):  # if this fails, tidy.lua removes the consumer name later
             await self.leave()
 
     async def _trim_letters(self) -> None:
@@ -116,7 +124,7 @@ class Consumer:
             log.warning("dead_letters_discarded", extra={"count": discarded, "kept": self._dead.most})
 
     async def leave(self) -> None:
-        """Sign off. Raises one of REDIS_TROUBLE."""
+        """Report that this worker stops, and remove its consumer name. Raises one of REDIS_TROUBLE."""
         await self._queue.leave()
 
     async def _drain(self) -> None:
@@ -161,7 +169,7 @@ class Consumer:
         claims = (
             await self._sweep(free)
             or await self._queue.claim(free)
-            or await self._queue.reclaim(free)  # an idle worker checks more often for jobs of dead workers
+            or await self._queue.reclaim(free)  # nothing waits: sweep at every turn, not only when a sweep is due
             or await self._idle_wait(stop)
         )
         self._heard_at = time.monotonic()
@@ -201,10 +209,10 @@ class Consumer:
             await self._queue.release(claim)
 
     async def _sweep(self, free: int) -> list[Claim]:
-        """Claim the jobs of dead workers about three times per lease, so that a backlog cannot hide them.
+        """Claim the jobs of dead workers about three times per lease, even while new jobs wait.
 
-        While such jobs fill all the room, more may be left, so every other turn belongs to them. If every turn did, new
-        jobs would wait behind many expired leases. With one turn per third of a lease, these jobs would take minutes.
+        If such jobs fill all the room, more may be left, so the worker then sweeps at every second turn. If it swept at
+        every turn, new jobs would wait for all of these. If it kept to three times per lease, these would take minutes.
         """
         if self._sweep_paused or time.monotonic() < self._sweep_at:
             self._sweep_paused = False
@@ -223,7 +231,7 @@ class Consumer:
     async def _every(self, seconds: float, chore: Chore) -> None:
         """Run a chore at once and then repeatedly, with jitter so that workers do not run it in step."""
         while True:
-            with suppress(*REDIS_TROUBLE):  # the claiming loop logs it
+            with suppress(*REDIS_TROUBLE):  # the claiming loop logs the outage
                 await chore()
             await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
 

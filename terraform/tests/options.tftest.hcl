@@ -222,6 +222,8 @@ run "refuses" {
     router_max_chat_bytes        = 0
     router_max_prompt_bytes      = 0
     router_max_tokens            = 255
+    router_image_hosts           = "https://images.example.com"
+    router_models                = "phi=Phi"
 
     # what AWS would refuse, if later
     alarm_actions            = ["me@example.com"]
@@ -250,6 +252,7 @@ run "refuses" {
     var.router_token_leeway_seconds,
     var.router_job_attempts, var.router_job_types, var.router_retry_longest_seconds, var.router_ttl_seconds,
     var.router_max_batch_bytes, var.router_max_chat_bytes, var.router_max_prompt_bytes, var.router_max_tokens,
+    var.router_image_hosts, var.router_models,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
@@ -313,9 +316,9 @@ run "refuses_jobs_that_would_not_fit" {
     router_job_attempts          = 20
     router_job_timeout_seconds   = 721
     router_job_types             = "generate: 900"
-    router_max_batch_bytes       = 65535
-    router_max_chat_bytes        = 65537
-    router_max_prompt_bytes      = 65537
+    router_max_batch_bytes       = 1048575
+    router_max_chat_bytes        = 1048577
+    router_max_prompt_bytes      = 1048577
     router_retry_longest_seconds = 1
   }
   expect_failures = [
@@ -330,9 +333,10 @@ run "takes_jobs_that_just_fit" {
     router_job_attempts          = 20
     router_job_timeout_seconds   = 720
     router_job_types             = "{\"generate\": {\"timeout_seconds\": 600, \"attempts\": 2}, \"chat\": {}}"
-    router_max_batch_bytes       = 65536
-    router_max_chat_bytes        = 65536
-    router_max_prompt_bytes      = 65536
+    router_max_batch_bytes       = 1048576
+    router_max_chat_bytes        = 1048576
+    router_max_prompt_bytes      = 1048576
+    router_models                = "tinyllama, org/phi-3:mini=phi"
     router_retry_longest_seconds = 2
   }
 

@@ -16,13 +16,14 @@ from typing import Any
 import redis
 
 from chalicelib.jobs.admission import Caller, NewJob, Submission
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JobType, generate_input
 from chalicelib.jobs.redis_client import RedisClient, connect
 from lambda_router_queue.encryption.sealing import Sealer
 from lambda_router_queue.models import Job, RetryPolicy
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from tests.conformance.model_server import ScriptedModel
+from tests.job_ids import any_job_id
 from tests.patience import eventually
 from tests.wide import WIDE
 
@@ -247,7 +248,7 @@ def _new_job(prompt: str, retry: RetryPolicy, timeout: int, wishes: dict[str, An
     request = job_type.request_model.model_construct(
         type="generate", input=job_type.input_type(prompt=prompt), **wishes
     )
-    return NewJob(new_job_id(), request, job_type)
+    return NewJob(any_job_id(), request, job_type)
 
 
 def _nth(value: Any, place: int) -> Any:

@@ -11,6 +11,7 @@ The prompt's first word decides; the rest only tells prompts apart:
     hang          answers once the test says so (``ScriptedModel.release``)
     drop          closes the connection at first, then an answer
     nonsense      status 200, and a body that is no chat completion
+    call          a call of the function ``weather`` in place of a text
 
 An answer's text is the prompt and, behind ``#``, which time it was asked: ``echo hello #1``.
 """
@@ -24,6 +25,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}
+
 #: No test waits longer; what hangs is let go by then.
 LONGEST_HANG_SECONDS = 60
 
@@ -33,6 +36,7 @@ class ScriptedModel:
 
     Attributes:
         traceparents: that header of the newest request, by prompt.
+        bodies: the newest request itself, by prompt.
     """
 
     def __init__(self) -> None:
@@ -40,6 +44,7 @@ class ScriptedModel:
         self._asked: dict[str, list[float]] = defaultdict(list)
         self._order: list[str] = []
         self.traceparents: dict[str, str | None] = {}
+        self.bodies: dict[str, dict[str, Any]] = {}
         self._released: dict[str, threading.Event] = defaultdict(threading.Event)
         self._lock = threading.Lock()
 
@@ -90,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         prompt: str = body["messages"][-1]["content"]
         count = self.server.model.note(prompt)
         self.server.model.traceparents[prompt] = self.headers["traceparent"]
+        self.server.model.bodies[prompt] = body
         kind, *words = prompt.split()
         match kind:
             case "stumble" | "broken" if count == 1 or kind == "broken":
@@ -100,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(429, {"error": "busy"}, {"Retry-After": words[0]})
             case "drop" if count == 1:
                 self.close_connection = True
+            case "call":
+                self._answer(200, _completion(None, tool_calls=[CALL]))
             case "nonsense":
                 self._answer(200, {"choices": "none today"})
             case _:
@@ -125,8 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _completion(text: str) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+def _completion(text: str | None, **members: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text} | members
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if members else "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     return {
         "id": "chatcmpl-1",

@@ -41,7 +41,7 @@ class Asking(threading.Thread):
 
     def run(self):
         try:
-            self.outcome = "finish", "completed", "result", json.dumps({"text": self.ask()})
+            self.outcome = "finish", "completed", "result", json.dumps(self.ask())
         except Exception as error:  # whatever it was: the model refused, or another try may help
             self.outcome = self.ended_by(error)
 
@@ -51,7 +51,8 @@ class Asking(threading.Thread):
         headers = {"traceparent": self.job["traceparent"]}
         timeout = self.job["timeout_ms"] / 1000
         with post(given | {"messages": messages}, headers=headers, timeout=timeout) as answer:
-            return json.load(answer)["choices"][0]["message"]["content"]
+            message = json.load(answer)["choices"][0]["message"]
+        return {"text": message["content"] or ""} | ({"message": message} if "messages" in given else {})
 
     def ended_by(self, error):
         if trouble(error) and not isinstance(error, TimeoutError):

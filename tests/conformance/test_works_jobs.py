@@ -9,6 +9,7 @@ import pytest
 
 from lambda_router_queue.models import RetryPolicy
 from tests.conformance.kit import QUICKLY, Bench, NewBench, edit
+from tests.conformance.model_server import CALL
 from tests.patience import eventually
 
 
@@ -91,6 +92,25 @@ def test_the_model_is_told_the_jobs_trace_context(staffed: Bench):
     staffed.final(job_id)
 
     assert staffed.model.traceparents[prompt] == staffed.record(job_id)["traceparent"]
+
+
+def test_a_chat_is_passed_on_whole_and_its_whole_message_comes_back(staffed: Bench):
+    prompt = staffed.prompt("call")
+    question = {"role": "user", "content": prompt}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    chat = {
+        "messages": [{"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}, question],
+        "tools": [tool],
+        "tool_choice": "required",
+        "response_format": {"type": "json_object"},
+        "stop": "END",
+        "max_tokens": 16,
+    }
+    job_id = staffed.submit(prompt, change=edit(type="chat", input=chat))
+    result = staffed.final(job_id).result
+
+    assert staffed.model.bodies[prompt].items() >= chat.items()
+    assert (result["message"]["role"], result["message"]["tool_calls"]) == ("assistant", [CALL])
 
 
 def test_a_living_worker_shows_among_the_living(staffed: Bench):

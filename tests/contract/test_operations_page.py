@@ -37,7 +37,7 @@ def documented_users() -> dict[str, list[str]]:
 
 def cluster_rules() -> list[str]:
     """What the page allows besides in a cluster."""
-    sentence = re.search(r"In a cluster, .*?allow each\s+`([^`]+)` besides", PAGE, re.DOTALL)
+    sentence = re.search(r"In a cluster, .*?allow each\s+user\s+`([^`]+)`", PAGE, re.DOTALL)
     assert sentence is not None
     return shlex.split(sentence[1])
 

@@ -66,11 +66,11 @@ def test_the_worker_on_the_page_rejects_a_job_of_another_version(
 
 
 async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) -> set[str]:
-    """Every field of a delayed job's record: abandoned, tried again and given back once each, failed at last."""
+    """Every field of a delayed job's record: abandoned, tried again and given back once each, given up on at last."""
     client = connection.connect(url)
     queue = WorkQueue(client, QUEUE, "page-2", lease_ms=0)
     seen = set(read())
-    for step in ("abandon", "retry", "give back", "fail"):
+    for step in ("abandon", "retry", "give back", "give up"):
         await client.execute("ZADD", queue.keys.scheduled, "XX", 1, job_id)
         await queue.promote()
         (claim,) = await queue.claim(1) or await queue.reclaim(1)
@@ -81,8 +81,8 @@ async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) 
             assert await queue.retry(lease, 0, 9, "busy", "Busy.") == "scheduled"
         elif step == "give back":
             assert await queue.give_back(lease, "crashed") == "given back"
-        elif step == "fail":
-            assert await queue.fail(lease, '{"code": "no", "message": "No."}') == "done"
+        elif step == "give up":
+            assert await queue.retry(lease, 0, 1, "no", "No.") == "dead"
         seen |= set(read())
     await client.aclose()
     return seen
@@ -102,6 +102,8 @@ def test_every_field_of_a_record_is_documented(
 
     written = set(keys.hgetall(QueueKeys(QUEUE).job(waiting)))
     written |= asyncio.run(whole_life(redis_url, delayed, lambda: keys.hgetall(QueueKeys(QUEUE).job(delayed))))
+    response: str = router.post("/v1/responses", {"model": QUEUE, "input": "hello", "background": True}).json["id"]
+    written |= set(keys.hgetall(QueueKeys(QUEUE).job(response.replace("resp_", "job_"))))
 
     assert written == set(table_column(page("docs/queue.md"), "## The record"))
 

@@ -20,12 +20,13 @@ import redis
 
 from chalicelib.errors import QueueUnavailable
 from chalicelib.jobs.admission import Caller, Decision, NewJob, QueuePolicy, Submission
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.jobs.redis_client import RedisClient, connect
 from lambda_router_queue.models import Job
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from tests import servers
+from tests.job_ids import any_job_id
 from tests.wide import WIDE
 
 FULL = os.environ.get("ROUTER_FAULTS") == "full"  # noqa: TID251 (chooses the size of the tests)
@@ -59,7 +60,7 @@ def new_job(prompt: str = "0", key: str | None = None, **members: Any) -> NewJob
     request = _GENERATE.request_model.model_validate(body)
     if ttl is not None:
         request = request.model_copy(update={"ttl_seconds": ttl})
-    return NewJob(new_job_id(), request, _GENERATE, key)
+    return NewJob(any_job_id(), request, _GENERATE, key)
 
 
 class Callers:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import openai
 import pytest
+from openai import OpenAI
 
 from chalicelib.api.gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, PREFLIGHT_SECONDS
 from tests.gateway.caller import problem_of
@@ -28,6 +30,25 @@ def test_a_job_goes_in_by_its_token_and_its_result_comes_out(ann: httpx.Client) 
     assert sent.headers["Location"].endswith(f"/v1/jobs/{again.json()['id']}")
     assert (job.json()["status"], job.json()["result"]["text"]) == ("completed", PROMPT_MARKER.upper())
     assert sent.json()["id"] in [each["id"] for each in ann.get("/v1/jobs").json()["data"]]
+
+
+def test_openais_client_gets_its_answers_and_its_own_kinds_of_errors(stack: Stack) -> None:
+    """A refused token is the gateway's own response, which has the member that the client reads."""
+    where: dict[str, Any] = {"base_url": f"{stack.url}/v1", "max_retries": 0}
+    http = openai.DefaultHttpxClient(trust_env=False)
+    with OpenAI(api_key=stack.pool.token(), http_client=http, _strict_response_validation=True, **where) as caller:
+        response = caller.responses.create(model="tinyllama", input=PROMPT_MARKER)
+        assert response.output_text == PROMPT_MARKER.upper()
+        assert caller.responses.retrieve(response.id).status == "completed"
+        assert [item.type for item in caller.responses.input_items.list(response.id)] == ["message"]
+        caller.responses.delete(response.id)
+        with pytest.raises(openai.NotFoundError):
+            caller.responses.retrieve(response.id)
+        with pytest.raises(openai.NotFoundError) as unknown:
+            caller.models.retrieve("other")
+        with pytest.raises(openai.AuthenticationError) as refused:
+            caller.with_options(api_key="x").models.list()
+    assert (unknown.value.code, refused.value.code) == ("model_not_found", "invalid_api_key")
 
 
 def test_make_smoke_fetches_its_own_token_from_cognito(stack: Stack) -> None:

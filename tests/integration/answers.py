@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Reply, Router
+from tests.job_ids import any_job_id
 
 #: The contract: a caller learns within this time that Redis is away.
 GIVE_UP_SECONDS = 2.0
@@ -75,7 +75,7 @@ def every_answer(router: Router, generate: dict[str, Any]) -> dict[str, Reply]:
         "document": router.get("/openapi.json"),
         "malformed": router.post("/v1/jobs", b"{"),
         "no token": router.as_caller(None).get("/v1/jobs"),
-        "unknown": router.get(f"/v1/jobs/{new_job_id()}"),
+        "unknown": router.get(f"/v1/jobs/{any_job_id()}"),
         "method": router.call("PUT", "/v1/jobs"),
         "media type": router.post("/v1/jobs", generate, headers={"Content-Type": "text/plain"}),
         "accept": router.get("/v1/jobs", headers={"Accept": "text/html"}),

@@ -3,10 +3,11 @@
 from typing import Any
 
 from chalicelib.jobs.admission import Caller, Decision, NewJob, QueuePolicy, Submission
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.limits import RatePolicy
 from tests.integration.in_redis import KEYS
+from tests.job_ids import any_job_id
 
 WIDE = QueuePolicy(
     RatePolicy(60_000, 1_000),
@@ -25,7 +26,7 @@ def new_job(key: str | None = None, **changes: Any) -> NewJob:
     """A job; members of its request may be what no caller may send, such as a shorter ``ttl_seconds``."""
     job_type = JOB_TYPES["generate"]
     request = job_type.request_model.model_validate({"type": "generate", "input": {"prompt": "hello"}})
-    return NewJob(new_job_id(), request.model_copy(update=changes), job_type, key)
+    return NewJob(any_job_id(), request.model_copy(update=changes), job_type, key)
 
 
 def submission(*jobs: NewJob, owner: str = "owner-1") -> Submission:

@@ -23,7 +23,7 @@ _TURNS = "high normal high high normal high low high normal high"
 _WAYS = {
     " queued": "submits resubmits redrive",
     "queued in_progress": "start",
-    "queued expired": "start looks takes cancels",
+    "queued expired": "start looks takes cancels deletes",
     "queued cancelled": "cancels",
     "queued failed": "reject",
     "in_progress completed": "complete",
@@ -86,12 +86,12 @@ def _places(s: Step) -> Checks:
         lines[entry.stream] += record["status"] == "queued" if is_named else is_in_line
         places.append(entry.job_id)
         yield "queue: pending in the group once it is claimed", bool(entry.holder) or not entry.delivered
-        yield "queue: `XACK`, `XDEL`, `XGROUP DESTROY`, or `XGROUP DELCONSUMER` of a consumer", bool(entry.fields)
+        yield "queue: Run `XACK`, `XDEL` or `XGROUP DESTROY`, or run `XGROUP DELCONSUMER`", bool(entry.fields)
     yield "queue-debugging: stopped waiting in stream n; the difference is how many wait", s.after.lines == lines
     places += scheduled
     left = {*places}.union(*s.after.named("open").values()) & (s.after.jobs.keys() - s.after.open.keys())
     yield "queue: until its job is final or waits for a retry. Then a script acknowledges and deletes it", not left
-    yield "queue: one entry per `Idempotency-Key` within its life", len({*places}) == len(places)
+    yield "queue: one entry per `Idempotency-Key` while the key is remembered", len({*places}) == len(places)
     is_named = s.after.value("retrying").keys() <= scheduled.keys()
     yield "queue: envelopes of jobs that wait for a retry, by id", is_named
 
@@ -196,8 +196,10 @@ def _lives(s: Step) -> Checks:
         owner = f"owner:{record['owner']}"
         is_listed = id_ in s.after.value(owner) and expires[owner] >= until
         yield "queue: a list expires with the last record that it names", is_listed
+    deleted = {fate.job_id for fate in s.world.fates if fate.final == "deleted"}
     for name, text in s.after.named("idem").items():
-        outlives = expires.get(f"job:{text.split()[0]}", 0) >= expires[name]
+        job_id = text.split()[0]
+        outlives = job_id in deleted or expires.get(f"job:{job_id}", 0) >= expires[name]
         yield "queue: until when a repeated `Idempotency-Key` can find this job", outlives
     kinds = ("job:", "handover:", "owner:", "open:", "rate:", "idem:")
     yield "queue: It expires by itself", all(expires[name] > 0 for name in expires if name.startswith(kinds))
@@ -223,7 +225,7 @@ def _books(s: Step) -> Checks:
 def _letters(s: Step) -> Checks:
     most = s.verb in ("reject", "start", "promote")
     if s.answer == "dead" and s.was.get("status") in ("queued", "in_progress"):
-        yield "queue: Its record becomes `failed`, and a dead letter goes to the stream `dead`", len(s.new_letters) == 1
+        yield "queue: becomes `failed`, and a dead letter goes to the stream `dead`", len(s.new_letters) == 1
     else:
         yield "queue: A job is **given up on** in these cases: - after its last attempt", len(s.new_letters) <= most
     for letter in s.new_letters:
@@ -234,6 +236,8 @@ def _letters(s: Step) -> Checks:
         yield "queue: its envelope, byte for byte. Empty where the record's `store` is `0`", is_whole
     gone = len(s.before.letters) + len(s.new_letters) - len(s.after.letters)
     is_used = s.action.actor == "operator" and s.answer in ("queued", True)
+    if s.verb == "deletes":  # a letter goes with its job
+        is_used = s.was.get("letter") in [letter.entry_id for letter in s.before.letters]
     may_go = s.verb in ("tidy", "jumps")
     yield (
         "operations: means that the job is already waiting or running, and the letter stays",
@@ -337,7 +341,7 @@ def _waits(s: Step) -> Checks:
 
 def _others(places: dict[str, str], name: str, now: int) -> set[str]:
     """Waits beside this one that hold a place: what ends too late was taken before the clock stepped back."""
-    return {each for each, ends in places.items() if each != name and now < int(ends) <= now + 23_000}
+    return {each for each, ends in places.items() if each != name and now < int(ends) <= now + 28_000}
 
 
 def _turns(s: Step) -> Checks:

@@ -18,11 +18,14 @@ _LEASES = ((30_000, 2), (29_000, 2))
 
 ALL = (
     Scenario("letters", ("keyed unkept",), _LETTERS, (20_000_000,), crew=_LEASES[:1], policy=_LONG_KEYS),
+    Scenario(
+        "deleted", ("keyed unkept delayed",), f"{_WORK} reject redrive discard takes deletes resubmits", (30_000,)
+    ),
     Scenario("requeued", ("plain",), "claim sweep start complete begun reject redrive looks", (50_000,)),
     Scenario("leases", ("plain",), f"{_WORK} reject crash looks", (29_000, 1_000), crew=_LEASES),
     Scenario("failover", ("keyed",), f"{_WORK} refuse redrive resubmits failover", (30_000,)),
     Scenario("leaving", ("urgent",), f"{_WORK} leave tidy release untouched crash", (30_000,)),
-    Scenario("places to wait", ("plain",), "holds frees", (1_000, 23_000, -60_000), 6),
+    Scenario("places to wait", ("plain",), "holds frees", (1_000, 28_000, -60_000), 6),
     Scenario("clock", ("plain", "plain"), f"{_WORK} beat looks untouched", (30_000, -60_000), 6),
     Scenario("one job", ("plain keyed delayed unkept",), _ONE, (30_000, 120_000), 10),
     Scenario("three jobs", ("plain", "plain bob's-plain", "plain bob's-plain"), _COMMON, (30_000,), 6),

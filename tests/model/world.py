@@ -143,7 +143,12 @@ CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "crash": lambda *_: None,
 }
 _WORKERS = CLAIMED | ENDINGS | CHORES | {"renew": lambda queue, held: queue.renew(held.lease)}
-CALLERS = {"looks": JobQueue.look, "takes": JobQueue.take, "cancels": JobQueue.cancel}
+CALLERS: dict[str, Callable[[JobQueue, str, str], Any]] = {
+    "looks": JobQueue.look,
+    "takes": JobQueue.take,
+    "cancels": JobQueue.cancel,
+    "deletes": lambda queue, owner, job_id: queue.record(owner, job_id, "delete"),
+}
 #: What a function does about a place to hold its caller; and for whom, with how many places there are.
 PLACES: dict[str, Callable[[Waits, str, str], Any]] = {
     "holds": lambda waits, wait_id, owner: waits.take(wait_id, owner, 20),
@@ -242,9 +247,14 @@ def learnt(action: Action, scenario: Scenario, world: World, answer: Any, after:
         world = world._replace(fates=(*world.fates, *map(Fate, ids, [kind] * kind.jobs, verdicts, kept)))
     elif action.actor[0] == "w":
         world = _worker_learnt(action, world, answer)
+    elif action.verb == "deletes" and answer is not None:
+        fates = [fate._replace(final="deleted") if at == action.about else fate for at, fate in enumerate(world.fates)]
+        world = world._replace(fates=tuple(fates))
     new = [letter for letter in after.letters if letter not in world.letters]
     fates = [_told(fate, after) for fate in world.fates]
-    vanished = {fate.job_id for fate in world.fates if fate.final not in ("refused", "lost")} - after.jobs.keys()
+    vanished = {
+        fate.job_id for fate in world.fates if fate.final not in ("refused", "lost", "deleted")
+    } - after.jobs.keys()
     world = world._replace(vanished=world.vanished or bool(vanished))
     return world._replace(fates=tuple(fates), letters=(*world.letters, *new))
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from chalicelib.api.body import parse_job
 from chalicelib.jobs.admission import Admission, Caller, NewJob, Submission
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.jobs.redis_client import RedisClient, connect
 from lambda_router_queue.models import Envelope, Job
@@ -23,6 +23,7 @@ from lambda_router_worker.operations.operations import DeadLetter, Operations
 from lambda_router_worker.queue import connection
 from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests import servers
+from tests.job_ids import any_job_id
 from tests.wide import WIDE
 
 QUEUE = QueueKeys("tinyllama")
@@ -64,7 +65,7 @@ class Callers:
         """Submit ``count`` jobs in one step."""
         raw = json.dumps({"type": "generate", "input": {"prompt": "hello"}} | body).encode()
         parsed = parse_job(raw, "application/json", JOB_TYPES)
-        jobs = [NewJob(new_job_id(), parsed.request, parsed.job_type, key) for _ in range(count)]
+        jobs = [NewJob(any_job_id(), parsed.request, parsed.job_type, key) for _ in range(count)]
         return self.submit(jobs, owner)
 
     def submit(self, jobs: list[NewJob], owner: str = "alice") -> Admission:

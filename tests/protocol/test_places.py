@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.api.body import parse_job
 from chalicelib.jobs.admission import NewJob
-from chalicelib.jobs.job_queue import new_job_id
 from chalicelib.jobs.job_types import JOB_TYPES
+from tests.job_ids import any_job_id
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 #: As the settings have them where they are unset.
@@ -34,7 +34,7 @@ def send_short(callers: Callers, owner: str, ttl_seconds: int, count: int = 1, *
     """Verdict and id of jobs that may be shorter of life than HTTP would let them."""
     parsed = parse_job(b'{"type": "generate", "input": {"prompt": "p"}}', "application/json", JOB_TYPES)
     request = parsed.request.model_copy(update={"ttl_seconds": ttl_seconds, **body})
-    jobs = [NewJob(new_job_id(), request, parsed.job_type) for _ in range(count)]
+    jobs = [NewJob(any_job_id(), request, parsed.job_type) for _ in range(count)]
     return [(decision.verdict, decision.job_id) for decision in callers.submit(jobs, owner).decisions]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.jobs.waits import WaitCaps, Waits
-from chalicelib.limits import MAX_WAIT_SECONDS
+from chalicelib.limits import MAX_HOLD_SECONDS
 from tests.protocol.conftest import QUEUE
 
 SOON = -2.9  # of a second after the margin of three that each place has
@@ -76,7 +76,7 @@ def test_a_place_that_nobody_gives_back_is_free_by_itself(waits: Waits, db: Any)
 def test_what_nobody_uses_any_more_is_deleted(waits: Waits, db: Any) -> None:
     waits.take("a", "alice", 20)
     for key in (QUEUE.waits, QUEUE.callers_waits("alice")):
-        assert 0 < db.pttl(key) <= (MAX_WAIT_SECONDS + 3) * 1000
+        assert 0 < db.pttl(key) <= (MAX_HOLD_SECONDS + 3) * 1000
 
     waits.give_back("a", "alice")
     assert not [*db.scan_iter("*waits*")]

@@ -9,9 +9,9 @@ import pytest
 
 from chalicelib.api.body import parse_job
 from chalicelib.jobs.admission import NewJob
-from chalicelib.jobs.job_queue import new_job_id
 from chalicelib.jobs.job_types import JOB_TYPES
 from lambda_router_queue.redis.wire import Refused
+from tests.job_ids import any_job_id
 from tests.protocol.conftest import QUEUE, Callers, Hand, Operator
 
 #: The largest that the API takes: 16 pairs, each character four bytes.
@@ -22,7 +22,7 @@ def send_large(callers: Callers, owner: str = "alice") -> tuple[str, str]:
     """Verdict and id of one job with the largest metadata, whatever the body's limit."""
     parsed = parse_job(b'{"type": "generate", "input": {"prompt": "p"}}', "application/json", JOB_TYPES)
     request = parsed.request.model_copy(update={"metadata": LARGEST_METADATA})
-    (decision,) = callers.submit([NewJob(new_job_id(), request, parsed.job_type)], owner).decisions
+    (decision,) = callers.submit([NewJob(any_job_id(), request, parsed.job_type)], owner).decisions
     return decision.verdict, decision.job_id
 
 
@@ -168,7 +168,7 @@ def assert_books_are_right_but_for_odd_ones(db: Any, *job_ids: str) -> None:
 def test_bytes_that_stay_are_said_to_admission(queue: Callers, db: Any) -> None:
     """What a caller can read of its input later counts on when the job is final."""
     parsed = parse_job(b'{"type": "generate", "input": {"prompt": "p"}}', "application/json", JOB_TYPES)
-    job = NewJob(new_job_id(), parsed.request, parsed.job_type, kept_input_bytes=3_000)
+    job = NewJob(any_job_id(), parsed.request, parsed.job_type, openai="x" * 3_000)
     queue.submit([job])
 
     queue.cancel(job.job_id)

@@ -30,12 +30,12 @@ from tests.wide import WIDE
 
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
 ROUTER_COMMANDS = (
-    "evalsha eval ping time get set hget hmget hset hdel hgetall hincrby hlen hstrlen pexpire pexpireat pttl"
+    "evalsha eval ping time get set del hget hmget hset hdel hgetall hincrby hlen hstrlen pexpire pexpireat pttl"
     " xadd xack xdel xlen zadd zcard zrem zrange zremrangebyscore info"
 )
 WORKER_COMMANDS = (
     ROUTER_COMMANDS + " client|setinfo hsetnx xgroup|create xreadgroup xrange xclaim xautoclaim zscore"
-    " hrandfield del xinfo|groups xinfo|consumers xgroup|delconsumer xpending xtrim exists scan"
+    " hrandfield xinfo|groups xinfo|consumers xgroup|delconsumer xpending xtrim exists scan"
 )
 
 

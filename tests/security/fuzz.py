@@ -32,7 +32,7 @@ EXCEPTIONS = Path(__file__).with_name("schemathesis.toml")
 #: DELETE cancels a job; it is there to be read afterwards, as cancelled (docs/contract.md).
 NOT_PROMISED = "use_after_free"
 #: ``Prefer: wait`` is cut to what is left of the function's time, less two seconds; so no answer takes long.
-TIMEOUT_SECONDS = 3
+TIMEOUT_SECONDS = 2.2
 MAX_RESPONSE_SECONDS = 5
 #: A caller of the fuzzer's size must not meet limits: they are tested elsewhere.
 WIDE = {"ROUTER_RATE_PER_MINUTE": "100000", "ROUTER_RATE_BURST": "10000", "ROUTER_OPEN_JOBS_CAP": "1000000"}

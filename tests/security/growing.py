@@ -12,8 +12,10 @@ from typing import Any
 
 from chalice.app import Request
 from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import ValidationError
 
 from chalicelib.api import body, middleware, request_headers
+from chalicelib.api.openai.body import parse_request
 from chalicelib.callers.auth import signed_payload
 from chalicelib.callers.jwks import StaticKeys
 from chalicelib.entry import ProxyEvent
@@ -22,6 +24,10 @@ from chalicelib.job_settings import InputLimits
 from chalicelib.jobs.job_pages import Cursor
 from chalicelib.jobs.job_records import JOB_ID
 from chalicelib.jobs.job_types import JOB_TYPES, JobType
+from chalicelib.openai.chat_jobs import job_of_response
+from chalicelib.openai.chat_messages import UnknownCall
+from chalicelib.openai.input_items import items_of
+from chalicelib.openai.response_request import ResponseRequest
 from tests.conftest import LambdaContext, base64url, gateway_event, public_jwk
 from tests.unit.forge import Forge
 
@@ -62,6 +68,17 @@ def _job(raw: bytes) -> Any:
 
 def _batch(raw: bytes) -> Any:
     return body.parse_batch(raw, "application/json", _TYPES, 8 * MIB)
+
+
+def _response(raw: bytes) -> Any:
+    """Read a response's body and make the chat job of it, as the OpenAI API does."""
+    request = parse_request(raw, "application/json", 8 * MIB, ResponseRequest)
+    try:
+        return _TYPES["chat"].request_model.model_validate(
+            job_of_response(request, items_of(request.input), 4_096), strict=True
+        )
+    except (UnknownCall, ValidationError):
+        return None
 
 
 def _repeated(unit: str, before: str = "", after: str = "", between: str = "") -> Callable[[int], bytes]:
@@ -124,6 +141,38 @@ BODIES: dict[str, Case] = {
     "an odd type": Case(_repeated("\\u00e9", '{"type":"', '"}'), _job),
     "many messages": Case(
         _repeated('{"role":"user","content":"x"}', '{"type":"chat","input":{"messages":[', "]}}", ","), _job
+    ),
+    "an image that is almost a data URL": Case(
+        _repeated(
+            "A",
+            '{"type":"chat","input":{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":'
+            '"data:image/png;base64,',
+            '~"}}]}]}}',
+        ),
+        _job,
+        covers="images._DATA_URL",
+    ),
+    "many items of a response": Case(
+        _repeated('{"role":"user","content":"x"}', '{"model":"tinyllama","input":[', "]}", ","), _response
+    ),
+    "many calls and their outputs": Case(
+        _repeated(
+            '{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},'
+            '{"type":"function_call_output","call_id":"c","output":"x"}',
+            '{"model":"tinyllama","input":[',
+            "]}",
+            ",",
+        ),
+        _response,
+    ),
+    "many items of no kind": Case(_repeated("{}", '{"model":"tinyllama","input":[', "]}", ","), _response),
+    "a tool with a schema nested deep": Case(
+        lambda n: (
+            '{"model":"tinyllama","input":"x","tools":[{"type":"function","name":"f","parameters":{"a":'
+            + _nested(n, '{"a":', "}")
+            + "}}]}"
+        ).encode(),
+        _response,
     ),
     "many bad messages": Case(_repeated('{"role":1}', '{"type":"chat","input":{"messages":[', "]}}", ","), _job),
     "many bad jobs": Case(_repeated('{"type":"chat"}', '{"jobs":[', "]}", ","), _batch),

@@ -100,9 +100,9 @@ REFUSED = {
         "ROUTER_JOB_TYPES: chat: 20 attempts of 721 s",
     ),
     "pauses upside down": ({"ROUTER_RETRY_FIRST_SECONDS": "61"}, "the first pause is 61 s and the longest 60 s"),
-    "a prompt beyond the body": ({"ROUTER_MAX_PROMPT_BYTES": "65537"}, "ROUTER_MAX_PROMPT_BYTES is 65537 but"),
-    "a chat beyond the body": ({"ROUTER_MAX_CHAT_BYTES": "65537"}, "ROUTER_MAX_CHAT_BYTES is 65537 but"),
-    "a batch below a body": ({"ROUTER_MAX_BODY_BYTES": "1048577"}, "ROUTER_MAX_BATCH_BYTES is 1048576 but"),
+    "a prompt beyond the body": ({"ROUTER_MAX_PROMPT_BYTES": "1048577"}, "ROUTER_MAX_PROMPT_BYTES is 1048577 but"),
+    "a chat beyond the body": ({"ROUTER_MAX_CHAT_BYTES": "1048577"}, "ROUTER_MAX_CHAT_BYTES is 1048577 but"),
+    "a batch below a body": ({"ROUTER_MAX_BATCH_BYTES": "1048575"}, "ROUTER_MAX_BATCH_BYTES is 1048575 but"),
 }
 
 

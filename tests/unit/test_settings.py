@@ -44,7 +44,7 @@ def test_defaults_are_those_of_the_contract():
     settings = read()
     assert settings.router_queue == "tinyllama"
     assert settings.router_scope == "lambda-router/jobs"
-    assert (settings.router_rate_per_minute, settings.router_rate_burst) == (20, 5)
+    assert (settings.router_rate_per_minute, settings.router_rate_burst) == (60, 20)
     assert settings.router_idempotency_seconds == 24 * 60 * 60
     assert settings.router_cors_origin == ()
     assert (settings.router_job_timeout_seconds, settings.router_job_attempts) == (300, 3)
@@ -154,10 +154,10 @@ GOOD = {
     "ROUTER_RETRY_FIRST_SECONDS": ["0", "60"],
     "ROUTER_RETRY_LONGEST_SECONDS": ["2", "3600"],
     "ROUTER_TTL_SECONDS": ["10", "86400"],
-    "ROUTER_MAX_BODY_BYTES": ["32768", "1048576"],
-    "ROUTER_MAX_BATCH_BYTES": ["65536", "2097152"],
-    "ROUTER_MAX_PROMPT_BYTES": ["1", "65536"],
-    "ROUTER_MAX_CHAT_BYTES": ["1", "65536"],
+    "ROUTER_MAX_BODY_BYTES": ["524288", "2097152"],
+    "ROUTER_MAX_BATCH_BYTES": ["1048576", "2097152"],
+    "ROUTER_MAX_PROMPT_BYTES": ["1", "1048576"],
+    "ROUTER_MAX_CHAT_BYTES": ["1", "1048576"],
     "ROUTER_MAX_TOKENS": ["256", "1000000"],
 }
 

@@ -16,6 +16,7 @@ from chalicelib.errors import Misconfigured
 from chalicelib.parameters import ParameterUnavailable
 from chalicelib.settings import SettingsError
 from chalicelib.wiring import Services
+from lambda_router_queue.models import JobRequest
 from tests.conftest import MakeToken, Router
 
 type LogLines = Callable[[], list[dict[str, Any]]]
@@ -60,7 +61,8 @@ def test_the_parts_are_built_from_the_environment(variables: SetVariables):
     parts = wiring.services()
     assert parts.settings.router_queue == "other"
     assert parts.rate.per_minute == 7
-    assert {parts.queue_of(job_type) for job_type in parts.job_types.values()} == {"other"}
+    request = JobRequest(type="chat", input=None)
+    assert {parts.queue_of(job_type, request).queue for job_type in parts.job_types.values()} == {"other"}
 
 
 def test_the_parts_are_built_once_even_when_many_ask_at_once(variables: SetVariables):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tools.docs import modules, permissions, queue, settings, stages, tables, terraform, workflows
+from tools.docs import members, modules, permissions, queue, settings, stages, tables, terraform, workflows
 from tools.stack.repository import ROOT
 
 FILES: Mapping[str, Callable[[], str]] = {
@@ -26,6 +26,9 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/architecture.md", "layers"): tables.layers,
     ("docs/contract.md", "routes"): tables.routes,
     ("docs/deploy.md", "statuses"): tables.statuses,
+    ("docs/openai.md", "routes"): tables.openai_routes,
+    ("docs/openai.md", "response-members"): members.response_members,
+    ("docs/openai.md", "completion-members"): members.completion_members,
     ("docs/operations.md", "metrics"): tables.metrics,
     ("docs/queue.md", "keys"): queue.keys,
     ("docs/queue.md", "scripts"): queue.scripts,

@@ -15,9 +15,18 @@ from tools.stack.repository import ROOT
 
 FOLDERS = ("chalicelib/jobs/lua", "vendor/lambda_router_queue/lua", "lambda_router_worker/queue/lua")
 #: Prepended to other scripts, never run by themselves.
-SHARED = frozenset({"record.lua", "life.lua", "lease.lua"})
+SHARED = frozenset({"record.lua", "life.lua", "lease.lua", "tries.lua"})
 
-_PLACEHOLDERS = {"priority": "<priority>", "lane": "<lane>", "job_id": "<id>", "owner": "<owner>", "key": "<key>"}
+#: What every key begins with. ``QueueKeys`` has lists and a tag, too.
+_PREFIX = "lr:"
+_PLACEHOLDERS = {
+    "priority": "<priority>",
+    "lane": "<lane>",
+    "job_id": "<id>",
+    "owner": "<owner>",
+    "key": "<key>",
+    "digest": "<digest>",
+}
 #: The required beginning of a key's docstring.
 _TYPE_AND_CONTENT = re.compile(r"(String|Hash|Stream|Sorted set)(?:: | of )(.*?)\.?")
 
@@ -32,7 +41,7 @@ def keys() -> str:
         if inspect.isfunction(member):
             placeholders = [_PLACEHOLDERS[parameter] for parameter in inspect.signature(key).parameters]
             rows.append(_row(key(*placeholders), member))
-        elif isinstance(member, cached_property) and isinstance(key, str):
+        elif isinstance(member, cached_property) and str(key).startswith(_PREFIX):
             rows.append(_row(key, member.func))
     return table(("Key", "Type", "Holds"), rows)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import annotated_types
 import click
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import Settings
@@ -22,8 +22,12 @@ _CHECKED_BY: Mapping[str, str] = {
     "has_user_pools": "text",
     "is_https": "https URL",
     "is_key_source": "https URL, path of a file, or JSON",
+    "is_host": "host",
     "is_origin": "origin",
 }
+
+#: The type of a value that is parsed, by the name of the function that parses it.
+_PARSED_BY: Mapping[str, str] = {"queues_by_model": "models, comma-separated"}
 
 #: Checks of a whole list, beside the check of each element.
 _OF_WHOLE_LISTS = frozenset({"are_origins"})
@@ -140,7 +144,8 @@ def _kind(field: FieldInfo) -> str:
     if typing.get_origin(annotation) is tuple:
         return "list, comma-separated"
     if typing.get_origin(annotation) is dict:
-        return "JSON object"
+        parsers = [part.func.__name__ for part in field.metadata if isinstance(part, BeforeValidator)]
+        return next((_PARSED_BY[name] for name in parsers if name in _PARSED_BY), "JSON object")
     return {int: "whole number", str: "text", SecretStr: "text, secret"}[annotation]
 
 

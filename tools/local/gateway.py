@@ -38,7 +38,7 @@ class HttpRequest:
 class Gateway(LocalGateway):
     """A gateway that answers HTTP requests through the app's Lambda entry point."""
 
-    def __init__(self, app: Chalice, timeout_seconds: int = LAMBDA_TIMEOUT_SECONDS) -> None:
+    def __init__(self, app: Chalice, timeout_seconds: float = LAMBDA_TIMEOUT_SECONDS) -> None:
         # In Lambda a process handles one request at a time; here each thread needs its own `current_request`.
         app.__class__ = LocalChalice
         super().__init__(

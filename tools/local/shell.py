@@ -12,6 +12,9 @@ _PLACES = ("COGNITO_", "REDIS_URL", "WORKER_HEALTH_")
 #: Settings that the stack's parts share. Nothing here can open what a KMS key has sealed.
 _SHARED = frozenset({"ROUTER_KMS_KEY_ID", "ROUTER_QUEUE", "ROUTER_SCOPE", "WORKER_KMS_KEY_ID", "WORKER_QUEUE"})
 
+#: Settings that say what ``MODEL`` says.
+_OF_MODELS = frozenset({"ROUTER_MODELS", "WORKER_HANDLER"})
+
 
 def is_set_here(name: str) -> bool:
     """Return whether the stack sets this variable itself, regardless of the shell."""
@@ -22,12 +25,12 @@ class Shell:
     """The variables of the caller's shell that belong to this service.
 
     Args:
-        has_model: whether a model processes the jobs, instead of a handler.
+        has_model: whether models process the jobs, instead of a handler. The stack then lists them itself.
     """
 
     def __init__(self, environ: Mapping[str, str], *, has_model: bool) -> None:
         ours = {name: value for name, value in environ.items() if name.startswith((*OWN_PREFIXES, "WORKER_")) and value}
-        self._set_here = {name for name in ours if is_set_here(name) or (has_model and name == "WORKER_HANDLER")}
+        self._set_here = {name for name in ours if is_set_here(name) or (has_model and name in _OF_MODELS)}
         free = {name: value for name, value in ours.items() if name not in self._set_here}
         self.app = {name: value for name, value in free.items() if name in Settings.names()}
         self.worker = {name: value for name, value in free.items() if name in worker_variables()}

@@ -1,5 +1,7 @@
 """The message of ``make run`` once everything is up."""
 
+from collections.abc import Sequence
+
 from tools.local.commands import Model
 
 _WELCOME = """\
@@ -18,7 +20,8 @@ _DEMONSTRATION = """
 The worker only returns prompts in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
 
 
-def welcome(url: str, port: int, model: Model | None) -> str:
+def welcome(url: str, port: int, models: Sequence[Model]) -> str:
     """Return the line that says that everything is up, and commands to copy."""
     option = "" if port == 8000 else f" PORT={port}"
-    return _WELCOME.format(url=url, port=port, port_option=option) + ("" if model else _DEMONSTRATION)
+    is_demonstration = any(model.backend is None for model in models)
+    return _WELCOME.format(url=url, port=port, port_option=option) + (_DEMONSTRATION if is_demonstration else "")

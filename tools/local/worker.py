@@ -1,4 +1,4 @@
-"""The messages of ``make run`` about its worker: why it takes no jobs, and when it takes some again."""
+"""The messages of ``make run`` about a worker: why it takes no jobs, and when it takes some again."""
 
 import json
 import time
@@ -18,25 +18,29 @@ class WorkerWatch:
 
     Args:
         url: the address of its ``/ready``.
-        has_worker: False if the worker belongs to another stack, which reports on it there.
+        name: what the messages call it.
     """
 
-    def __init__(self, url: str, *, has_worker: bool) -> None:
+    def __init__(self, url: str, name: str) -> None:
         self._url = url
-        self._has_worker = has_worker
+        self._name = name
         self._told = ""
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     def news(self) -> Iterator[str]:
         """Yield a line if something has changed since the last look."""
-        if not self._has_worker or time.monotonic() < self._look_at:
+        if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
         reason = self._reason()
         if reason is None or reason == self._told:
             return
         self._told = reason
-        yield f"the worker takes no jobs: {reason}; it resumes by itself" if reason else "the worker takes jobs again"
+        yield (
+            f"{self._name} takes no jobs: {reason}; it resumes by itself"
+            if reason
+            else f"{self._name} takes jobs again"
+        )
 
     def _reason(self) -> str | None:
         """Return why the worker takes no jobs, "" if it does, None if it does not say."""

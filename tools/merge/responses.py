@@ -13,6 +13,7 @@ from http import HTTPStatus
 from chalicelib import errors
 from chalicelib.api import gateway
 from chalicelib.errors import PROBLEM_CONTENT_TYPE, Problem
+from chalicelib.openai.openai_errors import error_type, openai_error
 from chalicelib.settings import Surface
 from tools.merge.openapi import scopes_of
 from tools.merge.shape import Json
@@ -38,7 +39,8 @@ def gateway_responses(body: Json, cors_origin: str) -> Json:
         for kind, answer in _answers(scopes_of(body)).items()
     }
     for kind, title in _FALLBACKS.items():
-        answers[kind] = _written({"type": "about:blank", "title": title, "instance": _REQUEST_ID}, headers)
+        members = {"type": "about:blank", "title": title, "instance": _REQUEST_ID}
+        answers[kind] = _written(_error(title, 400 if kind == "DEFAULT_4XX" else 500) | members, headers)
     return answers
 
 
@@ -56,13 +58,19 @@ class _Answer:
 
 
 def _ours(problem: Problem) -> _Answer:
-    return _Answer(problem.status, problem.to_dict(_REQUEST_ID), problem.headers)
+    return _Answer(problem.status, openai_error(problem, _REQUEST_ID)[0], problem.headers)
 
 
 def _plain(status: HTTPStatus, **members: str) -> _Answer:
     """Return a problem that says no more than its status (RFC 9457, section 4.2.1)."""
     title = {"type": "about:blank", "title": status.phrase, "status": int(status)}
-    return _Answer(int(status), title | members | {"instance": _REQUEST_ID})
+    return _Answer(int(status), _error(status.phrase, int(status)) | title | members | {"instance": _REQUEST_ID})
+
+
+def _error(title: str, status: int) -> Json:
+    """Return the member that OpenAI's clients read. A template cannot tell their paths from the others."""
+    code = title.lower().replace(" ", "_")
+    return {"error": {"message": title, "type": error_type(status), "param": None, "code": code}}
 
 
 def _answers(scopes: list[str]) -> dict[str, _Answer]:

@@ -36,13 +36,13 @@ class Metric(StrEnum):
         return member
 
     JOBS_ACCEPTED = "JobsAccepted", "Count", "type", "A job was stored and 202 returned; `type` is the job type."
-    JOBS_REPLAYED = "JobsReplayed", "Count", "", "An `Idempotency-Key` was seen before, and the first job returned."
+    JOBS_REPLAYED = "JobsReplayed", "Count", "", "An `Idempotency-Key` was seen before; its first job was returned."
     REQUESTS_REFUSED = "RequestsRefused", "Count", "reason", "A request ended in a problem; `reason` is its slug."
     WAITS_REFUSED = (
         "WaitsRefused",
         "Count",
         "reason",
-        "A `Prefer: wait` found no place; `reason` says whose places were all taken: `caller` or `all`.",
+        "A request to be held found no place; `reason` says whose places were all taken: `caller` or `all`.",
     )
     LATENCY = "Latency", "Milliseconds", "route", "Time in our own code; `route` is method and pattern."
     DEAD_LETTERS = (
@@ -69,7 +69,7 @@ class Metric(StrEnum):
         "JobsFailed",
         "Count",
         "code",
-        "Jobs that this worker saw end as `failed` since its last line; `code` is their `error.code`.",
+        "Jobs that this worker saw end as `failed` since it last reported; `code` is their `error.code`.",
     )
 
 

@@ -43,7 +43,7 @@ class JobRequest(Closed):
         default=0,
         ge=0,
         le=86_400,
-        description="Seconds before the job joins the queue; it may wait `ttl_seconds` from then.",
+        description="Seconds before the job joins the line; it may wait `ttl_seconds` from then.",
     )
     ttl_seconds: int = Field(
         default=DEFAULT_TTL_SECONDS,
@@ -159,6 +159,23 @@ class TextResult(BaseModel):
     model: str | None = Field(default=None, description="The model's name, as the server gave it.")
     usage: dict[str, JsonValue] | None = Field(default=None, description="Counts of tokens, as the server gave them.")
     tool_calls: list[dict[str, JsonValue]] = Field(default_factory=list, description="Absent if the model made none.")
+
+
+class ChatMessage(BaseModel):
+    """A message of the assistant, in OpenAI's form."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
+
+    role: Literal["assistant"]
+    content: str | None
+    tool_calls: list[dict[str, JsonValue]] = Field(default_factory=list, description="Absent if the model made none.")
+    reasoning_content: str | None = Field(default=None, description="What the model thought, if the server says so.")
+
+
+class ChatResult(TextResult):
+    """The model's answer in a chat, as the bundled worker returns it."""
+
+    message: ChatMessage
 
 
 class BatchItem(Closed):

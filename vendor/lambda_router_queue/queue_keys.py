@@ -3,6 +3,7 @@
 All keys of one queue share the hash tag ``{queue}``, so that one script may use any of them in cluster mode.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
@@ -36,6 +37,11 @@ class QueueKeys:
     queue: str
 
     @cached_property
+    def tag(self) -> str:
+        """The first digits of the ids of its jobs, so that a reader of an id looks into this queue first."""
+        return hashlib.sha256(self.queue.encode()).hexdigest()[:4]
+
+    @cached_property
     def _prefix(self) -> str:
         return f"lr:{{{self.queue}}}:"
 
@@ -65,7 +71,7 @@ class QueueKeys:
 
     @cached_property
     def flow(self) -> str:
-        """Hash: counts of jobs ``added`` to and that ``left`` each line, and by final status; service time, slots."""
+        """Hash: jobs ``added`` to each line, jobs that ``left`` it, jobs by final state, service time, concurrency."""
         return f"{self._prefix}flow"
 
     @cached_property
@@ -81,7 +87,7 @@ class QueueKeys:
         return f"{self._prefix}job:{job_id}"
 
     def handover(self, job_id: str) -> str:
-        """String: nonce of the reader of a result that is not kept, and that result, for 2 s."""
+        """String: a result that is not kept, for 2 s after it was read, in case the reply was lost; and a nonce."""
         return f"{self._prefix}handover:{job_id}"
 
     def owner(self, owner: str) -> str:
@@ -89,20 +95,20 @@ class QueueKeys:
         return f"{self._prefix}owner:{owner}"
 
     def open_jobs(self, owner: str) -> str:
-        """Sorted set: the caller's open jobs by when they expire or, once started, when their records expire."""
+        """Sorted set: the caller's open jobs by the time when each expires; once started, when its record expires."""
         return f"{self._prefix}open:{owner}"
 
     def stored_bytes(self, owner: str) -> str:
-        """Hash: bytes stored for the caller, in total and by when they are freed; the queue's own are in ``flow``."""
+        """Hash: bytes stored for the caller, in total and by release time; the queue's sums are in ``flow``."""
         return f"{self._prefix}bytes:{owner}"
 
     def rate(self, owner: str) -> str:
-        """String: the caller's theoretical arrival time (GCRA), milliseconds."""
+        """String: the time (ms) until which the caller's rate is used up: GCRA's theoretical arrival time."""
         return f"{self._prefix}rate:{owner}"
 
     @cached_property
     def waits(self) -> str:
-        """Sorted set: requests that are held until a job is final, by when each expires (ms).
+        """Sorted set: requests held until a job is final, by the time (ms) when each place expires.
 
         One set for all callers and all queues, under the name of the first queue in alphabetical order.
         """
@@ -113,5 +119,9 @@ class QueueKeys:
         return f"{self._prefix}waits:{owner}"
 
     def idempotency(self, owner: str, key: str) -> str:
-        """String: id of the job first sent with this key, and its fingerprint."""
+        """String: id of the job first sent with this key, and a fingerprint of its request."""
         return f"{self._prefix}idem:{owner}:{key}"
+
+    def tries(self, owner: str, digest: str) -> str:
+        """String: jobs that a request and its automatic repeats stored or found; kept for two minutes."""
+        return f"{self._prefix}tries:{owner}:{digest}"

@@ -4,22 +4,25 @@
 -- An accepted job gets a record and joins a stream, or the sorted set if it is delayed.
 -- The last places of the queue, and of delayed jobs, are reserved for callers without an open job. The last of the
 -- queue's bytes are reserved for callers who store little.
--- A rejected job changes nothing, with one exception: if a clock that stepped back, or a changed setting, left the
--- caller's arrival time (rate) more than a full burst ahead, it is cut to a full burst. Safe to send twice.
+-- A rejected job changes nothing, with one exception: if the caller's arrival time (rate) is more than a full burst
+-- ahead, because the clock stepped back or a setting changed, it is cut to a full burst. Safe to send twice.
 --
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7 bytes  8-19 streams
---       then per job: job, idempotency (or job again)
+--       then two keys per job: job; and idempotency or tries (or, if it has neither, job again)
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 percent of the caps for newcomers  8 percent of the queue cap for delayed jobs
 --       9 most bytes stored for the caller  10 and for the queue
 --       11 queue  12 owner  13 request id  14 traceparent
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2),
---       Idempotency-Key sent (0 or 1), type, priority's name, metadata, store (0 or 1), bytes of its input that stay
---       once it is final
--- Answers lines of words. First the caller's: jobs that may be sent now, ms until the burst is restored, now ms and,
---   after a rejection by a cap, up to 100 ids of its expired jobs, which hold places until settle.lua closes them.
---   Then the queue's figures. Then of each job: verdict, created ms, ms to wait, id and, if it stands in line, its
---   stream and its place there
+--       use of the second key: 'none', 'key' for an Idempotency-Key, or 'try N' for a client that repeats a request by
+--       itself (N is 0 for the first try); type, priority's name, metadata, store (0 or 1), the request as the OpenAI
+--       API shows it (or empty), which is removed with the result or with the record
+-- Answers lines of words separated by spaces.
+--   Line 1, about the caller: jobs that may be sent now, ms until the full burst is available again, now ms. After a
+--   rejection by a cap, up to 100 ids of the caller's expired jobs follow. They hold places until settle.lua closes
+--   them.
+--   Line 2: the queue's figures: those fields of flow that vendor/lambda_router_queue/flow.py lists as FIGURES.
+--   One line for each job: verdict, created ms, ms to wait, id and, if the job is in line, its stream and its seq.
 --   verdict: accepted | replayed | reused | rate | open | full | delayed | caller_bytes | queue_bytes
 
 local scheduled_key, owner_key, open_key, rate_key, flow_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -143,9 +146,10 @@ local over_cap, lists_longer = false, false
 for i = 0, LAST_JOB do
   local job_key, idem_key = KEYS[FIRST_JOB + 2 * i], KEYS[FIRST_JOB + 2 * i + 1]
   local a = ARGS_BEFORE + i * ARGS_EACH
-  local id, fingerprint, keyed, stored = ARGV[a + 1], ARGV[a + 3], ARGV[a + 7] == '1', ARGV[a + 11] ~= '0'
+  local id, fingerprint, keyed, stored = ARGV[a + 1], ARGV[a + 3], ARGV[a + 7] == 'key', ARGV[a + 11] ~= '0'
+  local openai, try = ARGV[a + 12], tonumber(string.match(ARGV[a + 7], '^try (%d+)$'))
   local delay = tonumber(ARGV[a + 5])
-  local kept = JOB_BYTES + #ARGV[a + 10] + ARGV[a + 12] + (keyed and KEY_BYTES + #idem_key or 0)
+  local kept = JOB_BYTES + #ARGV[a + 10] + #openai + (keyed and KEY_BYTES + #idem_key or 0)
   local bytes = kept + #ARGV[a + 2]
   local verdict, wait, named, repeated = 'accepted', 0, id, false
   if keyed then
@@ -153,6 +157,12 @@ for i = 0, LAST_JOB do
     if first_id and first_id ~= id then
       verdict, named = first_fingerprint == fingerprint and 'replayed' or 'reused', first_id
     end
+  end
+  local tries = try and redis.call('GET', idem_key) or ''
+  local first_id = try and earlier_try(tries, try, id, now)
+  if first_id and first_id ~= id then
+    verdict, named = 'replayed', first_id
+    redis.call('SET', idem_key, with_try(tries, first_id, try, id, now), 'PX', TRIES_MS)
   end
   if verdict == 'accepted' then
     local too_early = arrival + interval - burst * interval - now
@@ -205,7 +215,8 @@ for i = 0, LAST_JOB do
       redis.call('ZADD', scheduled_key, due, id)
       more = {'envelope', envelope, 'due', due}
     end
-    if not stored then more[5], more[6] = 'store', '0' end
+    if not stored then add_field(more, 'store', '0') end
+    if openai ~= '' then add_field(more, 'openai', openai) end
     redis.call('HSET', job_key, 'id', id, 'status', 'queued', 'created_at', now, 'deadline_at', deadline,
       'store_ms', ARGV[1], 'keep_until', now + keep, 'type', ARGV[a + 8], 'priority', ARGV[a + 9],
       'metadata', ARGV[a + 10], 'queue', ARGV[11], 'owner', ARGV[12], 'request_id', ARGV[13], 'traceparent', ARGV[14],
@@ -224,6 +235,7 @@ for i = 0, LAST_JOB do
       redis.call('ZREMRANGEBYSCORE', owner_key, '-inf', now - longest_life - store - remember)
     end
     if keyed then redis.call('SET', idem_key, id .. ' ' .. fingerprint, 'PX', keep) end
+    if try then redis.call('SET', idem_key, with_try(tries, id, try, id, now), 'PX', TRIES_MS) end
     arrival, open, depth = arrival + interval, open + 1, depth + 1
     bytes_added, added_to[bucket] = bytes_added + bytes, (added_to[bucket] or 0) + bytes
     lines[i + 3] = table.concat({'accepted', now_digits, 0, id, stream, seq}, ' ')

@@ -1,22 +1,25 @@
 -- Brings records of one caller's jobs up to date and returns them. A job that waited past its deadline and was never
 -- started expires. With ARGV[2] = 'cancel', a job that is still open is cancelled. Repeating changes nothing.
 --
--- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6 bytes  7-18 streams  19.. jobs; for 'take' 19 the job
---       20 its handover
+-- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6 bytes  7-18 streams  19.. jobs
+--       if ARGV[2] is 'take' or 'delete': 19 the job  20 its handover  21 dead
 -- ARGV  1 owner  2 'look', 'brief' (without results; also frees the place of a job without a record), 'cancel', 'take'
---       (returns and deletes a result that is not kept), 'peek' (returns and keeps it) or 'list' (jobs of one status)
---       3.. the jobs' ids; for 'take' 4 the reader's nonce; for 'list' 3 the most jobs to return  4 the most bytes of
---       results  5 their status, or empty for any  6.. the jobs' ids
+--       (returns and deletes a result that is not kept), 'peek' (returns and keeps it), 'delete' (cancels the job if it
+--       is open, and deletes all that is stored of it) or 'list' (a page of jobs)
+--       3.. the jobs' ids. For 'take' and 'delete' 3 is the only id, and 4 is the reader's nonce.
+--       For 'list' 3 maximum number of jobs  4 maximum bytes of results  5 the jobs' status, or empty for any
+--       6.. the jobs' ids
 -- Answers {now ms, figures, {record or false, ...}}. A record is a flat list of fields and values. It is false if the
---   caller has no such job or, in a 'list', if the job has another status. The figures are an empty line if no job
---   waits. A 'list' ends early once it has its most jobs, or if the results together grow too large
+--   caller has no such job or, in a 'list', if the job has another status. The figures are those of admit.lua,
+--   or an empty line if none of these jobs waits. A 'list' ends early once it has ARGV[3] jobs, or if the next result
+--   does not fit
 
 -- No `#!lua` line, so that a server that accepts no writes (a replica, a full disk) still serves reads.
 
 local now = now_ms()
 local action = ARGV[2]
 local FIRST_STREAM, FIRST_JOB = 7, 7 + STREAMS
-local LAST_JOB = action == 'take' and FIRST_JOB or #KEYS
+local LAST_JOB = (action == 'take' or action == 'delete') and FIRST_JOB or #KEYS
 local is_list = action == 'list'
 local FIRST_ID = is_list and 6 or 3
 local most, room, wanted_status = tonumber(ARGV[3]), tonumber(ARGV[4]), is_list and ARGV[5] or ''
@@ -25,21 +28,27 @@ local any_waiting = false
 -- Longer than a reader retries after a lost reply.
 local HANDOVER_MS = 2000
 
--- Returns the result to its first reader only. It leaves the record, and for a moment the same nonce fetches it again.
+-- Returns the result, and the request as the OpenAI API shows it ('' if it does not), to the first reader only. They
+-- leave the record, and for a moment the same nonce fetches them again.
 local function hand_over(keys, record)
   local nonce = ARGV[4] .. ' '
-  local result = redis.call('HGET', keys.job, 'result')
+  local result, openai = unpack(redis.call('HMGET', keys.job, 'result', 'openai'))
   if result then
-    redis.call('HDEL', keys.job, 'result') -- first: a full memory allows it, and after it the SET
-    redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. result, 'PX', HANDOVER_MS)
+    openai = openai or ''
+    redis.call('HDEL', keys.job, 'result', 'openai') -- first: a full memory allows it, and after it the SET
+    redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. #openai .. ' ' .. openai .. result, 'PX', HANDOVER_MS)
     if record.counted then
       local bytes, kept, bucket = counted_of(record)
-      recount(keys, record, math.max(0, bytes - #result), kept, bucket)
+      recount(keys, record, math.max(0, bytes - #result - #openai), math.max(0, kept - #openai), bucket)
     end
-    return result
+    return result, openai
   end
-  local handed = redis.call('GET', KEYS[FIRST_JOB + 1])
-  if handed and string.sub(handed, 1, #nonce) == nonce then return string.sub(handed, #nonce + 1) end
+  local handed = redis.call('GET', KEYS[FIRST_JOB + 1]) or ''
+  local length, first = string.match(handed, '^(%d+) ()', #nonce + 1)
+  if length and string.sub(handed, 1, #nonce) == nonce then
+    local last = first + length - 1
+    return string.sub(handed, last + 1), string.sub(handed, first, last)
+  end
 end
 
 -- For records that were written before errors were cut to a limit.
@@ -50,32 +59,42 @@ local function with_short_errors(fields)
   return fields
 end
 
--- The fields without the result and the envelope, which can be megabytes and are not even read.
-local function brief(job_key)
+local function add_field(fields, name, value)
+  table.insert(fields, name)
+  table.insert(fields, value)
+end
+
+-- The fields that callers see. An envelope, a result or a request can be megabytes: they are read only if wanted.
+local function shown(keys, record, status)
   local names = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at',
     'deadline_at', 'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
-  local fields = {}
-  for place, value in ipairs(redis.call('HMGET', job_key, unpack(names))) do
-    if value then
-      table.insert(fields, names[place])
-      table.insert(fields, value)
-    end
+  local kept = record.store ~= '0' or action == 'peek'
+  local result, openai
+  if action == 'take' and not kept then result, openai = hand_over(keys, record) end
+  if action ~= 'brief' and action ~= 'delete' then
+    if kept then table.insert(names, 'result') end
+    if not is_list then table.insert(names, 'openai') end
   end
+  local fields = {}
+  for place, value in ipairs(redis.call('HMGET', keys.job, unpack(names))) do
+    if value then add_field(fields, names[place], value) end
+  end
+  if status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
+  if result then add_field(fields, 'result', result) end
+  if result and openai ~= '' then add_field(fields, 'openai', openai) end
   return fields
 end
 
-local function shown(keys, record, status)
-  local kept = record.store ~= '0' or action == 'peek'
-  local holds_envelope = status == 'queued' and not record.stream_id
-  local is_whole = kept and action ~= 'brief' and not holds_envelope
-  local fields = is_whole and redis.call('HGETALL', keys.job) or brief(keys.job)
-  if status == 'failed' or record.retried_token then fields = with_short_errors(fields) end
-  local result = action == 'take' and not kept and hand_over(keys, record)
-  if result then
-    table.insert(fields, 'result')
-    table.insert(fields, result)
+-- Deletes what is stored of a final job: its record, with all that it holds, its place in the list and its dead letter.
+local function erase(keys, id)
+  local record = read(keys.job, 'counted', 'letter')
+  if record.counted then
+    local _, _, bucket = counted_of(record)
+    recount(keys, record, 0, 0, bucket)
   end
-  return fields
+  if is_entry_id(record.letter) then redis.call('XDEL', KEYS[FIRST_JOB + 2], record.letter) end
+  redis.call('DEL', keys.job, KEYS[FIRST_JOB + 1])
+  redis.call('ZREM', keys.owner, id)
 end
 
 -- Frees the place of a job without a record, which nothing else would do. A job that waits for a retry stays in line
@@ -100,7 +119,7 @@ local function settle(job_key, id)
     status = 'expired'
     local deadline = number(record.deadline_at, now)
     close(keys, record, id, status, deadline, false, 'deadline_at', digits(deadline)) -- so that its caller can read it
-  elseif action == 'cancel' and (status == 'queued' or status == 'in_progress') then
+  elseif (action == 'cancel' or action == 'delete') and (status == 'queued' or status == 'in_progress') then
     status = 'cancelled'
     close(keys, record, id, status, now, false)
   end
@@ -111,7 +130,9 @@ local function settle(job_key, id)
     if is_full then return false end
   end
   any_waiting = any_waiting or status == 'queued'
-  return shown(keys, record, status)
+  local fields = shown(keys, record, status)
+  if action == 'delete' then erase(keys, id) end
+  return fields
 end
 
 -- Returns whether the job has the wanted status, or will once it is up to date. Of other jobs nothing else is read.

@@ -2,7 +2,7 @@
 -- Records that a worker is alive, and adds up how many jobs all living workers can process at a time. A worker that
 -- leaves may name the streams. Its consumer name is then removed from each group in which it holds no entry.
 --
--- KEYS  1 workers  2 flow  3.. the streams (leaving only; or none)
+-- KEYS  1 workers  2 flow  3.. the streams (only when leaving, and optional even then)
 -- ARGV  1 consumer  2 concurrency (0: leaving)  3 ms of silence after which a worker counts as dead
 --       4 the reason that it claims nothing for now, on one line; empty or absent if it claims
 -- Answers the number of jobs that all workers together can process at a time

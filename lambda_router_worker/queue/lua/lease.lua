@@ -93,18 +93,18 @@ local function envelope_to_keep(envelope)
   return envelope
 end
 
--- Adds an entry to the stream of dead letters.
+-- Adds an entry to the stream of dead letters, and returns its id.
 local function add_letter(dead_key, id, envelope, code, message, attempts, token, now)
-  redis.call('XADD', dead_key, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
+  return redis.call('XADD', dead_key, '*', 'id', id, 'job', envelope, 'code', short_code(code), 'message', short_message(message),
     'attempts', attempts, 'token', token, 'at', now)
 end
 
 -- Gives up a job, whose record was read with `attempts` and `store`. Its envelope goes to the dead letters, unless the
--- caller wants nothing kept. Its record gets the reason.
+-- caller wants nothing kept. Its record gets the reason, and names the letter.
 local function bury(record, id, envelope, code, message, now)
   local kept = record.store ~= '0' and envelope or ''
-  add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
-  close(keys, record, id, 'failed', now, false, 'error', error_json(code, message))
+  local letter = add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
+  close(keys, record, id, 'failed', now, false, 'error', error_json(code, message), 'letter', letter)
 end
 
 -- Gives up a job that was started and whose record is gone.

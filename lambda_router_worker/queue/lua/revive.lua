@@ -9,7 +9,7 @@
 
 local letter = entry_fields(keys.dead, ARGV[2])
 if not letter then return 'gone' end
-local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms', 'counted')
+local before = read(keys.job, 'status', 'lease_token', 'keep_until', 'store_ms', 'counted', 'openai')
 if before.status == 'queued' or before.status == 'in_progress' then return 'open' end
 
 -- The token of the last start, from the letter if the record is gone. Anybody may write a letter, with any content.
@@ -26,9 +26,11 @@ local keep_until = math.max(deadline, number(before.keep_until, 0))
 local gone_at = math.floor(math.max(deadline + store, keep_until))
 local kept = JOB_BYTES
 for i = 8, #ARGV do kept = kept + #ARGV[i] end
+if before.openai then kept = kept + #before.openai end
 redis.call('DEL', keys.job)
 redis.call('HSET', keys.job, 'id', id, 'status', 'queued', 'created_at', ARGV[4], 'deadline_at', ARGV[5],
   'store_ms', store, 'keep_until', keep_until, 'lease_token', token, unpack(ARGV, 8))
+if before.openai then redis.call('HSET', keys.job, 'openai', before.openai) end
 enqueue(keys.job, keys.stream, keys.flow, ARGV[7], id, ARGV[3])
 redis.call('PEXPIREAT', keys.job, gone_at)
 redis.call('ZADD', keys.open, deadline, id)

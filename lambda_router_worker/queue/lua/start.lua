@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
 -- Starts a claimed job and returns the fencing token of this attempt: a number that only grows.
--- A job that is already final, or was never started before its deadline, is not started, and its entry is removed.
--- A job with an expired lease was left by a dead worker. After ARGV[5] expired leases it becomes a dead letter. So does
--- a job that was started and whose record is gone.
+-- A job is not started if it is already final, or if its deadline passed before its first start. Its entry is removed.
+-- A job whose lease has expired was left by a dead worker, and is started again. When ARGV[5] of its leases have
+-- expired, it becomes a dead letter instead. So does a job that was started and whose record is gone.
 -- Safe to send twice with the same nonce: the second call returns the same start and renews the lease.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 expired leases allowed  6 nonce, new for each attempt (or none)
 --       7 'crashes' to get the job's number of crashes as well (or none)
--- Answers {'run', token, attempts}, followed by the job's crashes if requested, or {why not}: expired | leased |
--- stale | dead | abandoned | gone | a final status
+-- Answers {'run', token, attempts}, followed by the job's crashes if requested. Any other reply says why the job was
+--   not started: {expired}, {leased} (another worker has it), {stale} (it was requeued; this entry is its old one),
+--   {dead} (too many leases expired), {abandoned} (it was started and its record is gone), {gone}, or a final status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_leased('attempts', 'started_at', 'store', 'lease_until', 'nonce', 'crashes')

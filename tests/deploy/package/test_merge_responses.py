@@ -90,6 +90,14 @@ def test_types_and_titles_are_ours_or_say_no_more_than_the_status(kind: str) -> 
     assert members["type"] == "about:blank" or ours[members["type"]] == members["title"]
 
 
+@each_type
+def test_all_are_errors_of_the_openai_api_too(kind: str) -> None:
+    error = problem(kind)["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    status = STATUSES.get(kind, 400 if kind == "DEFAULT_4XX" else 500)
+    assert (error["type"] == "server_error") == (status >= 500)
+
+
 def test_an_unknown_route_is_what_the_function_says_of_one() -> None:
     assert problem("MISSING_AUTHENTICATION_TOKEN")["detail"] == "There is no such route; GET /openapi.json lists them."
 

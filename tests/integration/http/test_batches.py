@@ -132,9 +132,9 @@ def test_a_queue_that_cannot_be_reached_is_a_503_verdict_each(
         ([], 422),
         (b"{", 400),
         (b'{"jobs":[],"jobs":[]}', 400),
-        (b" " * (1024 * 1024 + 1), 413),
+        (b" " * (2 * 1024 * 1024 + 1), 413),
     ],
-    ids=["empty", "101", "object", "no jobs", "unknown member", "array", "not JSON", "twice", "over 1 MiB"],
+    ids=["empty", "101", "object", "no jobs", "unknown member", "array", "not JSON", "twice", "over 2 MiB"],
 )
 def test_a_batch_that_is_none_is_refused_as_a_whole(router: Router, body: Any, status: int) -> None:
     reply = router.post("/v1/jobs/batch", body)

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import MakeToken, Router
 from tests.integration.answers import every_answer
 from tests.integration.conftest import Lines
 from tests.integration.processes import ROOT, clean_environment
+from tests.job_ids import any_job_id
 
 PROGRAM = """
 import json, sys
 import app
 from tests.conftest import LambdaContext, gateway_event
+from tests.job_ids import any_job_id
 
 for method, path, headers in json.load(sys.stdin):
     print("reply:" + json.dumps(app.app(gateway_event(method, path, None, headers), LambdaContext())))
@@ -53,7 +54,7 @@ def test_browsers_may_read_answers_and_problems_of_the_configured_origin(
         ("GET", "/health", {}),
         ("GET", "/v1/jobs", token),
         ("GET", "/v1/jobs", {}),
-        ("GET", f"/v1/jobs/{new_job_id()}", token),
+        ("GET", f"/v1/jobs/{any_job_id()}", token),
         ("PUT", "/v1/jobs", token),
     )
     assert [reply["statusCode"] for reply in replies] == [200, 200, 401, 404, 405]
@@ -74,7 +75,7 @@ def test_of_several_origins_every_answer_names_the_one_that_asks(environ: dict[s
         ("GET", "/v1/jobs", {}, 401),
         ("PUT", "/v1/jobs", token, 405),
         ("OPTIONS", "/v1/jobs", {"Access-Control-Request-Method": "POST"}, 204),
-        ("OPTIONS", f"/v1/jobs/{new_job_id()}", {"Access-Control-Request-Method": "DELETE"}, 204),
+        ("OPTIONS", f"/v1/jobs/{any_job_id()}", {"Access-Control-Request-Method": "DELETE"}, 204),
     ]
     requests = [
         (method, path, headers | ({"Origin": origin} if origin else {}))

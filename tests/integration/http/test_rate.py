@@ -41,14 +41,14 @@ def test_the_sixth_quick_job_of_a_burst_of_five_is_429(metered: Router, generate
     assert stored_jobs(db) == 5
 
 
-def test_the_default_rate_is_twenty_a_minute_and_five_at_once(
+def test_the_default_rate_is_sixty_a_minute_and_twenty_at_once(
     environ: dict[str, str], router: Router, generate: dict[str, Any]
 ):
     defaults = {name: value for name, value in environ.items() if not name.startswith("ROUTER_RATE_")}
     with wiring.use(wiring.build(defaults)):
         reply = router.post("/v1/jobs", generate)
-    assert reply.headers["ratelimit-policy"] == '"rate";q=20;w=60'
-    assert rate_state(reply) == (4, 3)
+    assert reply.headers["ratelimit-policy"] == '"rate";q=60;w=60'
+    assert rate_state(reply) == (19, 1)
 
 
 def test_a_job_fits_again_after_retry_after(build_router: BuildRouter, generate: dict[str, Any]):

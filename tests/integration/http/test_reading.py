@@ -11,13 +11,14 @@ import pytest
 import redis
 
 from chalicelib import wiring
-from chalicelib.jobs.job_queue import JobQueue, new_job_id
+from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.wiring import Services
 from lambda_router_queue.queue_keys import GROUP
 from tests.conftest import LambdaContext, Reply, Router
 from tests.integration.in_redis import KEYS, expire, pending, stored_jobs
 from tests.integration.worker.worker_hand import begin_job, finish_job
+from tests.job_ids import any_job_id
 
 # One job
 
@@ -67,7 +68,7 @@ def test_a_failed_job_carries_its_error(router: Router, location: str, redis_url
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_somebody_elses_job_is_404_like_one_that_never_was(bob: Router, submitted: Reply, method: str):
     foreign = bob.call(method, submitted.headers["location"])
-    unknown = bob.call(method, f"/v1/jobs/{new_job_id()}")
+    unknown = bob.call(method, f"/v1/jobs/{any_job_id()}")
     assert (foreign.status, unknown.status) == (404, 404)
     assert foreign.json | {"instance": ""} == unknown.json | {"instance": ""}
     assert foreign.headers.keys() == unknown.headers.keys()
@@ -242,7 +243,7 @@ def test_a_wait_with_no_time_left_answers_at_once(router: Router, location: str)
 
 def test_a_wait_for_an_unknown_job_is_404_at_once(router: Router):
     started = time.monotonic()
-    assert router.get(f"/v1/jobs/{new_job_id()}", headers={"Prefer": "wait=20"}).status == 404
+    assert router.get(f"/v1/jobs/{any_job_id()}", headers={"Prefer": "wait=20"}).status == 404
     assert time.monotonic() - started < 5
 
 
@@ -299,7 +300,7 @@ def test_a_job_is_found_in_any_queue(services: Services, redis_url: str, generat
         queue = JobQueue(RedisClient(lambda: connection), services.queue._policy, ["another", "tinyllama"])
         with wiring.use(replace(services, queue=queue)):
             assert router.get(f"/v1/jobs/{job['id']}").json["status"] == "completed"
-            assert router.get(f"/v1/jobs/{new_job_id()}").status == 404
+            assert router.get(f"/v1/jobs/{any_job_id()}").status == 404
             assert [found["id"] for found in router.get("/v1/jobs").json["data"]] == [job["id"]]
 
 

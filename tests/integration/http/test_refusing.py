@@ -12,7 +12,7 @@ from tests.integration.answers import assert_problem
 from tests.integration.in_redis import entries, everything
 
 MAX_BODY_BYTES = BodyLimits().job
-MAX_PROMPT_BYTES, MAX_CHAT_BYTES, _ = InputLimits()
+MAX_PROMPT_BYTES, MAX_CHAT_BYTES = InputLimits().prompt_bytes, InputLimits().chat_bytes
 
 NOT_JSON = {
     "nothing": b"",
@@ -110,10 +110,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "metadata name is empty": (changed("/metadata", {"": "v"}), "/metadata/"),
     "pointer is escaped": (changed("/metadata", {"a/b~c": 1}), "/metadata/a~1b~0c"),
     "no messages": (changed("/input/messages", [], "chat"), "/input/messages"),
-    "65 messages": (changed("/input/messages", CHAT["input"]["messages"] * 65, "chat"), "/input/messages"),
-    "role tool": (changed("/input/messages/0/role", "tool", "chat"), "/input/messages/0/role"),
+    "1,025 messages": (changed("/input/messages", CHAT["input"]["messages"] * 1_025, "chat"), "/input/messages"),
+    "unknown role": (changed("/input/messages/0/role", "critic", "chat"), "/input/messages/0/role"),
     "empty content": (changed("/input/messages/0/content", "", "chat"), "/input/messages/0/content"),
-    "unknown message member": (changed("/input/messages/0/name", "bob", "chat"), "/input/messages/0/name"),
+    "unknown message member": (changed("/input/messages/0/nickname", "bob", "chat"), "/input/messages/0/nickname"),
     "chat too long": (changed("/input/messages/0/content", "x" * (MAX_CHAT_BYTES + 1), "chat"), "/input"),
     "prompt in a chat": (changed("/input/prompt", "x", "chat"), "/input/prompt"),
 }
@@ -159,8 +159,8 @@ TAKEN: dict[str, dict[str, Any]] = {
     "16 pairs": changed("/metadata", {str(n): "v" for n in range(16)}),
     "longest pair": changed("/metadata", {"k" * 64: "💡" * 512}),
     "empty value": changed("/metadata", {"k": ""}),
-    "64 messages": changed("/input/messages", CHAT["input"]["messages"] * 64, "chat"),
-    "longest chat": changed("/input/messages/0/content", "x" * MAX_CHAT_BYTES, "chat"),
+    "1,024 messages": changed("/input/messages", CHAT["input"]["messages"] * 1_024, "chat"),
+    "longest chat": changed("/input/messages", [{"role": "user", "content": "x" * (MAX_CHAT_BYTES - 30)}], "chat"),
 }
 
 
@@ -172,16 +172,16 @@ def test_a_job_at_its_limits_is_taken(router: Router, db: redis.Redis, job: dict
     assert job["input"].items() <= entries(db)[0][1]["input"].items()
 
 
-def test_a_body_of_exactly_64_kib_is_taken(router: Router, generate: dict[str, Any]):
+def test_a_body_of_exactly_1_mib_is_taken(router: Router, generate: dict[str, Any]):
     raw = json.dumps(generate).encode().ljust(MAX_BODY_BYTES)
-    assert len(raw) == 65_536
+    assert len(raw) == 1024 * 1024
     assert router.post("/v1/jobs", raw).status == 202
 
 
 def test_one_byte_more_is_413(router: Router, generate: dict[str, Any], db: redis.Redis):
     raw = json.dumps(generate).encode().ljust(MAX_BODY_BYTES + 1)
     problem = assert_problem(router.post("/v1/jobs", raw), 413)
-    assert problem["detail"] == "The body has 65537 bytes; send at most 65536."
+    assert problem["detail"] == "The body has 1048577 bytes; send at most 1048576."
     assert not list(db.scan_iter())
 
 

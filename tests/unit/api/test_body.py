@@ -79,10 +79,10 @@ def padded(size: int) -> bytes:
     return raw + b" " * (size - len(raw))
 
 
-def test_a_body_of_64_kib_is_taken_and_one_byte_more_is_not():
-    assert MAX_BODY_BYTES == 65_536
+def test_a_body_of_1_mib_is_taken_and_one_byte_more_is_not():
+    assert MAX_BODY_BYTES == 1_048_576
     assert parse_job(padded(MAX_BODY_BYTES), JSON, JOB_TYPES)
-    with pytest.raises(PayloadTooLarge, match="65537 bytes; send at most 65536"):
+    with pytest.raises(PayloadTooLarge, match="1048577 bytes; send at most 1048576"):
         parse_job(padded(MAX_BODY_BYTES + 1), JSON, JOB_TYPES)
 
 
@@ -131,16 +131,19 @@ def test_a_missing_type_is_answered_with_those_there_are():
     assert faults({"input": {}}) == {"/type": "must be one of chat, generate; it is missing"}
 
 
+USER = {"role": "user", "content": "x"}
+
+
 def test_every_field_at_fault_is_pointed_at():
     document = {
         "type": "chat",
-        "input": {"messages": [{"role": "user", "content": "x"}, {"role": "robot", "content": ""}], "top_p": 2},
+        "input": {"messages": [USER, {"role": "robot", "content": "x"}, USER | {"content": ""}], "top_p": 2},
         "ttl_seconds": 9,
         "colour": "red",
     }
     assert faults(document) == {
-        "/input/messages/1/role": "input should be 'system', 'user' or 'assistant'; found \"robot\"",
-        "/input/messages/1/content": 'string should have at least 1 character; found ""',
+        "/input/messages/1/role": "must be one of 'system', 'developer', 'user', 'assistant', 'tool'; found \"robot\"",
+        "/input/messages/2/content": 'string should have at least 1 character; found ""',
         "/input/top_p": "input should be less than or equal to 1; found 2",
         "/ttl_seconds": "input should be greater than or equal to 10; found 9",
         "/colour": "is not a member of this job type; remove it",

@@ -25,9 +25,12 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name
 
 #: The contract's table, and the two it implies.
 STATUSES = {
+    "InvalidParameter": 400,
     "MalformedRequest": 400,
+    "PreviousResponseNotFound": 400,
     "Unauthenticated": 401,
     "InsufficientScope": 403,
+    "ModelNotFound": 404,
     "NotFound": 404,
     "MethodNotAllowed": 405,
     "NotAcceptable": 406,
@@ -36,14 +39,17 @@ STATUSES = {
     "IdempotencyKeyReused": 422,
     "InvalidJob": 422,
     "RateLimited": 429,
+    "TooManyHeld": 429,
     "TooManyOpenJobs": 429,
     "TooMuchStored": 429,
     "InternalError": 500,
+    "JobNotCompleted": 500,
     "Misconfigured": 500,
     "QueueFull": 503,
     "EncryptionUnavailable": 503,
     "QueueUnavailable": 503,
     "SigningKeysUnavailable": 503,
+    "StillRunning": 503,
 }
 
 

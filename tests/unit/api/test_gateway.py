@@ -93,6 +93,7 @@ def test_an_origin_may_send_what_the_api_reads_and_see_what_it_says():
         "RateLimit-Policy",
         "Retry-After",
         "X-Request-Id",
+        "x-should-retry",
     }
     assert "Access-Control-Allow-Credentials" not in headers
 

@@ -1,4 +1,5 @@
-"""Texts that only holders of a KMS key can read: a job's input for the worker, and its result on the way back.
+"""Texts that only holders of a KMS key can read: a job's input for the worker, its result on the way back, and its
+request as the OpenAI API shows it.
 
 A sealed text is ``A256GCM.<data key>.<nonce>.<ciphertext and tag>``: AES-256-GCM (NIST SP 800-38D), the data key as KMS
 encrypted it, each part in base64url without padding. No JSON begins like this. The text's place is authenticated with
@@ -27,7 +28,7 @@ class Place(NamedTuple):
     queue: str
     job_id: str
     owner: str
-    part: Literal["input", "result"]
+    part: Literal["input", "result", "openai"]
 
     @property
     def authenticated(self) -> bytes:
@@ -45,6 +46,11 @@ class Unsealed:
 
 def is_sealed(text: str) -> bool:
     return text.startswith(f"{ALGORITHM}.")
+
+
+def data_key_of(sealed: str) -> str:
+    """Return the part of a sealed text that is its data key, as KMS encrypted it."""
+    return sealed.split(".")[1]
 
 
 class Sealer:

@@ -1,0 +1,66 @@
+"""Parsing of a request to the OpenAI API. Its errors name one member, as OpenAI's do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.api.body import MAX_ERRORS, field_error, json_document
+from chalicelib.errors import FieldError, InvalidParameter
+
+#: OpenAI's codes, by pydantic's kinds of errors. The others are ``invalid_value``.
+_CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+
+
+def parse_request[Request: BaseModel](
+    raw: bytes, content_type: str | None, most_bytes: int, model: type[Request]
+) -> Request:
+    """Parse a body.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidParameter: the body is rejected.
+    """
+    document = json_document(raw, content_type, most_bytes)
+    if not isinstance(document, dict):
+        raise InvalidParameter("The body must be a JSON object.", param=None, code="invalid_type")
+    try:
+        return model.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise invalid_parameter(error, document) from None
+
+
+def invalid_parameter(
+    error: ValidationError, document: Any, names: Mapping[str, str] | None = None
+) -> InvalidParameter:
+    """Return the problem for the faults that pydantic found.
+
+    Args:
+        names: where the document was made of a request: that request's members, by the document's.
+    """
+    faults = error.errors(include_url=False)[:MAX_ERRORS]
+    found = [field_error(fault, document, "", "this request") for fault in faults]
+    if names is not None:
+        found = [each | {"pointer": "/" + names.get(_member(each), names[""])} for each in map(dict, found)]
+    param = _param(found[0]["pointer"])
+    subject = f"{param!r} " if param else ""
+    return InvalidParameter(
+        f"{subject}{found[0]['detail']}.",
+        param=param or None,
+        code=_CODES.get(faults[0]["type"], "invalid_value"),
+        errors=found,
+    )
+
+
+def _member(fault: FieldError) -> str:
+    """Return the member of a job, or of its ``input``, that a fault is about.
+
+    What pydantic says of the whole input begins with the member's name.
+    """
+    first = fault["pointer"].removeprefix("/input").lstrip("/").partition("/")[0]
+    return first or fault["detail"].partition(" ")[0]
+
+
+def _param(pointer: str) -> str:
+    """Return a pointer as OpenAI writes it: ``input[0].content``."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+    return "".join(f"[{step}]" if step.isdecimal() else f".{step}" for step in steps).removeprefix(".")

@@ -1,0 +1,1 @@
+"""The OpenAI API, from a request to its response."""

@@ -85,8 +85,8 @@ def at_its_end(db: Any, name: str) -> None:
 def long_at_work(hand: Hand, job_id: str) -> None:
     """What admission gave the job and its list has passed, but for a second of the list."""
     record, redis = QUEUE.job(job_id), hand.queue._redis
-    created_at = hand.run(redis.execute("HGET", record, "created_at"))
-    hand.run(redis.execute("HSET", record, "deadline_at", created_at, "keep_until", created_at))
+    over = int(hand.run(redis.execute("HGET", record, "created_at"))) - 1  # all of this may happen in one millisecond
+    hand.run(redis.execute("HSET", record, "deadline_at", over, "keep_until", over))
     hand.run(redis.execute("PEXPIRE", QUEUE.owner("alice"), 1_000))
 
 

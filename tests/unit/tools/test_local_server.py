@@ -281,3 +281,11 @@ def test_a_taken_port_is_found_when_the_server_is_made(port: int) -> None:
     with pytest.raises(OSError, match="in use") as refusal:
         listen(port)
     assert refusal.value.errno == errno.EADDRINUSE
+
+
+def test_responses_on_a_kept_connection_do_not_wait_for_acknowledgements() -> None:
+    """Each took 40 ms: the client acknowledges late, and the rest of a response waited for it."""
+    with listen(0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

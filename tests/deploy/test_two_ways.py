@@ -46,7 +46,7 @@ DIFFERENCES = {
     "access log": ("none", "JSON", "Chalice creates the stage without settings"),
     "metrics of the stage": ("off", "on", "Chalice creates the stage without settings"),
     "traces of the stage": ("off", "on", "Chalice creates the stage without settings"),
-    "traces of the function": ("PassThrough", "Active", "the same reason as for the stage"),
+    "traces of the function": ("PassThrough", "Active", "Chalice sets no mode, and Lambda's default is PassThrough"),
     "role": ("api_handler", "runtime", "Terraform's is from modules/iam, within the permissions boundary"),
     "role may": (
         "logs:CreateLogGroup, logs:CreateLogStream, logs:PutLogEvents, ssm:GetParameter",

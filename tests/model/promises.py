@@ -144,7 +144,7 @@ def _ways(s: Step) -> Checks:
 def _leases(s: Step) -> Checks:
     now, lease = s.after.jobs.get(s.job_id, {}), s.held and s.held.lease
     if s.ran and s.fate:
-        yield "queue: that no other start shares and that only grows", s.answer.token > s.fate.token
+        yield "queue: that no other start of the job shares and that only grows", s.answer.token > s.fate.token
     if lease and s.fate:
         tokens = {str(s.fate.token), s.was.get("lease_token") if s.world.failed_over else ""}
         is_newest = str(lease.token) in tokens

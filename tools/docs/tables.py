@@ -36,15 +36,18 @@ STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.OK: ("no fault", "the requested action"),
     Status.FAILED: (
         "no fault, but it could not check everything: a name does not resolve, a host does not respond, the response is"
-        " not the API's, AWS denies or throttles a call, or there is no token. Or it refused to run, or was stopped",
-        "no rollback: callers stay on the version that they use at that moment, which is the previous one if Terraform"
-        " failed before it moved them. There are two exceptions. If it was stopped after it had seen a fault, it rolled"
-        " back. If `make release` could not read the alarms, it took the new version's share away again",
+        " not the API's, AWS denies or throttles a call, or there is no token. Or it refused to run, or Terraform"
+        " failed before it had moved callers. Or it was stopped, whether it had seen a fault or not, except as in"
+        " status `4`",
+        "no rollback: callers stay on the version that they use at that moment. There are two exceptions. If it was"
+        " stopped after it had seen a fault, it rolled back. If `make release` could not read the alarms, it took the"
+        " new version's share away again",
     ),
     Status.DIFFERS: (
         "a fault",
         "nothing: `verify`, `drift`, `smoke` and `doctor` only check. `apply`, `release` and `canary` had no version to"
-        " go back to, or AWS refused the rollback; their output says which",
+        " go back to, `canary` found callers on an older version already, or AWS refused the rollback; their output"
+        " says which",
     ),
     Status.TAKEN_BACK: (
         "a fault that lasted a minute, or an alarm. Or Terraform failed after it had moved callers. Or Ctrl-C or"

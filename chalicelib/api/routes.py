@@ -138,8 +138,8 @@ def get_job(job_id: str) -> Response:
     request = routes.current_request
     services, principal = guarded(request)
     condition = ", ".join(request_headers.header_values(request, "if-none-match")) or None  # RFC 9110 section 5.3
-    # ``take`` uses up a result that is not kept, so it is called only for a response with content: not for HEAD, and
-    # not before a 304.
+    # ``take`` uses up a result that is not kept, so it is called only for a response with content: neither for HEAD nor
+    # for a 304. With a condition, only a look shows whether there will be a 304.
     has_content = request.method == "GET"
     read = services.queue.take if has_content and condition is None else services.queue.look
     note_job(job_id)
@@ -179,14 +179,18 @@ def answer_preflights(app: Chalice, surface: Surface) -> None:
 
 
 def preflight(**_: str) -> Response:
-    """Return the methods that a page may use on this path; middleware adds the other headers."""
+    """Return the methods that a page may use on this path; middleware adds the other CORS headers."""
     request = routes.current_request
     methods = ",".join(sorted(routes.current_app.routes[request.path]))
     return Response("", {"Access-Control-Allow-Methods": methods}, 204)
 
 
 def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]) -> tuple[Job, dict[str, str]]:
-    """Return the caller's job once it is final or the wait is over, and headers that say which wait was granted."""
+    """Return the caller's job once it is final or the wait is over, and headers that say which wait was accepted.
+
+    That is the requested wait, up to the limit, even if the function's timeout ends it sooner; it is 0 if no place was
+    free. Without a ``Prefer: wait`` the job is returned at once, and there are no headers.
+    """
     wanted = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
     job = look()
     if wanted is None:

@@ -1,6 +1,6 @@
 """Verification of bearer tokens; the result is a principal.
 
-API Gateway's authorizer has already checked the token, but this module does not rely on that.
+In AWS, API Gateway's authorizer has already checked the token, but this module does not rely on that.
 
 Rules: RFC 8725 (best current practices), RFC 7515, RFC 7519, and Cognito's description of access tokens (Amazon Cognito
 Developer Guide, "Understanding the access token").
@@ -158,8 +158,8 @@ def signed_payload(token: str, keys: SigningKeys, algorithm: str = ALGORITHM) ->
     """Verify a compact JWS (RFC 7515 section 7.1), and return its payload and the key that verified it.
 
     Raises:
-        Unauthenticated: it is not a JWS, its header has unexpected members, its key is unknown, or its signature is
-            invalid.
+        Unauthenticated: the token is not a compact JWS, its header is not as ``_key_id`` requires, its key is unknown
+            or for another algorithm, or its signature is invalid.
         SigningKeysUnavailable: the signing keys are unavailable.
     """
     segments = _COMPACT_JWS.fullmatch(token)

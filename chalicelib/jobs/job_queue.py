@@ -36,14 +36,14 @@ _SETTLE = load_script("settle", folder=LUA)
 
 type Action = Literal["look", "brief", "cancel", "take", "peek", "delete", "list"]
 
-#: Actions about a single job whose result may be deleted.
+#: Actions on a single job that may delete its result.
 _DELETING = frozenset({"take", "delete"})
-#: The most data keys that the records of one request may be encrypted under. KMS is called once for each.
+#: The most data keys that the records of one request may be encrypted under. KMS is called at most once for each.
 MAX_DATA_KEYS = 8
 
 
 class TooManyDataKeys(Exception):
-    """The records are encrypted under more data keys than one request may have KMS decrypt."""
+    """The records of one request are encrypted under more than MAX_DATA_KEYS data keys."""
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def _keys_at_hand() -> Iterator[None]:
 
 
 def new_job_id(queue: QueueKeys) -> str:
-    """Return an id: ``job_``, the queue's tag (4 digits that say which queue has the job), and 112 random bits.
+    """Return an id: ``job_``, the queue's tag (4 digits that say in which queue to look first), and 112 random bits.
 
     Nobody can guess it, and no two routers generate the same.
     """
@@ -68,12 +68,13 @@ def new_job_id(queue: QueueKeys) -> str:
 
 
 class JobQueue:
-    """The operations that requests need, on all queues in one Redis.
+    """The operations that requests need, on all queues that this process serves. The queues are in one Redis.
 
-    Every method raises QueueUnavailable if Redis did not confirm the operation, QueueFull if Redis's memory is full,
-    and EncryptionUnavailable if inputs or results are encrypted and KMS does not provide the key.
+    Methods that call Redis raise QueueUnavailable if it did not confirm the operation, and QueueFull if its memory is
+    full. They raise EncryptionUnavailable if inputs or results are encrypted and KMS does not provide the key.
 
     Args:
+        queues: names of the queues.
         sealer: encrypts inputs and decrypts results; None stores inputs unencrypted.
     """
 
@@ -92,8 +93,8 @@ class JobQueue:
     def submit(self, submission: Submission) -> Admission:
         """Admit each job or say why not, in one round trip as a rule.
 
-        If a cap rejects a job and the caller has expired jobs, two more follow: one frees the places of the expired
-        jobs, and in the other the script decides again.
+        If a cap rejects a job and the caller has expired jobs, two more round trips follow. The first frees the places
+        of the expired jobs. In the second, the script decides again.
         """
         admission = self.decide(submission)
         if not admission.lapsed:
@@ -102,7 +103,7 @@ class JobQueue:
         return self.decide(submission)
 
     def decide(self, submission: Submission) -> Admission:
-        """Return the decision of ``admit.lua``. Repeating the call is safe: admitted jobs stay admitted."""
+        """Run ``admit.lua`` and return its decisions. Repeating the call is safe: admitted jobs stay admitted."""
         with _keys_at_hand():
             args = submission.args(self._policy, self._sealer)
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
@@ -119,7 +120,7 @@ class JobQueue:
         return _job(self.take_record(owner, job_id))
 
     def take_record(self, owner: str, job_id: str) -> Record | None:
-        """Return the job as ``take`` does, with its request as the OpenAI API shows it."""
+        """Return what ``take`` does, and with it the job's request as the OpenAI API shows it."""
         if self._sealer is not None:  # decrypt before deleting: without KMS, the result would be lost
             record = self.record(owner, job_id, "peek")
             if record is None or record.job.store or record.job.status not in FINAL_STATUSES:
@@ -129,7 +130,7 @@ class JobQueue:
     def record(self, owner: str, job_id: str, action: Action) -> Record | None:
         """Perform the action on the caller's job. The queue whose tag the id has is searched first, then the others.
 
-        Return the job after the action, or None if the caller has no such job.
+        Return the job as it is after the action, or None if the caller has no such job.
         """
         if not JOB_ID.fullmatch(job_id):
             return None
@@ -145,7 +146,7 @@ class JobQueue:
     def records(self, owner: str, job_ids: Sequence[str]) -> list[Record | None]:
         """Return several of the caller's jobs, with results, in one round trip; None for each id without a job.
 
-        Raises TooManyDataKeys.
+        Results that are not kept (``store`` is false) are left out. Raises TooManyDataKeys.
         """
         tags = {queue.tag for queue in self._queues.values()}
         by_queue = {
@@ -180,7 +181,7 @@ class JobQueue:
         """Return up to ``limit`` of the caller's jobs, newest first, in at most MAX_ROUND_TRIPS round trips.
 
         The page ends early when MAX_SCANNED_JOBS were examined, when the results together grow too large, or when the
-        round trips are used up because the list holds many entries that are not jobs.
+        round trips are used up, as they are if the caller's lists hold many entries that are not jobs.
         """
         scan = Scan(self._queues.values(), owner, after)
         page = Filling(limit)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.errors import JobNotCompleted
 from chalicelib.openai.chat_results import Answer, answer_of
-from chalicelib.openai.response_object import JOB_PREFIX, call_id_of, is_count, seconds, token_counts
+from chalicelib.openai.response_object import JOB_PREFIX, call_id_of, is_completed, is_count, seconds, token_counts
 from lambda_router_queue.models import Job
 
 _REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
@@ -30,7 +30,7 @@ class ChatCompletion(BaseModel):
 
 def completion_of(job: Job, model: str) -> ChatCompletion:
     """Return the completion that a final job is. Raises JobNotCompleted if there is none."""
-    if job.status != "completed":
+    if not is_completed(job):
         error = job.error
         why = f"{error.code}: {error.message}" if error else f"The job {job.id} is {job.status}."
         raise JobNotCompleted(why, code=error.code if error else job.status)

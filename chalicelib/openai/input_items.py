@@ -13,7 +13,8 @@ from chalicelib.openai.members import Only
 from lambda_router_queue.models import Closed
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
-_Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MAX_ID = 128
+_Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 _Status = Literal["in_progress", "completed", "incomplete"]
 
 

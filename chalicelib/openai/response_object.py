@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.openai.chat_results import Answer, Call, answer_of
+from chalicelib.openai.input_items import MAX_ID
 from chalicelib.openai.response_request import ResponseRequest, StoredRequest
 from lambda_router_queue.models import Job
 
@@ -78,7 +79,7 @@ class Response(BaseModel):
 def response_of(job: Job, stored: StoredRequest) -> Response:
     """Return the response that this job is."""
     is_shown = job.store or job.result is not None  # a result that is not kept may not have been taken yet
-    answer = answer_of(job.result) if job.status == "completed" and is_shown else None
+    answer = answer_of(job.result) if is_completed(job) and is_shown else None
     cut = _CUT.get(answer.finish_reason) if answer else None
     return Response(
         id=response_id_of(job.id),
@@ -95,15 +96,20 @@ def response_of(job: Job, stored: StoredRequest) -> Response:
     )
 
 
+def is_completed(job: Job) -> bool:
+    """Return whether the model's answer is there; a result that cannot be read comes with an error instead."""
+    return job.status == "completed" and job.error is None
+
+
 def seconds(time: str) -> int:
     """Return a job's time as seconds since 1970."""
     return int(datetime.fromisoformat(time).timestamp())
 
 
 def _status(job: Job, cut: str | None) -> Any:
-    if job.status == "completed":
+    if is_completed(job):
         return "incomplete" if cut else "completed"
-    return "failed" if job.status == "expired" else job.status
+    return "failed" if job.status in {"completed", "expired"} else job.status
 
 
 def _error(job: Job) -> ResponseError | None:
@@ -173,8 +179,9 @@ def _output(job_id: str, answer: Answer, status: str) -> list[dict[str, Any]]:
 
 
 def call_id_of(job_id: str, place: int, call: Call) -> str:
-    """Return the id of a call: the server's, or one that is the same at every read."""
-    return call.id or f"call_{job_id.removeprefix(JOB_PREFIX)}_{place}"
+    """Return the id of a call: the server's, if input may have it, or one that is the same at every read."""
+    is_usual = 1 <= len(call.id) <= MAX_ID
+    return call.id if is_usual else f"call_{job_id.removeprefix(JOB_PREFIX)}_{place}"
 
 
 def usage_of(figures: Mapping[str, Any]) -> dict[str, Any] | None:

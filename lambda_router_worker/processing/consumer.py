@@ -21,7 +21,7 @@ IDLE_WAIT_MS = 1_000
 #: A delayed job starts at most about this long after its time, if a worker has room.
 PROMOTE_EVERY_SECONDS = 0.5
 BEAT_EVERY_SECONDS = 2.0
-#: How often ids are removed from callers' lists if their records have expired.
+#: How often ids whose records have expired are removed from callers' lists.
 TRIM_EVERY_SECONDS = 1.0
 TIDY_EVERY_SECONDS = 600.0
 #: Consumer names of dead workers are removed after an hour.
@@ -31,7 +31,7 @@ TRIM_LETTERS_EVERY_SECONDS = 30.0
 #: How often a draining worker, which only finishes its jobs, logs what it waits for, and how many jobs it names.
 DRAINING_EVERY_SECONDS = 10.0
 MOST_JOBS_NAMED = 20
-#: More than a minute, so that jitter, which shortens it by up to a fifth, leaves at most one report a minute.
+#: At most one report a minute: jitter shortens this interval by up to a fifth, to 60 s.
 REPORT_EVERY_SECONDS = 75.0
 
 
@@ -42,7 +42,7 @@ class KeepDead(NamedTuple):
     ms: int = 0
 
 
-#: The default: no dead letter is discarded.
+#: The default here: no limits. The worker's command passes those of ``--keep-dead`` and ``--keep-dead-days``.
 ALL_DEAD = KeepDead()
 
 #: Something that the worker does repeatedly in the background.
@@ -58,7 +58,7 @@ class Consumer:
 
     Args:
         run: runs one attempt of a claimed job, from its start until its outcome is written.
-        report: called about once a minute, for example to write the queue's figures.
+        report: called every REPORT_EVERY_SECONDS, for example to write the queue's figures.
         dead: the limits on dead letters.
 
     Attributes:
@@ -92,7 +92,8 @@ class Consumer:
     def _free(self) -> int:
         """Number of further jobs that there is room for.
 
-        The second limit is on jobs whose outcome is not yet written: they must not pile up while Redis is unreachable.
+        The first limit is on running handlers. The second also counts jobs whose outcome is not yet written, since
+        they must not pile up while Redis is unreachable.
         """
         return min(self._concurrency - len(self._at_work), 2 * self._concurrency - self.running)
 
@@ -152,7 +153,7 @@ class Consumer:
                 prepared = True
                 outage.over()
             except REDIS_TROUBLE as error:
-                # A restarted or emptied Redis has no consumer groups: create them again.
+                # A restarted or emptied Redis may have no consumer groups: create those that are missing.
                 prepared = False
                 outage.failed(error)
                 await pause(outage.failures, stop)
@@ -211,8 +212,8 @@ class Consumer:
     async def _sweep(self, free: int) -> list[Claim]:
         """Claim the jobs of dead workers about three times per lease, even while new jobs wait.
 
-        If such jobs fill all the room, more may be left, so the worker then sweeps at every second turn. If it swept at
-        every turn, new jobs would wait for all of these. If it kept to three times per lease, these would take minutes.
+        If the jobs of dead workers fill all the room, more of them may be left. The worker then sweeps at every second
+        turn of its loop, so that neither they nor new jobs wait for all of the others.
         """
         if self._sweep_paused or time.monotonic() < self._sweep_at:
             self._sweep_paused = False

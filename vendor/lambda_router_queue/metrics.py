@@ -35,7 +35,7 @@ class Metric(StrEnum):
         member._value_, member.unit, member.dimension, member.meaning = name, unit, dimension, meaning
         return member
 
-    JOBS_ACCEPTED = "JobsAccepted", "Count", "type", "A job was stored and 202 returned; `type` is the job type."
+    JOBS_ACCEPTED = "JobsAccepted", "Count", "type", "A job was stored; `type` is the job type."
     JOBS_REPLAYED = "JobsReplayed", "Count", "", "An `Idempotency-Key` was seen before; its first job was returned."
     REQUESTS_REFUSED = "RequestsRefused", "Count", "reason", "A request ended in a problem; `reason` is its slug."
     WAITS_REFUSED = (

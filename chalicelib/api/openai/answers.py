@@ -25,6 +25,7 @@ from chalicelib.jobs.admission import NewJob, Submission, Try
 from chalicelib.jobs.job_queue import new_job_id
 from chalicelib.jobs.job_records import Record
 from chalicelib.jobs.job_types import JobType
+from chalicelib.jobs.waits import Hold
 from chalicelib.observability import notes
 from chalicelib.openai.chat_jobs import RESPONSE_NAMES, completion_names, job_of_completion, job_of_response
 from chalicelib.openai.chat_messages import UnknownCall
@@ -32,13 +33,17 @@ from chalicelib.openai.completion_object import ChatCompletion, completion_of
 from chalicelib.openai.completion_request import CompletionRequest
 from chalicelib.openai.conversation import conversation_of, stored_request
 from chalicelib.openai.input_items import items_of
-from chalicelib.openai.response_object import Response, job_id_of, response_id_of, response_of
+from chalicelib.openai.response_object import Response, is_completed, job_id_of, response_id_of, response_of
 from chalicelib.openai.response_request import ResponseRequest, StoredRequest
 from chalicelib.wiring import Services
 from lambda_router_queue.models import FINAL_STATUSES, Job, JobRequest
 
 #: How long a response that is not stored can be read, once.
 MOST_KEPT_SECONDS = 600.0
+
+#: How often a request is submitted again because another try of it, whose response was lost, has read the answer: as
+#: often as there are other tries of a client with its usual settings.
+MOST_OTHER_TRIES = 2
 
 #: Header in which OpenAI's clients say how often they have repeated a request.
 RETRY_COUNT = "x-stainless-retry-count"
@@ -167,25 +172,33 @@ class Door:
             TooManyHeld: nothing was submitted.
             StillRunning: the time is up. The job goes on.
         """
-        queue, owner = self._services.queue, self._owner
         seconds = affordable_seconds(self._request, limits.MAX_HOLD_SECONDS)
-        with self._services.waits.place(owner, seconds) as hold:
+        with self._services.waits.place(self._owner, seconds) as hold:
             if hold is None:
                 raise TooManyHeld(
                     "You, or all callers together, have as many responses held as is allowed; nothing was stored."
                     " Repeat the request, or send background: true to /v1/responses.",
                     headers=limits.retry_after(limits.NO_PLACE_RETRY_SECONDS * 1000),
                 )
-            job = self._submit(wanted)
-            if job.status not in FINAL_STATUSES:
-                hold.until_final(lambda: _found(queue.record(owner, job.id, "brief")).job)
-        job = _found(queue.take_record(owner, job.id)).job
+            job = self._taken(self._submit(wanted), hold)
+            for _ in range(MOST_OTHER_TRIES):
+                if _is_read(job):
+                    job = self._taken(self._submit(wanted), hold)
         if job.status not in FINAL_STATUSES:
             raise StillRunning(
                 f"It is still {job.status}. Repeat the request to wait again, or fetch it later: GET {path_of(job.id)}",
                 headers=limits.retry_after(1000),
             )
         return job
+
+    def _taken(self, job: Job, hold: Hold) -> Job:
+        """Wait for the job, and return it. A result that is not kept is deleted."""
+        if job.result is not None:
+            return job
+        queue, owner = self._services.queue, self._owner
+        if job.status not in FINAL_STATUSES:
+            hold.until_final(lambda: _found(queue.record(owner, job.id, "brief")).job)
+        return _found(queue.take_record(owner, job.id)).job
 
     def _submit(self, wanted: _Wanted) -> Job:
         """Store the job, or return the one that an earlier try of the same request stored. Raises the refusal."""
@@ -194,7 +207,7 @@ class Door:
         job = self._submitted(wanted, key, repeat)
         if job is None and key:
             raise NotFound("The response first sent with this Idempotency-Key is gone: it was deleted, or read once.")
-        job = job or self._submitted(wanted, None, None)
+        job = job or self._submitted(wanted, None, repeat)  # the same try joins no job twice
         if job is None:
             raise QueueUnavailable("The job cannot be read.", headers=limits.retry_after(1000))
         notes().job_id = job.id
@@ -211,8 +224,11 @@ class Door:
             return None
         if isinstance(outcome, Problem):
             raise outcome
-        is_read = not outcome.job.store and outcome.job.status == "completed"
-        return None if is_read and "Idempotency-Replayed" in outcome.headers else outcome.job
+        if "Idempotency-Replayed" not in outcome.headers or not _is_read(outcome.job):
+            return outcome.job
+        # Perhaps nobody has read it yet.
+        taken = _found(self._services.queue.take_record(self._owner, outcome.job.id)).job
+        return None if _is_read(taken) else taken
 
     def _try(self) -> Try | None:
         """Return which try of its client this request is; None for a client that does not say."""
@@ -235,6 +251,11 @@ def require_plain(request: Request) -> None:
             raise InvalidParameter(detail, param=name[:32], code="unsupported_parameter")
 
 
+def _is_read(job: Job) -> bool:
+    """Return whether the job is completed and comes without its answer, which is not kept once it was read."""
+    return not job.store and is_completed(job) and job.result is None
+
+
 def _found(record: Record | None) -> Record:
     """Return the record. Raises NotFound if there is none."""
     if record is None:
@@ -253,12 +274,16 @@ def _shown(record: Record | None) -> Response:
 def _numbered(response_id: str, stored: StoredRequest) -> list[dict[str, Any]]:
     """Return the items of a response's input, each with an id that is the same at every read."""
     digits = response_id.removeprefix("resp_")
-    items = []
+    items: list[dict[str, Any]] = []
+    ids: set[str] = set()
     for place, item in enumerate(items_of(stored.request.input)):
         shown = item.model_dump(exclude_none=True)
         if shown["type"] == "message" and isinstance(shown["content"], str):
             kind = "output_text" if shown["role"] == "assistant" else "input_text"
             part = {"type": kind, "text": shown["content"]}
             shown["content"] = [part | {"annotations": [], "logprobs": []} if kind == "output_text" else part]
+        if shown.get("id") in ids:  # some clients give all items the same one, and a page begins behind an id
+            del shown["id"]
         items.append({"id": f"item_{digits}_{place}", "status": "completed"} | shown)
+        ids.add(items[-1]["id"])
     return items

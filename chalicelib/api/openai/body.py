@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from chalicelib.api.body import MAX_ERRORS, field_error, json_document
-from chalicelib.errors import FieldError, InvalidParameter
+from chalicelib.errors import FieldError, InvalidParameter, MalformedRequest
 
 #: OpenAI's codes, by pydantic's kinds of errors. The others are ``invalid_value``.
 _CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+
+#: Levels of a request. Whoever reads it later takes _DEEPER levels more, which a job and its envelope add.
+MAX_NESTING, _DEEPER = 192, 8
 
 
 def parse_request[Request: BaseModel](
@@ -21,12 +25,23 @@ def parse_request[Request: BaseModel](
         UnsupportedMediaType, PayloadTooLarge, MalformedRequest, InvalidParameter: the body is rejected.
     """
     document = json_document(raw, content_type, most_bytes)
+    _require_shallow(raw)
     if not isinstance(document, dict):
         raise InvalidParameter("The body must be a JSON object.", param=None, code="invalid_type")
     try:
         return model.model_validate(document, strict=True)
     except ValidationError as error:
         raise invalid_parameter(error, document) from None
+
+
+def _require_shallow(raw: bytes) -> None:
+    """Raise MalformedRequest if the body could not be read any more where it is nested deeper, in a record or a job."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
+        return
+    try:
+        from_json(b"[" * _DEEPER + raw + b"]" * _DEEPER)
+    except ValueError:
+        raise MalformedRequest(f"The body is nested too deep: at most {MAX_NESTING} levels are read.") from None
 
 
 def invalid_parameter(
@@ -45,7 +60,7 @@ def invalid_parameter(
     subject = f"{param!r} " if param else ""
     return InvalidParameter(
         f"{subject}{found[0]['detail']}.",
-        param=param or None,
+        param=param or found[0]["detail"].partition(" ")[0],  # of two members that do not fit, the first one
         code=_CODES.get(faults[0]["type"], "invalid_value"),
         errors=found,
     )

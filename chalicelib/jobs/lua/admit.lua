@@ -4,8 +4,8 @@
 -- An accepted job gets a record and joins a stream, or the sorted set if it is delayed.
 -- The last places of the queue, and of delayed jobs, are reserved for callers without an open job. The last of the
 -- queue's bytes are reserved for callers who store little.
--- A rejected job changes nothing, with one exception: if the caller's arrival time (rate) is more than a full burst
--- ahead, because the clock stepped back or a setting changed, it is cut to a full burst. Safe to send twice.
+-- A rejected job changes nothing, with one exception: if the time in the key rate is more than a full burst from now,
+-- because the clock stepped back or a setting changed, it is cut to a full burst from now. Safe to send twice.
 --
 -- KEYS  1 scheduled  2 owner  3 open  4 rate  5 flow  6 retrying  7 bytes  8-19 streams
 --       then two keys per job: job; and idempotency or tries (or, if it has neither, job again)

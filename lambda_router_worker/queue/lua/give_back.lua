@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Gives a running job back because of the worker's own trouble, not the job's. The attempt does not count. The entry
 -- waits under `released`, where the next claim by any worker takes it before new ones. Safe to send twice.
--- An untouched job counts as never started, so it can still expire. A crashed job was at the model server when the
--- server broke, perhaps because of it. That counts as a crash, and after ARGV[4] crashes the job becomes a dead letter.
+-- After its first start, an untouched job counts as never started, so it can still expire. A crashed job was at the
+-- model server when the server broke, perhaps because of it. That counts as a crash, and after ARGV[4] crashes the job
+-- becomes a dead letter.
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
 -- ARGV  1 id  2 token  3 entry id  4 consumer  5 lease ms
--- Answers 'run', 'lost' (another attempt has started), 'gone', or the current status of the job
+-- Answers 'run', 'lost' (the job was started again or requeued), 'gone', or the current status of the job
 
 local record = read_leased()
 local stop = fenced_out(record, ARGV[2])

@@ -75,7 +75,8 @@ def router(start_router: StartRouter, kms: KeyService) -> Router:
 
 async def shout(job: Envelope) -> Any:
     assert job.encrypted_input is None
-    return {"text": job.input["prompt"].upper()}
+    messages: Any = job.input.get("messages") or [{"content": job.input["prompt"]}]
+    return {"text": messages[-1]["content"].upper()}
 
 
 @pytest.fixture
@@ -112,6 +113,23 @@ def test_valkey_never_holds_a_word_of_prompt_or_result(router: Router, work: Wor
 
     assert router.get(location).json["result"] == {"text": PROMPT.upper()}
     assert while_it_waits == []
+    assert words_in(db) == []
+
+
+def test_valkey_never_holds_a_word_of_a_response_or_of_its_conversation(router: Router, work: Work, db: "redis.Redis"):
+    def say(**members: Any) -> Any:
+        body = {"model": "tinyllama", "background": True, "instructions": PROMPT} | members
+        reply = router.post("/v1/responses", body)
+        assert reply.status == 200, reply.body
+        assert work("/v1/jobs/" + reply.json["id"].replace("resp_", "job_")) == "completed"
+        return router.get(f"/v1/responses/{reply.json['id']}").json
+
+    first = say(input=PROMPT)
+    second = say(input="And?", previous_response_id=first["id"])
+
+    assert first["instructions"] == PROMPT
+    assert [item["content"][0]["text"] for item in first["output"]] == [PROMPT.upper()]
+    assert second["output"][0]["content"][0]["text"] == "AND?"
     assert words_in(db) == []
 
 

@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[int, str, str | None]]] = {
     "too many tokens": ({"max_output_tokens": 10**9}, (400, "invalid_value", "max_output_tokens")),
     "a window without background": (
         {"background_options": {"completion_window": "2h"}},
-        (400, "invalid_value", None),
+        (400, "invalid_value", "background_options.completion_window"),
     ),
     "a choice without tools": ({"tool_choice": "required"}, (400, "invalid_value", "tool_choice")),
     "an output without its call": (

@@ -179,3 +179,34 @@ def test_a_later_completion_window_is_low_priority_and_a_longer_wait(router: Rou
     assert job["priority"] == "low"
     record = db.hgetall(KEYS.job(job["id"]))
     assert int(record["deadline_at"]) - int(record["created_at"]) == 2 * 3600 * 1000
+
+
+def test_an_input_whose_items_share_an_id_can_be_read_to_its_end(router: Router) -> None:
+    """Some clients give every item the same id. The next page would begin after the first of them, for ever."""
+    same = [{"role": "user", "content": str(place), "id": "__fake_id__"} for place in range(3)]
+    response_id = queued(router, same)
+
+    texts, after = [], ""
+    for _ in same:
+        query = {"limit": ["1"], "order": ["asc"]} | ({"after": [after]} if after else {})
+        page = router.get(f"/v1/responses/{response_id}/input_items", query=query).json
+        texts += [item["content"][0]["text"] for item in page["data"]]
+        after = page["last_id"]
+
+    assert texts == ["0", "1", "2"]
+    assert not page["has_more"]
+
+
+@pytest.mark.parametrize("result", ["not JSON", '{"text": NaN}'])
+def test_a_result_that_cannot_be_read_is_a_failure(
+    router: Router, redis_url: str, db: redis.Redis, result: str
+) -> None:
+    response_id = queued(router)
+    finish_job(redis_url, result="x")
+    (record,) = db.scan_iter("*:job:*")
+    db.hset(record, "result", result)
+
+    found = read(router, response_id)
+
+    assert (found["status"], found["output"]) == ("failed", [])
+    assert found["error"]["message"].startswith("worker_error: ")

@@ -1,9 +1,16 @@
 """Requests that OpenAI's clients repeat by themselves, and those with a key: one job each."""
 
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
 import redis
 
 from tests.conftest import LambdaContext, Reply, Router
-from tests.integration.openai.openai_calls import answering, error_of, output_text, queued, response
+from tests.integration.openai.openai_calls import MODEL, answering, error_of, output_text, queued, response
 from tests.integration.worker.worker_hand import finish_job
 
 SHORT = 2_300
@@ -100,4 +107,66 @@ def test_an_answer_that_was_lost_and_is_not_kept_is_made_again(router: Router, r
     finish_job(redis_url, result={"text": "lost", "message": {"role": "assistant", "content": "lost"}})
     assert router.get(f"/v1/responses/{lost}").status == 200
     assert queued(router, tries=1, store=False) != lost
+    assert records(db) == 2
+
+
+def in_parallel(router: Router, redis_url: str, sends: Sequence[Callable[[], Reply]]) -> list[Reply]:
+    """Send the requests, one after another, and let a worker answer once all are held."""
+    with ThreadPoolExecutor(len(sends)) as pool:
+        held_ones = []
+        for send in sends:
+            held_ones.append(pool.submit(send))
+            time.sleep(0.2)
+        with answering(redis_url):
+            return [each.result() for each in held_ones]
+
+
+def test_a_repeat_that_waits_beside_the_lost_try_gets_an_answer_of_its_own(router: Router, redis_url: str) -> None:
+    """The function cannot see that a client has hung up. It sends the answer that is not kept to nobody."""
+    tries = [partial(response, router, tries=number, store=False) for number in range(3)]
+
+    replies = in_parallel(router, redis_url, tries)
+
+    assert [output_text(reply.json) for reply in replies] == ["HELLO"] * 3
+
+
+def test_of_parallel_requests_with_one_key_one_gets_the_answer_that_is_not_kept(router: Router, redis_url: str) -> None:
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "store": False}
+    response_body = {"model": MODEL, "input": "hello", "store": False}
+    for path, body in {"/v1/responses": response_body, "/v1/chat/completions": chat}.items():
+        send = partial(router.post, path, body, headers={"Idempotency-Key": path[4:8]})
+
+        replies = in_parallel(router, redis_url, [send] * 3)
+
+        assert sorted(reply.status for reply in replies) == [200, 404, 404]
+        assert all("HELLO" in reply.body for reply in replies if reply.status == 200)
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("keyed", [False, True])
+def test_an_answer_that_was_done_between_two_tries_is_not_lost(
+    router: Router, redis_url: str, db: redis.Redis, keyed: bool, background: bool
+) -> None:
+    def send(tries: int) -> Reply:
+        again: dict[str, Any] = {"headers": {"Idempotency-Key": "k"}} if keyed else {"tries": tries}
+        short = LambdaContext(remaining_ms=SHORT)
+        return response(router, store=False, background=background, context=short, **again)
+
+    assert send(0).status == (200 if background else 503)
+    finish_job(redis_url, result="done")
+
+    found = send(1)
+
+    assert (found.status, output_text(found.json)) == (200, "done")
+    assert records(db) == 1
+
+
+def test_the_job_of_a_repeat_whose_first_answer_was_lost_is_joined_by_the_next(
+    router: Router, redis_url: str, db: redis.Redis
+) -> None:
+    lost = queued(router, tries=0, store=False)
+    finish_job(redis_url, result="lost")
+    assert router.get(f"/v1/responses/{lost}").status == 200
+    again = queued(router, tries=1, store=False)
+    assert queued(router, tries=2, store=False) == again
     assert records(db) == 2

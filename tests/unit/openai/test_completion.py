@@ -176,3 +176,9 @@ def test_a_job_that_did_not_complete_is_a_problem_with_its_code(members: dict[st
     with pytest.raises(JobNotCompleted) as raised:
         completion_of(job(**members), "m")
     assert raised.value.code == code
+
+
+def test_a_completed_job_whose_result_cannot_be_read_is_a_problem_too() -> None:
+    with pytest.raises(JobNotCompleted) as raised:
+        completion_of(job(error={"code": "worker_error", "message": "No."}), "m")
+    assert raised.value.code == "worker_error"

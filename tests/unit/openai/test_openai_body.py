@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from chalicelib.api.openai.body import invalid_parameter, parse_request
 from chalicelib.errors import InvalidParameter, MalformedRequest, PayloadTooLarge, Problem, UnsupportedMediaType
@@ -16,7 +17,7 @@ from chalicelib.jobs.chat_input import chat_input
 from chalicelib.openai.chat_jobs import RESPONSE_NAMES, job_of_response
 from chalicelib.openai.completion_request import CompletionRequest
 from chalicelib.openai.input_items import items_of
-from chalicelib.openai.response_request import ResponseRequest
+from chalicelib.openai.response_request import ResponseRequest, StoredRequest
 from tests.unit.openai.examples import response_request
 
 JSON = "application/json"
@@ -68,7 +69,11 @@ def test_what_is_no_json_object_is_refused_as_a_whole(raw: bytes, content_type: 
         ({"text": {"format": {"type": "x"}}}, "text.format.type", "invalid_value"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type", "invalid_value"),
         ({"metadata": {"a/b~c": 5}}, "metadata.a/b~c", "invalid_value"),
-        ({"background_options": {"completion_window": "2h"}}, None, "invalid_value"),
+        (
+            {"background_options": {"completion_window": "2h"}},
+            "background_options.completion_window",
+            "invalid_value",
+        ),
     ],
     ids=str,
 )
@@ -139,3 +144,53 @@ requests = st.fixed_dictionaries(
 def test_any_document_is_a_request_or_a_problem(model: type[BaseModel], document: Any) -> None:
     with suppress(InvalidParameter, PayloadTooLarge):
         assert isinstance(parsed(document, model), model)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize("levels", [185, 195])
+def test_what_is_accepted_can_be_read_back_wherever_it_is_stored(levels: int) -> None:
+    """In a job's envelope and in its record, the same values are nested a little deeper than in the request."""
+    tool = {"type": "function", "name": "f", "parameters": nested(levels)}
+    raw = json.dumps(SMALLEST | {"tools": [tool]}).encode()
+    if levels > 190:
+        with pytest.raises(MalformedRequest, match="nested"):
+            parse_request(raw, JSON, 8192, ResponseRequest)
+        return
+
+    request = parse_request(raw, JSON, 8192, ResponseRequest)
+
+    assert StoredRequest.from_json(StoredRequest(request=request).as_json()).request == request
+    body = job_of_response(request, items_of(request.input), 10)
+    assert from_json(json.dumps({"job": body})) == {"job": body}
+
+
+def test_brackets_within_a_text_nest_nothing() -> None:
+    assert parsed(SMALLEST | {"input": "[{" * 200})
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "param"),
+    [
+        (
+            ResponseRequest,
+            SMALLEST | {"background_options": {"completion_window": "8h"}},
+            "background_options.completion_window",
+        ),
+        (
+            CompletionRequest,
+            {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 1, "max_completion_tokens": 2},
+            "max_tokens",
+        ),
+    ],
+)
+def test_a_fault_of_two_members_names_one_of_them(model: type[BaseModel], document: Any, param: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        parsed(document, model)
+    assert raised.value.param == param
+    assert raised.value.detail.count(param) == 1

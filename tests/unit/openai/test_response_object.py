@@ -221,3 +221,9 @@ def test_usage_has_details_even_where_the_server_has_none(figures: dict[str, Any
 )
 def test_usage_without_its_counts_is_none(figures: dict[str, Any]) -> None:
     assert usage_of(figures) is None
+
+
+def test_a_servers_id_of_a_call_that_no_input_may_have_is_replaced() -> None:
+    """Some servers put what the model thought into it, in kilobytes."""
+    response = shown(job(result=answered(None, tool_calls=[CALL | {"id": "i" * 129}])))
+    assert response["output"][0]["call_id"] == f"call_{DIGITS}_0"

@@ -22,6 +22,7 @@ FILES = {
     "package/test_package_build.py": "package",
     "package/test_package_contents.py": "package",
     "package/test_package_sbom.py": "package",
+    "e2e/test_openai_clients.py": "clients",
     "e2e/test_local_stack.py": "stack",
     "e2e/test_many_waits.py": "stack",
     "e2e/test_smoke.py": "stack",
@@ -29,7 +30,7 @@ FILES = {
 #: Folders whose tests run without coverage, which costs a third of their CPU: the others cover all that they do.
 UNCOVERED = frozenset({"security", "faults", "model", "conformance", "deploy", "benchmarks"})
 #: Groups that take minutes. They begin first, or the others would be done and wait for them.
-LONGEST = ("life", "stack", "protocol", "package")
+LONGEST = ("life", "clients", "stack", "protocol", "package")
 
 
 def group_of(nodeid: str) -> str:

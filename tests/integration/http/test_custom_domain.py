@@ -8,6 +8,7 @@ import pytest
 import app as app_module
 from tests.conftest import LambdaContext, Router, gateway_event
 from tests.integration.answers import assert_problem
+from tests.integration.conftest import BuildRouter
 
 WAYS = pytest.mark.parametrize(
     "way",
@@ -50,6 +51,17 @@ def test_problems_are_the_same(router: Router, generate: dict[str, Any], way: di
 @WAYS
 def test_the_document_says_where_its_paths_begin(router: Router, way: dict[str, str]):
     assert router.get("/openapi.json", **way).json["servers"] == [{"url": _prefix(way) or "/"}]
+
+
+def test_the_document_is_that_of_the_deployment_that_is_asked(build_router: BuildRouter) -> None:
+    """It is built once for a deployment's services."""
+    for models in ("tinyllama", "tinyllama,phi-3"):
+        router = build_router(ROUTER_MODELS=models)
+        for stage in ("/api", "/other", "/api"):
+            document = router.get("/openapi.json", stage=stage).json
+            assert document["servers"] == [{"url": stage}]
+            described = document["components"]["schemas"]["ChatInput"]["properties"]["model"]["description"]
+            assert ("phi-3" in described) == ("phi-3" in models)
 
 
 @pytest.mark.parametrize("path", ["/router/openapi.json/", "/router/openapi%2Ejson"], ids=["slash", "escaped"])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,17 @@ def test_a_response_survives_a_part_that_is_killed(start_stack: StartStack, part
     assert after.stop() == 0
 
 
-def test_a_call_that_outlasts_a_hold_is_one_job_for_all_its_tries(start_stack: StartStack) -> None:
+@pytest.fixture(scope="module")
+def two_models(start_stack: StartStack) -> Iterator[RunningStack]:
+    """A stack with two models, each with a queue and a worker."""
+    stack = start_stack(ROUTER_MODELS="tinyllama,org/loud=loud")
+    yield stack
+    assert stack.stop() == 0
+
+
+def test_a_call_that_outlasts_a_hold_is_one_job_for_all_its_tries(two_models: RunningStack) -> None:
     """The client repeats by itself. The worker, which does nothing at first, goes on during the second try."""
-    stack = start_stack()
+    stack = two_models
     os.kill(stack.pids["worker"], signal.SIGSTOP)
     seen: list[httpx.Request] = []
     http = openai.DefaultHttpxClient(event_hooks={"request": [seen.append]})
@@ -165,18 +174,15 @@ def test_a_call_that_outlasts_a_hold_is_one_job_for_all_its_tries(start_stack: S
     assert tries in (["0", "1"], ["0", "1", "2"])
     with stack.caller("quy") as curl:
         assert [job["status"] for job in curl.get("/v1/jobs").json()["data"]] == ["completed"]
-    assert stack.stop() == 0
 
 
-def test_each_model_has_its_own_worker(start_stack: StartStack) -> None:
-    stack = start_stack(ROUTER_MODELS="tinyllama,org/loud=loud")
-    with client(stack, "sue") as caller:
+def test_each_model_has_its_own_worker(two_models: RunningStack) -> None:
+    with client(two_models, "sue") as caller:
         assert [model.id for model in caller.models.list()] == [MODEL, "org/loud"]
         assert caller.models.retrieve("org/loud").id == "org/loud"
         answers = [caller.responses.create(model=model, input="hello").output_text for model in (MODEL, "org/loud")]
     assert answers == ["HELLO", "HELLO"]
-    assert {"worker", "worker-loud"} <= stack.pids.keys()
-    assert stack.stop() == 0
+    assert {"worker", "worker-loud"} <= two_models.pids.keys()
 
 
 def test_the_readmes_first_example_prints_the_models_words(stack: RunningStack) -> None:

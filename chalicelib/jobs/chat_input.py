@@ -58,7 +58,7 @@ class ImagePart(Closed):
     image_url: ImageUrl
 
 
-def _kind(value: Any) -> str:
+def form_of(value: Any) -> str:
     """Tell the forms of a member apart, so that errors are about the one that the caller chose."""
     return "parts" if isinstance(value, list) else "text"
 
@@ -66,9 +66,9 @@ def _kind(value: Any) -> str:
 _Parts = Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")]
 _UserPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 _UserParts = Annotated[list[_UserPart], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")]
-_Content = Annotated[Annotated[_Text, Tag("text")] | _Parts, Discriminator(_kind)]
-_UserContent = Annotated[Annotated[_Text, Tag("text")] | _UserParts, Discriminator(_kind)]
-Reply = Annotated[Annotated[str, Tag("text")] | _Parts, Discriminator(_kind)]
+_Content = Annotated[Annotated[_Text, Tag("text")] | _Parts, Discriminator(form_of)]
+_UserContent = Annotated[Annotated[_Text, Tag("text")] | _UserParts, Discriminator(form_of)]
+_Reply = Annotated[Annotated[str, Tag("text")] | _Parts, Discriminator(form_of)]
 
 
 class SystemMessage(Closed):
@@ -122,7 +122,7 @@ class ToolMessage(Closed):
     """What a call returned."""
 
     role: Literal["tool"]
-    content: Reply
+    content: _Reply
     tool_call_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -156,12 +156,13 @@ class NamedTool(Closed):
     function: _Named
 
 
-def _choice(value: Any) -> str:
+def choice_of(value: Any) -> str:
+    """Tell the forms of ``tool_choice`` apart."""
     return "word" if isinstance(value, str) else "function"
 
 
 _Word = Annotated[Literal["none", "auto", "required"], Tag("word")]
-ToolChoice = Annotated[_Word | Annotated[NamedTool, Tag("function")], Discriminator(_choice)]
+ToolChoice = Annotated[_Word | Annotated[NamedTool, Tag("function")], Discriminator(choice_of)]
 
 
 class PlainFormat(Closed):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
-from chalicelib.jobs.chat_input import MAX_PARTS, MAX_TOOLS, ImagePart, ToolCall
+from chalicelib.jobs.chat_input import MAX_PARTS, MAX_TOOLS, ImagePart, ToolCall, form_of
 from chalicelib.openai.members import Only
 from lambda_router_queue.models import Closed
 
@@ -29,13 +29,9 @@ class SentRefusal(Closed):
     refusal: str
 
 
-def _form(value: Any) -> str:
-    return "parts" if isinstance(value, list) else "text"
-
-
 _Count = Field(min_length=1, max_length=MAX_PARTS)
 _Text = Annotated[str, Tag("text")]
-_Texts = Annotated[_Text | Annotated[list[SentText], _Count, Tag("parts")], Discriminator(_form)]
+_Texts = Annotated[_Text | Annotated[list[SentText], _Count, Tag("parts")], Discriminator(form_of)]
 _UserPart = Annotated[SentText | ImagePart, Field(discriminator="type")]
 _ModelPart = Annotated[SentText | SentRefusal, Field(discriminator="type")]
 
@@ -52,7 +48,7 @@ class SentUser(Closed):
     """A turn of the user."""
 
     role: Literal["user"]
-    content: Annotated[_Text | Annotated[list[_UserPart], _Count, Tag("parts")], Discriminator(_form)]
+    content: Annotated[_Text | Annotated[list[_UserPart], _Count, Tag("parts")], Discriminator(form_of)]
     name: _Name | None = None
 
 
@@ -66,7 +62,7 @@ class SentBack(Closed):
     """A turn of the model."""
 
     role: Literal["assistant"]
-    content: Annotated[_Text | Annotated[list[_ModelPart], _Count, Tag("parts")], Discriminator(_form)] | None = None
+    content: Annotated[_Text | Annotated[list[_ModelPart], _Count, Tag("parts")], Discriminator(form_of)] | None = None
     tool_calls: list[SentCall] | None = Field(default=None, max_length=MAX_TOOLS)
     reasoning_content: str | None = None
     name: _Name | None = None

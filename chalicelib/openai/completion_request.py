@@ -3,27 +3,22 @@
 Source: OpenAI API reference, "Create chat completion", and the types of its Python client.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from chalicelib.jobs.chat_input import (
     MAX_MESSAGES,
     MAX_TOOLS,
     Effort,
-    NamedTool,
     ResponseFormat,
     Tool,
+    ToolChoice,
 )
 from chalicelib.jobs.sampling import Stop
 from chalicelib.openai.completion_messages import Message
 from chalicelib.openai.members import Only
 from lambda_router_queue.models import Closed, MetadataKey, MetadataValue
-
-_ToolChoice = Annotated[
-    Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[NamedTool, Tag("function")],
-    Discriminator(lambda value: "word" if isinstance(value, str) else "function"),
-]
 
 
 class CompletionRequest(Closed):
@@ -42,7 +37,7 @@ class CompletionRequest(Closed):
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
     stop: Stop | None = None
     tools: list[Tool] | None = Field(default=None, max_length=MAX_TOOLS)
-    tool_choice: _ToolChoice | None = None
+    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: Effort | None = None

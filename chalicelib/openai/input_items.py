@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from chalicelib.jobs.chat_input import MAX_MESSAGES, MAX_PARTS, CalledName
+from chalicelib.jobs.chat_input import MAX_MESSAGES, MAX_PARTS, CalledName, form_of
 from chalicelib.openai.members import Only
 from lambda_router_queue.models import Closed
 
@@ -53,13 +53,9 @@ class Refusal(Closed):
 _Part = Annotated[InputText | InputImage | OutputText | Refusal, Field(discriminator="type")]
 
 
-def _form(value: Any) -> str:
-    return "parts" if isinstance(value, list) else "text"
-
-
 _Content = Annotated[
     Annotated[str, Tag("text")] | Annotated[list[_Part], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")],
-    Discriminator(_form),
+    Discriminator(form_of),
 ]
 
 
@@ -103,7 +99,7 @@ class FunctionCallOutput(Closed):
     output: Annotated[
         Annotated[str, Tag("text")]
         | Annotated[list[InputText], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")],
-        Discriminator(_form),
+        Discriminator(form_of),
     ]
     id: _Id | None = None
     status: _Status | None = None

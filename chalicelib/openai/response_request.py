@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag, model_validator
 
-from chalicelib.jobs.chat_input import MAX_TOOLS, Effort, FunctionName, PlainFormat
+from chalicelib.jobs.chat_input import MAX_TOOLS, Effort, FunctionName, PlainFormat, choice_of
 from chalicelib.openai.input_items import Input
 from chalicelib.openai.members import Only
 from lambda_router_queue.models import Closed, MetadataKey, MetadataValue
@@ -74,7 +74,7 @@ class BackgroundOptions(Closed):
 
 _ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[NamedFunction, Tag("function")],
-    Discriminator(lambda value: "word" if isinstance(value, str) else "function"),
+    Discriminator(choice_of),
 ]
 
 

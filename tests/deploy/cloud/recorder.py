@@ -16,7 +16,11 @@ _HEADERS = {"HTTP_AUTHORIZATION": "authorization", "HTTP_X_AMZ_TARGET": "target"
 
 
 class Recorder:
-    """A WSGI application that keeps every request, in order, and hands the record out at a path that AWS has not."""
+    """A WSGI application that keeps every request, in order, and hands the record out at a path that AWS has not.
+
+    Requests are answered one after the other: moto shares its state between threads without locks, and an answer that
+    one of them spoils is asked for again by Terraform, which is then told that the thing exists already.
+    """
 
     def __init__(self, aws: Callable[..., Iterable[bytes]]) -> None:
         self._aws = aws
@@ -30,7 +34,7 @@ class Recorder:
         call = _call(environ)
         with self._one_at_a_time:
             self._calls.append(call)
-        return self._aws(environ, start_response)
+            return self._aws(environ, start_response)
 
 
 def _call(environ: Json) -> Json:

@@ -171,7 +171,7 @@ test-clients: .venv-clients/.complete ## test the OpenAI API with LangChain and 
 	@$(PYTHON) -m pytest --no-cov -m clients tests/e2e
 
 .PHONY: open-responses
-open-responses: install ## run Open Responses' own tests, all but compact, streams and WebSockets (OPEN_RESPONSES=folder: a checkout; needs npm)
+open-responses: install ## run Open Responses' own tests, all but compact and WebSockets (OPEN_RESPONSES=folder: a checkout; needs npm)
 	@$(PYTHON) -m tests.e2e.open_responses $(OPEN_RESPONSES)
 
 .PHONY: conformance
@@ -222,7 +222,7 @@ overload: install ## submit twice as many jobs as can be processed, for two minu
 	@ROUTER_FAULTS=full $(PYTHON) -m pytest --no-cov -m "" tests/faults/test_load.py -k twice
 
 .PHONY: rehearsals
-rehearsals: install ## run soak, overload, growth and benchmarks for a short time; about 3 minutes
+rehearsals: install ## run soak, overload, growth, faults of streams and benchmarks for a short time; about 7 minutes
 	@$(PYTHON) -m pytest --no-cov -m rehearsal
 
 .PHONY: assurance
@@ -230,7 +230,7 @@ assurance: install ## run the long part of the tests, at most 40 minutes; ends w
 	@$(PYTHON) -m tools.gates.assurance
 
 .PHONY: bench bench-cold bench-warm bench-depth bench-worker bench-memory bench-package
-bench: .venv-bench/.complete ## run every benchmark below, with each table beside its goals; about a quarter of an hour alone on the machine
+bench: .venv-bench/.complete ## run every benchmark below, with each table beside its goals; about 20 minutes alone on the machine
 	@$(PYTHON) -m benchmarks.bench_all
 
 bench-cold bench-warm bench-worker bench-memory: .venv-bench/.complete
@@ -241,6 +241,10 @@ bench-cold bench-warm bench-depth bench-worker bench-memory bench-package:
 .PHONY: bench-cold-lines
 bench-cold-lines: install ## measure what each line of chalicelib/cold_start.py saves of a cold start; about 2 minutes
 	@$(PYTHON) -m benchmarks.bench_cold_lines
+
+.PHONY: bench-live
+bench-live: install ## measure live output: time to the first token, pace, Redis commands and memory of 1 to 50 streams; about 4 minutes
+	@$(PYTHON) -m benchmarks.bench_live
 
 .PHONY: bench-against
 bench-against: install ## compare the speed of this checkout with COMMIT=…: submit, poll and work in turns; about 10 minutes

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import chart
 from benchmarks.figures import RESULTS, Row, table
 
-BENCHMARKS = ("bench_function", "bench_worker", "bench_memory", "bench_depth")
+BENCHMARKS = ("bench_function", "bench_worker", "bench_memory", "bench_depth", "bench_live")
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->"
 

@@ -231,7 +231,7 @@ class ModelNotFound(Problem):
 
 
 class TooManyHeld(Problem):
-    """Raised when a response would have to be held, and the caller or the service holds as many as it may."""
+    """Raised when a response has to be held or streamed, and the caller or the service has as many as it may."""
 
     status, title = 429, "Too many responses held"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from chalicelib.limits import MAX_STREAM_SECONDS
 from chalicelib.setting_values import is_host, queues_by_model, split_commas
 from lambda_router_queue.models import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -181,6 +182,20 @@ class JobSettings(BaseModel):
         description="Models that callers may name, comma-separated: `name` or `name=queue`. Without a queue it is"
         " `ROUTER_QUEUE`; unset: one model, named like `ROUTER_QUEUE`.",
         examples=["tinyllama,phi-3=phi"],
+    )
+    router_events_seconds: int = Field(
+        default=600,
+        ge=60,
+        le=86_400,
+        description="Seconds for which the live output of a job can be read again once the job is final, but never"
+        " longer than the job.",
+    )
+    router_stream_seconds: int = Field(
+        default=300,
+        ge=30,
+        le=MAX_STREAM_SECONDS,
+        description="Seconds that the OpenAI API may take over one response where responses are streamed. Where they"
+        " are not, it holds a response for at most 25.",
     )
     router_max_body_bytes: int = Field(
         default=_BODY.job,

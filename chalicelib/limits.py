@@ -12,8 +12,12 @@ MAX_POLL_SECONDS = 30
 #: The longest that a response is held for `Prefer: wait`.
 MAX_WAIT_SECONDS = 20
 
-#: The longest that the OpenAI API holds a response. Lambda ends a request after 29 s, with API Gateway.
+#: The longest that the OpenAI API holds a response without sending anything. With API Gateway, Lambda ends a request
+#: after 29 s.
 MAX_HOLD_SECONDS = 25
+
+#: The longest that the OpenAI API may take over one response where it is streamed: Lambda's and API Gateway's limit.
+MAX_STREAM_SECONDS = 900
 
 #: When to poll again for a job that is not final, if no place was free to wait for it.
 NO_PLACE_RETRY_SECONDS = 2

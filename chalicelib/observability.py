@@ -84,7 +84,7 @@ class RequestRecord(NamedTuple):
     Attributes:
         method: an HTTP method, or ``other``.
         route: the route's pattern, never the requested path; ``unknown`` if no route matches.
-        latency_ms: from the first to the last line of our code.
+        latency_ms: from the first to the last line of our code; of a streamed response, until its body has ended.
         cold_start: whether this was the process's first request.
     """
 

@@ -140,14 +140,14 @@ class ServiceSettings(BaseModel):
         description="Jobs that one caller may send at once before the rate applies.",
     )
     router_caller_waits_cap: int = Field(
-        default=8, ge=0, le=1_000, description="Requests of one caller held at a time: `Prefer: wait`, the OpenAI API."
+        default=8, ge=0, le=1_000, description="Requests of one caller that each function holds or streams at a time."
     )
     router_waits_cap: int = Field(
         default=40,
         ge=0,
         le=1_000,
         description="The same of all callers together: fewer than Lambda may run environments, of which each keeps"
-        " one. Terraform sets four fifths of `reserved_concurrency`.",
+        " one. Terraform sets four fifths of each function's reserved concurrency.",
     )
     router_store_result_seconds: int = Field(
         default=86_400, ge=60, le=604_800, description="Seconds for which a final job can be fetched."

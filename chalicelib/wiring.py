@@ -15,6 +15,7 @@ from chalicelib.errors import Misconfigured, Problem
 from chalicelib.jobs.admission import QueuePolicy
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES, JobType, under
+from chalicelib.jobs.live_output import LISTEN_ATTEMPT_SECONDS, LISTEN_CALL_SECONDS, FollowsJobs, LiveOutput
 from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.jobs.waits import WaitCaps, Waits
 from chalicelib.limits import RatePolicy
@@ -37,6 +38,7 @@ class Services(NamedTuple):
     verifier: TokenVerifier
     queue: JobQueue
     waits: Waits
+    live: FollowsJobs
     rate: RatePolicy
     job_types: Mapping[str, JobType]
 
@@ -126,6 +128,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
         queue_bytes_cap=settings.router_queue_bytes_cap,
         store_result_seconds=settings.router_store_result_seconds,
         idempotency_seconds=settings.router_idempotency_seconds,
+        events_seconds=settings.router_events_seconds,
     )
     key_id = settings.router_kms_key_id
     sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
@@ -133,6 +136,8 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     of_types = {job_type.queue or settings.router_queue for job_type in job_types.values()}
     queues = sorted(of_types | set(settings.models.values()))
     redis = RedisClient(lambda: connect(url))
+    job_queue = JobQueue(redis, policy, queues, sealer)
+    listening = RedisClient(lambda: connect(url, LISTEN_ATTEMPT_SECONDS), LISTEN_CALL_SECONDS)
     return Services(
         settings=settings,
         keys=keys,
@@ -142,12 +147,13 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
             client_ids=settings.cognito_aud,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
-        queue=JobQueue(redis, policy, queues, sealer),
+        queue=job_queue,
         waits=Waits(
             redis,
             QueueKeys(queues[0]),
             WaitCaps(settings.router_caller_waits_cap, settings.router_waits_cap),
         ),
+        live=LiveOutput(job_queue, listening, sealer),
         rate=rate,
         job_types=under(settings, job_types),
     )
@@ -189,6 +195,7 @@ def _forget() -> None:
         parts, _Process.services = _Process.services, None
     if parts is not None:
         parts.queue.close()
+        parts.live.close()
 
 
 def _redis_url(settings: Settings) -> str:

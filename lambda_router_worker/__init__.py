@@ -2,12 +2,13 @@
 
 Handlers import from this module, and from nowhere else in this package::
 
-    from lambda_router_worker import JobFailed, TryAgain, UnsupportedType
+    from lambda_router_worker import Job, JobFailed, TryAgain, UnsupportedType
 
 ``cli`` assembles the parts, ``processing`` is the main loop, ``backend`` talks to a model server, ``queue`` to Redis,
 and ``operations`` serves operators and supervisors. Imports point one way (``pyproject.toml``, ``worker-layers``).
 """
 
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
 
-__all__ = ["JobFailed", "TryAgain", "UnsupportedType"]
+__all__ = ["Job", "JobFailed", "TryAgain", "UnsupportedType"]

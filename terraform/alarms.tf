@@ -59,10 +59,39 @@ locals {
       threshold   = 1
     }
   }
+
+  # Of the streaming function, whose faults API Gateway's 5xx hardly show: an answer that breaks off had its status before.
+  stream_alarms = {
+    stream-errors = {
+      description = "Streamed answers break off: their clients get no error event. Begin with the lines `response_failed` in the function's log."
+      namespace   = "AWS/Lambda"
+      metric      = "Errors"
+      dimensions  = local.stream_dimensions
+      statistic   = "Sum"
+      threshold   = var.alarm_thresholds.stream_errors
+    }
+    stream-throttles = {
+      description = "Lambda rejected requests to the OpenAI API: stream_reserved_concurrency is used up."
+      namespace   = "AWS/Lambda"
+      metric      = "Throttles"
+      dimensions  = local.stream_dimensions
+      statistic   = "Sum"
+      threshold   = var.alarm_thresholds.throttles
+    }
+    stream-duration = {
+      description = "An answer ran on after router_stream_seconds: the function did not end it, and it keeps an execution and two connections to Redis."
+      namespace   = "AWS/Lambda"
+      metric      = "Duration"
+      dimensions  = local.stream_dimensions
+      statistic   = "Maximum"
+      threshold   = min(var.router_stream_seconds + 30, local.stream_timeout - 5) * 1000
+    }
+  }
+  stream_dimensions = { FunctionName = local.stream_name, Resource = "${local.stream_name}:live" }
 }
 
 resource "aws_cloudwatch_metric_alarm" "each" {
-  for_each = local.alarms
+  for_each = merge(local.alarms, { for name, alarm in local.stream_alarms : name => alarm if var.streaming })
 
   alarm_name          = "${local.name}-${each.key}"
   alarm_description   = "${each.value.description} docs/runbook.md#${each.key}"
@@ -144,6 +173,8 @@ moved {
 }
 
 locals {
+  functions = concat([local.name], aws_lambda_function.stream[*].function_name)
+
   # title => the metrics drawn, each as CloudWatch's dashboards write it.
   charts = {
     "Requests and refusals" = [
@@ -155,12 +186,12 @@ locals {
       for stat in ["p50", "p95", "p99"] :
       ["AWS/ApiGateway", "Latency", "ApiName", local.name, "Stage", var.api_stage_name, { stat = stat, label = stat }]
     ]
-    "Function" = [
-      for metric in ["Invocations", "Errors", "Throttles"] :
-      ["AWS/Lambda", metric, "FunctionName", local.name, "Resource", "${local.name}:live", { stat = "Sum" }]
+    "Functions" = [
+      for pair in setproduct(local.functions, ["Invocations", "Errors", "Throttles"]) :
+      ["AWS/Lambda", pair[1], "FunctionName", pair[0], "Resource", "${pair[0]}:live", { stat = "Sum" }]
     ]
     "Executions at once" = [
-      ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.name, { stat = "Maximum" }],
+      for name in local.functions : ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", name, { stat = "Maximum" }]
     ]
     "Jobs" = [
       [{ expression = "SEARCH('{${local.own_namespace},service,stack,type} MetricName=\"JobsAccepted\" stack=\"${local.name}\"', 'Sum')", label = "" }],

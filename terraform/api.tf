@@ -34,6 +34,7 @@ locals {
     responseLatency    = "$context.responseLatency"
     integrationLatency = "$context.integration.latency"
     integrationStatus  = "$context.integration.status"
+    timeToFirstContent = "$context.integration.timeToFirstContent"
     xrayTraceId        = "$context.xrayTraceId"
   }
 }

@@ -56,6 +56,7 @@ resource "aws_lambda_permission" "rest_api_invoke" {
 resource "aws_api_gateway_rest_api" "rest_api" {
   name        = local.name
   description = "Front door of ${local.name}."
+  body        = local.api_body
 
   # An import of the body without this switches the default endpoint on again; the provider then switches it off again.
   disable_execute_api_endpoint = !var.default_endpoint

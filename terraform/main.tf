@@ -13,7 +13,7 @@ module "iam" {
   permissions_boundary_arn = var.permissions_boundary_arn
 
   runtime = {
-    log_group_arn  = aws_cloudwatch_log_group.function.arn
+    log_group_arns = concat([aws_cloudwatch_log_group.function.arn], aws_cloudwatch_log_group.stream[*].arn)
     parameter_arns = values(module.ssm.read_arns)
     kms_key_arns   = local.kms_decrypt
     data_key_arns  = [for arn in [var.router_kms_key_id] : arn if arn != ""]
@@ -28,13 +28,18 @@ module "ssm" {
   reads  = { redis_url = var.redis_url_parameter }
 
   # These arise from the stage and the alias, so they are written after them and never name something else.
-  writes = {
-    api_id           = aws_api_gateway_rest_api.rest_api.id
-    api_url          = local.api_url
-    function_alias   = aws_lambda_alias.live.name
-    function_arn     = aws_lambda_function.api_handler.arn
-    function_version = aws_lambda_alias.live.function_version
-  }
+  writes = merge(
+    {
+      api_id           = aws_api_gateway_rest_api.rest_api.id
+      api_url          = local.api_url
+      function_alias   = aws_lambda_alias.live.name
+      function_arn     = aws_lambda_function.api_handler.arn
+      function_version = aws_lambda_alias.live.function_version
+    },
+    { for alias in aws_lambda_alias.stream : "stream_function_alias" => alias.name },
+    { for function in aws_lambda_function.stream : "stream_function_arn" => function.arn },
+    { for alias in aws_lambda_alias.stream : "stream_function_version" => alias.function_version },
+  )
 }
 
 resource "aws_cloudwatch_log_group" "function" {

@@ -79,12 +79,15 @@ output "function_variables" {
 }
 
 output "log_groups" {
-  description = "Names of the log groups: of the function, of API Gateway's access log, of its errors."
-  value = {
-    function  = aws_cloudwatch_log_group.function.name
-    access    = aws_cloudwatch_log_group.access.name
-    execution = aws_cloudwatch_log_group.execution.name
-  }
+  description = "Names of the log groups: of the functions, of API Gateway's access log, of its errors."
+  value = merge(
+    {
+      function  = aws_cloudwatch_log_group.function.name
+      access    = aws_cloudwatch_log_group.access.name
+      execution = aws_cloudwatch_log_group.execution.name
+    },
+    { for group in aws_cloudwatch_log_group.stream : "stream" => group.name },
+  )
 }
 
 output "log_retention_days" {
@@ -110,4 +113,19 @@ output "ssm_parameters" {
 output "stage_arn" {
   description = "ARN of the API's stage, to associate a web ACL (WAF) with."
   value       = aws_api_gateway_stage.live.arn
+}
+
+output "stream_function" {
+  description = "The streaming function, with members named like the outputs function_…, code_sha256 and api_source_arn; null without streaming."
+  value = one([
+    for function in aws_lambda_function.stream : {
+      function_name       = function.function_name
+      function_alias      = aws_lambda_alias.stream[0].name
+      function_arn        = function.arn
+      function_invoke_arn = local.stream_invoke_arn
+      function_variables  = one(function.environment).variables
+      code_sha256         = function.source_code_hash
+      api_source_arn      = aws_lambda_permission.stream_rest_api[0].source_arn
+    }
+  ])
 }

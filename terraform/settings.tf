@@ -124,7 +124,7 @@ variable "router_caller_bytes_cap" {
 }
 
 variable "router_caller_waits_cap" {
-  description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller held at a time: `Prefer: wait`, the OpenAI API."
+  description = "ROUTER_CALLER_WAITS_CAP: Requests of one caller that each function holds or streams at a time."
   type        = number
   default     = 8
   nullable    = false
@@ -144,6 +144,18 @@ variable "router_delayed_percent" {
   validation {
     condition     = var.router_delayed_percent >= 1 && var.router_delayed_percent <= 100 && floor(var.router_delayed_percent) == var.router_delayed_percent
     error_message = "router_delayed_percent must be a whole number from 1 to 100."
+  }
+}
+
+variable "router_events_seconds" {
+  description = "ROUTER_EVENTS_SECONDS: Seconds for which the live output of a job can be read again once the job is final, but never longer than the job."
+  type        = number
+  default     = 600
+  nullable    = false
+
+  validation {
+    condition     = var.router_events_seconds >= 60 && var.router_events_seconds <= 86400 && floor(var.router_events_seconds) == var.router_events_seconds
+    error_message = "router_events_seconds must be a whole number from 60 to 86400."
   }
 }
 
@@ -479,6 +491,23 @@ variable "router_store_result_seconds" {
   validation {
     condition     = var.router_store_result_seconds >= 60 && var.router_store_result_seconds <= 604800 && floor(var.router_store_result_seconds) == var.router_store_result_seconds
     error_message = "router_store_result_seconds must be a whole number from 60 to 604800."
+  }
+}
+
+variable "router_stream_seconds" {
+  description = "ROUTER_STREAM_SECONDS: Seconds that the OpenAI API may take over one response where responses are streamed. Where they are not, it holds a response for at most 25."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.router_stream_seconds >= 30 && var.router_stream_seconds <= 900 && floor(var.router_stream_seconds) == var.router_stream_seconds
+    error_message = "router_stream_seconds must be a whole number from 30 to 900."
+  }
+
+  validation {
+    condition     = !var.streaming || var.router_stream_seconds <= 890
+    error_message = "router_stream_seconds must not exceed 890 with streaming: Lambda stops the function after 900 seconds, and the response needs some to end as an error."
   }
 }
 

@@ -13,11 +13,12 @@ variable "alarm_actions" {
 }
 
 variable "alarm_thresholds" {
-  description = "What an alarm takes for too much within five minutes: answers 5xx, the 95th percentile of `POST /v1/jobs` in ms, throttled invocations, refusals because of the queue, jobs given up on, jobs that failed by the workers' fault."
+  description = "What an alarm takes for too much within five minutes: answers 5xx, the 95th percentile of `POST /v1/jobs` in ms, throttled invocations of each function, streamed answers that broke off, refusals because of the queue, jobs given up on, jobs that failed by the workers' fault."
   type = object({
     server_errors  = optional(number, 5)
     latency_p95_ms = optional(number, 2000)
     throttles      = optional(number, 1)
+    stream_errors  = optional(number, 5)
     queue_refusals = optional(number, 10)
     dead_letters   = optional(number, 1)
     jobs_failed    = optional(number, 5)
@@ -179,7 +180,7 @@ variable "redis_kms_key_arn" {
 }
 
 variable "reserved_concurrency" {
-  description = "Most executions at once, which is also the most connections to Redis; -1: no limit of its own, which an account with a quota below 1000 may need."
+  description = "Most executions at once; each has one connection to Redis, and two once it has served live output; -1: no limit of its own, which an account with a quota below 1000 may need."
   type        = number
   default     = 50
   nullable    = false
@@ -206,6 +207,30 @@ variable "stage_name" {
     condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.stage_name))
     error_message = "stage_name must be 1 to 20 lower-case letters, digits and '-', and begin with a letter."
   }
+
+  validation {
+    condition     = !can(regex("(^|-)stream$", var.stage_name))
+    error_message = "stage_name may not end with 'stream': another stack's function for streaming could have that name."
+  }
+}
+
+variable "stream_reserved_concurrency" {
+  description = "Most requests to the OpenAI API at once, streams and held ones included; each may have two connections to Redis. -1: no limit of its own. See reserved_concurrency."
+  type        = number
+  default     = 50
+  nullable    = false
+
+  validation {
+    condition     = var.stream_reserved_concurrency == -1 || (var.stream_reserved_concurrency >= 1 && var.stream_reserved_concurrency <= 1000)
+    error_message = "stream_reserved_concurrency must be -1 or 1 to 1000."
+  }
+}
+
+variable "streaming" {
+  description = "Whether the OpenAI API has a function of its own, the streaming function; false: the first function answers it, and refuses `stream: true`."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 variable "tags" {
@@ -271,7 +296,7 @@ variable "vpc_config" {
 }
 
 variable "waits_cap" {
-  description = "ROUTER_WAITS_CAP: Requests that `Prefer: wait` may hold at once, of all callers together; null: four fifths of reserved_concurrency, and 8 where that is -1."
+  description = "ROUTER_WAITS_CAP: Requests that `Prefer: wait` may hold at once, of all callers together; null: four fifths of reserved_concurrency, and 8 where that is -1. The streaming function has four fifths of stream_reserved_concurrency, and 8 where that is -1."
   type        = number
   default     = null
 

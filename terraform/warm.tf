@@ -1,4 +1,4 @@
-# Keeps one environment of the alias awake. Chalice's @app.schedule would make a second function and warm that.
+# Keeps one environment of each alias awake. Chalice's @app.schedule would make a second function and warm that.
 
 locals {
   # What API Gateway would send for GET /health, as far as Chalice reads it.
@@ -29,7 +29,7 @@ resource "aws_cloudwatch_event_rule" "warm" {
   count = var.warm_schedule == "" ? 0 : 1
 
   name                = "${local.name}-warm"
-  description         = "Keeps one environment of ${local.name} awake."
+  description         = "Keeps one environment of each function of ${local.name} awake."
   schedule_expression = var.warm_schedule
 }
 
@@ -42,6 +42,15 @@ resource "aws_cloudwatch_event_target" "warm" {
   input     = jsonencode(local.warm_event)
 }
 
+resource "aws_cloudwatch_event_target" "warm_stream" {
+  count = var.streaming ? length(aws_cloudwatch_event_rule.warm) : 0
+
+  rule      = aws_cloudwatch_event_rule.warm[0].name
+  target_id = "stream"
+  arn       = aws_lambda_alias.stream[0].arn
+  input     = jsonencode(local.warm_event)
+}
+
 resource "aws_lambda_permission" "warm" {
   count = length(aws_cloudwatch_event_rule.warm)
 
@@ -50,5 +59,16 @@ resource "aws_lambda_permission" "warm" {
   principal     = "events.amazonaws.com"
   function_name = aws_lambda_function.api_handler.function_name
   qualifier     = aws_lambda_alias.live.name
+  source_arn    = aws_cloudwatch_event_rule.warm[0].arn
+}
+
+resource "aws_lambda_permission" "warm_stream" {
+  count = length(aws_cloudwatch_event_target.warm_stream)
+
+  statement_id  = "warm"
+  action        = "lambda:InvokeFunction"
+  principal     = "events.amazonaws.com"
+  function_name = aws_lambda_function.stream[0].function_name
+  qualifier     = aws_lambda_alias.stream[0].name
   source_arn    = aws_cloudwatch_event_rule.warm[0].arn
 }

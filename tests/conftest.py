@@ -255,7 +255,7 @@ def gateway_event(
 
 
 def _resource(path: str) -> tuple[str, dict[str, str] | None]:
-    if path.startswith("/v1/jobs/") and path != "/v1/jobs/batch":
+    if path.startswith("/v1/jobs/") and path != "/v1/jobs/batch" and not path.endswith("/events"):
         return "/v1/jobs/{job_id}", {"job_id": path.removeprefix("/v1/jobs/")}
     for route in app_module.app.routes if path not in app_module.app.routes else ():
         if match := re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route), path):

@@ -1,5 +1,6 @@
 """npm's packages for tests: locked, in a folder that git ignores. Where there is no Node, the test is skipped."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,10 +19,16 @@ def run(folder: Path, *command: str, given: str = "") -> subprocess.CompletedPro
 
 
 def install(folder: Path) -> None:
-    """Install what the folder's lock file names, unless it is there."""
-    stamp, lock = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
-    if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    installed = run(folder, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund")
-    if installed.returncode:
-        pytest.skip(f"npm ci did not get its packages: {installed.stderr.strip()[-200:] or installed.returncode}")
+    """Install what the folder's lock file names, unless it is there. One process does, and others wait for it.
+
+    The stamp is written last: an installation that was interrupted is begun anew.
+    """
+    stamp, lock = folder / "node_modules" / ".installed", folder / "package-lock.json"
+    with lock.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
+            return
+        installed = run(folder, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund")
+        if installed.returncode:
+            pytest.skip(f"npm ci did not get its packages: {installed.stderr.strip()[-200:] or installed.returncode}")
+        stamp.touch()

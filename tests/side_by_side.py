@@ -23,6 +23,9 @@ FILES = {
     "package/test_package_contents.py": "package",
     "package/test_package_sbom.py": "package",
     "e2e/test_openai_clients.py": "clients",
+    "e2e/test_openai_streams.py": "streams",
+    "e2e/test_resumed_streams.py": "streams",
+    "e2e/test_live_events.py": "streams",
     "e2e/test_local_stack.py": "stack",
     "e2e/test_many_waits.py": "stack",
     "e2e/test_smoke.py": "stack",
@@ -30,7 +33,7 @@ FILES = {
 #: Folders whose tests run without coverage, which costs a third of their CPU: the others cover all that they do.
 UNCOVERED = frozenset({"security", "faults", "model", "conformance", "deploy", "benchmarks", "e2e", "tools", "release"})
 #: Groups that take minutes. They begin first, or the others would be done and wait for them.
-LONGEST = ("life", "clients", "stack", "protocol", "package")
+LONGEST = ("life", "clients", "streams", "stack", "protocol", "package")
 
 
 def group_of(nodeid: str) -> str:

@@ -13,4 +13,5 @@ WIDE = QueuePolicy(
     queue_bytes_cap=2**40,
     store_result_seconds=3_600,
     idempotency_seconds=3_600,
+    events_seconds=600,
 )

@@ -24,6 +24,7 @@ ALLOWED_HEADERS = [
     "Content-Type",
     "Idempotency-Key",
     "If-None-Match",
+    "Last-Event-ID",
     "Prefer",
     "traceparent",
     # OpenAI's client in a page sends these.

@@ -18,8 +18,11 @@ from chalicelib.wiring import Services
 WAIT_RESERVE_SECONDS = 2.0
 
 
-def guarded(request: Request) -> tuple[Services, Principal]:
+def guarded(request: Request, *, is_json: bool = True) -> tuple[Services, Principal]:
     """Return the services and the caller, once the caller's token is verified and carries the scope.
+
+    Args:
+        is_json: the response will be JSON, and the request has to accept that.
 
     Raises:
         Unauthenticated, InsufficientScope, NotAcceptable: in this order.
@@ -28,7 +31,8 @@ def guarded(request: Request) -> tuple[Services, Principal]:
     principal = services.verifier.authenticate(request_headers.header_values(request, "authorization"))
     notes().principal = principal.owner
     principal.require(services.settings.router_scope)
-    request_headers.acceptable(request)
+    if is_json:
+        request_headers.acceptable(request)
     return services, principal
 
 

@@ -4,7 +4,8 @@ import itertools
 import re
 import time
 import uuid
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from typing import TYPE_CHECKING, cast
 
 from chalice.app import Request, Response
 
@@ -16,6 +17,9 @@ from chalicelib.observability import RequestRecord, begin_notes, log, log_reques
 from chalicelib.settings import Surface
 from lambda_router_queue import deadlines
 
+if TYPE_CHECKING:
+    from chalicelib.api.streamed import Pieces
+
 type NextHandler = Callable[[Request], Response]
 
 _requests = itertools.count()
@@ -26,7 +30,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Response]:
-    """Outermost: add the request id to every response, and log it."""
+    """Outermost: add the request id to every response, and log it; one that is streamed once its body is over."""
 
     def write_line(request: Request, next_handler: NextHandler) -> Response:
         cold_start = next(_requests) == 0
@@ -37,15 +41,20 @@ def request_log(routes: Container[str]) -> Callable[[Request, NextHandler], Resp
         with deadlines.within(deadlines.REQUEST_SECONDS):
             response = next_handler(request)
         response.headers["X-Request-Id"] = its_id
-        record = RequestRecord(
-            request_id=its_id,
-            method=request.method if request.method in _METHODS else "other",
-            route=request.path if request.path in routes else "unknown",
-            status=response.status_code,
-            latency_ms=round((time.perf_counter() - started) * 1000, 3),
-            cold_start=cold_start,
-        )
-        log_request(record, learnt, wiring.stack())
+
+        def log_it() -> None:
+            latency_ms = round((time.perf_counter() - started) * 1000, 3)
+            method = request.method if request.method in _METHODS else "other"
+            route = request.path if request.path in routes else "unknown"
+            record = RequestRecord(its_id, method, route, response.status_code, latency_ms, cold_start)
+            log_request(record, learnt, wiring.stack())
+
+        if isinstance(response.body, Iterator):
+            from chalicelib.api.streamed import LoggedPieces  # deferred: not at a cold start
+
+            response.body = LoggedPieces(cast("Pieces", response.body), log_it)
+        else:
+            log_it()
         return response
 
     return write_line

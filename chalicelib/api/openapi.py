@@ -114,7 +114,11 @@ def _answer(answer: Answer) -> Schema:
         "description": answer.description,
         "headers": _header_refs(["X-Request-Id", *answer.headers]),
     }
-    return described | ({"content": _json(_ref(answer.schema))} if answer.schema else {})
+    if answer.schema is None:
+        return described
+    # A schema would be that of a whole body for some readers, and of a single event for others.
+    events: Schema = {"text/event-stream": {}} if answer.is_streamed else {}
+    return described | {"content": _json(_ref(answer.schema)) | events}
 
 
 def _problem(titles: list[str]) -> Schema:
@@ -181,6 +185,7 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
         "Health": parts.HEALTH,
         "Readiness": parts.READINESS,
         "Document": parts.DOCUMENT,
+        "EventPage": parts.EVENT_PAGE,
     }
     return models | own | made | parts.OPENAI
 

@@ -77,6 +77,21 @@ def _list_of(item: Schema, **members: Schema) -> Schema:
     return {"type": "object", "required": ["object", "data", *members], "properties": listed | members}
 
 
+#: A page of a job's live output.
+EVENT_PAGE: Schema = _list_of(
+    {
+        "type": "object",
+        "required": ["id", "type"],
+        "properties": {
+            "id": STRING,
+            "type": {"type": "string", "enum": ["delta", "restarted", "job"]},
+            "delta": {"type": "object", "description": "What the worker emitted, such as `text`."},
+            "job": {"$ref": REF_TEMPLATE.format(model="Job")},
+        },
+    },
+    has_more={"type": "boolean", "description": "False: the job is final, and the last event is the job."},
+)
+
 _ITEM_ID: Schema = {"type": ["string", "null"]}
 #: What the OpenAI API returns besides responses and completions.
 OPENAI: Schema = {
@@ -151,6 +166,15 @@ PREFER = _parameter(
     {"type": "string", "pattern": r"^wait=\d{1,4}$"},
 )
 IF_NONE_MATCH = _parameter("header", "If-None-Match", "An ETag received before.", STRING)
+_EVENT_ID = STRING | {"pattern": r"^(\d{1,19}-\d{1,19}|end|)$"}
+AFTER = _parameter("query", "after", "The id of an event: what follows it is returned.", _EVENT_ID)
+LAST_EVENT_ID = _parameter(
+    "header", "Last-Event-ID", "The same, as browsers send it; it counts if both are there.", _EVENT_ID
+)
+STREAM_PARAMETERS = (
+    _parameter("query", "stream", "`true`: server-sent events, where responses are streamed.", {"type": "boolean"}),
+    _parameter("query", "starting_after", "Of a stream: only events with a larger `sequence_number`.", WHOLE),
+)
 ITEM_PARAMETERS = (
     _parameter(
         "query",

@@ -31,11 +31,13 @@ class Answer(NamedTuple):
     Attributes:
         schema: name of the component that describes the JSON content; None if there is no content.
         headers: names of components that describe headers, besides ``X-Request-Id``.
+        is_streamed: the content may come as server-sent events instead.
     """
 
     description: str
     schema: str | None
     headers: tuple[str, ...] = ()
+    is_streamed: bool = False
 
 
 class Operation(NamedTuple):

@@ -105,6 +105,24 @@ def require_json_acceptable(values: list[str]) -> None:
         raise NotAcceptable("Only application/json is served; send 'Accept: application/json' or omit Accept.")
 
 
+def wants_events(values: list[str]) -> bool:
+    """Return whether to respond with server-sent events: unless ``Accept`` names JSON and not them.
+
+    Raises NotAcceptable if it allows neither.
+    """
+    wishes = dict(_wish(part) for part in ",".join(values).split(",") if part.strip())
+    if not wishes or wishes.get(EVENT_STREAM):
+        return True
+    named = [essence for essence in _JSON_RANGES if essence in wishes and essence != "*/*"]
+    is_json = wishes[named[0]] if named else wishes.get("*/*", False)
+    if EVENT_STREAM not in wishes and not (named and is_json) and wishes.get("text/*", wishes.get("*/*")):
+        return True
+    if not is_json:
+        raise NotAcceptable(f"Only {EVENT_STREAM} and application/json are served; send one of them or omit Accept.")
+    return False
+
+
+EVENT_STREAM = "text/event-stream"
 _JSON_RANGES = ("application/json", "application/problem+json", "application/*", "*/*")
 
 

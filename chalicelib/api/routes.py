@@ -6,7 +6,7 @@ from collections.abc import Callable
 from chalice.app import Blueprint, Chalice, Request, Response
 
 from chalicelib import errors, limits, wiring
-from chalicelib.api import batches, gateway, openapi_parts, request_headers, verdicts
+from chalicelib.api import gateway, openapi_parts, request_headers, verdicts
 from chalicelib.api.body import parse_batch, parse_job
 from chalicelib.api.gateway import READ
 from chalicelib.api.guard import affordable_seconds, body_bytes, caller_of, guarded, note_job
@@ -89,7 +89,7 @@ def create_batch() -> Response:
     jobs = parse_batch(body_bytes(request), content_type, services.job_types, services.settings.router_max_batch_bytes)
     key = request_headers.idempotency_key(request_headers.one_header(request, "idempotency-key"))
     return json_response(
-        batches.submit(services, principal, caller_of(request, principal), jobs, key).model_dump_json()
+        verdicts.submit_batch(services, principal, caller_of(request, principal), jobs, key).model_dump_json()
     )
 
 
@@ -150,6 +150,29 @@ def get_job(job_id: str) -> Response:
     if has_content and condition is not None and not job.store:
         job = _found(services.queue.take(principal.owner, job_id))
     return json_response(job.model_dump_json(), headers=headers)
+
+
+@routes.route("/v1/jobs/{job_id}/events", methods=READ, **_GUARDED_ROUTE)
+@described_by(
+    Operation(
+        "listEvents",
+        "The live output of one job, and the job once it is final; waits if there is nothing new",
+        {
+            200: Answer("What there is behind `after`.", "EventPage", is_streamed=True),
+            204: Answer("Nothing follows `after`: you have it all.", None),
+        },
+        (*SIGNED_IN, errors.NotFound, errors.MalformedRequest),
+        parameters=(openapi_parts.AFTER, openapi_parts.LAST_EVENT_ID),
+    )
+)
+def list_events(job_id: str) -> Response:
+    """Return a job's live output, as server-sent events or as JSON."""
+    request = routes.current_request
+    services, principal = guarded(request, is_json=False)
+    note_job(job_id)
+    from chalicelib.api.job_events import event_response  # deferred: not at a cold start
+
+    return event_response(request, services, principal.owner, job_id)
 
 
 @routes.route("/v1/jobs/{job_id}", methods=["DELETE"], **_GUARDED_ROUTE)

@@ -35,6 +35,7 @@ class QueuePolicy(NamedTuple):
     queue_bytes_cap: int
     store_result_seconds: int
     idempotency_seconds: int
+    events_seconds: int
 
 
 class Try(NamedTuple):
@@ -138,6 +139,7 @@ class Submission(NamedTuple):
             self.caller.owner,
             self.caller.request_id,
             self.caller.traceparent,
+            policy.events_seconds * 1000,
             *chain.from_iterable(self._job_args(job, sealer) for job in self.jobs),
         ]
 

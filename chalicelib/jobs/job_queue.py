@@ -47,7 +47,7 @@ class TooManyDataKeys(Exception):
 
 
 @contextmanager
-def _keys_at_hand() -> Iterator[None]:
+def keys_at_hand() -> Iterator[None]:
     """Turn KeyUnavailable into EncryptionUnavailable, which tells the caller to retry. Log why KMS gave no key."""
     try:
         yield
@@ -104,7 +104,7 @@ class JobQueue:
 
     def decide(self, submission: Submission) -> Admission:
         """Run ``admit.lua`` and return its decisions. Repeating the call is safe: admitted jobs stay admitted."""
-        with _keys_at_hand():
+        with keys_at_hand():
             args = submission.args(self._policy, self._sealer)
         return Admission.from_reply(self._redis.run(_ADMIT, submission.keys, args), len(submission.jobs))
 
@@ -137,7 +137,7 @@ class JobQueue:
         tag = _tag(job_id)
         for queue in sorted(self._queues.values(), key=lambda queue: queue.tag != tag):
             reply = self._run_settle(queue, owner, [job_id], action)
-            with _keys_at_hand():
+            with keys_at_hand():
                 (record,) = records_from_reply(reply, self._sealer)
             if record is not None:
                 return record
@@ -160,7 +160,7 @@ class JobQueue:
         if len(set().union(*map(data_keys_in, replies))) > MAX_DATA_KEYS:
             raise TooManyDataKeys
         found: dict[str, Record] = {}
-        with _keys_at_hand():
+        with keys_at_hand():
             for ids, reply in zip(asked.values(), replies, strict=True):
                 records = zip(ids, records_from_reply(reply, self._sealer), strict=True)
                 found |= {job_id: record for job_id, record in records if record is not None}
@@ -227,7 +227,7 @@ class JobQueue:
     def _run_settle(self, queue: QueueKeys, owner: str, job_ids: Sequence[str], action: Action) -> Any:
         keys, args = self._settle_call(queue, owner, job_ids, action)
         if action in _DELETING:
-            keys += [queue.handover(job_ids[0]), queue.dead]
+            keys += [queue.handover(job_ids[0]), queue.dead, queue.events(job_ids[0])]
             args.append(secrets.token_hex(8))  # a nonce: if the reply is lost, the repeated call gets the result again
         return self._redis.run(_SETTLE, keys, args)
 
@@ -248,7 +248,7 @@ class JobQueue:
         calls = [self._settle_call(queue, owner, job_ids, "list", *how) for queue, job_ids in ids.items()]
         replies = self._redis.run_all(_SETTLE, calls)
         looked: Looked = {}
-        with _keys_at_hand():
+        with keys_at_hand():
             for queue, reply in zip(ids, replies, strict=True):
                 looked[queue] = deque(zip(jobs_from_reply(reply, self._sealer), result_bytes(reply), strict=True))
         return looked

@@ -115,7 +115,7 @@ def _last_error(record: Mapping[str, str]) -> JobError | None:
 
 def _result(record: Mapping[str, str], sealer: Sealer | None) -> str:
     """Return the result's JSON. Raises CannotDecrypt, KeyUnavailable."""
-    return _opened(record["result"], Place(record["queue"], record["id"], record["owner"], "result"), sealer)
+    return opened(record["result"], Place(record["queue"], record["id"], record["owner"], "result"), sealer)
 
 
 def _openai(record: Mapping[str, str], sealer: Sealer | None) -> str | None:
@@ -123,13 +123,14 @@ def _openai(record: Mapping[str, str], sealer: Sealer | None) -> str | None:
     if "openai" not in record:
         return None
     try:
-        return _opened(record["openai"], Place(record["queue"], record["id"], record["owner"], "openai"), sealer)
+        return opened(record["openai"], Place(record["queue"], record["id"], record["owner"], "openai"), sealer)
     except CannotDecrypt as error:
         log.error("unreadable_record", extra={"job_id": record["id"], "error": str(error)})
         return None
 
 
-def _opened(text: str, place: Place, sealer: Sealer | None) -> str:
+def opened(text: str, place: Place, sealer: Sealer | None) -> str:
+    """Return a stored text, decrypted if it is encrypted. Raises CannotDecrypt, KeyUnavailable."""
     if sealer is not None:
         return sealer.unseal(text, place)
     if is_sealed(text):

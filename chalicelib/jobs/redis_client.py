@@ -33,21 +33,28 @@ class RedisConnection(Protocol):
         """Close the connection; the next command reopens it."""
 
 
-def connect(url: str) -> RedisConnection:
+def connect(url: str, attempt_seconds: float = ATTEMPT_SECONDS) -> RedisConnection:
     """Return a connection that opens at first use; to a cluster for ``redis+cluster://`` and ``rediss+cluster://``."""
     plain, is_cluster = without_cluster(url)
     if not is_cluster:
-        return Connection(RedisAddress.of(plain), ATTEMPT_SECONDS)
+        return Connection(RedisAddress.of(plain), attempt_seconds)
     from lambda_router_queue.redis.cluster import Cluster
 
-    return Cluster(plain, ATTEMPT_SECONDS)
+    return Cluster(plain, attempt_seconds)
 
 
 class RedisClient:
-    """A pool with one connection per concurrent call: in Lambda one, in the local server a few."""
+    """A pool with one connection per concurrent call: in Lambda one, in the local server a few.
 
-    def __init__(self, connect_to: Callable[[], RedisConnection]) -> None:
+    Args:
+        question_seconds: time limit of a call, both attempts together.
+    """
+
+    def __init__(
+        self, connect_to: Callable[[], RedisConnection], question_seconds: float = deadlines.QUESTION_SECONDS
+    ) -> None:
         self._connect_to = connect_to
+        self._question_seconds = question_seconds
         self._idle: list[RedisConnection] = []
 
     def run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
@@ -85,7 +92,7 @@ class RedisClient:
         """
         connection = self._idle.pop() if self._idle else self._connect_to()
         try:
-            with deadlines.within(deadlines.QUESTION_SECONDS):
+            with deadlines.within(self._question_seconds):
                 return self._ask_twice(connection, question)
         except (Broken, Refused) as error:
             if _reaction(error) is Reaction.BUG:

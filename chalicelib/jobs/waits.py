@@ -1,6 +1,7 @@
 """Requests that the function holds until a job is final.
 
-Each of them occupies one Lambda environment, so their number is limited, per caller and for all callers together.
+Each of them occupies one Lambda environment, so their number is limited, per caller and for all callers together. Those
+whose response is sent piece by piece occupy another function's, and are counted apart.
 """
 
 import secrets
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from chalicelib.errors import Problem
 from chalicelib.jobs import LUA
 from chalicelib.jobs.redis_client import RedisClient
-from chalicelib.limits import MAX_HOLD_SECONDS
+from chalicelib.limits import MAX_HOLD_SECONDS, MAX_STREAM_SECONDS
 from lambda_router_queue import deadlines, metrics
 from lambda_router_queue.lua_scripts import load_script
 from lambda_router_queue.metrics import Metric
@@ -23,7 +24,6 @@ _WAIT = load_script("wait", folder=LUA)
 
 #: A place is kept this much longer than the wait: the last read of the job may take QUESTION_SECONDS.
 _MARGIN_SECONDS = 3.0
-_LONGEST_MS = round((MAX_HOLD_SECONDS + _MARGIN_SECONDS) * 1000)
 #: Freeing a place delays the response by at most this. A place that is not freed expires.
 _GIVE_BACK_SECONDS = 0.3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
@@ -74,14 +74,17 @@ class Waits:
             return hold.until_final(look) if hold else None
 
     @contextmanager
-    def place(self, owner: str, seconds: float) -> "Iterator[Hold | None]":
+    def place(self, owner: str, seconds: float, *, streamed: bool = False) -> "Iterator[Hold | None]":
         """Take a place for so many seconds, and free it at the end. Yield None, at once, if none is free.
+
+        Args:
+            streamed: whether the place is one of those where responses are sent piece by piece.
 
         Raises QueueUnavailable.
         """
         hold = Hold(time.monotonic() + seconds)
         wait_id = secrets.token_hex(8)
-        verdict = self.take(wait_id, owner, seconds)
+        verdict = self.take(wait_id, owner, seconds, streamed=streamed)
         if verdict != "taken":
             metrics.add(Metric.WAITS_REFUSED, 1, verdict)
             yield None
@@ -90,17 +93,22 @@ class Waits:
             yield hold
         finally:
             with suppress(Problem), deadlines.within(_GIVE_BACK_SECONDS):
-                self.give_back(wait_id, owner)
+                self.give_back(wait_id, owner, streamed=streamed)
 
-    def take(self, wait_id: str, owner: str, seconds: float) -> str:
+    def take(self, wait_id: str, owner: str, seconds: float, *, streamed: bool = False) -> str:
         """Take a place. Return ``taken``, or whose places are all taken: ``caller`` or ``all``."""
-        return self._run(wait_id, owner, "take", round((seconds + _MARGIN_SECONDS) * 1000))
+        return self._run(wait_id, owner, "take", round((seconds + _MARGIN_SECONDS) * 1000), streamed)
 
-    def give_back(self, wait_id: str, owner: str) -> str:
+    def give_back(self, wait_id: str, owner: str, *, streamed: bool = False) -> str:
         """Free the place for the next request. Always returns ``freed``."""
-        return self._run(wait_id, owner, "free", 0)
+        return self._run(wait_id, owner, "free", 0, streamed)
 
-    def _run(self, wait_id: str, owner: str, action: str, lease_ms: int) -> str:
-        keys = [self._queue.waits, self._queue.callers_waits(owner)]
-        answer: str = self._redis.run(_WAIT, keys, [wait_id, action, lease_ms, _LONGEST_MS, *self._caps])
+    def _run(self, wait_id: str, owner: str, action: str, lease_ms: int, streamed: bool) -> str:
+        queue = self._queue
+        keys = [queue.waits, queue.callers_waits(owner)]
+        longest_seconds = MAX_HOLD_SECONDS
+        if streamed:
+            keys, longest_seconds = [queue.streams_held, queue.callers_streams_held(owner)], MAX_STREAM_SECONDS
+        longest_ms = round((longest_seconds + _MARGIN_SECONDS) * 1000)
+        answer: str = self._redis.run(_WAIT, keys, [wait_id, action, lease_ms, longest_ms, *self._caps])
         return answer

@@ -30,18 +30,29 @@ class ChatCompletion(BaseModel):
 
 def completion_of(job: Job, model: str) -> ChatCompletion:
     """Return the completion that a final job is. Raises JobNotCompleted if there is none."""
+    require_completed(job)
+    answer = answer_of(job.result)
+    return ChatCompletion(
+        id=completion_id_of(job.id),
+        created=seconds(job.created_at),
+        model=model,
+        choices=[
+            {"index": 0, "message": _message(job.id, answer), "logprobs": None, "finish_reason": reason_of(answer)}
+        ],
+        usage=completion_usage(answer.usage),
+    )
+
+
+def require_completed(job: Job) -> None:
+    """Raise JobNotCompleted if the final job has no answer."""
     if not is_completed(job):
         error = job.error
         why = f"{error.code}: {error.message}" if error else f"The job {job.id} is {job.status}."
         raise JobNotCompleted(why, code=error.code if error else job.status)
-    answer = answer_of(job.result)
-    return ChatCompletion(
-        id=f"chatcmpl-{job.id.removeprefix(JOB_PREFIX)}",
-        created=seconds(job.created_at),
-        model=model,
-        choices=[{"index": 0, "message": _message(job.id, answer), "logprobs": None, "finish_reason": _reason(answer)}],
-        usage=_usage(answer.usage),
-    )
+
+
+def completion_id_of(job_id: str) -> str:
+    return f"chatcmpl-{job_id.removeprefix(JOB_PREFIX)}"
 
 
 def _message(job_id: str, answer: Answer) -> dict[str, Any]:
@@ -59,7 +70,7 @@ def _message(job_id: str, answer: Answer) -> dict[str, Any]:
     return message | ({"reasoning_content": answer.reasoning} if answer.reasoning else {})
 
 
-def _usage(figures: Mapping[str, Any]) -> dict[str, Any] | None:
+def completion_usage(figures: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the counts of tokens with their details, without what is no count; None if the server gave none."""
     counts = token_counts(figures)
     groups = {name: figures.get(name) for name in ("prompt_tokens_details", "completion_tokens_details")}
@@ -71,7 +82,8 @@ def _usage(figures: Mapping[str, Any]) -> dict[str, Any] | None:
     return counts and counts | details
 
 
-def _reason(answer: Answer) -> str:
+def reason_of(answer: Answer) -> str:
+    """Return why the model stopped, in one of OpenAI's words."""
     if answer.finish_reason in _REASONS:
         return answer.finish_reason
     return "tool_calls" if answer.calls else "stop"

@@ -17,8 +17,15 @@ from chalicelib.jobs.chat_input import (
 )
 from chalicelib.jobs.sampling import Stop
 from chalicelib.openai.completion_messages import Message
-from chalicelib.openai.members import Only
+from chalicelib.openai.members import Only, require_stream
 from lambda_router_queue.models import Closed, MetadataKey, MetadataValue
+
+
+class StreamOptions(Closed):
+    """How a chat completion is streamed."""
+
+    include_usage: bool | None = Field(default=None, description="A last chunk gives the counts of tokens.")
+    include_obfuscation: Annotated[Any, Only(False)] = None
 
 
 class CompletionRequest(Closed):
@@ -44,13 +51,15 @@ class CompletionRequest(Closed):
     metadata: dict[MetadataKey, MetadataValue] | None = Field(
         default=None, max_length=16, description="Up to 16 pairs of your own, returned with the job."
     )
+    stream: bool | None = Field(
+        default=None, description="`true`: server-sent events. Only where responses are streamed."
+    )
+    stream_options: StreamOptions | None = Field(default=None, description="`include_usage`. Only with `stream: true`.")
     store: bool | None = Field(default=None, description="`false`: the answer is deleted when it is read.")
     user: str | None = Field(default=None, description="Accepted, and not passed on.")
     safety_identifier: str | None = Field(default=None, description="Accepted, and not passed on.")
     prompt_cache_key: str | None = Field(default=None, description="Accepted, and not passed on.")
     n: Annotated[Any, Only(1)] = None
-    stream: Annotated[Any, Only(False)] = None
-    stream_options: Annotated[Any, Only()] = None
     service_tier: Annotated[Any, Only("auto", "default")] = None
     verbosity: Annotated[Any, Only("medium")] = None
     logprobs: Annotated[Any, Only(False)] = None
@@ -65,6 +74,11 @@ class CompletionRequest(Closed):
     prompt_cache_options: Annotated[Any, Only()] = None
     function_call: Annotated[Any, Only("none", "auto")] = None
     functions: Annotated[Any, Only([])] = None
+
+    @model_validator(mode="after")
+    def _has_options_of_streams_only(self) -> Self:
+        require_stream(self.stream, self.stream_options)
+        return self
 
     @model_validator(mode="after")
     def _has_one_limit(self) -> Self:

@@ -49,3 +49,9 @@ def members_of(model: type[BaseModel]) -> Iterator[Member]:
         mark = next((each for each in field.metadata if isinstance(each, Only)), None)
         accepted = tuple(json.dumps(value) for value in mark.accepted) if mark else ()
         yield Member(field.alias or name, accepted, field.description or "")
+
+
+def require_stream(stream: bool | None, options: BaseModel | None) -> None:
+    """Raise ValueError if there are options of a stream without a stream."""
+    if options is not None and not stream:
+        raise ValueError("stream_options needs stream: true")

@@ -78,8 +78,7 @@ class Response(BaseModel):
 
 def response_of(job: Job, stored: StoredRequest) -> Response:
     """Return the response that this job is."""
-    is_shown = job.store or job.result is not None  # a result that is not kept may not have been taken yet
-    answer = answer_of(job.result) if is_completed(job) and is_shown else None
+    answer = answer_in(job)
     cut = _CUT.get(answer.finish_reason) if answer else None
     return Response(
         id=response_id_of(job.id),
@@ -96,9 +95,19 @@ def response_of(job: Job, stored: StoredRequest) -> Response:
     )
 
 
+def answer_in(job: Job) -> Answer | None:
+    """Return the model's answer; None if there is none, or if it is not kept and comes without its result."""
+    return answer_of(job.result) if is_completed(job) and not is_read(job) else None
+
+
 def is_completed(job: Job) -> bool:
     """Return whether the model's answer is there; a result that cannot be read comes with an error instead."""
     return job.status == "completed" and job.error is None
+
+
+def is_read(job: Job) -> bool:
+    """Return whether the job is completed and comes without its answer, which is not kept once it was read."""
+    return not job.store and is_completed(job) and job.result is None
 
 
 def seconds(time: str) -> int:
@@ -154,28 +163,50 @@ def _echo(request: ResponseRequest) -> dict[str, Any]:
 
 def _output(job_id: str, answer: Answer, status: str) -> list[dict[str, Any]]:
     """Return the output items: what the model thought, said, and called."""
-    digits = job_id.removeprefix(JOB_PREFIX)
     items: list[dict[str, Any]] = []
     if answer.reasoning:
-        thought = {"type": "reasoning_text", "text": answer.reasoning}
-        items.append({"type": "reasoning", "id": f"rs_{digits}", "summary": [], "content": [thought], "status": status})
+        items.append(reasoning_item(job_id, answer.reasoning, status))
     if answer.text or not answer.calls:
-        text = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
-        items.append(
-            {"type": "message", "id": f"msg_{digits}", "role": "assistant", "content": [text], "status": status}
-        )
-    items += [
-        {
-            "type": "function_call",
-            "id": f"fc_{digits}_{place}",
-            "call_id": call_id_of(job_id, place, call),
-            "name": call.name,
-            "arguments": call.arguments,
-            "status": status,
-        }
-        for place, call in enumerate(answer.calls)
-    ]
-    return items
+        items.append(message_item(job_id, answer.text, status))
+    return items + [call_item(job_id, place, call, status) for place, call in enumerate(answer.calls)]
+
+
+def reasoning_item(job_id: str, text: str, status: str) -> dict[str, Any]:
+    """Return what the model thought as an output item."""
+    part = {"type": "reasoning_text", "text": text}
+    return {"type": "reasoning", "id": _item_id("rs", job_id), "summary": [], "content": [part], "status": status}
+
+
+def message_item(job_id: str, text: str, status: str) -> dict[str, Any]:
+    """Return what the model said as an output item."""
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {
+        "type": "message",
+        "id": _item_id("msg", job_id),
+        "role": "assistant",
+        "content": [part],
+        "status": status,
+    }
+
+
+def call_item(job_id: str, place: int, call: Call, status: str) -> dict[str, Any]:
+    """Return a call as an output item.
+
+    Args:
+        place: the call's place among the calls.
+    """
+    return {
+        "type": "function_call",
+        "id": f"{_item_id('fc', job_id)}_{place}",
+        "call_id": call_id_of(job_id, place, call),
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": status,
+    }
+
+
+def _item_id(prefix: str, job_id: str) -> str:
+    return f"{prefix}_{job_id.removeprefix(JOB_PREFIX)}"
 
 
 def call_id_of(job_id: str, place: int, call: Call) -> str:

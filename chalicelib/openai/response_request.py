@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, JsonValue, StringConstrai
 
 from chalicelib.jobs.chat_input import MAX_TOOLS, Effort, FunctionName, PlainFormat, choice_of
 from chalicelib.openai.input_items import Input
-from chalicelib.openai.members import Only
+from chalicelib.openai.members import Only, require_stream
 from lambda_router_queue.models import Closed, MetadataKey, MetadataValue
 
 _Short = Annotated[str, StringConstraints(max_length=512)]
@@ -72,6 +72,12 @@ class BackgroundOptions(Closed):
     continuation_id: Annotated[Any, Only()] = None
 
 
+class StreamOptions(Closed):
+    """How a response is streamed."""
+
+    include_obfuscation: Annotated[Any, Only(False)] = None
+
+
 _ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[NamedFunction, Tag("function")],
     Discriminator(choice_of),
@@ -94,6 +100,10 @@ class ResponseRequest(Closed):
     store: bool | None = Field(
         default=None, description="`false`: the response can be read once, within ten minutes, and then is gone."
     )
+    stream: bool | None = Field(
+        default=None, description="`true`: server-sent events. Only where responses are streamed."
+    )
+    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream: true`.")
     metadata: dict[MetadataKey, MetadataValue] | None = Field(
         default=None, max_length=16, description="Up to 16 pairs of your own."
     )
@@ -116,8 +126,6 @@ class ResponseRequest(Closed):
     prompt_cache_key: _Short | None = Field(default=None, description="Returned with the response.")
     service_tier: Annotated[Any, Only("auto", "default")] = None
     truncation: Annotated[Any, Only("disabled")] = None
-    stream: Annotated[Any, Only(False)] = None
-    stream_options: Annotated[Any, Only()] = None
     conversation: Annotated[Any, Only()] = None
     prompt: Annotated[Any, Only()] = None
     include: Annotated[Any, Only([])] = None
@@ -129,6 +137,11 @@ class ResponseRequest(Closed):
     prompt_cache_options: Annotated[Any, Only()] = None
     access_programs: Annotated[Any, Only()] = None
     image: Annotated[Any, Only()] = None
+
+    @model_validator(mode="after")
+    def _has_options_of_streams_only(self) -> Self:
+        require_stream(self.stream, self.stream_options)
+        return self
 
     @model_validator(mode="after")
     def _waits_in_background_only(self) -> Self:

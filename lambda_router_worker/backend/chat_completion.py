@@ -2,15 +2,20 @@
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import JsonValue
 
 from lambda_router_worker.backend.bounded_body import MAX_DOCUMENT_BYTES, too_large
 from lambda_router_worker.backend.server_errors import invalid_answer
+from lambda_router_worker.texts import whole_text
 
 #: Usage objects longer than this are discarded: real ones hold a few numbers.
 _MAX_USAGE_CHARACTERS = 16_384
+
+
+type Emit = Callable[[dict[str, JsonValue]], None]
 
 
 class Completion:
@@ -18,12 +23,16 @@ class Completion:
 
     Reasoning is a part of the message, and not of the text.
 
+    Args:
+        emit: called with each piece of the message, for the job's live output.
+
     Attributes:
         begun: the model has produced some output.
         finished: the server has reported why the model stopped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Emit | None = None) -> None:
+        self._emit_delta = emit
         self.begun = False
         self.finished = False
         self._seen = False
@@ -57,7 +66,7 @@ class Completion:
     def result(self) -> dict[str, JsonValue]:
         """Return the result of a job that sent a prompt."""
         result: dict[str, JsonValue] = {
-            "text": _whole(self._text.getvalue()),
+            "text": whole_text(self._text.getvalue()),
             "finish_reason": self._finish_reason,
             "model": self._model,
             "usage": self._usage,
@@ -66,7 +75,7 @@ class Completion:
 
     def message(self) -> dict[str, JsonValue]:
         """Return the message of the assistant: what a chat sends back to continue."""
-        text, reasoning = _whole(self._text.getvalue()), _whole(self._reasoning.getvalue())
+        text, reasoning = whole_text(self._text.getvalue()), whole_text(self._reasoning.getvalue())
         calls = self._calls()
         message: dict[str, JsonValue] = {"role": "assistant", "content": text if text or not calls else None}
         return message | calls | ({"reasoning_content": reasoning} if reasoning else {})
@@ -88,15 +97,18 @@ class Completion:
             self._take_message(message)
 
     def _take_message(self, message: dict[str, Any]) -> None:
-        text = _text(message.get("content"))
-        self._hold(len(text))
-        self._text.write(text)
-        calls = message.get("tool_calls")
-        for position, call in enumerate(calls if isinstance(calls, list) else []):
-            self._take_call(position, call)
         reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
         self._hold(len(reasoning))
         self._reasoning.write(reasoning)
+        text = _text(message.get("content"))
+        self._hold(len(text))
+        self._text.write(text)
+        for member, piece in (("reasoning", reasoning), ("text", text)):
+            if piece:
+                self._emit({member: piece})
+        calls = message.get("tool_calls")
+        for position, call in enumerate(calls if isinstance(calls, list) else []):
+            self._take_call(position, call)
         self.begun = self.begun or bool(text or reasoning or calls)
 
     def _take_call(self, position: int, piece: Any) -> None:
@@ -111,6 +123,17 @@ class Completion:
             self._hold(len(arguments))
             call["name"] = _string(function.get("name")) or call["name"]
             call["arguments"].write(arguments)
+            self._emit_call(call, arguments)
+
+    def _emit_call(self, call: dict[str, Any], arguments: str) -> None:
+        """Emit a piece of a call. Without its name, nobody could make anything of it."""
+        index = self._tool_calls.index(call)
+        if call["is_shown"]:
+            self._emit({"tool_call": {"index": index, "arguments": arguments}})
+        elif call["name"]:
+            call["is_shown"] = True
+            whole = {"id": call["id"], "name": call["name"], "arguments": call["arguments"].getvalue()}
+            self._emit({"tool_call": {"index": index, **whole}})
 
     def _call_at(self, index: Any, call_id: Any) -> dict[str, Any]:
         """Return the call that a chunk belongs to, by its index.
@@ -124,8 +147,12 @@ class Completion:
         elif self._tool_calls and not call_id:
             return self._tool_calls[-1]
         self._hold(1_000)
-        self._tool_calls.append({"id": None, "name": None, "arguments": io.StringIO()})
+        self._tool_calls.append({"id": None, "name": None, "arguments": io.StringIO(), "is_shown": False})
         return self._tool_calls[-1]
+
+    def _emit(self, delta: dict[str, JsonValue]) -> None:
+        if self._emit_delta is not None:
+            self._emit_delta(delta)
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -154,23 +181,14 @@ def _usage(value: Any) -> JsonValue:
         text = json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return None
-    figures: JsonValue = json.loads(_whole(text))
+    figures: JsonValue = json.loads(whole_text(text))
     return figures if len(text) <= _MAX_USAGE_CHARACTERS else None
 
 
 def _string(value: Any) -> str | None:
-    return _whole(value) if isinstance(value, str) else None
+    return whole_text(value) if isinstance(value, str) else None
 
 
 def _whole_call(call: dict[str, Any]) -> dict[str, Any]:
-    function = {"name": call["name"], "arguments": _whole(call["arguments"].getvalue())}
+    function = {"name": call["name"], "arguments": whole_text(call["arguments"].getvalue())}
     return {"id": call["id"], "type": "function", "function": function}
-
-
-def _whole(text: str) -> str:
-    """Join surrogate halves, which two chunks of a stream may share. Replace unpaired ones with U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -22,8 +22,10 @@ _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 5.0
 
 
-async def read_completion(response: httpx.Response, heard: Callable[[], None], secret: str | None) -> Completion:
-    """Read the response and return the completion.
+async def read_completion(
+    response: httpx.Response, completion: Completion, heard: Callable[[], None], secret: str | None
+) -> Completion:
+    """Read the response into the completion, and return it.
 
     Args:
         heard: called whenever the model has produced output.
@@ -34,7 +36,6 @@ async def read_completion(response: httpx.Response, heard: Callable[[], None], s
         ServerTrouble: the same, if the server may be at fault.
         httpx.TransportError: the connection broke before the model had finished.
     """
-    completion = Completion()
     if response.headers.get("content-type", "").lower().startswith("text/html"):
         raise web_page()
     try:

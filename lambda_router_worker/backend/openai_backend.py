@@ -11,13 +11,14 @@ from lambda_router_queue.images import image_fault
 from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend import open_files
 from lambda_router_worker.backend.backend_options import checked_url
-from lambda_router_worker.backend.chat_completion import Completion
+from lambda_router_worker.backend.chat_completion import Completion, Emit
 from lambda_router_worker.backend.completion_stream import error_document, read_completion
 from lambda_router_worker.backend.http_client import clients
 from lambda_router_worker.backend.model_probe import listed_models, refused_probe
 from lambda_router_worker.backend.model_server import PATIENCE, ModelServer, Patience
 from lambda_router_worker.backend.server_errors import failure, unreachable
 from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
 from lambda_router_worker.worker_log import log
 
@@ -90,8 +91,10 @@ class OpenAIBackend:
     ) -> None:
         await self._server.aclose()
 
-    async def __call__(self, job: Envelope) -> JsonValue:
+    async def __call__(self, job: Job) -> JsonValue:
         """Return ``text``, ``finish_reason``, ``model``, ``usage``, any ``tool_calls``, and a chat's whole ``message``.
+
+        Emit each piece of the message as it comes.
 
         Raises:
             ServerTrouble: no response, 5xx, 400, or a status that every other job would get, too.
@@ -103,7 +106,8 @@ class OpenAIBackend:
             if fault := image_fault(url, self._image_hosts):
                 raise JobFailed("image_not_allowed", f"The worker does not pass the image on: {fault}.")
         options = {name: job.input[name] for name in _PASSED_ON if name in job.input}
-        completion = await self._complete({"messages": _messages(job)} | options, {"traceparent": job.traceparent})
+        body, headers = {"messages": _messages(job)} | options, {"traceparent": job.traceparent}
+        completion = await self._complete(body, headers, job.emit_now)
         return completion.result() | ({"message": completion.message()} if "messages" in job.input else {})
 
     async def probe(self, *, thorough: bool) -> None:
@@ -145,7 +149,9 @@ class OpenAIBackend:
         except (ServerTrouble, JobFailed) as error:
             raise refused_probe(error) from error
 
-    async def _complete(self, job: dict[str, Any], headers: dict[str, str] | None = None) -> Completion:
+    async def _complete(
+        self, job: dict[str, Any], headers: dict[str, str] | None = None, emit: Emit | None = None
+    ) -> Completion:
         """Request a stream, so that the server stops computing when the client disconnects.
 
         The request also asks for the usage at the stream's end. Some servers reject that option. It is omitted for good
@@ -153,23 +159,24 @@ class OpenAIBackend:
         """
         body = {"model": self.model, "stream": True} | job
         if self._usage_asked is False:
-            return await self._ask(body, headers)
+            return await self._ask(body, headers, Completion(emit))
+        completion = Completion(emit)
         try:
-            result = await self._ask(body | {"stream_options": {"include_usage": True}}, headers)
+            await self._ask(body | {"stream_options": {"include_usage": True}}, headers, completion)
         except (ServerTrouble, JobFailed) as refusal:
-            if self._usage_asked or not _may_be_about_options(refusal):
+            if self._usage_asked or completion.begun or not _may_be_about_options(refusal):
                 raise
-            result = await self._ask(body, headers)
+            completion = await self._ask(body, headers, Completion(emit))
             self._usage_asked = False
         else:
             self._usage_asked = True
-        return result
+        return completion
 
-    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None) -> Completion:
+    async def _ask(self, body: dict[str, Any], headers: dict[str, str] | None, completion: Completion) -> Completion:
         async with self._server.asked("POST", "chat/completions", body, headers) as (response, heard):
             if not response.is_success:
                 raise failure(response.status_code, await error_document(response), response.headers, self._api_key)
-            return await read_completion(response, heard, self._api_key)
+            return await read_completion(response, completion, heard, self._api_key)
 
 
 def _messages(job: Envelope) -> Any:

@@ -10,10 +10,12 @@ from pydantic import JsonValue
 from lambda_router_queue import traces
 from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful
 from lambda_router_worker.processing import results
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.handlers import Handler, ThreadWork
+from lambda_router_worker.processing.live_output import Output
 from lambda_router_worker.worker_log import log
 
 #: The result as JSON, or the reason that there is none.
@@ -21,12 +23,17 @@ type Outcome = str | Unsuccessful | ServerTrouble
 
 
 class Attempt:
-    """One run of a handler on a job. It catches every exception that the handler raises."""
+    """One run of a handler on a job. It catches every exception that the handler raises.
 
-    def __init__(self, handler: Handler, encryption: Encryption, job: Envelope) -> None:
+    Attributes:
+        output: what the handler emits.
+    """
+
+    def __init__(self, handler: Handler, encryption: Encryption, job: Envelope, output: Output) -> None:
         self._handler = handler
         self._encryption = encryption
         self._job = job
+        self.output = output
         self._thread: ThreadWork | None = None
 
     async def outcome(self) -> Outcome:
@@ -69,7 +76,10 @@ class Attempt:
         try:
             async with limit:
                 readable = await self._encryption.decrypted(self._job)
-                return readable.encrypted(_encoded(await self._begun(readable.job), self._job))
+                if readable.key is not None:
+                    self.output.encrypt_with(readable.sealed)
+                job = Job.of(readable.job, self.output.take)
+                return readable.encrypted(_encoded(await self._begun(job), self._job))
         except BaseException as error:
             if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
                 return outcome
@@ -83,7 +93,7 @@ class Attempt:
                 return ServerTrouble("no answer in time", Kind.BROKEN, late, was_there=True)
             return _broken(error, self._job)
 
-    def _begun(self, job: Envelope) -> Awaitable[JsonValue]:
+    def _begun(self, job: Job) -> Awaitable[JsonValue]:
         work = self._handler(job)
         if isinstance(work, ThreadWork):
             self._thread = work

@@ -23,9 +23,13 @@ class Readable:
 
     def encrypted(self, result: str) -> str:
         """Return the result as it may be stored: encrypted if the input was. KMS is not called."""
+        return self.sealed(result, "result")
+
+    def sealed(self, text: str, part: str) -> str:
+        """Return a text as it may be stored as that part of the job: encrypted if the input was."""
         if self.key is None:
-            return result
-        return seal_under(self.key, result, Place(self.job.queue, self.job.id, self.job.owner, "result"))
+            return text
+        return seal_under(self.key, text, Place(self.job.queue, self.job.id, self.job.owner, part))
 
 
 class Encryption:

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from lambda_router_queue.models import Envelope
+from lambda_router_worker.job import Job
 
 #: Returns anything that JSON can represent. Raises ``lambda_router_worker.JobFailed`` to fail the job with its own
 #: message.
-Handler = Callable[[Envelope], Awaitable[JsonValue]]
+Handler = Callable[[Job], Awaitable[JsonValue]]
 
 
 #: Maximum number of jobs that one worker process handles at a time.
@@ -70,7 +70,7 @@ class ThreadWork:
     A thread cannot be stopped. If the task that awaits the result is cancelled, the function keeps running.
     """
 
-    def __init__(self, function: Callable[[Envelope], JsonValue], job: Envelope) -> None:
+    def __init__(self, function: Callable[[Job], JsonValue], job: Job) -> None:
         self._future = _threads.submit(_outcome, function, job)
 
     def __await__(self) -> Generator[Any, None, JsonValue]:
@@ -88,7 +88,7 @@ class ThreadWork:
         await asyncio.wait([asyncio.wrap_future(self._future)])
 
 
-def _outcome(function: Callable[[Envelope], JsonValue], job: Envelope) -> tuple[JsonValue, BaseException | None]:
+def _outcome(function: Callable[[Job], JsonValue], job: Job) -> tuple[JsonValue, BaseException | None]:
     """Return the exception instead of raising it: a future would convert some exceptions and lose their origin."""
     try:
         return function(job), None

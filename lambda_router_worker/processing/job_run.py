@@ -15,12 +15,13 @@ from lambda_router_queue.models import PROTOCOL_VERSION, Envelope
 from lambda_router_worker.backend.server_errors import unreachable
 from lambda_router_worker.backend.server_trouble import ServerTrouble
 from lambda_router_worker.backoff import pause, retry_delay_ms
-from lambda_router_worker.outcomes import GivenUp, TryAgain
+from lambda_router_worker.outcomes import GivenUp, JobFailed, TryAgain
 from lambda_router_worker.processing.attempt import Attempt, Outcome
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.gate import Gate
 from lambda_router_worker.processing.handlers import Handler
 from lambda_router_worker.processing.lease_keeper import LeaseKeeper, LeaseLost
+from lambda_router_worker.processing.live_output import LiveOutput, Output
 from lambda_router_worker.processing.quarantine import Quarantine
 from lambda_router_worker.queue.connection import REDIS_SILENCE, REDIS_TROUBLE
 from lambda_router_worker.queue.job_lists import JobLists
@@ -55,6 +56,7 @@ class JobRun:
         self._queue = queue
         self._handler = handler
         self._encryption = encryption or Encryption()
+        self._live = LiveOutput(queue)
         self._held: dict[str, Lease] = {}
         self._quarantine = Quarantine()
 
@@ -92,10 +94,11 @@ class JobRun:
             log.info("not started", extra=facts | {"reason": lease})
             return
         self._held[claim.job_id] = lease
-        attempt = Attempt(self._handler, self._encryption, job)
+        attempt = Attempt(self._handler, self._encryption, job, self._live.of(lease))
         try:
             await self._work(lease, job, attempt, facts, worked)
         finally:
+            attempt.output.stop("over")
             self._held.pop(claim.job_id, None)
             if not attempt.is_over:
                 await attempt.until_over()
@@ -113,7 +116,11 @@ class JobRun:
                     result = result.otherwise
                 if attempt.is_over:
                     worked()
-                outcome = await self._write(lease, job, result)
+                try:
+                    outcome = await self._write(lease, job, result, attempt.output)
+                except JobFailed as too_large:
+                    result = too_large
+                    outcome = await self._write(lease, job, result, attempt.output)
             code = _code(result, outcome)
             if outcome in {"failed", "dead"}:
                 self.failed[str(code)] += 1
@@ -152,13 +159,12 @@ class JobRun:
         """
         return lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
 
-    async def _write(self, lease: Lease, job: Envelope, outcome: Outcome) -> str:
+    async def _write(self, lease: Lease, job: Envelope, outcome: Outcome, output: Output) -> str:
         if isinstance(outcome, ServerTrouble):
             how: Begun = "crashed" if outcome.was_there else "untouched"
             return await self._insist(lambda: self._queue.give_back(lease, how))
         if isinstance(outcome, str):
-            written = await self._insist(lambda: self._queue.complete(lease, outcome))
-            return "completed" if written == "done" else written
+            return await self._complete(lease, outcome, output)
         if isinstance(outcome, TryAgain):
             delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
             words = (outcome.code, outcome.message)
@@ -168,6 +174,16 @@ class JobRun:
         error = json.dumps({"code": outcome.code, "message": outcome.message})
         written = await self._insist(lambda: self._queue.fail(lease, error))
         return "failed" if written == "done" else written
+
+    async def _complete(self, lease: Lease, result: str, output: Output) -> str:
+        """Write the result, once all of the live output is there. Raises JobFailed if that is too large."""
+
+        async def complete() -> str:
+            await output.settled()  # at every try: what lost the confirmation of the result may have lost output, too
+            return await self._queue.complete(lease, result)
+
+        written = await self._insist(complete)
+        return "completed" if written == "done" else written
 
     async def _insist[Answer](self, ask: Callable[[], Awaitable[Answer]], trouble: Trouble = REDIS_TROUBLE) -> Answer:
         """Repeat a call that fails with ``trouble``, for a lease's length after the first failure.

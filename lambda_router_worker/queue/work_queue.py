@@ -22,8 +22,8 @@ RELEASED = "released"
 PROMOTE_AT_ONCE = 100
 
 LUA = Path(__file__).parent / "lua"
-_CLAIM, _RELEASE, _SWEEP, _BEAT, _TIDY, _FORGET = (
-    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "beat", "tidy", "forget")
+_CLAIM, _RELEASE, _SWEEP, _BEAT, _TIDY, _FORGET, _EMIT = (
+    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "beat", "tidy", "forget", "emit")
 )
 _START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT, _PROMOTE = (
     load_script(name, "lease", folder=LUA)
@@ -63,7 +63,20 @@ class Lease(NamedTuple):
 def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[str]:
     """Return the ``KEYS`` of every script about one job."""
     own = [keys.job(job_id), stream, keys.open_jobs(owner)]
-    return [*own, keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying, keys.stored_bytes(owner)]
+    shared = [keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying, keys.stored_bytes(owner)]
+    return [*own, *shared, keys.events(job_id)]
+
+
+class Pieces(NamedTuple):
+    """Live output of a job, in the form in which it is stored.
+
+    Attributes:
+        first: number of the first piece; that of the attempt's first is 1.
+    """
+
+    lease: Lease
+    first: int
+    texts: Sequence[str]
 
 
 class WorkQueue:
@@ -183,6 +196,15 @@ class WorkQueue:
         ``lambda_router_worker/queue/lua/renew.lua`` lists the words.
         """
         return await self._about(_RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
+
+    async def emit(self, output: Sequence[Pieces]) -> list[str]:
+        """Add to the live output of several jobs. Returns a word for each (``emit.lua`` lists them)."""
+        keys = [key for job in output for key in (job.lease.keys[0], self.keys.events(job.lease.claim.job_id))]
+        args: list[Argument] = []
+        for job in output:
+            args += [job.lease.token, job.first, len(job.texts), *job.texts]
+        words = await self._run(_EMIT, keys, args)
+        return await self._parsed(lambda said: list(map(str, said)), words)
 
     async def complete(self, lease: Lease, result: str) -> str:
         """Write the result, as JSON. Returns ``done``, or why nothing was written (``finish.lua`` lists the words)."""

@@ -35,11 +35,17 @@ run "canary" {
   }
   assert {
     condition = { for statement in jsondecode(aws_iam_policy.github["canary"].policy).Statement : statement.Sid => statement.Resource } == {
-      ListState   = ["arn:aws:s3:::octo-state"]
-      ReadState   = ["arn:aws:s3:::octo-state/lambda-router/prod.tfstate"]
-      MoveAlias   = ["arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod", "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod:*"]
-      TellVersion = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/outputs/function_version"]
+      ListState = ["arn:aws:s3:::octo-state"]
+      ReadState = ["arn:aws:s3:::octo-state/lambda-router/prod.tfstate"]
+      MoveAlias = [
+        "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod", "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod:*",
+        "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod-stream", "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod-stream:*",
+      ]
+      TellVersion = [
+        "arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/outputs/function_version",
+        "arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/outputs/stream_function_version",
+      ]
     }
-    error_message = "It reads this state, moves this alias and tells this version."
+    error_message = "It reads this state, moves the stack's two aliases and tells their versions."
   }
 }

@@ -14,7 +14,7 @@ run "runtime" {
   }
   variables {
     runtime = {
-      log_group_arn  = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"
+      log_group_arns = ["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"]
       parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"]
     }
   }
@@ -66,7 +66,7 @@ run "runtime_with_key_and_vpc" {
   variables {
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/lambda-router-prod-boundary"
     runtime = {
-      log_group_arn  = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"
+      log_group_arns = ["arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"]
       parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"]
       kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
       data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]
@@ -96,6 +96,15 @@ run "runtime_with_key_and_vpc" {
   assert {
     condition     = { for statement in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : statement.Sid => statement.Effect }["NetworkInterfacesNotByCode"] == "Deny"
     error_message = "Lambda handles the network interfaces, the function's own code may not."
+  }
+  assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : statement.Sid => try(statement.Condition, {}) }["NetworkInterfacesNotByCode"] == {
+      ArnEquals = { "lambda:SourceFunctionArn" = [
+        "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod",
+        "arn:aws:lambda:eu-central-1:123456789012:function:lambda-router-prod-stream",
+      ] }
+    }
+    error_message = "That is so for both functions."
   }
   assert {
     condition     = !contains([for statement in jsondecode(aws_iam_role_policy.runtime[0].policy).Statement : statement.Sid], "Trace")
@@ -298,7 +307,7 @@ run "refuses_wildcards" {
     source = "./modules/iam"
   }
   variables {
-    runtime = { log_group_arn = "arn:aws:logs:::x", parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/*"] }
+    runtime = { log_group_arns = ["arn:aws:logs:::x"], parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/*"] }
     github = {
       owner          = "*"
       repository     = "router"
@@ -360,7 +369,10 @@ run "boundary_holds_the_whole_runtime_role" {
   variables {
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/lambda-router-prod-boundary"
     runtime = {
-      log_group_arn  = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod"
+      log_group_arns = [
+        "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod",
+        "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/lambda-router-prod-stream",
+      ]
       parameter_arns = ["arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/redis-url"]
       kms_key_arns   = ["arn:aws:kms:eu-central-1:123456789012:key/1"]
       data_key_arns  = ["arn:aws:kms:eu-central-1:123456789012:key/2"]

@@ -223,26 +223,29 @@ run "refuses" {
     router_max_prompt_bytes      = 0
     router_max_tokens            = 255
     router_image_hosts           = "https://images.example.com"
+    router_events_seconds        = 59
+    router_stream_seconds        = 29
     router_models                = "phi=Phi"
 
     # what AWS would refuse, if later
-    alarm_actions            = ["me@example.com"]
-    alarm_thresholds         = { throttles = 0 }
-    api_stage_name           = "api/v1"
-    app_name                 = "Router"
-    cognito_aud              = ""
-    kms_key_arn              = "alias/logs"
-    log_retention_days       = 100
-    memory_size              = 128
-    permissions_boundary_arn = "boundary"
-    redis_kms_key_arn        = "alias/aws/ssm"
-    reserved_concurrency     = 0
-    stage_name               = "Prod"
-    tags                     = { "aws:owner" = "me" }
-    throttling_burst_limit   = 0
-    throttling_rate_limit    = 0
-    vpc_config               = { subnet_ids = [], security_group_ids = [] }
-    warm_schedule            = "every five minutes"
+    alarm_actions               = ["me@example.com"]
+    alarm_thresholds            = { throttles = 0 }
+    api_stage_name              = "api/v1"
+    app_name                    = "Router"
+    cognito_aud                 = ""
+    kms_key_arn                 = "alias/logs"
+    log_retention_days          = 100
+    memory_size                 = 128
+    permissions_boundary_arn    = "boundary"
+    redis_kms_key_arn           = "alias/aws/ssm"
+    reserved_concurrency        = 0
+    stage_name                  = "Prod"
+    stream_reserved_concurrency = 0
+    tags                        = { "aws:owner" = "me" }
+    throttling_burst_limit      = 0
+    throttling_rate_limit       = 0
+    vpc_config                  = { subnet_ids = [], security_group_ids = [] }
+    warm_schedule               = "every five minutes"
   }
   expect_failures = [
     var.timeout, var.redis_url_parameter, var.cognito_user_pool_arn, var.cognito_region, var.cognito_jwks,
@@ -252,10 +255,10 @@ run "refuses" {
     var.router_token_leeway_seconds,
     var.router_job_attempts, var.router_job_types, var.router_retry_longest_seconds, var.router_ttl_seconds,
     var.router_max_batch_bytes, var.router_max_chat_bytes, var.router_max_prompt_bytes, var.router_max_tokens,
-    var.router_image_hosts, var.router_models,
+    var.router_image_hosts, var.router_models, var.router_events_seconds, var.router_stream_seconds,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
-    var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.tags, var.throttling_burst_limit,
+    var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.stream_reserved_concurrency, var.tags, var.throttling_burst_limit,
     var.throttling_rate_limit, var.vpc_config, var.warm_schedule,
   ]
 }
@@ -346,7 +349,7 @@ run "takes_jobs_that_just_fit" {
   }
 }
 
-run "keeps_the_alias_where_it_is" {
+run "keeps_the_aliases_where_they_are" {
   command = plan
   variables {
     move_alias = false
@@ -357,8 +360,17 @@ run "keeps_the_alias_where_it_is" {
     values = { function_version = "6" }
   }
 
+  override_data {
+    target = data.aws_lambda_alias.stream[0]
+    values = { function_version = "5" }
+  }
+
   assert {
     condition     = aws_lambda_alias.live.function_version == "6" && aws_lambda_function.api_handler.publish
     error_message = "A version is published that nobody is sent to."
+  }
+  assert {
+    condition     = aws_lambda_alias.stream[0].function_version == "5" && aws_lambda_function.stream[0].publish
+    error_message = "So it is of the streaming function."
   }
 }

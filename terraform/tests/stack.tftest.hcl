@@ -109,7 +109,7 @@ run "defaults" {
 
   assert {
     condition = toset(keys(jsondecode(aws_api_gateway_rest_api.rest_api.body).paths)) == toset([
-      "/health", "/ready", "/openapi.json", "/v1/jobs", "/v1/jobs/batch", "/v1/jobs/{job_id}",
+      "/health", "/ready", "/openapi.json", "/v1/jobs", "/v1/jobs/batch", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events",
       "/v1/models", "/v1/models/{model}", "/v1/responses", "/v1/responses/{response_id}",
       "/v1/responses/{response_id}/cancel", "/v1/responses/{response_id}/input_items", "/v1/chat/completions",
     ])
@@ -120,7 +120,9 @@ run "defaults" {
       for path, methods in jsondecode(aws_api_gateway_rest_api.rest_api.body).paths : [
         for method, operation in methods :
         operation["x-amazon-apigateway-integration"].type == "aws_proxy" &&
-        operation["x-amazon-apigateway-integration"].uri == aws_lambda_alias.live.invoke_arn
+        operation["x-amazon-apigateway-integration"].uri == (
+          can(regex("^/v1/(models|responses|chat)", path)) ? local.stream_invoke_arn : aws_lambda_alias.live.invoke_arn
+        )
       ]
     ]))
     error_message = "Every method is integrated with the alias."
@@ -235,11 +237,11 @@ run "defaults" {
   # alarms
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "model-server"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.each)) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "model-server", "stream-duration", "stream-errors", "stream-throttles"])
     error_message = "There is an alarm for each of these."
   }
   assert {
-    condition     = toset([for name in output.alarms : trimprefix(name, "lambda-router-prod-")]) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "queue-refusals"])
+    condition     = toset([for name in output.alarms : trimprefix(name, "lambda-router-prod-")]) == toset(["server-errors", "latency-p95", "throttles", "dead-letters", "queue-refusals", "stream-duration", "stream-errors", "stream-throttles"])
     error_message = "A gradual release is told of every alarm that a release can set off."
   }
   assert {
@@ -311,7 +313,7 @@ run "defaults" {
     error_message = "The URL stands in SSM."
   }
   assert {
-    condition     = toset(keys(output.ssm_parameters)) == toset(["api_id", "api_url", "function_alias", "function_arn", "function_version"])
+    condition     = toset(keys(output.ssm_parameters)) == toset(["api_id", "api_url", "function_alias", "function_arn", "function_version", "stream_function_alias", "stream_function_arn", "stream_function_version"])
     error_message = "These stand in SSM, and no more."
   }
 }

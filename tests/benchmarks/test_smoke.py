@@ -37,6 +37,15 @@ def test_a_benchmark_of_the_queue_runs(name: str, figure: str) -> None:
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(120)
+def test_the_benchmark_of_live_output_runs() -> None:
+    rows = run("bench_live")
+
+    assert float(rows["tokens a second of each of 4"][0].split()[0]) > 0
+    assert {f"first token, {name}, minus direct, p50" for name in ("chat", "responses")} <= rows.keys()
+
+
+@pytest.mark.rehearsal
 @pytest.mark.timeout(300)
 def test_a_checkout_is_measured_against_a_commit() -> None:
     rows = run("bench_against", "HEAD")

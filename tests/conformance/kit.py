@@ -208,6 +208,10 @@ class Bench:
         )
         return self.model.times(prompt)[times - 1]
 
+    def output(self, job_id: str) -> list[tuple[str, dict[str, str]]]:
+        """The entries of the job's live output."""
+        return self.db.xrange(self.keys.events(job_id))
+
     # A look behind
 
     def dead_letters(self) -> list[dict[str, str]]:

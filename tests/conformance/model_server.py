@@ -12,11 +12,13 @@ The prompt's first word decides; the rest only tells prompts apart:
     drop          closes the connection at first, then an answer
     nonsense      status 200, and a body that is no chat completion
     call          a call of the function ``weather`` in place of a text
+    tell          if asked to stream, sends the text up to the last word, and that once the test says so; else like hang
 
 An answer's text is the prompt and, behind ``#``, which time it was asked: ``echo hello #1``.
 """
 
 import json
+import re
 import threading
 import time
 from collections import defaultdict
@@ -108,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "call":
                 self._answer(200, _completion(None, tool_calls=[CALL]))
+            case "tell" if body.get("stream"):
+                self._tell(f"{prompt} #{count}", prompt)
             case "nonsense":
                 self._answer(200, {"choices": "none today"})
             case _:
@@ -117,8 +121,26 @@ class _Handler(BaseHTTPRequestHandler):
     def _take_time(self, kind: str, words: list[str], prompt: str) -> None:
         if kind == "slow":
             time.sleep(float(words[0]))
-        elif kind == "hang":
+        elif kind in ("hang", "tell"):
             self.server.model.wait_for_release(prompt)
+
+    def _tell(self, text: str, prompt: str) -> None:
+        """Send a text as server-sent events, a word at a time."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        *words, last = re.findall(r"\S+\s*", text)
+        for word in words:
+            self._event({"content": word})
+        self.server.model.wait_for_release(prompt)
+        self._event({"content": last})
+        self._event({}, "stop")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, delta: dict[str, str], finish_reason: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "conformance", "choices": [choice]}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
 
     def _answer(self, status: int, document: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         body = json.dumps(document).encode()

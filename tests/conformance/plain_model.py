@@ -31,12 +31,23 @@ def is_well():
     return True
 
 
+def streamed(answer):
+    """The pieces of a text, as they come."""
+    for line in answer:
+        data = line.removeprefix(b"data:").strip()
+        if line.startswith(b"data:") and data != b"[DONE]":
+            yield json.loads(data)["choices"][0]["delta"].get("content") or ""
+
+
 class Asking(threading.Thread):
-    """Asks in the background. Its outcome, once there: the script that writes it, its arguments behind the token."""
+    """Asks in the background. Its outcome, once there: the script that writes it, its arguments behind the token.
+
+    ``heard``: the text so far, piece by piece.
+    """
 
     def __init__(self, job, token, attempts):
         super().__init__(daemon=True)
-        self.job, self.token, self.attempts, self.outcome = job, token, attempts, ()
+        self.job, self.token, self.attempts, self.outcome, self.heard = job, token, attempts, (), []
         self.start()
 
     def run(self):
@@ -50,8 +61,13 @@ class Asking(threading.Thread):
         messages = given.get("messages") or [{"role": "user", "content": given["prompt"]}]
         headers = {"traceparent": self.job["traceparent"]}
         timeout = self.job["timeout_ms"] / 1000
-        with post(given | {"messages": messages}, headers=headers, timeout=timeout) as answer:
-            message = json.load(answer)["choices"][0]["message"]
+        asked = given | {"messages": messages, "stream": True}
+        with post(asked, headers=headers, timeout=timeout) as answer:
+            if answer.headers.get_content_type() == "text/event-stream":
+                self.heard.extend(streamed(answer))
+                message = {"role": "assistant", "content": "".join(self.heard)}
+            else:
+                message = json.load(answer)["choices"][0]["message"]
         return {"text": message["content"] or ""} | ({"message": message} if "messages" in given else {})
 
     def ended_by(self, error):

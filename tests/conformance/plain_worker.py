@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from os import environ, urandom  # noqa: TID251 (shares nothing with this repository)
 from pathlib import Path
 from signal import SIGTERM, signal
@@ -22,6 +23,7 @@ MAKE_GROUPS = "for _, stream in ipairs(KEYS) do redis.pcall('XGROUP', 'CREATE', 
 FOR_EVER = redis.retry.Retry(redis.backoff.ExponentialBackoff(1), -1)
 db = redis.Redis.from_url(environ["REDIS_URL"], decode_responses=True, retry=FOR_EVER)
 stopping = threading.Event()
+TOO_LARGE = "finish", "failed", "error", '{"code": "result_too_large", "message": "The output is too large."}'
 
 
 def run(name, keys, *args):
@@ -35,20 +37,51 @@ def keep_moving(trouble=""):
     run("promote", [SCHEDULED, FLOW, DEAD, RETRYING, *STREAMS, *(f"{KEY}job:{job_id}" for job_id in soonest)], *soonest)
 
 
+class Output:
+    """The live output of one attempt: all of its pieces, how many of them Redis has, and why no more are stored."""
+
+    def __init__(self, token, *keys):
+        self.token, self.keys, self.pieces, self.heard, self.stored, self.stopped = token, keys, [], 0, 0, ""
+
+    def store(self, heard, is_end=False):
+        """Store what was heard since the last time. At the end ask whether Redis still has all of it."""
+        new = heard[self.heard :]
+        self.heard += len(new)
+        self.pieces += [json.dumps({"text": "".join(new)})] if any(new) else []
+        while not self.stopped and (self.stored < len(self.pieces) or is_end):
+            is_end, texts = False, self.pieces[self.stored :]
+            try:
+                (answer,) = run("emit", self.keys, self.token, self.stored + 1, len(texts), *texts)
+            except redis.ResponseError:  # such as a full memory: the job can be ended all the same
+                return
+            word, _, number = answer.partition(" ")
+            self.stored = len(self.pieces) if word == "stored" else int(number or 1) - 1
+            self.stopped = "" if word in ("stored", "behind") else word
+
+
 def work(stream, entry_id, fields):
     job = json.loads(dict(zip(fields[::2], fields[1::2], strict=True))["job"])
     own = [f"{KEY}job:{job['id']}", stream, f"{KEY}open:{job['owner']}"]
     keys = [*own, SCHEDULED, FLOW, DEAD, f"{KEY}owner:{job['owner']}", RETRYING, f"{KEY}bytes:{job['owner']}"]
+    keys += [f"{KEY}events:{job['id']}"]
     if job["v"] != 1 or "encrypted_input" in job:
         return run("reject", keys, job["id"], entry_id, "unreadable", "This worker cannot read this job.", LEASE_MS)
     verdict, *numbers = run("start", keys, job["id"], entry_id, NAME, LEASE_MS, 3, urandom(8).hex())
     if verdict != "run":
         return verdict
     asking = Asking(job, *numbers)
+    output = Output(asking.token, keys[0], keys[9])
     while asking.is_alive() and run("renew", keys, job["id"], asking.token, entry_id, NAME, LEASE_MS) == "run":
-        asking.join(0.5)
+        renew_at = time.monotonic() + 0.5
+        while asking.is_alive() and time.monotonic() < renew_at:
+            asking.join(0.05)
+            output.store(asking.heard)
         keep_moving()
-    return asking.outcome and run(asking.outcome[0], keys, job["id"], asking.token, *asking.outcome[1:])
+    if not asking.outcome:
+        return "stopped"
+    output.store(asking.heard, is_end=True)
+    outcome = TOO_LARGE if output.stopped == "full" else asking.outcome
+    return run(outcome[0], keys, job["id"], asking.token, *outcome[1:])
 
 
 signal(SIGTERM, lambda *_: stopping.set())

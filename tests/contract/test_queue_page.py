@@ -12,7 +12,7 @@ import redis
 from lambda_router_queue.models import PROTOCOL_VERSION
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from lambda_router_worker.queue import connection
-from lambda_router_worker.queue.work_queue import Lease, WorkQueue
+from lambda_router_worker.queue.work_queue import Lease, Pieces, WorkQueue
 from tests.contract.repository import ROOT, page, table_column
 
 QUEUE = "tinyllama"
@@ -76,6 +76,7 @@ async def whole_life(url: str, job_id: str, read: Callable[[], dict[str, str]]) 
         (claim,) = await queue.claim(1) or await queue.reclaim(1)
         lease = await queue.start(claim, read()["owner"])
         assert isinstance(lease, Lease)
+        assert await queue.emit([Pieces(lease, 1, ['{"text":"a"}'])]) == ["stored"]
         seen |= set(read())
         if step == "retry":
             assert await queue.retry(lease, 0, 9, "busy", "Busy.") == "scheduled"
@@ -113,6 +114,26 @@ def test_every_key_is_documented(waiting: str, db: "redis.Redis") -> None:
     written: Any = db.scan_iter()
 
     assert not [key for key in written if not any(re.fullmatch(pattern, key) for pattern in documented)]
+
+
+#: Words that a worker need not know: all of them mean to emit nothing further.
+_STOP = {"spoiled", "lost", "gone"}
+
+
+def test_every_word_of_emit_is_documented() -> None:
+    source = (ROOT / "lambda_router_worker/queue/lua/emit.lua").read_text()
+    words = {word.split()[0] for word in re.findall(r"return '(.+?)'", source)}
+
+    assert (
+        words
+        == {
+            word.split()[0]
+            for word in table_column(
+                page("docs/queue.md"), "What to do at each word that `emit.lua` returns for a job:"
+            )
+        }
+        | _STOP
+    )
 
 
 def _pattern(key: str) -> str:

@@ -101,10 +101,10 @@ def test_an_alarm_adds_up_failures_by_codes_that_there_are() -> None:
     assert set(WORKER_FAULTS) <= set(table_column(page("docs/contract.md"), "## The job"))
 
 
-def test_the_function_is_told_the_name_that_its_alarms_watch(life: Life) -> None:
-    (function,) = _resources(life, "aws_lambda_function")
+def test_the_functions_are_told_the_name_that_the_alarms_watch(life: Life) -> None:
+    functions = _resources(life, "aws_lambda_function")
 
-    assert function["environment"][0]["variables"]["ROUTER_STACK"] == NAME
+    assert [each["environment"][0]["variables"]["ROUTER_STACK"] for each in functions] == [NAME, NAME]
     assert {dict(dimensions)["stack"] for _, _, dimensions in _watched(life)} == {NAME}
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.deploy.kit.by_make import ALARM, Journey
-from tests.deploy.kit.life import Life
+from tests.deploy.kit.life import NAME, Life
 from tests.deploy.kit.terraform_cli import Ran
 from tools.stack.findings import Status
 
@@ -23,9 +23,10 @@ def _well(ran: Ran) -> bool:
 
 
 def _at(version: str, **weights: float) -> dict[str, object]:
-    return {"version": version, "weights": {name.removeprefix("v"): share for name, share in weights.items()}} | {
-        "told": version
-    }
+    """Both functions have it: they change together here."""
+    shares = {name.removeprefix("v"): share for name, share in weights.items()}
+    served = {"version": version, "weights": shares, "told": version}
+    return {NAME: served, f"{NAME}-stream": served}
 
 
 def test_without_a_plan_nothing_is_applied(journey: Journey) -> None:
@@ -61,6 +62,7 @@ def test_apply_deploys_what_was_packaged_and_proves_it(journey: Journey) -> None
     assert _well(ran), ran.said
     assert f"ok    version in GET /health: {journey.packages[0].build}\n" in ran.out
     assert f"ok    code of alias live: {journey.packages[0].sums.code_sha256}\n" in ran.out
+    assert f"ok    code of alias live of {NAME}-stream: {journey.packages[0].sums.code_sha256}\n" in ran.out
     assert journey.served["apply"] == _at("1")
 
 
@@ -95,6 +97,7 @@ def test_verify_names_the_alias_left_behind_and_the_printed_line_mends_it(journe
 
     assert ran.status == Status.DIFFERS
     assert "WRONG alias live: version 1, wanted version 2\n" in ran.out
+    assert f"WRONG alias live of {NAME}-stream: version 1, wanted version 2\n" in ran.out
     assert {*re.findall("fix: (.*)", ran.out)} == {"make release"}
     assert "alias live: all requests go to version 2\n" in journey.said["forth"].out
     assert _well(journey.said["forth"]), journey.said["forth"].said
@@ -105,15 +108,16 @@ def test_verify_names_the_alias_left_behind_and_the_printed_line_mends_it(journe
 def test_releases_names_the_build_of_each_version_and_which_serves(journey: Journey) -> None:
     listed = json.loads(journey.said["releases"].out)
 
-    assert [(each["number"], each["build"], each["share"]) for each in listed] == [
-        (2, journey.packages[1].build, 1),
-        (1, journey.packages[0].build, 0),
+    assert [(each["number"], each["stream_version"], each["build"], each["share"]) for each in listed] == [
+        (2, "2", journey.packages[1].build, 1),
+        (1, "1", journey.packages[0].build, 0),
     ]
 
 
 def test_rollback_goes_to_the_version_before_and_tells_it(journey: Journey) -> None:
     assert journey.said["back"].out.startswith(
-        f"alias live: from version 2 to version 1 ({journey.packages[0].build}). Only the function went back:"
+        f"alias live: from version 2 to version 1 ({journey.packages[0].build}), and {NAME}-stream to version 1."
+        " Only the functions went back:"
     )
     assert journey.served["back"] == _at("1")
 
@@ -177,7 +181,7 @@ def test_a_gradual_release_ends_with_every_request_and_a_proof(journey: Journey)
 
     assert _well(ran), ran.said
     assert "alias live: 10% of the requests to version 3" in ran.out
-    assert "watching 5 alarms\nalias live: all requests go to version 3\n" in ran.out
+    assert "watching 8 alarms\nalias live: all requests go to version 3\n" in ran.out
     assert journey.served["release"] == _at("3")
 
 

@@ -162,7 +162,7 @@ AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "no Redis parameter": (_no_parameter, "Redis parameter", f"no {PARAMETER}"),
     "a Redis parameter in the clear": (_plain_parameter, "Redis parameter", "is a String"),
     "a key that the function may not use": (_another_key, "Redis parameter", "is encrypted with arn:aws:kms"),
-    "too much concurrency": (_too_much, "reserved concurrency", "950 of 1000 executions"),
+    "too much concurrency": (_too_much, "reserved concurrency", "950 + 50 of 1000 executions"),
     "no log role": (_no_log_role, "API Gateway's log role", "none"),
     "a log role that is gone": (_log_role_that_is_gone, "API Gateway's log role", "does not exist"),
     "a log role of Lambda": (_log_role_of_lambda, "API Gateway's log role", "does not trust apigateway.amazonaws.com"),

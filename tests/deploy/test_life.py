@@ -15,11 +15,14 @@ pytestmark = pytest.mark.timeout(900)
 #: What moto says, in the form of an access key, where AWS says a user's or a role's id.
 MOTOS_USER_ID = "AKIA" + "IOSFODNN7EXAMPLE"
 
-#: An SSM parameter tells the version that serves, so it goes with the alias.
+#: An SSM parameter tells the version that serves, so it goes with the alias. There are two functions from one zip.
 NEW_CODE = {
     "aws_lambda_function.api_handler": "update",
     "aws_lambda_alias.live": "update",
     'module.ssm.aws_ssm_parameter.write["function_version"]': "update",
+    "aws_lambda_function.stream[0]": "update",
+    "aws_lambda_alias.stream[0]": "update",
+    'module.ssm.aws_ssm_parameter.write["stream_function_version"]': "update",
 }
 
 
@@ -37,7 +40,7 @@ def test_terraform_has_nothing_to_complain_of(life: Life) -> None:
     assert [warning for changes in life.changes.values() for warning in changes.warnings] == []
 
 
-def test_new_code_changes_function_alias_and_version_only(life: Life) -> None:
+def test_new_code_changes_functions_aliases_and_versions_only(life: Life) -> None:
     assert life.changes["code"].actions == NEW_CODE
     assert (life.held["created"]["version"], life.held["code"]["version"]) == ("1", "2")
     assert life.held["code"]["deployment"] == life.held["created"]["deployment"]
@@ -89,10 +92,15 @@ def test_the_parameters_tell_what_serves(life: Life) -> None:
         assert told["api_url"] == f"https://{held['api']}.execute-api.eu-central-1.amazonaws.com/api"
         assert told["function_alias"] == "live"
         assert told["function_arn"].endswith(f":function:{NAME}")
+        assert told["stream_function_version"] == held["stream"]["version"]
+        assert told["stream_function_alias"] == "live"
+        assert told["stream_function_arn"].endswith(f":function:{NAME}-stream")
 
 
-def test_only_the_gateways_stage_and_the_warm_rule_may_call_the_alias(life: Life) -> None:
-    statements = life.held["created"]["policy"]["Statement"]
+@pytest.mark.parametrize("function", [NAME, f"{NAME}-stream"])
+def test_only_the_gateways_stage_and_the_warm_rule_may_call_the_alias(life: Life, function: str) -> None:
+    created = life.held["created"]
+    statements = (created if function == NAME else created["stream"])["policy"]["Statement"]
 
     assert {
         (each["Principal"]["Service"], each["Condition"]["ArnLike"]["AWS:SourceArn"].split(":")[-1])
@@ -101,17 +109,28 @@ def test_only_the_gateways_stage_and_the_warm_rule_may_call_the_alias(life: Life
         ("apigateway.amazonaws.com", f"{life.held['created']['api']}/api/*"),
         ("events.amazonaws.com", f"rule/{NAME}-warm"),
     }
-    assert all(each["Resource"].endswith(f":{NAME}:live") for each in statements)
+    assert all(each["Resource"].endswith(f":{function}:live") for each in statements)
 
 
-def test_the_warm_rule_sends_the_alias_a_request_for_health(life: Life) -> None:
-    target = life.held["created"]["target"]
+@pytest.mark.parametrize("function", [NAME, f"{NAME}-stream"])
+def test_the_warm_rule_sends_each_alias_a_request_for_health(life: Life, function: str) -> None:
+    (target,) = (each for each in life.held["created"]["targets"] if f":function:{function}:live" in each["Arn"])
 
-    assert target["Arn"].endswith(f":function:{NAME}:live")
     assert json.loads(target["Input"])["path"] == "/health"
     assert app_module.app(json.loads(target["Input"]), LambdaContext())["statusCode"] == 200
 
 
+def test_the_openai_api_streams_from_its_own_function_and_nothing_else_does(life: Life) -> None:
+    routes = life.held["created"]["integrations"]
+    streamed = {path for path, each in routes.items() if each["responseTransferMode"] == "STREAM"}
+
+    assert streamed == {path for path in routes if path.startswith(("/v1/models", "/v1/responses", "/v1/chat/"))}
+    for path, each in routes.items():
+        name, version = (f"{NAME}-stream", "2021-11-15") if path in streamed else (NAME, "2015-03-31")
+        assert f"path/{version}/functions/arn:aws:lambda:eu-central-1:123456789012:function:{name}:live/" in each["uri"]
+    assert {int(each["timeoutInMillis"]) for path, each in routes.items() if path in streamed} == {900_000}
+
+
 def test_every_log_group_forgets(life: Life) -> None:
-    assert len(life.held["created"]["retention"]) == 3
+    assert len(life.held["created"]["retention"]) == 4
     assert set(life.held["created"]["retention"].values()) == {365}

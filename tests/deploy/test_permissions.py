@@ -335,7 +335,7 @@ def test_the_command_finds_nothing_lacking_for_the_deploy_role(
     ran = compared_by_command["deploy"]
 
     assert (ran.returncode, ran.stderr) == (Status.OK, "")
-    assert "ok    lambda:CreateFunction: needed by aws_lambda_function.api_handler\n" in ran.stdout
+    assert "ok    lambda:CreateFunction: needed by aws_lambda_function.api_handler and 1 more\n" in ran.stdout
     assert "ok    s3:PutObject: needed by the state\n" in ran.stdout
 
 

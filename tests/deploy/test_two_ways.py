@@ -30,7 +30,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 #: What differs on purpose: what make deploy-dev makes, what Terraform makes, and why. docs/deploy.md shows this table.
 DIFFERENCES = {
     "API": ("lambda-router", "NAME", "Chalice names it after the app only, so two stacks' APIs have the same name"),
-    "the API calls": ("NAME", "NAME:live", "an alias can go back to an older version"),
+    "functions": ("NAME", "NAME, NAME-stream", "Chalice makes one; `streaming = false` omits Terraform's second"),
+    "the API calls": ("NAME", "NAME-stream:live, NAME:live", "an alias can go back to an older version"),
     "alias": ("none", "live", "an alias can go back to an older version"),
     "published versions": ("none", "one for each change", "an alias needs an older version to go back to"),
     "may call the function": (
@@ -55,11 +56,11 @@ DIFFERENCES = {
     ),
     "log groups": (
         "Lambda's own, for ever",
-        "3, kept 365 days",
+        "4, kept 365 days",
         "Chalice can limit the time only for a group that has another name",
     ),
-    "alarms": ("none", "7", "nobody is on call for a developer's stack"),
-    "outputs in SSM": ("none", "5", "nobody else looks up a developer's stack"),
+    "alarms": ("none", "10", "nobody is on call for a developer's stack"),
+    "outputs in SSM": ("none", "8", "nobody else looks up a developer's stack"),
     "tags of the function": ("aws-chalice", "Application, ManagedBy, Stage", "Chalice's tag holds its own version"),
 }
 

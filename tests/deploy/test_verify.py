@@ -118,7 +118,8 @@ def test_a_stale_zip_is_found_by_its_hash(deployed: Deployed) -> None:
 
     wrong = deployed.wrong()
 
-    assert things(wrong) == {"zip that Terraform applied", "code of $LATEST", "code of alias live"}
+    of_each = {f"code of {place}{of}" for place in ("$LATEST", "alias live") for of in ("", f" of {NAME}-stream")}
+    assert things(wrong) == {"zip that Terraform applied"} | of_each
     assert by_thing(wrong)["code of alias live"].wanted == sums_of(deployed.package).code_sha256
     assert fixes(wrong) == {"make package && make plan && make apply"}
     mend(deployed, wrong)
@@ -160,6 +161,52 @@ def test_an_alias_that_still_shares_is_found(deployed: Deployed) -> None:
 
     assert (finding.thing, finding.found) == ("weights of alias live", "version 1: 25%")
     mend(deployed, [finding])
+
+
+def test_a_streaming_function_that_stayed_behind_moves_along_with_the_first(deployed: Deployed) -> None:
+    functions, stream = deployed.aws("lambda"), f"{NAME}-stream"
+    functions.update_alias(FunctionName=stream, Name="live", FunctionVersion="1")
+
+    wrong = by_thing(deployed.wrong())
+
+    finding = wrong[f"alias live of {stream}"]
+    assert (finding.found, finding.fix) == ("version 1", "make release")
+    mend(deployed, [finding])
+
+
+def test_a_streaming_function_with_lambdas_own_runtime_is_found(deployed: Deployed) -> None:
+    functions, stream = deployed.aws("lambda"), f"{NAME}-stream"
+    theirs = functions.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=stream, Environment={"Variables": theirs})
+
+    wrong = deployed.wrong()
+
+    assert things(wrong) == {f"AWS_LAMBDA_EXEC_WRAPPER of $LATEST of {stream}"}
+    mend(deployed, wrong)
+
+
+def test_a_path_that_does_not_stream_any_more_is_found(deployed: Deployed) -> None:
+    stack = deployed.stack
+    assert stack.streaming is not None
+    deployed.aws("apigateway").put_integration(
+        restApiId=stack.api_id,
+        resourceId=resource(deployed, "/v1/responses"),
+        httpMethod="POST",
+        type="AWS_PROXY",
+        uri=stack.function_invoke_arn,
+        integrationHttpMethod="POST",
+    )
+
+    wrong = by_thing(deployed.wrong())
+
+    assert {thing: (finding.found, finding.wanted) for thing, finding in wrong.items()} == {
+        "integration of POST /v1/responses": (
+            f"AWS_PROXY {stack.function_invoke_arn}",
+            f"AWS_PROXY {stack.streaming.function_invoke_arn}",
+        ),
+        "transfer of POST /v1/responses": ("BUFFERED", "STREAM 900000 ms"),
+    }
+    mend(deployed, wrong.values())
 
 
 def test_what_is_changed_by_hand_in_the_api_is_found_although_terraform_plans_nothing(deployed: Deployed) -> None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import pytest
 
+from tests.e2e.calling_model import MODEL, calling_model
+from tests.e2e.live import Live
 from tests.e2e.running_stack import RunningStack, begin_stack
 from tools.local.ports import free_ports
 from tools.local.state import LocalState
@@ -42,3 +44,20 @@ def stack(start_stack: StartStack) -> Iterator[RunningStack]:
     yield stack
     assert stack.stop() == 0
     assert "stopping" in "".join(stack.said)
+
+
+@pytest.fixture(scope="session")
+def live(start_stack: StartStack) -> Iterator[Live]:
+    """One stack whose model speaks word by word, for all tests of live output."""
+    with calling_model() as model:
+        stack = start_stack(
+            BACKEND=model.base_url,
+            MODEL=MODEL,
+            WORKER_CONCURRENCY="20",
+            ROUTER_RETRY_FIRST_SECONDS="0",
+            ROUTER_RETRY_LONGEST_SECONDS="0",
+            ROUTER_RATE_BURST="60",
+            ROUTER_MAX_PROMPT_BYTES="524288",
+        )
+        yield Live(stack, model)
+        assert stack.stop() == 0

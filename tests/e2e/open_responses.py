@@ -19,9 +19,9 @@ from tools.stack.repository import ROOT
 
 REPOSITORY = "https://github.com/openresponses/openresponses"
 FOLDER = ROOT / ".local/open-responses"
-#: Its tests that need what this API does not have: ``compact``, streams, and WebSockets, which API Gateway's REST APIs
-#: do not have either.
-NOT_YET = ("compact-", "streaming-", "websocket-")
+#: Its tests that need what this API does not have: ``compact``, and WebSockets, which API Gateway's REST APIs do not
+#: have either.
+NOT_YET = ("compact-", "websocket-")
 
 
 def main(given: str | None) -> int:
@@ -29,7 +29,7 @@ def main(given: str | None) -> int:
     if not (suite / "node_modules").is_dir():
         _run(suite, "npm", "install", "--no-save", "--silent", "--no-audit", "--no-fund", "bun", "zod@3.25.76")
     with calling_model() as backend:
-        stack = RunningStack(port := free_ports(1)[0], begin_stack(port, BACKEND=backend, MODEL=MODEL))
+        stack = RunningStack(port := free_ports(1)[0], begin_stack(port, BACKEND=backend.base_url, MODEL=MODEL))
         threading.Thread(target=stack.listen, daemon=True).start()
         try:
             stack.wait_until_ready()

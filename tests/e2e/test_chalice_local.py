@@ -145,6 +145,24 @@ def test_a_token_a_job_and_its_result(send: Send, ann: dict[str, str]) -> None:
     assert send("GET", path, **ann, **{"If-None-Match": done.headers["etag"]}).status == 304
 
 
+def test_a_stream_is_refused_by_name_and_live_output_comes_whole(send: Send, ann: dict[str, str]) -> None:
+    before = send("GET", "/v1/jobs", **ann).json["data"]
+    for path, body in (
+        ("/v1/responses", {"input": "hello"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello"}]}),
+    ):
+        refused = send("POST", path, json.dumps(body | {"model": "tinyllama", "stream": True}), **ann)
+        assert (refused.status, refused.json["error"]["param"]) == (400, "stream")
+    assert send("GET", "/v1/jobs", **ann).json["data"] == before
+
+    path = send("POST", "/v1/jobs", JOB, **ann).headers["location"]
+    send("GET", path, **ann, Prefer="wait=15")
+    events = send("GET", f"{path}/events", **ann, Accept="text/event-stream")
+    assert events.headers["content-type"].startswith("text/event-stream")
+    names = [line for line in events.body.splitlines() if line.startswith("event: ")]
+    assert names == ["event: delta", "event: job"]
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
 def test_the_open_routes_answer(send: Send, path: str) -> None:
     answer = send("GET", path)

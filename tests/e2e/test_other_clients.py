@@ -23,7 +23,7 @@ PROGRAMS = Path(__file__).with_name("clients")
 def model_stack(start_stack: StartStack) -> Iterator[RunningStack]:
     """A stack with a model that calls tools."""
     with calling_model() as backend:
-        stack = start_stack(BACKEND=backend, MODEL=MODEL)
+        stack = start_stack(BACKEND=backend.base_url, MODEL=MODEL)
         yield stack
         assert stack.stop() == 0
 
@@ -42,8 +42,16 @@ def test_langchain(model_stack: RunningStack) -> None:
         "called": "weather",
         "answered": "RAIN IN KÖLN",
         "responses": "HELLO",
+        "streamed": "HELLO YOU",
+        "responses streamed": "HELLO YOU",
+        "call streamed": [{"city": "Köln"}],
     }
 
 
 def test_litellm(model_stack: RunningStack) -> None:
-    assert told(model_stack, "litellm") == {"plain": "HELLO", "responses": "HELLO"}
+    assert told(model_stack, "litellm") == {
+        "plain": "HELLO",
+        "responses": "HELLO",
+        "streamed": "HELLO YOU",
+        "responses streamed": "HELLO YOU",
+    }

@@ -10,8 +10,17 @@ from tests.e2e.running_stack import RunningStack, run_tool
 @pytest.mark.parametrize(
     ("options", "things"),
     [
-        ([], ["GET /health", "the job is accepted", "the job completes"]),
-        (["--no-result"], ["GET /health", "the job is accepted", "the job can be read", "the job can be cancelled"]),
+        ([], ["GET /health", "the models are listed", "the job is accepted", "the job completes"]),
+        (
+            ["--no-result"],
+            [
+                "GET /health",
+                "the models are listed",
+                "the job is accepted",
+                "the job can be read",
+                "the job can be cancelled",
+            ],
+        ),
     ],
     ids=["to its result", "without a worker"],
 )

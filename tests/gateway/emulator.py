@@ -19,6 +19,7 @@ from ministack.app import main
 from tests.gateway.openapi_body import patch_media_types, replace_body
 
 _handle_request = v1.handle_request
+_function_of = v1._extract_lambda_ref_from_integration_uri
 
 
 async def _with_bodies(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
@@ -33,6 +34,11 @@ async def _with_bodies(method: str, path: str, headers: Any, body: bytes, query:
     return await _handle_request(method, path, headers, body, query)
 
 
+def _whole_function_of(uri: str) -> str:
+    """The function of an integration that streams, too: ministack sends its response in one piece."""
+    return str(_function_of(uri)).removesuffix("/response-streaming-invocations")
+
+
 def _end_with_standard_input() -> None:
     """Whoever started this holds the other end of the pipe; the kernel lets go of it, however that process ends."""
     sys.stdin.buffer.read()
@@ -42,4 +48,5 @@ def _end_with_standard_input() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     v1.handle_request = _with_bodies
+    v1._extract_lambda_ref_from_integration_uri = _whole_function_of
     main()

@@ -73,6 +73,9 @@ def _integrate(place: tuple[str, str, str], integration: Json) -> None:
         "passthroughBehavior": integration["passthroughBehavior"].upper(),
     }
     _taken(v1._put_integration(*place, shaped))
+    api_id, resource, method = place
+    kept = v1._resources[api_id][resource]["resourceMethods"][method]["methodIntegration"]
+    kept["responseTransferMode"] = integration.get("responseTransferMode", "BUFFERED")
     for pattern, response in integration.get("responses", {}).items():
         selected = "" if pattern == "default" else pattern
         answer = response | {"selectionPattern": selected}

@@ -19,6 +19,7 @@ WIDE = QueuePolicy(
     queue_bytes_cap=2**40,
     store_result_seconds=600,
     idempotency_seconds=600,
+    events_seconds=600,
 )
 
 

@@ -11,7 +11,19 @@ from lambda_router_queue.queue_keys import LANES
 from lambda_router_queue.redis.wire import Refused
 from lambda_router_worker.queue.work_queue import Lease
 from tests.model.sight import Entry, Sight
-from tests.model.world import CHORES, ENDINGS, HELD_FOR, KINDS, PLACES, WAIT_CAPS, Action, Held, Scenario, World
+from tests.model.world import (
+    CHORES,
+    ENDINGS,
+    HELD_FOR,
+    KINDS,
+    PLACES,
+    WAIT_CAPS,
+    Action,
+    Held,
+    Scenario,
+    World,
+    piece,
+)
 
 #: A page below docs/, a sentence on it, and whether it holds.
 type Checks = Iterator[tuple[str, bool]]
@@ -148,7 +160,7 @@ def _leases(s: Step) -> Checks:
     if lease and s.fate:
         tokens = {str(s.fate.token), s.was.get("lease_token") if s.world.failed_over else ""}
         is_newest = str(lease.token) in tokens
-        yield "queue: and only the newest one may renew, finish, retry or give back", is_newest or s.unchanged
+        yield "queue: and only the newest one may renew, emit, finish, retry or give back", is_newest or s.unchanged
     if s.was_at_work and (s.ran or (s.verb == "reject" and s.answer == "dead")):
         yield "queue: returns `leased` to a worker that comes too early", s.now >= int(s.was["lease_until"])
     if s.ran or (s.verb == "renew" and s.answer == "run"):
@@ -162,6 +174,61 @@ def _leases(s: Step) -> Checks:
         or (s.answer == "given back" and s.more(now, "crashes") > 0 and int(now["crashes"]) >= s.deaths)
     )
     yield "queue: after its lease has expired under as many workers as", not is_last
+
+
+def _output(s: Step) -> Checks:
+    for name, entries in s.after.named("events").items():
+        record = s.after.jobs.get(name.removeprefix("events:"), {})
+        lives = s.after.expires[name] <= s.after.expires.get(name.replace("events", "job"), 0)
+        yield "queue: but never longer than the record", lives
+        yield "queue: Removed together with a `result` that is not kept", "output_bytes" in record
+        tokens = {entry_id.partition("-")[0] for entry_id, _ in entries}
+        log = [(int(entry_id.partition("-")[2]), *fields) for entry_id, fields in entries]
+        is_whole = [number for number, _ in log] == [*range(log[0][0], log[0][0] + len(log))]
+        is_first = log[0] in ((0, "restarted"), (1, "delta"), (0, "end"))
+        texts = [(entry_id, fields["delta"]) for entry_id, fields in entries if "delta" in fields]
+        is_its_own = all(text == piece(*_place(entry_id)) for entry_id, text in texts)
+        is_ordered = len(tokens) == 1 and is_whole and is_first and is_its_own
+        yield "queue: The log holds the pieces of one attempt only, in order, and each once", is_ordered
+        yield "queue: | the job is final, and nothing follows |", "end" not in [kind for _, kind in log[:-1]]
+    for name, entries in s.before.named("events").items():
+        is_voided = name == f"events:{s.job_id}" and (s.ran or s.verb in ("takes", "deletes", "redrive"))
+        is_kept = s.after.values.get(name, [])[: len(entries)] == entries
+        yield "queue: Live output is kept while the job runs", is_kept or is_voided or s.verb == "jumps"
+
+
+def _place(entry_id: str) -> tuple[str, int]:
+    token, _, number = entry_id.partition("-")
+    return token, int(number)
+
+
+def _emits(s: Step) -> Checks:
+    if s.verb == "emit" and isinstance(s.answer, list) and s.held and s.held.lease:
+        (word,), token, made = s.answer, s.held.lease.token, s.world.held[s.action.about].made
+        deltas = [entry_id for entry_id, fields in s.after.value(f"events:{s.job_id}") or [] if "delta" in fields]
+        is_there = deltas == [f"{token}-{number}" for number in range(1, made + 1)]
+        is_right = word == f"behind {len(deltas) + 1}" or not word.startswith("behind")
+        yield "queue: | `stored` | go on behind the last piece that you sent |", word != "stored" or is_there
+        yield "queue: | `behind N` | send again, from piece N on |", is_right and (word == "stored" or s.unchanged)
+    if s.verb in ("emit", "renew") and s.answer in (["stored"], "run") and f"events:{s.job_id}" in s.after.expires:
+        record, until = (s.after.jobs[s.job_id], s.after.expires[f"events:{s.job_id}"])
+        ends = max(s.now + int(record["store_ms"]), int(record["keep_until"]))
+        is_long = until == min(s.now + 600_000, ends, s.after.expires[f"job:{s.job_id}"])
+        yield "queue: and then for `events_ms`", is_long or s.unchanged
+
+
+def _voids(s: Step) -> Checks:
+    log, record = s.after.value(f"events:{s.job_id}") or [], s.after.jobs.get(s.job_id, {})
+    had_output, last = "output_bytes" in s.was, log[-1][1] if log else {}
+    if s.ran and s.was.get("nonce") != record.get("nonce"):
+        voids = [(f"{s.answer.token}-0", {"restarted": "1"})] if had_output else []
+        yield "queue: The script removes what is before it", log == voids
+    if s.was_at_work and had_output and (s.answer == "dead" or (s.verb == "complete" and s.answer == "done")):
+        yield "queue: | `finish.lua`, and scripts that give up on a job |", last == {"end": "1"}
+    if s.verb == "redrive" and s.answer == "queued":
+        yield "queue: A requeued dead letter begins without any", not log
+    if s.verb in ("takes", "deletes") and "result" in s.was and s.was.get("store") == "0":
+        yield "queue: it is deleted together with the result", not log
 
 
 def _silence(s: Step) -> Checks:
@@ -201,7 +268,7 @@ def _lives(s: Step) -> Checks:
         job_id = text.split()[0]
         outlives = job_id in deleted or expires.get(f"job:{job_id}", 0) >= expires[name]
         yield "queue: until when a repeated `Idempotency-Key` can find this job", outlives
-    kinds = ("job:", "handover:", "owner:", "open:", "rate:", "idem:")
+    kinds = ("job:", "events:", "handover:", "owner:", "open:", "rate:", "idem:")
     yield "queue: It expires by itself", all(expires[name] > 0 for name in expires if name.startswith(kinds))
 
 
@@ -223,7 +290,8 @@ def _books(s: Step) -> Checks:
 
 
 def _letters(s: Step) -> Checks:
-    most = s.verb in ("reject", "start", "promote")
+    # Several jobs that wait for a retry may be due without their records.
+    most = len(s.before.value("retrying")) if s.verb == "promote" else s.verb in ("reject", "start")
     if s.answer == "dead" and s.was.get("status") in ("queued", "in_progress"):
         yield "queue: becomes `failed`, and a dead letter goes to the stream `dead`", len(s.new_letters) == 1
     else:
@@ -266,7 +334,7 @@ def _callers(s: Step) -> Checks:
         yield "contract: A repeat with the same body gets 202", is_first
     elif s.verb == "again":
         last, first, second = s.answer
-        is_told_the_same = last.verb in ENDINGS or (last.verb == "start" and first[0] == "run")
+        is_told_the_same = last.verb in (*ENDINGS, "emit") or (last.verb == "start" and first[0] == "run")
         is_once = s.unchanged and (first == second or not is_told_the_same)
         yield "queue: When a reply was lost, you may send any script again except `claim`", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
@@ -373,7 +441,8 @@ def _first(flow: dict[str, str], waiting: list[Entry]) -> Entry:
 
 
 CHECKS: list[Callable[[Step], Checks]] = [
-    _places, _stations, _ways, _leases, _silence, _lives, _books, _letters, _callers, _caps, _refusals, _waits, _turns,
+    _places, _stations, _ways, _leases, _output, _emits, _voids, _silence, _lives, _books, _letters, _callers, _caps,
+    _refusals, _waits, _turns,
 ]  # fmt: skip
 
 

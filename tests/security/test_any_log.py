@@ -16,10 +16,12 @@ from tests.unit.forge import Forge
 ROUTES = [
     ("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/v1/jobs/batch"), ("GET", f"/v1/jobs/{'job_' + '0' * 32}"),
     ("DELETE", f"/v1/jobs/{'job_' + '0' * 32}"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/openapi.json"),
+    ("GET", f"/v1/jobs/{'job_' + '0' * 32}/events"),
 ]  # fmt: skip
 HEADERS = (
-    "Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "traceparent", "Origin",
-    "X-Request-Id", "x-amzn-RequestId", "X-Forwarded-For", "X-Amzn-Trace-Id", "User-Agent", "Cookie", "Host",
+    "Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer",
+    "traceparent", "Origin", "X-Request-Id", "x-amzn-RequestId", "X-Forwarded-For", "X-Amzn-Trace-Id", "User-Agent",
+    "Cookie", "Host",
 )  # fmt: skip
 VALUES = (PLANTED, f"Bearer {PLANTED}", f"wait={PLANTED}", f'"{PLANTED}', f"application/json;{PLANTED}", f"{PLANTED}\n")
 JOB: dict[str, Any] = {"type": "generate", "input": {"prompt": "x"}}
@@ -85,7 +87,7 @@ def test_headers_and_queries_are_not_logged(
         for name in HEADERS:
             call(event_for(router, method, path, {name: value}))
             call(event_for(router, method, path, {name: [value, value]}))
-        for name in ("limit", "status", "cursor", PLANTED):
+        for name in ("limit", "status", "cursor", "after", PLANTED):
             call(event_for(router, method, path, query={name: [value]}))
             call(event_for(router, method, path, query={name: [value, value]}))
     call(event_for(router, method, path, {PLANTED: PLANTED}))
@@ -94,7 +96,8 @@ def test_headers_and_queries_are_not_logged(
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "HEAD", "PUT", PLANTED])
 def test_a_path_is_not_logged(method: str, router: Router, log_is_clean: Callable[[], str]) -> None:
-    for path in (f"/v1/jobs/{PLANTED}", f"/v1/jobs/job_{PLANTED}", f"/{PLANTED}", f"/v1/{PLANTED}", "/v1/jobs"):
+    unknown = (f"/v1/jobs/{PLANTED}", f"/v1/jobs/{PLANTED}/events", f"/v1/jobs/job_{PLANTED}", f"/{PLANTED}")
+    for path in (*unknown, f"/v1/{PLANTED}", "/v1/jobs"):
         call(event_for(router, method, path))
         call(event_for(router, method, path, {"If-None-Match": "*", "Prefer": "wait=0"}))
     log_is_clean()

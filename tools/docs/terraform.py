@@ -165,6 +165,13 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             "router_retry_longest_seconds must not be below router_retry_first_seconds.",
         ),
     ),
+    "router_stream_seconds": (
+        Rule(
+            "!var.streaming || var.router_stream_seconds <= 890",
+            "router_stream_seconds must not exceed 890 with streaming: Lambda stops the function after 900 seconds, and"
+            " the response needs some to end as an error.",
+        ),
+    ),
     "redis_url_parameter": (
         Rule(
             'startswith(var.redis_url_parameter, "/")',

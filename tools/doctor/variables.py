@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.settings import Settings, SettingsError
 from tools.docs import check, terraform
-from tools.package.environment import LIMIT, filled, measured, too_large
+from tools.package.environment import LIMIT, filled, measured, of_streaming, too_large
 from tools.stack.configured import Stack, Unknown
 from tools.stack.findings import Finding, or_well
 
@@ -105,7 +105,7 @@ def settings(stack: Stack) -> Iterator[Finding]:
 def size(stack: Stack) -> Iterator[Finding]:
     """Check that the variables fit into Lambda's limit."""
     stages = json.loads((stack.root / ".chalice/config.json").read_text(encoding="utf-8"))["stages"]
-    variables = filled(stages["terraform"]["environment_variables"], stack.text)
+    variables = of_streaming(filled(stages["terraform"]["environment_variables"], stack.text))
     thing, fault = "size of the variables", too_large(variables)
     if fault is None:
         taken = measured(variables)

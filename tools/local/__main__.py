@@ -28,12 +28,26 @@ from tools.local.ports import HOST, PortUnusable, free_ports, port_option, requi
 from tools.local.shell import Shell
 from tools.local.shell import taken as taken_from_shell
 from tools.local.state import AlreadyRunning, LocalState
-from tools.local.welcome import welcome
 from tools.local.worker import WorkerWatch
 from tools.stack.signals import Stopped, remembered
 
 #: Time for the worker to finish the jobs that it has started.
 DRAIN_SECONDS = 10.0
+
+_WELCOME = """\
+READY {url}
+
+TOKEN=$(make -s token{port_option})
+JOB=$(curl -sS {url}/v1/jobs -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  -d '{{"type": "generate", "input": {{"prompt": "What is a queue?"}}}}' | tee /dev/stderr | grep -o 'job_[0-9a-f]*')
+curl -sS {url}/v1/jobs/$JOB -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=10' -w '\\n'
+
+Another caller: make -s token AS=bob{port_option}
+Logs: .local/{port}/*.log
+Stop: Ctrl-C"""
+
+_DEMONSTRATION = """
+The worker only returns prompts in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
 
 # No proxy from the environment: everything here is on this machine's loopback.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -99,7 +113,7 @@ class Stack:
             for line in self._shell.left_out():
                 _say(line)
             self._start(models)
-            _say(welcome(self._url, self._port, models))
+            _say(_welcome(self._url, self._port, models))
             while True:
                 self._check()
                 for worker in self._workers.values():
@@ -206,6 +220,13 @@ def _check_settings(given: dict[str, str], env_file: str | None) -> None:
     if env_file:
         settings = chalice_local.with_env_file({**settings, LOCAL_ENV_FILE: env_file})
     under(Settings.from_environ(settings), JOB_TYPES)
+
+
+def _welcome(url: str, port: int, models: Sequence[Model]) -> str:
+    """Return the line that says that everything is up, and commands to copy."""
+    option = "" if port == 8000 else f" PORT={port}"
+    is_demonstration = any(model.backend is None for model in models)
+    return _WELCOME.format(url=url, port=port, port_option=option) + (_DEMONSTRATION if is_demonstration else "")
 
 
 def _answers(url: str) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Protocol
 
 from chalicelib.observability import log
+from tools.local.delivery import BODILESS, ClientGone, Delivery, Message, Receive, Send, head
 from tools.local.gateway import HttpRequest
 from tools.local.problems import Answer, problem_answer
 
@@ -15,21 +17,11 @@ from tools.local.problems import Answer, problem_answer
 MAX_BODY_BYTES = 10 * 1024 * 1024
 READ_TIMEOUT_SECONDS = 30.0
 
-BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-
-type Message = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
-
 
 class AnswersRequests(Protocol):
     """The gateway that the application calls, in a thread for each request. It must not raise."""
 
     def answer(self, request: HttpRequest, /) -> Answer: ...
-
-
-class ClientGone(Exception):
-    """The client disconnected before its request was complete."""
 
 
 class Refused(Exception):
@@ -50,11 +42,12 @@ class GatewayApp:
     def __init__(self, gateway: AnswersRequests, read_seconds: float = READ_TIMEOUT_SECONDS) -> None:
         self._gateway = gateway
         self._read_seconds = read_seconds
+        self._streams: set[Delivery] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
             request = await self._request(scope, receive)
-            answer = await _in_thread(lambda: self._gateway.answer(request))
+            answer = await self._answer(request, receive, send)
         except ClientGone:
             return
         except Refused as refused:
@@ -62,7 +55,34 @@ class GatewayApp:
         except Exception:
             log.exception("unforeseen")
             answer = problem_answer(HTTPStatus.INTERNAL_SERVER_ERROR)
-        await _respond(answer, send)
+        if answer is not None:
+            await _respond(answer, send)
+
+    def wait_for_streams(self, seconds: float) -> None:
+        """Give streams that the stop of the server has ended that many seconds to release what they hold."""
+        ends = time.monotonic() + seconds
+        for stream in tuple(self._streams):
+            stream.is_over.wait(max(0.0, ends - time.monotonic()))
+
+    async def _answer(self, request: HttpRequest, receive: Receive, send: Send) -> Answer | None:
+        """Return the response, unless it came in pieces and is sent already, or broken off."""
+        delivery = Delivery(send)
+        watching = asyncio.create_task(delivery.watch(receive))
+        try:
+            return await _in_thread(lambda: self._answered(request, delivery))
+        finally:
+            delivery.is_wanted = False  # also when the server stops, which cancels this task
+            watching.cancel()
+
+    def _answered(self, request: HttpRequest, delivery: Delivery) -> Answer | None:
+        answer = self._gateway.answer(request)
+        if isinstance(answer.body, bytes):
+            return answer
+        self._streams.add(delivery)
+        try:
+            return delivery.run(answer, answer.body, request.method)
+        finally:
+            self._streams.discard(delivery)
 
     async def _request(self, scope: Message, receive: Receive) -> HttpRequest:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
@@ -95,13 +115,13 @@ def _require_acceptable(size: int) -> None:
 
 
 async def _respond(answer: Answer, send: Send) -> None:
+    body = answer.body if isinstance(answer.body, bytes) else b""
     bodiless = answer.status in BODILESS
     headers = [pair for pair in answer.headers if not (bodiless and pair[0].lower() == "content-type")]
     if not bodiless:
-        headers.append(("Content-Length", str(len(answer.body))))
-    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": b"" if bodiless else answer.body})
+        headers.append(("Content-Length", str(len(body))))
+    await send(head(answer.status, headers))
+    await send({"type": "http.response.body", "body": b"" if bodiless else body})
 
 
 async def _in_thread[T](call: Callable[[], T]) -> T:

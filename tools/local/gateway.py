@@ -16,13 +16,16 @@ from urllib.parse import unquote, urlsplit
 
 from chalice.app import Chalice
 from chalice.config import Config
-from chalice.local import LocalChalice, LocalGateway, RouteMatcher
+from chalice.local import LambdaContext, LocalChalice, LocalGateway, RouteMatcher
 
+from chalicelib.api.responses import OPENAI_PATHS
 from chalicelib.observability import log
 from tools.local.problems import Answer, Headers, problem_answer
 
 #: API Gateway waits no longer than this for Lambda, so Terraform gives the function no longer.
 LAMBDA_TIMEOUT_SECONDS = 29
+#: The same for responses that are streamed.
+STREAMING_TIMEOUT_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class HttpRequest:
     target: str
     headers: Headers
     body: bytes
+
+
+class StreamingContext(LambdaContext):
+    """The context of the streaming function, as ``chalicelib/streaming`` makes it in Lambda."""
+
+    streams_responses = True
 
 
 class Gateway(LocalGateway):
@@ -64,12 +73,19 @@ class Gateway(LocalGateway):
         if event["httpMethod"] == "OPTIONS" and has_preflight:
             request_id = event["requestContext"]["requestId"]
             return Answer(200, [*self._autogen_options_headers(event).items(), ("X-Request-Id", request_id)], b"")
-        raw = self._app_object(event, self._generate_lambda_context())
+        raw = self._app_object(event, self._context(event["path"]))
         repeated = [(name, value) for name, values in raw["multiValueHeaders"].items() for value in values]
         body = raw["body"].encode() if isinstance(raw["body"], str) else raw["body"]
         if raw.get("isBase64Encoded"):
             body = base64.b64decode(body)
         return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
+
+    def _context(self, path: str) -> LambdaContext:
+        """Return the context of the function that has this path: in Lambda there are two."""
+        if not path.startswith(OPENAI_PATHS):
+            return self._generate_lambda_context()
+        name, megabytes = self._config.function_name, self._config.lambda_memory_size
+        return StreamingContext(name, megabytes, STREAMING_TIMEOUT_SECONDS * 1000)
 
 
 def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:

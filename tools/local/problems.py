@@ -11,6 +11,7 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.api import gateway
+from chalicelib.api.streamed import Pieces
 from chalicelib.errors import (
     PROBLEM_CONTENT_TYPE,
     InternalError,
@@ -25,11 +26,11 @@ type Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response. The body may be empty; whether it is sent depends on method and status."""
+    """An HTTP response. The body may be empty, or come in pieces; whether it is sent depends on method and status."""
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | Pieces
 
 
 def problem_answer(status: int, detail: str = "") -> Answer:

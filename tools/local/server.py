@@ -19,6 +19,8 @@ from tools.local.gateway import Gateway
 from tools.local.ports import HOST, port_option
 
 DRAIN_SECONDS = 5
+#: For streams that last longer than that to notice it: they look every second.
+STREAMS_END_SECONDS = 2.0
 
 
 def http_server(app: GatewayApp, drain_seconds: int = DRAIN_SECONDS) -> uvicorn.Server:
@@ -51,6 +53,14 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
+def serve(app: GatewayApp, listener: socket.socket, drain_seconds: int = DRAIN_SECONDS) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish the requests in progress, and break off what lasts longer."""
+    try:
+        http_server(app, drain_seconds).run([listener])
+    finally:
+        app.wait_for_streams(STREAMS_END_SECONDS)
+
+
 @click.command()
 @port_option
 def main(port: int) -> None:
@@ -66,7 +76,7 @@ def main(port: int) -> None:
     _check_settings()
     from app import app
 
-    http_server(GatewayApp(Gateway(app))).run([listener])
+    serve(GatewayApp(Gateway(app)), listener)
 
 
 def _check_settings() -> None:

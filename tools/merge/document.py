@@ -12,9 +12,12 @@ from functools import reduce
 from tools.merge.openapi import API_HANDLER, to_openapi
 from tools.merge.responses import RESPONSES, gateway_responses
 from tools.merge.shape import Json, demand, demand_keys, part, replaced, without
+from tools.merge.streaming import streamed_paths
 from tools.stack.refusal import Refusal
 
 BODY, BUILD = "chalice_api_swagger", "build"
+#: The paths of the streaming function; and the body with them, or without where ``streaming`` is false.
+STREAMED, SERVED = "streamed_paths", "api_body"
 _BLOCKS = ("terraform", "data", "locals", "resource", "output")
 _DATA = ("aws_caller_identity", "aws_partition", "aws_region", "null_data_source")
 _RESOURCES = (
@@ -89,7 +92,7 @@ def redeployed_when_the_body_changes(document: Json) -> Json:
     """Add a trigger, without which a changed API is stored but never served."""
     place = ("resource", "aws_api_gateway_deployment", "rest_api")
     # terraform/domain.tf knows what else is served only after a deployment.
-    triggers = f"${{merge({{ redeployment = sha1(local.{BODY}) }}, local.redeployed_besides)}}"
+    triggers = f"${{merge({{ redeployment = sha1(local.{SERVED}) }}, local.redeployed_besides)}}"
     return replaced(document, part(document, *place) | {"triggers": triggers}, *place)
 
 
@@ -129,6 +132,12 @@ def openapi_body(document: Json) -> Json:
     return replaced(document, text, "locals", BODY)
 
 
+def paths_that_stream(document: Json) -> Json:
+    """Add the paths of the OpenAI API once more, as calls of the streaming function."""
+    paths = streamed_paths(json.loads(part(document, "locals", BODY)))
+    return replaced(document, part(document, "locals") | {STREAMED: json.dumps(paths, sort_keys=True)}, "locals")
+
+
 STEPS: tuple[Callable[[Json], Json], ...] = (
     known_blocks,
     without_roles,
@@ -139,4 +148,5 @@ STEPS: tuple[Callable[[Json], Json], ...] = (
     without_stale_outputs,
     rules_named_for_the_function,
     openapi_body,
+    paths_that_stream,
 )

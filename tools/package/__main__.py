@@ -21,7 +21,7 @@ from tools.package.environment import refuse_variables
 from tools.package.golden import as_text
 from tools.package.routes import refuse_routes
 from tools.package.sbom import sbom
-from tools.package.source import ARCHITECTURES, copy_source, refuse_shell
+from tools.package.source import ARCHITECTURES, copy_source, executables_below, refuse_shell
 from tools.package.table import contents_table
 from tools.package.wheels import refuse_wheels
 from tools.package.writer import sums_of, unpack, write_zip
@@ -92,7 +92,7 @@ def build_zip(original: Path, document: dict[str, Any], build: str, work: Path) 
     unpack(original, work / "task", shipped(work / "whole"))
     stamp(work / "task", build)
     compile_all(work / "task", runtime)
-    write_zip(work / "task", work / ZIP)
+    write_zip(work / "task", work / ZIP, executables_below(work / "source"))
     sum_of_zip = sums_of(work / ZIP).hexadecimal
     (work / SBOM).write_text(sbom(work / "whole", work / "task", requirements, build, sum_of_zip))
 

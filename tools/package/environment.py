@@ -20,6 +20,8 @@ LIMIT = 4_096
 _NAMED = 3
 #: The longest text that Terraform's `local.waits_cap` can have.
 _LONGEST_WAITS_CAP = "1000"
+#: Variables of the streaming function only. Lambda's limit counts them, too: terraform/streaming.tf.
+OF_STREAMING = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/chalicelib/streaming/wrapper"}
 _ADVICE = {
     "COGNITO_AUD": "remove unused app clients from COGNITO_AUD, or let callers share one",
     "COGNITO_JWKS": "set COGNITO_JWKS to a URL or a file of the package instead of the keys",
@@ -66,6 +68,11 @@ def filled(variables: Mapping[str, str], value_of: Callable[[str], str]) -> dict
     return {name: re.sub(r"\$\{(var|local)\.(\w+)\}", value, text) for name, text in variables.items()}
 
 
+def of_streaming(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the streaming function, which has the most."""
+    return {**variables, **OF_STREAMING}
+
+
 def refuse_variables(document: Mapping[str, Any], stack: Stack) -> None:
     """Measure the function's variables with the stack's values, as far as they are known.
 
@@ -77,5 +84,5 @@ def refuse_variables(document: Mapping[str, Any], stack: Stack) -> None:
     variables = part(dict(document), "resource", *API_HANDLER, "environment", "variables")
     with suppress(TerraformFailed, Unknown):
         variables = filled(variables, stack.text if stack.declared else lambda _: "")
-    if fault := too_large(variables):
+    if fault := too_large(of_streaming(variables)):
         raise Refusal(f"{fault.found}: {fault.fix}")

@@ -7,6 +7,7 @@ variables.
 
 import json
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ SHIPPED = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice/confi
 CONFIG = ".chalice/config.json"
 ARCHITECTURES = ("x86_64", "arm64")
 
+_EXECUTABLE = "100755"
 _EXPRESSION = "${"
 _VARIABLE = "${var."
 
@@ -32,19 +34,38 @@ def copy_source(target: Path, stage: str, architecture: str | None, root: Path =
     """
     if strays := _listed(root, "--others", "--exclude-standard"):
         raise Refusal(f"{strays[0]} is not tracked, so it would be missing in the package: git add it or remove it")
+    executable = _executables(root)
     for name in _listed(root, "--cached"):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target / name)
+        if name in executable:  # git's word counts: the mode of a file depends on how the repository was cloned
+            (target / name).chmod(0o755)
     config = json.loads((target / CONFIG).read_text())
     _choose(config, stage, architecture)
     (target / CONFIG).write_text(json.dumps(config))
 
 
+def executables_below(source: Path) -> set[str]:
+    """Return the names, as in the package, of the executable files of a copy that ``copy_source`` made."""
+    files = (path for path in source.rglob("*") if path.is_file() and path.stat().st_mode & stat.S_IXUSR)
+    return {path.relative_to(source).as_posix().removeprefix("vendor/") for path in files}
+
+
+def _executables(root: Path) -> set[str]:
+    """Return the names of the files that are executable in git."""
+    entries = (entry.split("\t", 1) for entry in _git_files(root, "--stage"))
+    return {name for mode, name in entries if mode.startswith(_EXECUTABLE)}
+
+
 def _listed(root: Path, *options: str) -> list[str]:
+    return [name for name in _git_files(root, *options) if (root / name).is_file()]
+
+
+def _git_files(root: Path, *options: str) -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files", "-z", *options, "--", *SHIPPED], cwd=root, check=True, capture_output=True, text=True
     ).stdout
-    return [name for name in listed.split("\0") if name and (root / name).is_file()]
+    return [entry for entry in listed.split("\0") if entry]
 
 
 def _choose(config: dict[str, Any], stage: str, architecture: str | None) -> None:

@@ -6,8 +6,9 @@ version of the function.
 
 import base64
 import hashlib
+import stat
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ MAX_UNZIPPED_BYTES = 250_000_000
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _REGULAR_READABLE = 0o100644
+_REGULAR_EXECUTABLE = 0o100755
 _UNIX = 3
 
 
@@ -34,8 +36,13 @@ class Sums:
         return f"{self.hexadecimal}  {name}\n# CodeSha256 {self.code_sha256}\n"
 
 
-def write_zip(folder: Path, target: Path) -> None:
+def write_zip(folder: Path, target: Path, executable: Collection[str] = ()) -> None:
     """Zip every file below the folder.
+
+    Args:
+        folder: what to zip. The modes of its files do not matter.
+        target: the zip.
+        executable: names of the files that become executable.
 
     Raises:
         Refusal: the zip is larger than Lambda allows.
@@ -45,7 +52,7 @@ def write_zip(folder: Path, target: Path) -> None:
         for name, path in files:
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = _UNIX
-            entry.external_attr = _REGULAR_READABLE << 16
+            entry.external_attr = (_REGULAR_EXECUTABLE if name in executable else _REGULAR_READABLE) << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
     refuse_size(target.stat().st_size, sum(path.stat().st_size for _, path in files))
 
@@ -65,6 +72,14 @@ def sums_of(path: Path) -> Sums:
     return Sums(digest.hexdigest(), base64.b64encode(digest.digest()).decode())
 
 
-def unpack(path: Path, folder: Path, names: Iterable[str] | None = None) -> None:
+def unpack(path: Path, folder: Path, names: Collection[str] | None = None) -> None:
+    """Unpack a zip, or some of its files. Those that its owner may execute can be executed, as in Lambda."""
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder, names)
+        for entry in archive.infolist():
+            if (
+                entry.external_attr >> 16 & stat.S_IXUSR  # its upper half is the mode
+                and not entry.is_dir()
+                and (names is None or entry.filename in names)
+            ):
+                (folder / entry.filename).chmod(0o755)

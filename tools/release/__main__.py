@@ -9,7 +9,8 @@ import click
 from tools.release.canary import Alarms, Canary, NobodyWatches, WentOff
 from tools.release.live_alias import LiveAlias, Traffic
 from tools.release.proof import prove
-from tools.release.published_versions import prune, published_versions
+from tools.release.pruning import prune
+from tools.release.published_versions import published_versions
 from tools.release.verdict import Look
 from tools.stack.deployed import deployed_stack
 from tools.stack.findings import Status

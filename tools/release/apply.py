@@ -11,7 +11,8 @@ import click
 from tools.deploy.saved_plan import PLAN, SavedPlan
 from tools.release.live_alias import LiveAlias, Traffic
 from tools.release.proof import Verify, prove, take_back
-from tools.release.published_versions import prune, published_versions
+from tools.release.pruning import prune
+from tools.release.published_versions import published_versions
 from tools.stack.deployed import DeployedStack, NoStack, deployed_stack
 from tools.stack.findings import Status
 from tools.stack.options import patience_seconds, said_plainly, stack_folder, stack_url

@@ -57,8 +57,8 @@ def take_back(alias: LiveAlias, before: Traffic | None) -> Status:
         click.echo(f"alias {alias.name}: was already at {now} before, so there is nothing to take back")
         return Status.DIFFERS
     click.echo(
-        f"alias {alias.name}: taken back from {now} to {before}. Only the function went back: the API, alarms and"
-        " parameters stay as applied. Fix the fault, then make package && make plan && make apply"
+        f"alias {alias.name}: taken back from {now} to {before}. Only the {alias.what_moves} went back: the API, alarms"
+        " and parameters stay as applied. Fix the fault, then make package && make plan && make apply"
     )
     return Status.TAKEN_BACK
 

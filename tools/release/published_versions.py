@@ -1,13 +1,8 @@
-"""The published versions of a function: what each is, and which are kept."""
+"""The published versions of a function: what each is, and which of two functions' versions belong together."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from tools.release.live_alias import LiveAlias, Traffic
-
-#: Enough to go back beyond a bad week. Each takes its share of the region's 75 GB of code (gettingstarted-limits).
-KEPT = 5
 
 
 @dataclass(frozen=True, order=True)
@@ -39,21 +34,21 @@ def published_versions(functions: Any, function: str) -> list[PublishedVersion]:
     return sorted(found, reverse=True)
 
 
-def prunable(versions: list[PublishedVersion], traffic: Traffic) -> list[PublishedVersion]:
-    """Return all but the newest five and those that serve, whatever their age."""
-    newest = sorted(versions, reverse=True)[:KEPT]
-    return [each for each in versions if each not in newest and traffic.share(str(each.number)) == 0]
+def contemporary(number: str, leaders: Sequence[PublishedVersion], followers: Sequence[PublishedVersion]) -> str:
+    """Return the version of another function that belongs to a version of the leading one.
 
+    It is the newest that was published before the leader's next version, since an apply publishes the leader's first.
+    If the other function has none that is as old, it is its oldest.
 
-def prune(alias: LiveAlias) -> Iterator[str]:
-    """Delete the prunable versions; yield a line for each."""
-    for each in prunable(published_versions(alias.functions, alias.function), alias.traffic()):
-        try:
-            alias.functions.delete_function(FunctionName=alias.function, Qualifier=str(each.number))
-        except alias.functions.exceptions.ResourceConflictException:
-            yield f"version {each.number} ({each.build}) kept: another alias points to it"
-        else:
-            yield f"version {each.number} ({each.build}) deleted: {KEPT} newer ones are kept"
+    Args:
+        number: of the leader's version; ``$LATEST`` counts as the newest.
+        leaders: the leader's versions.
+        followers: the other function's versions, at least one.
+    """
+    later = [each for each in leaders if number.isdigit() and each.number > int(number)]
+    until = min(later).published_at if later else ""
+    as_old = [each for each in followers if not until or each.published_at < until]
+    return str(max(as_old).number if as_old else min(followers).number)
 
 
 def _version(described: dict[str, Any]) -> PublishedVersion:

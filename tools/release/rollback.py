@@ -36,9 +36,13 @@ def rollback(alias: LiveAlias, wanted: int | None) -> str:
     alias.send(Traffic(str(target.number)))
     moved = f"alias {alias.name}: from {before} to version {target.number} ({target.build})"
     if target == max(versions):
-        return f"{moved}, the newest."
+        moved = f"{moved}, the newest"
+    if alias.follower is not None:
+        moved = f"{moved}, and {alias.follower.function} to {alias.follower.traffic()}"
+    if target == max(versions):
+        return f"{moved}."
     return (
-        f"{moved}. Only the function went back: the API, alarms and parameters stay as applied. The next make"
+        f"{moved}. Only the {alias.what_moves} went back: the API, alarms and parameters stay as applied. The next make"
         " apply moves the alias forward again."
     )
 

@@ -16,6 +16,22 @@ class NoStack(Exception):
 
 
 @dataclass(frozen=True)
+class DeployedFunction:
+    """One of the stack's functions; each field has the name and meaning of an output for the first function.
+
+    The output ``stream_function`` has the same names.
+    """
+
+    api_source_arn: str
+    code_sha256: str
+    function_alias: str
+    function_arn: str
+    function_invoke_arn: str
+    function_name: str
+    function_variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class DeployedStack:
     """The stack's outputs; each field has the name and meaning of an output in ``terraform/outputs.tf``.
 
@@ -41,6 +57,7 @@ class DeployedStack:
     # Added after the first release; a state from before it lacks these.
     custom_domain: Mapping[str, str] = field(default_factory=dict)
     default_endpoint: bool = True
+    stream_function: Mapping[str, Any] | None = None
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
@@ -54,6 +71,16 @@ class DeployedStack:
         if missing := [name for name in needed if name not in outputs]:
             raise NoStack(f"Terraform's state has no output {missing[0]}, so an older checkout deployed it: {DEPLOY}")
         return cls(**{name: outputs[name] for name in names if name in outputs})
+
+    @property
+    def function(self) -> DeployedFunction:
+        """The first function, which serves all paths that do not stream."""
+        return DeployedFunction(**{each.name: getattr(self, each.name) for each in fields(DeployedFunction)})
+
+    @property
+    def streaming(self) -> DeployedFunction | None:
+        """The streaming function; None without streaming."""
+        return DeployedFunction(**self.stream_function) if self.stream_function else None
 
     def aws(self, service: str) -> Any:
         """Return a client of that service in the stack's region."""

@@ -22,11 +22,13 @@ class Route:
         integration: ``AWS_PROXY`` and the ARN that is called, or ``MOCK``.
         authorization: ``NONE``, or ``COGNITO_USER_POOLS`` and the authorizer's name.
         scopes: the scopes of which a token must carry one.
+        transfer: ``BUFFERED``, or ``STREAM`` and the milliseconds that a response may take.
     """
 
     integration: str
     authorization: str
     scopes: tuple[str, ...]
+    transfer: str = "BUFFERED"
 
 
 #: The consequence of a difference in each attribute of a route.
@@ -34,6 +36,7 @@ _WHY = {
     "integration": "API Gateway itself or an unreleased version serves this route instead of the alias",
     "authorization": "everybody may call this route, or nobody may",
     "scopes": "without scopes API Gateway accepts ID tokens, not access tokens; with others it rejects all callers",
+    "transfer": "API Gateway holds a streamed response back until it ends, or breaks it off",
 }
 
 
@@ -48,6 +51,7 @@ def packaged(body: Json) -> dict[str, Route]:
                 f"{integration['type'].upper()} {integration.get('uri', '')}".strip(),
                 f"COGNITO_USER_POOLS {scheme}" if scheme else "NONE",
                 tuple(scopes),
+                _transfer(integration),
             )
     return found
 
@@ -66,8 +70,14 @@ def deployed(stack: DeployedStack) -> dict[str, Route]:
                 f"{integration.get('type', 'none')} {integration.get('uri') or ''}".strip(),
                 f"{described.get('authorizationType') or 'NONE'} {authorizer}".strip(),
                 tuple(described.get("authorizationScopes") or ()),
+                _transfer(integration),
             )
     return found
+
+
+def _transfer(integration: Json) -> str:
+    mode = integration.get("responseTransferMode") or "BUFFERED"
+    return f"{mode} {integration.get('timeoutInMillis')} ms" if mode == "STREAM" else str(mode)
 
 
 def routes(stack: DeployedStack, body: Json, fix: str) -> Iterator[Finding]:

@@ -41,13 +41,26 @@ def main(folder: Path, url: str | None, no_result: bool, as_json: bool) -> None:
 
 
 def smoke(url: str, token: str, *, with_result: bool) -> Iterator[Finding]:
-    """Check ``/health`` and send a job; then wait for its result, or cancel it."""
+    """Check ``/health`` and the models, and send a job; then wait for its result, or cancel it.
+
+    The models show that the function starts that serves the OpenAI API: nothing reaches it without a token.
+    """
     yield from each(
         {
             "GET /health": lambda: health(Site.of(url, 0), None, None, _LOOK),
+            "GET /v1/models": lambda: _models(url, token),
             "a job": lambda: _job(url, token, with_result),
         }
     )
+
+
+def _models(url: str, token: str) -> Iterator[Finding]:
+    answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS)
+    found = status_said(answer, 200)
+    if answer.status_code == 200 and not _member(answer, "data"):
+        found = "200 without a list"
+    why = "OpenAI's clients cannot reach this API"
+    yield judged(answer, compared("the models are listed", found, "200", why=why, fix=_LOOK))
 
 
 def _job(url: str, token: str, with_result: bool) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.stack.checks import each, unseen
+from tools.stack.checks import Check, each, unseen
 from tools.stack.deployed import DEPLOY, DeployedStack, NoStack, deployed_stack
 from tools.stack.findings import Finding, compared
 from tools.stack.terraform import Terraform, TerraformFailed
@@ -54,22 +54,21 @@ def verify(
 
 def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Finding]:
     """Run every check of what is deployed, against a package or against what Terraform applied last."""
-    function = Function(stack)
+    functions = Function.all(stack)
+    for each_function in functions:
+        yield from each(_of_function(each_function, wanted))
+    function = functions[0]
     # Terraform imports the body when it changes, but does not read what became of it.
     body_fix = routes.REIMPORT if wanted.body == Wanted.applied(stack).body else DEPLOY
     yield from each(
         {
-            "code": lambda: verify_function.code(function, wanted),
-            "alias": lambda: verify_function.alias(function),
-            "permission of API Gateway": lambda: verify_function.permission(function),
-            "variables": lambda: verify_function.variables(function, wanted),
             "deployment": lambda: api.deployment(stack),
             "custom domain": lambda: domain.mapping(stack),
             "default endpoint": lambda: domain.default_endpoint(stack),
             "routes": lambda: routes.routes(stack, wanted.body, body_fix),
             "authorizers": lambda: api.authorizers(stack, wanted.body, body_fix),
             "gateway responses": lambda: api.responses(stack, wanted.body, body_fix),
-            "SSM parameters": lambda: told.parameters(stack, function),
+            "SSM parameters": lambda: told.parameters(stack, functions),
             "log groups": lambda: told.retention(stack),
             "GET /health": lambda: live.health(
                 site,
@@ -80,6 +79,15 @@ def compare(stack: DeployedStack, wanted: Wanted, site: Site) -> Iterator[Findin
             "POST /v1/jobs without a token": lambda: live.refusal(site, DEPLOY),
         }
     )
+
+
+def _of_function(function: Function, wanted: Wanted) -> dict[str, Check]:
+    return {
+        f"code{function.of}": lambda: verify_function.code(function, wanted),
+        f"alias{function.of}": lambda: verify_function.alias(function),
+        f"permission of API Gateway{function.of}": lambda: verify_function.permission(function),
+        f"variables{function.of}": lambda: verify_function.variables(function, wanted),
+    }
 
 
 def _applied(stack: DeployedStack, wanted: Wanted) -> Iterator[Finding]:

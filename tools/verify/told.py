@@ -1,20 +1,23 @@
 """Checks of the SSM parameters that publish where the stack is, and of how long log lines are kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tools.stack.deployed import DeployedStack
 from tools.stack.findings import Finding, compared
 from tools.verify.function import Function
 
+#: The beginning of the names of those parameters that are about the streaming function.
+_STREAM = "stream_"
 
-def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
+
+def parameters(stack: DeployedStack, functions: Sequence[Function]) -> Iterator[Finding]:
     """Check each SSM parameter that publishes where this stack is."""
     names = sorted(stack.ssm_parameters.values())
     answer = stack.aws("ssm").get_parameters(Names=names)
     found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
     for key, name in sorted(stack.ssm_parameters.items()):
-        moves = key == "function_version"
-        wanted = function.alias["FunctionVersion"] if moves else str(getattr(stack, key))
+        moves = key.endswith("function_version")
+        wanted = _wanted(stack, functions, key)
         put = stack.command("ssm put-parameter", name=name, value=wanted, type="String", overwrite=True)
         yield compared(
             f"SSM {name}",
@@ -23,6 +26,14 @@ def parameters(stack: DeployedStack, function: Function) -> Iterator[Finding]:
             why="clients and other stacks that read it use something other than what serves requests",
             fix="make plan && make apply" if moves else put,  # the alias may be the one that is wrong
         )
+
+
+def _wanted(stack: DeployedStack, functions: Sequence[Function], key: str) -> str:
+    function = functions[-1] if key.startswith(_STREAM) else functions[0]
+    name = key.removeprefix(_STREAM)
+    if name == "function_version":
+        return str(function.alias["FunctionVersion"])
+    return str(getattr(function.applied, name, None) or getattr(stack, name))
 
 
 def retention(stack: DeployedStack) -> Iterator[Finding]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tools.merge.document import BODY
+from tools.merge.document import BODY, STREAMED
 from tools.merge.openapi import ALIAS, API_HANDLER
 from tools.merge.shape import Json, part
+from tools.merge.streaming import STREAM_ALIAS, with_paths
 from tools.package.writer import sums_of
 from tools.stack.deployed import DeployedStack
 from tools.stack.repository import TERRAFORM, ZIP
@@ -56,9 +57,13 @@ class Wanted:
             for name, written in variables.items()
             if written.startswith("${")
         } | {ALIAS: stack.function_invoke_arn}
+        body = json.loads(part(document, "locals", BODY))
+        if stack.streaming is not None:
+            values |= {STREAM_ALIAS: stack.streaming.function_invoke_arn}
+            body = with_paths(body, json.loads(part(document, "locals", STREAMED)))
         return cls(
             code_sha256=sums_of(folder / ZIP).code_sha256,
-            body=_filled(json.loads(part(document, "locals", BODY)), values),
+            body=_filled(body, values),
             variables=_filled(variables, values),
             build=build_in(folder / ZIP),
         )

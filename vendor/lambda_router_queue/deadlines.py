@@ -40,8 +40,12 @@ class within:  # noqa: N801  # reads like contextlib.suppress, which is a class 
 
 
 def renew(seconds: float) -> None:
-    """Restart the innermost ``within`` with that many seconds, after a wait that the caller requested."""
-    _ends.set(time.monotonic() + seconds)
+    """Restart the innermost ``within`` with that many seconds, after a wait that the caller requested.
+
+    Outside of any, there is no limit to restart: the body of a stream is made after its request.
+    """
+    if _ends.get() != math.inf:
+        _ends.set(time.monotonic() + seconds)
 
 
 def left() -> float:

@@ -44,7 +44,12 @@ class Metric(StrEnum):
         "reason",
         "A request to be held found no place; `reason` says whose places were all taken: `caller` or `all`.",
     )
-    LATENCY = "Latency", "Milliseconds", "route", "Time in our own code; `route` is method and pattern."
+    LATENCY = (
+        "Latency",
+        "Milliseconds",
+        "route",
+        "Time in our own code, of a streamed response until its end; `route` is method and pattern.",
+    )
     DEAD_LETTERS = (
         "DeadLetters",
         "Count",

@@ -90,6 +90,13 @@ class QueueKeys:
         """String: a result that is not kept, for 2 s after it was read, in case the reply was lost; and a nonce."""
         return f"{self._prefix}handover:{job_id}"
 
+    def events(self, job_id: str) -> str:
+        """Stream: the job's live output, by ``<token>-<number of the piece>``.
+
+        Entries are ``delta``; ``restarted``, the mark of an attempt that voids an earlier one's output; and ``end``.
+        """
+        return f"{self._prefix}events:{job_id}"
+
     def owner(self, owner: str) -> str:
         """Sorted set: the caller's jobs by creation time."""
         return f"{self._prefix}owner:{owner}"
@@ -117,6 +124,15 @@ class QueueKeys:
     def callers_waits(self, owner: str) -> str:
         """Sorted set: the same for one caller."""
         return f"{self._prefix}waits:{owner}"
+
+    @cached_property
+    def streams_held(self) -> str:
+        """Sorted set: the same as ``waits``, for the OpenAI API where another function streams its responses."""
+        return f"{self._prefix}streams"
+
+    def callers_streams_held(self, owner: str) -> str:
+        """Sorted set: the same for one caller."""
+        return f"{self._prefix}streams:{owner}"
 
     def idempotency(self, owner: str, key: str) -> str:
         """String: id of the job first sent with this key, and a fingerprint of its request."""

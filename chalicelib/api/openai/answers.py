@@ -1,73 +1,59 @@
 """Responses of the OpenAI API's routes. ``docs/openai.md`` says what each promises."""
 
-import hashlib
+import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from typing import Any
 
 from chalice.app import Request
-from pydantic import ValidationError
+from chalice.app import Response as Reply
+from pydantic import BaseModel, ValidationError
 
 from chalicelib import limits
-from chalicelib.api import request_headers, verdicts
-from chalicelib.api.guard import affordable_seconds, body_bytes, caller_of
-from chalicelib.api.openai.body import invalid_parameter, parse_request
+from chalicelib.api import request_headers
+from chalicelib.api.guard import body_bytes
+from chalicelib.api.openai.body import invalid_parameter, parse_request, stream_wanted
+from chalicelib.api.openai.held_jobs import HeldJobs, Wanted, found
+from chalicelib.api.openai.streams import Body, Followed, Grammar, event_stream, late_json
+from chalicelib.api.responses import NO_STORE, json_response
+from chalicelib.api.streamed import StreamedResponse, can_stream
 from chalicelib.callers.auth import Principal
-from chalicelib.errors import (
-    InvalidParameter,
-    ModelNotFound,
-    NotFound,
-    Problem,
-    QueueUnavailable,
-    StillRunning,
-    TooManyHeld,
-)
-from chalicelib.jobs.admission import NewJob, Submission, Try
-from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.errors import InvalidParameter, ModelNotFound, NotFound, StillRunning
 from chalicelib.jobs.job_records import Record
-from chalicelib.jobs.job_types import JobType
 from chalicelib.jobs.waits import Hold
-from chalicelib.observability import notes
 from chalicelib.openai.chat_jobs import RESPONSE_NAMES, completion_names, job_of_completion, job_of_response
 from chalicelib.openai.chat_messages import UnknownCall
-from chalicelib.openai.completion_object import ChatCompletion, completion_of
+from chalicelib.openai.completion_object import completion_of
 from chalicelib.openai.completion_request import CompletionRequest
+from chalicelib.openai.completion_stream import CompletionStream
 from chalicelib.openai.conversation import conversation_of, stored_request
 from chalicelib.openai.input_items import items_of
-from chalicelib.openai.response_object import Response, is_completed, job_id_of, response_id_of, response_of
+from chalicelib.openai.response_object import Response, is_read, job_id_of, response_id_of, response_of
 from chalicelib.openai.response_request import ResponseRequest, StoredRequest
+from chalicelib.openai.response_stream import IN_PROGRESS_NUMBER, ResponseStream
 from chalicelib.wiring import Services
-from lambda_router_queue.models import FINAL_STATUSES, Job, JobRequest
-
-#: How long a response that is not stored can be read, once.
-MOST_KEPT_SECONDS = 600.0
-
-#: How often a request is submitted again because another try of it, whose response was lost, has read the answer: as
-#: often as there are other tries of a client with its usual settings.
-MOST_OTHER_TRIES = 2
-
-#: Header in which OpenAI's clients say how often they have repeated a request.
-RETRY_COUNT = "x-stainless-retry-count"
-
-
-class _Wanted(NamedTuple):
-    """A job to be submitted for a request."""
-
-    request: JobRequest
-    job_type: JobType
-    openai: str | None = None
+from lambda_router_queue.models import FINAL_STATUSES, Job
 
 
 class Door:
     """The OpenAI API for one request of one caller."""
 
-    def __init__(self, services: Services, principal: Principal, request: Request) -> None:
+    def __init__(
+        self,
+        services: Services,
+        principal: Principal,
+        request: Request,
+        silent_seconds: float = limits.MAX_HOLD_SECONDS,
+    ) -> None:
         self._services = services
         self._owner = principal.owner
         self._principal = principal
         self._request = request
+        self._silent_seconds = silent_seconds
+        self._jobs = HeldJobs(services, principal, request)
 
-    def create_response(self) -> Response:
-        """Queue a response, and hold it until it is final unless it is to run in the background."""
+    def create_response(self) -> Reply:
+        """Queue a response; hold or stream it until it is final unless it is to run in the background."""
         wanted = self._parsed(ResponseRequest)
         self._require_model(wanted.model)
         past = conversation_of(self._services.queue, self._owner, wanted.previous_response_id)
@@ -78,16 +64,30 @@ class Door:
             detail = f"No function_call before it has the call_id {unknown.args[0]!r} of a function_call_output."
             raise InvalidParameter(detail, param="input", code="unknown_call_id") from None
         job = self._chat_job(body, RESPONSE_NAMES)._replace(openai=stored.as_json())
+        if wanted.stream:
+            return self._streamed(job, lambda job: ResponseStream(job, stored))
         if wanted.background:
-            return response_of(self._submit(job), stored)
-        return response_of(self._held(job, lambda job_id: f"/v1/responses/{response_id_of(job_id)}"), stored)
+            return _json(response_of(self._jobs.submit(job), stored))
+        return self._held(
+            job, lambda job: response_of(job, stored), lambda job: f"/v1/responses/{response_id_of(job.id)}"
+        )
 
-    def create_completion(self) -> ChatCompletion:
-        """Queue a chat, and hold it until it is final."""
+    def create_completion(self) -> Reply:
+        """Queue a chat, and hold or stream it until it is final."""
         wanted = self._parsed(CompletionRequest)
         self._require_model(wanted.model)
         job = self._chat_job(job_of_completion(wanted, self._most_tokens), completion_names(wanted))
-        return completion_of(self._held(job, lambda job_id: f"/v1/jobs/{job_id}"), wanted.model)
+        if wanted.stream:
+            with_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+            return self._streamed(job, lambda job: CompletionStream(job, wanted.model, with_usage=with_usage))
+        return self._held(job, lambda job: completion_of(job, wanted.model), lambda job: f"/v1/jobs/{job.id}")
+
+    def read(self, response_id: str) -> Reply:
+        """Return the caller's response, or a stream of it."""
+        after = stream_wanted(self._request)
+        if after is None:
+            return _json(self.response(response_id))
+        return self._streamed_again(response_id, after)
 
     def response(self, response_id: str) -> Response:
         """Return the caller's response. One that is not stored is returned once it is final, and then is gone."""
@@ -119,9 +119,7 @@ class Door:
             )
         most = request_headers.page_size(query, 20, 100)
         record = self._services.queue.record(self._owner, job_id_of(response_id), "look")
-        stored = stored_request(record) if record else None
-        if stored is None:
-            raise NotFound("You have no response with that id.")
+        stored = _stored(record)
         items = _numbered(response_id, stored)
         items = items if order == "asc" else items[::-1]
         if "after" in query:
@@ -147,128 +145,106 @@ class Door:
     def _parsed[Body: (ResponseRequest, CompletionRequest)](self, model: type[Body]) -> Body:
         content_type = request_headers.one_header(self._request, "content-type")
         most_bytes = self._services.settings.router_max_body_bytes
-        return parse_request(body_bytes(self._request), content_type, most_bytes, model)
+        wanted = parse_request(body_bytes(self._request), content_type, most_bytes, model)
+        if wanted.stream and not can_stream(self._request):
+            raise InvalidParameter(
+                "'stream' is not supported here: omit it, or send false.", param="stream", code="invalid_value"
+            )
+        return wanted
 
     def _require_model(self, name: str) -> None:
         models = self._services.settings.models
         if name not in models:
             raise ModelNotFound(f"There is no model {name[:64]!r} here; there are {', '.join(sorted(models))}.")
 
-    def _chat_job(self, body: dict[str, Any], names: dict[str, str]) -> _Wanted:
+    def _chat_job(self, body: dict[str, Any], names: dict[str, str]) -> Wanted:
         job_type = self._services.job_types["chat"]
         self._principal.require(job_type.scope)
         try:
-            return _Wanted(job_type.request_model.model_validate(body, strict=True), job_type)
+            return Wanted(job_type.request_model.model_validate(body, strict=True), job_type)
         except ValidationError as error:
             raise invalid_parameter(error, body, names) from None
 
-    def _held(self, wanted: _Wanted, path_of: Callable[[str], str]) -> Job:
-        """Submit a job, and return it once it is final.
+    def _held(self, wanted: Wanted, shown: Callable[[Job], BaseModel], path_of: Callable[[Job], str]) -> Reply:
+        """Submit a job, and return what it shows once it is final, late if this environment can do that.
 
         Args:
-            path_of: where the job with that id can be fetched later.
+            path_of: where the job can be fetched later.
 
         Raises:
             TooManyHeld: nothing was submitted.
             StillRunning: the time is up. The job goes on.
         """
-        seconds = affordable_seconds(self._request, limits.MAX_HOLD_SECONDS)
-        with self._services.waits.place(self._owner, seconds) as hold:
-            if hold is None:
-                raise TooManyHeld(
-                    "You, or all callers together, have as many responses held as is allowed; nothing was stored."
-                    " Repeat the request, or send background: true to /v1/responses.",
-                    headers=limits.retry_after(limits.NO_PLACE_RETRY_SECONDS * 1000),
-                )
-            job = self._taken(self._submit(wanted), hold)
-            for _ in range(MOST_OTHER_TRIES):
-                if _is_read(job):
-                    job = self._taken(self._submit(wanted), hold)
-        if job.status not in FINAL_STATUSES:
-            raise StillRunning(
-                f"It is still {job.status}. Repeat the request to wait again, or fetch it later: GET {path_of(job.id)}",
-                headers=limits.retry_after(1000),
-            )
-        return job
 
-    def _taken(self, job: Job, hold: Hold) -> Job:
-        """Wait for the job, and return it. A result that is not kept is deleted."""
-        if job.result is not None:
-            return job
-        queue, owner = self._services.queue, self._owner
-        if job.status not in FINAL_STATUSES:
-            hold.until_final(lambda: _found(queue.record(owner, job.id, "brief")).job)
-        return _found(queue.take_record(owner, job.id)).job
+        def late(job: Job) -> str:
+            if is_read(job):
+                raise NotFound("The response is not stored, and another request has read it.")
+            return shown(job).model_dump_json()
 
-    def _submit(self, wanted: _Wanted) -> Job:
-        """Store the job, or return the one that an earlier try of the same request stored. Raises the refusal."""
-        key = request_headers.idempotency_key(request_headers.one_header(self._request, "idempotency-key"))
-        repeat = None if key else self._try()
-        job = self._submitted(wanted, key, repeat)
-        if job is None and key:
-            raise NotFound("The response first sent with this Idempotency-Key is gone: it was deleted, or read once.")
-        job = job or self._submitted(wanted, None, repeat)  # the same try joins no job twice
-        if job is None:
-            raise QueueUnavailable("The job cannot be read.", headers=limits.retry_after(1000))
-        notes().job_id = job.id
-        return job
+        with ExitStack() as resources:
+            hold = silent = resources.enter_context(self._jobs.place())
+            if can_stream(self._request):  # nothing is sent at first, so that a refusal keeps its status
+                silent = Hold(min(hold.ends, time.monotonic() + self._silent_seconds))
+            job = self._jobs.held(wanted, silent)
+            if job.status in FINAL_STATUSES:
+                return _json(shown(job))
+            if silent == hold:
+                detail = f"It is still {job.status}. Repeat the request to wait again, or fetch it later: GET "
+                raise StillRunning(detail + path_of(job), headers=limits.retry_after(1000))
+            pieces = late_json(job, hold, self._jobs.taken, late)
+            return StreamedResponse(Body(pieces, resources.pop_all()), NO_STORE | {"Content-Type": "application/json"})
 
-    def _submitted(self, wanted: _Wanted, key: str | None, repeat: Try | None) -> Job | None:
-        """Return the job that is stored now or was before; None if the earlier one has no answer any more."""
-        queue = self._services.queue_of(wanted.job_type, wanted.request)
-        job = NewJob(new_job_id(queue), wanted.request, wanted.job_type, key, repeat, wanted.openai)
-        kept = {} if wanted.request.store else {"most_kept_seconds": MOST_KEPT_SECONDS}
-        submission = Submission([job], queue, caller_of(self._request, self._principal), **kept)
-        (outcome,) = verdicts.submit(self._services, submission)
-        if isinstance(outcome, QueueUnavailable):  # the earlier one has no record any more
-            return None
-        if isinstance(outcome, Problem):
-            raise outcome
-        if "Idempotency-Replayed" not in outcome.headers or not _is_read(outcome.job):
-            return outcome.job
-        # Perhaps nobody has read it yet.
-        taken = _found(self._services.queue.take_record(self._owner, outcome.job.id)).job
-        return None if _is_read(taken) else taken
+    def _streamed(self, wanted: Wanted, grammar_of: Callable[[Job], Grammar]) -> Reply:
+        """Submit a job, and return the stream of its output. Raises TooManyHeld if nothing was submitted."""
+        with ExitStack() as resources:
+            hold = resources.enter_context(self._jobs.place())
+            job = self._jobs.submit(wanted)
+            pieces = Followed(self._services, self._owner, job, hold.ends).events(grammar_of(job))
+            return event_stream(Body(pieces, resources.pop_all()))
 
-    def _try(self) -> Try | None:
-        """Return which try of its client this request is; None for a client that does not say."""
-        count = request_headers.one_header(self._request, RETRY_COUNT)
-        if count is None or not count.isdecimal() or len(count) > 2:
-            return None
-        path = self._request.path.encode()
-        return Try(hashlib.sha256(path + b"\n" + body_bytes(self._request)).hexdigest()[:32], int(count))
+    def _streamed_again(self, response_id: str, after: int) -> Reply:
+        """Return the stream of a response that is there, behind that event."""
+        record = self._services.queue.record(self._owner, job_id_of(response_id), "look")
+        stored = _stored(record)
+        job = found(record).job
+        if after > IN_PROGRESS_NUMBER and self._is_log_gone(job):
+            detail = f"The events of this response are not kept any more. Fetch it: GET /v1/responses/{response_id}"
+            raise InvalidParameter(detail, param="starting_after", code="invalid_value")
+        with ExitStack() as resources:
+            hold = resources.enter_context(self._jobs.place())
+            grammar = ResponseStream(job, stored, after)
+            pieces = Followed(self._services, self._owner, job, hold.ends).events(grammar)
+            if after >= 0 and job.store and job.status in FINAL_STATUSES:
+                pieces = iter(list(pieces))
+                if grammar.last_number is not None and after >= grammar.last_number:
+                    detail = f"'starting_after' is {after}, and the last event is {grammar.last_number}."
+                    raise InvalidParameter(detail, param="starting_after", code="invalid_value")
+            return event_stream(Body(pieces, resources.pop_all()))
+
+    def _is_log_gone(self, job: Job) -> bool:
+        """Return whether there is nothing that the worker emitted. Events made from the result have other numbers."""
+        return job.status in FINAL_STATUSES and not self._services.live.read(job, self._owner, "", 0).entries
 
     def _look(self, response_id: str) -> Response:
         return _shown(self._services.queue.record(self._owner, job_id_of(response_id), "look"))
 
 
-def require_plain(request: Request) -> None:
-    """Raise InvalidParameter if the query asks for what is not supported, such as a stream."""
-    for name, values in request_headers.query_values(request).items():
-        harmless = {"stream": {"false"}, "include_obfuscation": {"false"}}.get(name.removesuffix("[]"), set())
-        if not set(values) <= harmless:
-            detail = f"{name[:32]!r} is not supported here: omit it."
-            raise InvalidParameter(detail, param=name[:32], code="unsupported_parameter")
-
-
-def _is_read(job: Job) -> bool:
-    """Return whether the job is completed and comes without its answer, which is not kept once it was read."""
-    return not job.store and is_completed(job) and job.result is None
-
-
-def _found(record: Record | None) -> Record:
-    """Return the record. Raises NotFound if there is none."""
-    if record is None:
-        raise NotFound("You have no response with that id.")
-    return record
+def _json(document: BaseModel) -> Reply:
+    return json_response(document.model_dump_json())
 
 
 def _shown(record: Record | None) -> Response:
     """Return the record's response. Raises NotFound if it is none, or was not stored and has been read."""
-    stored = stored_request(_found(record))
-    if record is None or stored is None:
+    stored = _stored(record)
+    return response_of(found(record).job, stored)
+
+
+def _stored(record: Record | None) -> StoredRequest:
+    """Return the request of the record's response. Raises NotFound if it is none."""
+    stored = stored_request(found(record))
+    if stored is None:
         raise NotFound("You have no response with that id.")
-    return response_of(record.job, stored)
+    return stored
 
 
 def _numbered(response_id: str, stored: StoredRequest) -> list[dict[str, Any]]:

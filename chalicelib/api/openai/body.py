@@ -1,16 +1,23 @@
 """Parsing of a request to the OpenAI API. Its errors name one member, as OpenAI's do."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from chalice.app import Request as Received
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from chalicelib.api import request_headers
 from chalicelib.api.body import MAX_ERRORS, field_error, json_document
+from chalicelib.api.streamed import can_stream
 from chalicelib.errors import FieldError, InvalidParameter, MalformedRequest
 
 #: OpenAI's codes, by pydantic's kinds of errors. The others are ``invalid_value``.
 _CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+
+#: ``starting_after``.
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 #: Levels of a request. Whoever reads it later takes _DEEPER levels more, which a job and its envelope add.
 MAX_NESTING, _DEEPER = 192, 8
@@ -32,6 +39,33 @@ def parse_request[Request: BaseModel](
         return model.model_validate(document, strict=True)
     except ValidationError as error:
         raise invalid_parameter(error, document) from None
+
+
+def stream_wanted(request: Received) -> int | None:
+    """Return the number of the last event that a reader of a response has, -1 if none; None if it wants no stream.
+
+    Raises InvalidParameter if the query asks for what is not supported.
+    """
+    query = request_headers.query_values(request)
+    if request.method != "GET" or query.get("stream") != ["true"] or not can_stream(request):
+        _require_harmless(query)
+        return None
+    after = query.pop("starting_after", None)
+    _require_harmless({name: values for name, values in query.items() if name != "stream"})
+    if after is None:
+        return -1
+    if len(after) > 1 or not _NUMBER.fullmatch(after[0]):
+        detail = f"'starting_after' must be the number of an event; found {after[0][:32]!r}."
+        raise InvalidParameter(detail, param="starting_after", code="invalid_value")
+    return int(after[0])
+
+
+def _require_harmless(query: Mapping[str, list[str]]) -> None:
+    for name, values in query.items():
+        harmless = {"stream": {"false"}, "include_obfuscation": {"false"}}.get(name.removesuffix("[]"), set())
+        if not set(values) <= harmless:
+            detail = f"{name[:32]!r} is not supported here: omit it."
+            raise InvalidParameter(detail, param=name[:32], code="unsupported_parameter")
 
 
 def _require_shallow(raw: bytes) -> None:

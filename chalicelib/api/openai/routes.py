@@ -13,6 +13,7 @@ from chalicelib.api import gateway, openapi_parts
 from chalicelib.api.gateway import READ
 from chalicelib.api.guard import guarded, note_job
 from chalicelib.api.operations import BODY_OPENAI, SIGNED_IN, Answer, Operation, described_by
+from chalicelib.api.request_headers import header_values
 from chalicelib.api.responses import json_response
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def get_model(model: str) -> Response:
     Operation(
         "createResponse",
         "Create a response; `background: true` does not wait for it",
-        {200: Answer("The response: final, or queued in the background.", "Response")},
+        {200: Answer("The response: final, or queued in the background; or its events.", "Response", is_streamed=True)},
         (*_ADMITTED, errors.PreviousResponseNotFound),
         parameters=_HEADERS,
         body="response",
@@ -80,7 +81,7 @@ def get_model(model: str) -> Response:
 )
 def create_response() -> Response:
     """Create a response."""
-    return json_response(_door().create_response().model_dump_json())
+    return _door(may_stream=True).create_response()
 
 
 @routes.route("/v1/responses/{response_id}", methods=READ, **_guarded)
@@ -88,18 +89,14 @@ def create_response() -> Response:
     Operation(
         "getResponse",
         "One response",
-        {200: Answer("The response as it now stands.", "Response")},
-        (*_FOUND, errors.InvalidParameter),
-        parameters=(openapi_parts.RESPONSE_ID,),
+        {200: Answer("The response as it now stands, or its events.", "Response", is_streamed=True)},
+        (*_FOUND, errors.InvalidParameter, errors.TooManyHeld),
+        parameters=(openapi_parts.RESPONSE_ID, *openapi_parts.STREAM_PARAMETERS),
     )
 )
 def get_response(response_id: str) -> Response:
     """Return one response."""
-    door = _door(response_id)
-    from chalicelib.api.openai.answers import require_plain
-
-    require_plain(routes.current_request)
-    return json_response(door.response(response_id).model_dump_json())
+    return _door(response_id, may_stream=True).read(response_id)
 
 
 @routes.route("/v1/responses/{response_id}", methods=["DELETE"], **_guarded)
@@ -152,7 +149,7 @@ def list_input_items(response_id: str) -> Response:
     Operation(
         "createChatCompletion",
         "Continue a chat, and wait for it",
-        {200: Answer("The completion.", "ChatCompletion")},
+        {200: Answer("The completion, or its chunks.", "ChatCompletion", is_streamed=True)},
         (*_ADMITTED, errors.JobNotCompleted),
         parameters=_HEADERS,
         body="completion",
@@ -160,13 +157,18 @@ def list_input_items(response_id: str) -> Response:
 )
 def create_completion() -> Response:
     """Continue a chat."""
-    return json_response(_door().create_completion().model_dump_json())
+    return _door(may_stream=True).create_completion()
 
 
-def _door(response_id: str = "") -> "Door":
-    """Return the API for this request, once its caller is verified."""
+def _door(response_id: str = "", *, may_stream: bool = False) -> "Door":
+    """Return the API for this request, once its caller is verified.
+
+    Args:
+        may_stream: the response is JSON or a stream of events, and a request may accept either.
+    """
     request = routes.current_request
-    services, principal = guarded(request)
+    accepts_events = "text/event-stream" in ",".join(header_values(request, "accept")).lower()
+    services, principal = guarded(request, is_json=not (may_stream and accepts_events))
     note_job("job_" + response_id.removeprefix("resp_"))
     from chalicelib.api.openai.answers import Door
 

@@ -12,7 +12,7 @@
 -- ARGV  1 store ms  2 idempotency ms  3 rate interval ms  4 rate burst  5 open-jobs cap  6 queue cap
 --       7 percent of the caps for newcomers  8 percent of the queue cap for delayed jobs
 --       9 most bytes stored for the caller  10 and for the queue
---       11 queue  12 owner  13 request id  14 traceparent
+--       11 queue  12 owner  13 request id  14 traceparent  15 ms that live output outlives its job's end
 --       then per job: id, envelope without its times, fingerprint, ttl ms, delay ms, priority (0-2),
 --       use of the second key: 'none', 'key' for an Idempotency-Key, or 'try N' for a client that repeats a request by
 --       itself (N is 0 for the first try); type, priority's name, metadata, store (0 or 1), the request as the OpenAI
@@ -34,7 +34,7 @@ local interval, burst = tonumber(ARGV[3]), tonumber(ARGV[4])
 local open_cap, queue_cap = tonumber(ARGV[5]), tonumber(ARGV[6])
 local delayed_cap = math.ceil(queue_cap * tonumber(ARGV[8]) / 100)
 local caller_bytes_cap, queue_bytes_cap = tonumber(ARGV[9]), tonumber(ARGV[10])
-local ARGS_BEFORE, ARGS_EACH = 14, 12
+local ARGS_BEFORE, ARGS_EACH = 15, 12
 local MOST_LAPSED = 100
 local now = now_ms()
 local now_digits = digits(now)
@@ -220,7 +220,7 @@ for i = 0, LAST_JOB do
     redis.call('HSET', job_key, 'id', id, 'status', 'queued', 'created_at', now, 'deadline_at', deadline,
       'store_ms', ARGV[1], 'keep_until', now + keep, 'type', ARGV[a + 8], 'priority', ARGV[a + 9],
       'metadata', ARGV[a + 10], 'queue', ARGV[11], 'owner', ARGV[12], 'request_id', ARGV[13], 'traceparent', ARGV[14],
-      'stream', stream, 'counted', counted_for, unpack(more))
+      'stream', stream, 'counted', counted_for, 'events_ms', ARGV[15], unpack(more))
     redis.call('PEXPIRE', job_key, life)
     redis.call('ZADD', open_key, deadline, id)
     if life > longest_life then

@@ -2,7 +2,7 @@
 -- started expires. With ARGV[2] = 'cancel', a job that is still open is cancelled. Repeating changes nothing.
 --
 -- KEYS  1 open  2 scheduled  3 flow  4 owner  5 retrying  6 bytes  7-18 streams  19.. jobs
---       if ARGV[2] is 'take' or 'delete': 19 the job  20 its handover  21 dead
+--       if ARGV[2] is 'take' or 'delete': 19 the job  20 its handover  21 dead  22 events
 -- ARGV  1 owner  2 'look', 'brief' (without results; also frees the place of a job without a record), 'cancel', 'take'
 --       (returns and deletes a result that is not kept), 'peek' (returns and keeps it), 'delete' (cancels the job if it
 --       is open, and deletes all that is stored of it) or 'list' (a page of jobs)
@@ -29,17 +29,20 @@ local any_waiting = false
 local HANDOVER_MS = 2000
 
 -- Returns the result, and the request as the OpenAI API shows it ('' if it does not), to the first reader only. They
--- leave the record, and for a moment the same nonce fetches them again.
+-- leave the record, and for a moment the same nonce fetches them again. The live output goes with them.
 local function hand_over(keys, record)
   local nonce = ARGV[4] .. ' '
   local result, openai = unpack(redis.call('HMGET', keys.job, 'result', 'openai'))
   if result then
     openai = openai or ''
-    redis.call('HDEL', keys.job, 'result', 'openai') -- first: a full memory allows it, and after it the SET
+    local output_bytes = number(redis.call('HGET', keys.job, 'output_bytes'), 0)
+    redis.call('HDEL', keys.job, 'result', 'openai', 'output_bytes') -- first: a full memory allows it, and after it the SET
+    redis.call('DEL', KEYS[FIRST_JOB + 3])
     redis.call('SET', KEYS[FIRST_JOB + 1], nonce .. #openai .. ' ' .. openai .. result, 'PX', HANDOVER_MS)
     if record.counted then
       local bytes, kept, bucket = counted_of(record)
-      recount(keys, record, math.max(0, bytes - #result - #openai), math.max(0, kept - #openai), bucket)
+      local bytes_now = math.max(0, bytes - #result - #openai - output_bytes)
+      recount(keys, record, bytes_now, math.max(0, kept - #openai), bucket)
     end
     return result, openai
   end
@@ -93,7 +96,7 @@ local function erase(keys, id)
     recount(keys, record, 0, 0, bucket)
   end
   if is_entry_id(record.letter) then redis.call('XDEL', KEYS[FIRST_JOB + 2], record.letter) end
-  redis.call('DEL', keys.job, KEYS[FIRST_JOB + 1])
+  redis.call('DEL', keys.job, KEYS[FIRST_JOB + 1], KEYS[FIRST_JOB + 3])
   redis.call('ZREM', keys.owner, id)
 end
 

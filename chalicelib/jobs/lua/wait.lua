@@ -2,7 +2,7 @@
 -- Takes one of the few places for requests that the function holds, or frees it. A place that nobody frees expires when
 -- its time is up. Taking a place again with the same id takes no second one.
 --
--- KEYS  1 waits  2 the caller's waits
+-- KEYS  1 waits, or streams  2 the same of the caller
 -- ARGV  1 the wait's id  2 'take' or 'free'  3 ms until the place expires  4 the most ms that any place may last
 --       5 places of one caller  6 places of all callers together
 -- Answers 'taken', 'freed' or, if no place is free, whose places are all taken: 'caller' or 'all'

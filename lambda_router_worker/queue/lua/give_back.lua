@@ -5,7 +5,7 @@
 -- model server when the server broke, perhaps because of it. That counts as a crash, and after ARGV[4] crashes the job
 -- becomes a dead letter.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
 -- ARGV  1 id  2 token  3 untouched, begun or crashed  4 crashes allowed
 -- Answers 'given back', 'dead', 'lost', 'gone', or the current status of the job
 

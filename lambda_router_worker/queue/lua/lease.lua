@@ -1,8 +1,9 @@
 -- Shared by the scripts that a worker runs on one job, behind record.lua and life.lua.
--- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
+-- KEYS of each  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
+-- A worker that emits nothing may leave out the tenth.
 
 local keys = {job = KEYS[1], stream = KEYS[2], open = KEYS[3], scheduled = KEYS[4], flow = KEYS[5], dead = KEYS[6],
-  owner = KEYS[7], retrying = KEYS[8], bytes = KEYS[9]}
+  owner = KEYS[7], retrying = KEYS[8], bytes = KEYS[9], events = KEYS[10]}
 
 -- An entry's delivery count tells the job's state, even if the record is gone. From BEGUN on, the job was started. From
 -- RETURNED on, it was started and is in line again. No real number of deliveries comes near these values.
@@ -99,12 +100,21 @@ local function add_letter(dead_key, id, envelope, code, message, attempts, token
     'attempts', attempts, 'token', token, 'at', now)
 end
 
+-- Marks the end of a final job's live output, which wakes its readers. An error can only mean that somebody else wrote
+-- to the key.
+local function end_output(record, now)
+  if not keys.events or not record.output_bytes then return end
+  redis.pcall('XADD', keys.events, record.lease_token .. '-*', 'end', 1)
+  keep_output(keys.job, keys.events, record, now)
+end
+
 -- Gives up a job, whose record was read with `attempts` and `store`. Its envelope goes to the dead letters, unless the
 -- caller wants nothing kept. Its record gets the reason, and names the letter.
 local function bury(record, id, envelope, code, message, now)
   local kept = record.store ~= '0' and envelope or ''
   local letter = add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
   close(keys, record, id, 'failed', now, false, 'error', error_json(code, message), 'letter', letter)
+  end_output(record, now)
 end
 
 -- Gives up a job that was started and whose record is gone.

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives up on a claimed entry that this worker cannot read, without starting it.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
 -- ARGV  1 id  2 entry id  3 code, cut to 64 bytes  4 message, cut to 4 KiB
 --       5 lease ms of this worker (or none)
 -- Answers 'dead', also if the job was started and its record is gone; 'leased' while a worker that can read it holds

@@ -2,7 +2,7 @@
 -- Puts a running job back for another attempt after a delay. After its last attempt it becomes a dead letter.
 -- Safe to send twice.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
 -- ARGV  1 id  2 token  3 delay ms  4 attempts allowed  5 code, cut to 64 bytes  6 message, cut to 4 KiB
 -- Answers 'scheduled', 'dead', 'lost', 'gone', or the current status of the job
 

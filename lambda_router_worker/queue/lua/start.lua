@@ -5,7 +5,7 @@
 -- expired, it becomes a dead letter instead. So does a job that was started and whose record is gone.
 -- Safe to send twice with the same nonce: the second call returns the same start and renews the lease.
 --
--- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes
+-- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 expired leases allowed  6 nonce, new for each attempt (or none)
 --       7 'crashes' to get the job's number of crashes as well (or none)
 -- Answers {'run', token, attempts}, followed by the job's crashes if requested. Any other reply says why the job was
@@ -22,6 +22,17 @@ local function hold(...)
   hold_lease(record, id, now, tonumber(ARGV[4]), ...)
   -- FORCE: a failover may have lost the claim, but the entry must still show that the job was started.
   redis.call('XCLAIM', keys.stream, GROUP, ARGV[3], 0, entry_id, 'RETRYCOUNT', BEGUN, 'FORCE', 'JUSTID')
+end
+
+-- Voids the output of earlier attempts: it is removed, and a mark tells readers to start over, also those who read it
+-- before it expired. An error can only mean that somebody else wrote to the key; then there is no live output.
+local function restart_output(token)
+  if not keys.events or not record.output_bytes then return end
+  local mark = digits(token) .. '-0'
+  redis.pcall('XADD', keys.events, mark, 'restarted', 1)
+  redis.pcall('XTRIM', keys.events, 'MINID', mark)
+  redis.call('HSET', keys.job, 'output_bytes', 0)
+  keep_output(keys.job, keys.events, record, now)
 end
 
 local function answer(token, attempts)
@@ -74,4 +85,5 @@ local attempts = math.floor(number(record.attempts, 0)) + 1
 local attempt_at = digits(math.max(now, number(record.created_at, 0), number(record.attempt_at, 0) + 1))
 hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
   'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', token)
+restart_output(token)
 return answer(token, attempts)

@@ -83,7 +83,7 @@ resource "aws_iam_policy" "boundary" {
   count = var.github == null ? 0 : 1
 
   name        = "${var.name}-boundary"
-  description = "The most that the function ${var.name} may ever do."
+  description = "The most that the functions of ${var.name} may ever do."
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -93,7 +93,7 @@ resource "aws_iam_policy" "boundary" {
           Sid      = "WriteOwnLog"
           Effect   = "Allow"
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = ["${local.arns.function_log_group}:*"]
+          Resource = [for arn in local.function_log_groups : "${arn}:*"]
         },
         {
           Sid      = "ReadOwnParameters"

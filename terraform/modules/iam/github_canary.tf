@@ -8,13 +8,13 @@ locals {
         Sid      = "MoveAlias"
         Effect   = "Allow"
         Action   = ["lambda:GetAlias", "lambda:ListVersionsByFunction", "lambda:UpdateAlias"]
-        Resource = [local.arns.function, "${local.arns.function}:*"]
+        Resource = local.qualified_functions
       },
       {
         Sid      = "TellVersion"
         Effect   = "Allow"
         Action   = ["ssm:PutParameter"]
-        Resource = ["${trimsuffix(local.arns.outputs, "*")}function_version"]
+        Resource = [for name in ["function_version", "stream_function_version"] : "${trimsuffix(local.arns.outputs, "*")}${name}"]
       },
     ],
   )])

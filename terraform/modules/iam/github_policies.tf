@@ -4,7 +4,6 @@
 locals {
   # Names here follow the resources of the root module.
   arns = var.github == null ? {} : {
-    function        = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"
     github_roles    = "arn:${local.partition}:iam::${local.account}:role/${var.name}-"
     github_policies = "arn:${local.partition}:iam::${local.account}:policy/${var.name}-*"
     runtime_role    = "arn:${local.partition}:iam::${local.account}:role/${var.name}-runtime"
@@ -12,7 +11,6 @@ locals {
     # The account's role for API Gateway's logs, as docs/deploy.md makes it.
     gateway_logs_role   = "arn:${local.partition}:iam::${local.account}:role/api-gateway-logs"
     gateway_logs_policy = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-    function_log_group  = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${var.name}"
     access_log_group    = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/apigateway/${var.name}/access"
     execution_logs      = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:API-Gateway-Execution-Logs_*/${var.github.api_stage_name}"
     rule                = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.name}-warm"
@@ -28,9 +26,13 @@ locals {
     state       = "arn:${local.partition}:s3:::${var.github.state_bucket}/${var.github.state_key}"
   }
 
+  # Each function, and its versions and aliases.
+  qualified_functions = flatten([for arn in local.function_arns : [arn, "${arn}:*"]])
+  function_log_groups = [for name in local.function_names : "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${name}"]
+
   # The same group is asked for with and without its streams.
   named_log_groups = var.github == null ? [] : flatten([
-    for arn in [local.arns.function_log_group, local.arns.access_log_group] : [arn, "${arn}:*"]
+    for arn in concat(local.function_log_groups, [local.arns.access_log_group]) : [arn, "${arn}:*"]
   ])
   execution_log_groups = var.github == null ? [] : [local.arns.execution_logs, "${local.arns.execution_logs}:*"]
   log_groups           = concat(local.named_log_groups, local.execution_log_groups)
@@ -106,7 +108,7 @@ locals {
         "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
         "lambda:ListTags", "lambda:ListVersionsByFunction",
       ]
-      Resource = [local.arns.function, "${local.arns.function}:*"]
+      Resource = local.qualified_functions
     },
     {
       Sid    = "Role"
@@ -191,7 +193,7 @@ locals {
           "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
           "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
         ]
-        Resource = [local.arns.function, "${local.arns.function}:*"]
+        Resource = local.qualified_functions
       },
       {
         Sid    = "Role"

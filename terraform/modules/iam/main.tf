@@ -1,4 +1,4 @@
-# The function's role. Policies are jsonencode'd, so that tests can read them.
+# The role of the stack's functions. Policies are jsonencode'd, so that tests can read them.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -19,6 +19,10 @@ locals {
     "ec2:UnassignPrivateIpAddresses",
   ]
   xray_actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+
+  # Names here follow the resources of the root module.
+  function_names = [var.name, "${var.name}-stream"]
+  function_arns  = [for name in local.function_names : "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${name}"]
 }
 
 resource "aws_iam_role" "runtime" {
@@ -54,7 +58,7 @@ resource "aws_iam_role_policy" "runtime" {
           Sid      = "WriteOwnLog"
           Effect   = "Allow"
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = ["${var.runtime.log_group_arn}:*"]
+          Resource = [for arn in var.runtime.log_group_arns : "${arn}:*"]
         },
         {
           Sid      = "ReadOwnParameters"
@@ -94,7 +98,7 @@ resource "aws_iam_role_policy" "runtime" {
         Effect    = "Deny"
         Action    = local.vpc_actions
         Resource  = ["*"]
-        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}" } }
+        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arns } }
       } if wanted],
     )
   })

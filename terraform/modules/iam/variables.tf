@@ -57,7 +57,7 @@ variable "github" {
 }
 
 variable "name" {
-  description = "What the names of all roles and policies begin with; also the function's name."
+  description = "What the names of all roles and policies begin with; also the function's name, and the beginning of that of the one that streams."
   type        = string
   nullable    = false
 
@@ -74,9 +74,9 @@ variable "permissions_boundary_arn" {
 }
 
 variable "runtime" {
-  description = "Makes the function's role: ARNs of its log group, of the parameters it reads and of the keys these are encrypted with, of the keys that jobs are encrypted with, and whether it is in a VPC. Null: no such role."
+  description = "Makes the role of the stack's functions: ARNs of their log groups, of the parameters they read and of the keys these are encrypted with, of the keys that jobs are encrypted with, and whether they are in a VPC. Null: no such role."
   type = object({
-    log_group_arn  = string
+    log_group_arns = list(string)
     parameter_arns = list(string)
     kms_key_arns   = optional(list(string), [])
     data_key_arns  = optional(list(string), [])

@@ -1,17 +1,26 @@
-"""What AWS makes of an imported body and moto leaves out: authorizers, security of methods, gateway responses.
+"""What AWS makes of an imported body and moto leaves out: authorizers, security, streaming, gateway responses.
 
 Developer guide, api-gateway-swagger-extensions; mode ``overwrite``, the only one that Terraform uses.
 """
 
 from typing import Any
 
-from moto.apigateway.models import APIGatewayBackend, RestAPI, apigateway_backends
+from moto.apigateway.models import APIGatewayBackend, Integration, RestAPI, apigateway_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from tools.merge.openapi import ANY_METHOD
+from tools.merge.openapi import ANY_METHOD, INTEGRATION
 from tools.merge.responses import RESPONSES
 
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
+
+
+class _Transferred(Integration):
+    """An integration that says how its response is transferred, which moto does not know."""
+
+    response_transfer_mode = "BUFFERED"
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"responseTransferMode": self.response_transfer_mode}
 
 
 def begin_import(api_id: str) -> None:
@@ -58,6 +67,9 @@ def _secure(api: RestAPI, path: str, method: str, operation: dict[str, Any], ids
     described = methods[method.upper()]
     if described.method_integration is not None:
         described.method_integration.integration_type = described.method_integration.integration_type.upper()
+        described.method_integration.__class__ = _Transferred
+        mode = operation[INTEGRATION].get("responseTransferMode", "BUFFERED")
+        described.method_integration.response_transfer_mode = mode
     described.authorization_type = "NONE"
     for scheme, scopes in (rule for each in operation.get("security", []) for rule in each.items()):
         described.authorization_type = "COGNITO_USER_POOLS"

@@ -58,7 +58,7 @@ def built() -> Package:
     build_zip(original, document, BUILD, work)
     unpack(work / ZIP, work / "unpacked")
     for path in (work / "unpacked").rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
+        path.chmod(0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444)
     return Package(document, original, work / ZIP, work / "unpacked")
 
 

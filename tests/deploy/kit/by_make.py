@@ -28,7 +28,9 @@ from tools.stack.patience import Patience
 from tools.stack.repository import SUMS, TERRAFORM, ZIP
 
 ALARM = f"{NAME}-server-errors"
-_VERSION = "/lambda-router/prod/outputs/function_version"
+_OUTPUTS = "/lambda-router/prod/outputs"
+#: The functions, and the parameters that tell which version of each serves.
+_VERSIONS = {NAME: f"{_OUTPUTS}/function_version", f"{NAME}-stream": f"{_OUTPUTS}/stream_function_version"}
 
 
 @dataclass
@@ -227,15 +229,18 @@ class _Steps:
         return self.journey.recording.phase(f"{role} {step}", key)
 
     def serving(self) -> dict[str, Any]:
-        """What callers and other stacks meet; nothing before there is a stack."""
+        """What callers and other stacks meet, of each function; nothing before there is a stack."""
         functions, parameters = client("lambda", self.life.url), client("ssm", self.life.url)
-        try:
-            alias = functions.get_alias(FunctionName=NAME, Name="live")
-        except functions.exceptions.ResourceNotFoundException:
-            return {}
-        told = parameters.get_parameter(Name=_VERSION)
-        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})
-        return {"version": alias["FunctionVersion"], "weights": weights, "told": told["Parameter"]["Value"]}
+        served = {}
+        for function, parameter in _VERSIONS.items():
+            try:
+                alias = functions.get_alias(FunctionName=function, Name="live")
+            except functions.exceptions.ResourceNotFoundException:
+                return {}
+            told = parameters.get_parameter(Name=parameter)["Parameter"]["Value"]
+            weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})
+            served[function] = {"version": alias["FunctionVersion"], "weights": weights, "told": told}
+        return served
 
     def set_alarm(self, state: str) -> None:
         client("cloudwatch", self.life.url).set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="a test")
@@ -258,7 +263,9 @@ class _Steps:
 
     @property
     def alias(self) -> LiveAlias:
-        return LiveAlias(client("lambda", self.life.url), client("ssm", self.life.url), NAME, "live", _VERSION)
+        clients = client("lambda", self.life.url), client("ssm", self.life.url)
+        leader, follower = _VERSIONS.items()
+        return LiveAlias(*clients, leader[0], "live", leader[1], LiveAlias(*clients, follower[0], "live", follower[1]))
 
     @property
     def alarms(self) -> Alarms:

@@ -251,15 +251,25 @@ def serving(url: str) -> dict[str, Any]:
     stage = gateway.get_stage(restApiId=api["id"], stageName="api")
     alias = function.get_alias(FunctionName=NAME, Name="live")
     paths = parameters.get_parameters_by_path(Path="/lambda-router/prod/outputs")["Parameters"]
+    resources = gateway.get_resources(restApiId=api["id"], limit=500, embed=["methods"])["items"]
     return {
         "api": api["id"],
         "deployment": stage["deploymentId"],
         "version": alias["FunctionVersion"],
-        "routes": {each["path"] for each in gateway.get_resources(restApiId=api["id"], limit=500)["items"]},
+        "routes": {each["path"] for each in resources},
+        "integrations": {
+            each["path"]: each["resourceMethods"]["ANY"]["methodIntegration"]
+            for each in resources
+            if each.get("resourceMethods")
+        },
         "told": {each["Name"].rpartition("/")[2]: each["Value"] for each in paths},
         "policy": json.loads(function.get_policy(FunctionName=NAME, Qualifier="live")["Policy"]),
+        "stream": {
+            "version": function.get_alias(FunctionName=f"{NAME}-stream", Name="live")["FunctionVersion"],
+            "policy": json.loads(function.get_policy(FunctionName=f"{NAME}-stream", Qualifier="live")["Policy"]),
+        },
         "environment": function.get_function_configuration(FunctionName=NAME)["Environment"]["Variables"],
-        "target": client("events", url).list_targets_by_rule(Rule=f"{NAME}-warm")["Targets"][0],
+        "targets": client("events", url).list_targets_by_rule(Rule=f"{NAME}-warm")["Targets"],
         "retention": {
             each["logGroupName"]: each.get("retentionInDays")
             for each in client("logs", url).describe_log_groups()["logGroups"]

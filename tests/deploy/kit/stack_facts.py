@@ -15,7 +15,10 @@ def stack_facts(url: str, name: str) -> dict[str, str]:
     function = client("lambda", url).get_function_configuration(FunctionName=name)
     function["Tags"] = client("lambda", url).list_tags(Resource=function["FunctionArn"])["Tags"]
     found = _of_function(function) | _of_calls(url, name) | _of_role(url, function) | _of_api(url) | _beside(url, name)
-    return {what: value.replace(f"{name}-", "").replace(name, "NAME") for what, value in found.items()}
+    own = {f"{name}-stream": "STREAM", f"{name}-": "", name: "NAME", "STREAM": "NAME-stream"}
+    for there, here in own.items():
+        found = {what: value.replace(there, here) for what, value in found.items()}
+    return found
 
 
 def _of_function(function: Json) -> dict[str, str]:
@@ -93,7 +96,7 @@ def _of_body(body: Json) -> dict[str, str]:
         "routes": "; ".join(f"{name} {_guard(each)}" for name, each in routes.items()),
         "a path's other methods": "the function's 405" if len(routes) < len(operations) else "the gateway's 403",
         "authorizer": ", ".join(arn for each in schemes.values() for arn in each[_AUTHORIZER]["providerARNs"]),
-        "the API calls": ", ".join(sorted(target.removesuffix("/invocations") for target in targets)),
+        "the API calls": ", ".join(sorted(target.partition("/")[0] for target in targets)),
         "gateway's own answers": _answers(body.get("x-amazon-apigateway-gateway-responses", {})),
         "media types taken as bytes": ", ".join(body.get("x-amazon-apigateway-binary-media-types", [])),
     }
@@ -122,9 +125,11 @@ def _of_stage(stage: Json) -> dict[str, str]:
 def _beside(url: str, name: str) -> dict[str, str]:
     alarms = client("cloudwatch", url).describe_alarms()["MetricAlarms"]
     rules = client("events", url).list_rules()["Rules"]
+    functions = client("lambda", url).list_functions()["Functions"]
     outputs = client("ssm", url).get_parameters_by_path(Path="/lambda-router", Recursive=True)["Parameters"]
     groups = client("logs", url).describe_log_groups()["logGroups"]
     return {
+        "functions": ", ".join(sorted(each["FunctionName"] for each in functions)),
         "alarms": str(len(alarms) or NONE),
         "warm event": ", ".join(rule["ScheduleExpression"] for rule in rules) or NONE,
         "outputs in SSM": str(len([each for each in outputs if "/outputs/" in each["Name"]]) or NONE),

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from tools.merge.document import BODY, STEPS, merge, rules_named_for_the_function
+from chalicelib.api.responses import OPENAI_PATHS
+from tools.merge.document import BODY, STEPS, STREAMED, merge, rules_named_for_the_function
 from tools.merge.openapi import ALIAS, ANY_METHOD, INTEGRATION, MEDIA_TYPES, scopes_of, to_openapi
+from tools.merge.streaming import streamed_paths, with_paths
 from tools.package.golden import MERGED, RAW, as_text
 
 
@@ -96,7 +98,7 @@ def test_the_deployment_has_no_stage_and_follows_the_body() -> None:
     assert merge(raw())["resource"]["aws_api_gateway_deployment"]["rest_api"] == {
         "rest_api_id": "${aws_api_gateway_rest_api.rest_api.id}",
         "lifecycle": {"create_before_destroy": True},
-        "triggers": "${merge({ redeployment = sha1(local.chalice_api_swagger) }, local.redeployed_besides)}",
+        "triggers": "${merge({ redeployment = sha1(local.api_body) }, local.redeployed_besides)}",
     }
 
 
@@ -207,3 +209,55 @@ def test_a_preflight_stays_api_gateways_own_answer() -> None:
         "headers": {"Access-Control-Allow-Origin": {"schema": {"type": "string"}}},
     }
     assert converted[ANY_METHOD][INTEGRATION]["type"] == "aws_proxy"
+
+
+def streamed() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(merge(raw())["locals"][STREAMED])
+    return document
+
+
+def test_the_paths_of_the_openai_api_stream_from_their_own_function() -> None:
+    paths = streamed()
+
+    assert set(paths) == {path for path in body()["paths"] if path.startswith(OPENAI_PATHS)}
+    assert {"/v1/models", "/v1/responses", "/v1/responses/{response_id}", "/v1/chat/completions"} <= set(paths)
+    for methods in paths.values():
+        for operation in methods.values():
+            assert operation[INTEGRATION] == {
+                "type": "aws_proxy",
+                "httpMethod": "POST",
+                "passthroughBehavior": "when_no_match",
+                "uri": "${local.stream_invoke_arn}",
+                "responseTransferMode": "STREAM",
+                "timeoutInMillis": 900_000,
+            }
+
+
+def test_a_path_that_streams_differs_by_its_integration_only() -> None:
+    before = body()["paths"]
+
+    for path, methods in streamed().items():
+        assert set(methods) == set(before[path])
+        for method, operation in methods.items():
+            assert operation | {INTEGRATION: {}} == before[path][method] | {INTEGRATION: {}}
+
+
+def test_the_body_with_the_paths_that_stream_is_openapi_3_and_has_every_path() -> None:
+    whole = with_paths(body(), streamed())
+
+    validate(whole)
+    assert set(whole["paths"]) == set(body()["paths"])
+
+
+def test_the_plain_body_streams_nowhere() -> None:
+    assert "STREAM" not in merge(raw())["locals"][BODY]
+    assert "local.stream_invoke_arn" not in merge(raw())["locals"][BODY]
+
+
+def test_a_preflight_of_a_path_that_streams_stays_api_gateways_own_answer() -> None:
+    given = swagger()
+    given["paths"]["/v1/responses"]["options"] = preflight()
+
+    converted = to_openapi(given)
+
+    assert streamed_paths(converted)["/v1/responses"]["options"] == converted["paths"]["/v1/responses"]["options"]

@@ -50,6 +50,8 @@ inside = sorted(os.path.relpath(path, task) for path in opened if path.startswit
 print(json.dumps({"statuses": statuses, "opened": inside, "compiled": sorted(compiled)}))
 """
 
+#: What Lambda starts itself.
+EXECUTABLE = {"chalicelib/streaming/wrapper"}
 JOB = {"type": "generate", "input": {"prompt": "Why is the sky blue?"}}
 
 
@@ -180,9 +182,15 @@ def test_the_zip_depends_on_nothing_but_names_and_contents() -> None:
         entries = archive.infolist()
 
     assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
-    assert {(entry.date_time, entry.external_attr >> 16, entry.create_system) for entry in entries} == {
-        ((1980, 1, 1, 0, 0, 0), 0o100644, 3)
-    }
+    assert {(entry.date_time, entry.create_system) for entry in entries} == {((1980, 1, 1, 0, 0, 0), 3)}
+    assert {entry.external_attr >> 16 for entry in entries if entry.filename not in EXECUTABLE} == {0o100644}
+
+
+def test_lambda_can_execute_what_git_says_is_executable() -> None:
+    with zipfile.ZipFile(built().zip) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+
+    assert {name for name, mode in modes.items() if mode == 0o100755} == EXECUTABLE
 
 
 def test_the_table_adds_up() -> None:

@@ -1,6 +1,8 @@
 """What LangChain makes of a running service, as JSON. Arguments: base URL, token. Runs in .venv-clients."""
 
+import functools
 import json
+import operator
 import sys
 from typing import Any
 
@@ -15,6 +17,11 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
+def sum_of(chunks: Any) -> Any:
+    """Return the message that the chunks make."""
+    return functools.reduce(operator.add, chunks)
+
+
 def main() -> None:
     url, token = sys.argv[1:]
     model = ChatOpenAI(model="tiny", base_url=url, api_key=token)
@@ -27,6 +34,10 @@ def main() -> None:
     said["answered"] = model.bind_tools([weather]).invoke(messages).content
     responses = ChatOpenAI(model="tiny", base_url=url, api_key=token, use_responses_api=True)
     said["responses"] = responses.invoke("hello").text
+    said["streamed"] = "".join(chunk.text for chunk in model.stream("hello you"))
+    said["responses streamed"] = "".join(chunk.text for chunk in responses.stream("hello you"))
+    whole = sum_of(model.bind_tools([weather]).stream([HumanMessage("weather?")]))
+    said["call streamed"] = [call["args"] for call in whole.tool_calls]
     sys.stdout.write(json.dumps(said))
 
 

@@ -13,6 +13,10 @@ def main() -> None:
     chat = litellm.completion(messages=[{"role": "user", "content": "hello"}], **where)
     response = litellm.responses(input="hello", **where)
     said = {"plain": chat.choices[0].message.content, "responses": response.output[0].content[0].text}
+    chunks = litellm.completion(messages=[{"role": "user", "content": "hello you"}], stream=True, **where)
+    said["streamed"] = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    events = litellm.responses(input="hello you", stream=True, **where)
+    said["responses streamed"] = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     sys.stdout.write(json.dumps(said))
 
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend.openai_backend import OpenAIBackend
 from lambda_router_worker.backend.server_trouble import ServerTrouble
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import Unsuccessful
 from tests.model_servers import Call, Script, model_server
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def job_of(kind: str = "generate", **given: Any) -> Envelope:
-    return Envelope(
+def job_of(kind: str = "generate", **given: Any) -> Job:
+    return Job(
         v=1,
         id="job_" + "0" * 32,
         type=kind,
@@ -42,20 +42,20 @@ def with_backend[Answer](use: Callable[[OpenAIBackend], Any], base_url: str, **o
     return asyncio.run(call())
 
 
-def ask(script: Script, job: Envelope | None = None, **options: Any) -> Any:
+def ask(script: Script, job: Job | None = None, **options: Any) -> Any:
     """The job's result, from a server that does so."""
     with model_server(script) as server:
         return with_backend(lambda backend: backend(job or job_of(prompt="x")), server.base_url, **options)
 
 
-def failure_of(script: Script, job: Envelope | None = None, **options: Any) -> Unsuccessful:
+def failure_of(script: Script, job: Job | None = None, **options: Any) -> Unsuccessful:
     """How the job fails for good or for now, with a server that does so."""
     with pytest.raises(Unsuccessful) as raised:
         ask(script, job, **options)
     return raised.value
 
 
-def trouble_of(script: Script, job: Envelope | None = None, **options: Any) -> ServerTrouble:
+def trouble_of(script: Script, job: Job | None = None, **options: Any) -> ServerTrouble:
     """What is wrong with a server that does so."""
     with pytest.raises(ServerTrouble) as raised:
         ask(script, job, **options)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lambda_router_queue.models import Envelope, TextResult
+from lambda_router_queue.models import TextResult
+from lambda_router_worker.job import Job
 from tests.integration.backend.openai_jobs import TRACE, answering, ask, job_of, sending, streaming, with_backend
 from tests.model_servers import (
     GREETING,
@@ -29,7 +30,7 @@ RESULT = {"text": "Grüße!", "finish_reason": "stop", "model": "tinyllama-1.1b"
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}]
 SAMPLING = {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "stop": ["\n"], "seed": 3}
 
-REQUESTS: dict[str, tuple[Envelope, dict[str, Any]]] = {
+REQUESTS: dict[str, tuple[Job, dict[str, Any]]] = {
     "prompt": (
         job_of(prompt="hello", max_tokens=256),
         {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 256},
@@ -53,7 +54,7 @@ REQUESTS: dict[str, tuple[Envelope, dict[str, Any]]] = {
 }
 
 
-def sent_for(job: Envelope, path: str = "/v1", **options: Any) -> Call:
+def sent_for(job: Job, path: str = "/v1", **options: Any) -> Call:
     """The request that the server sees."""
     with model_server() as server:
         with_backend(lambda backend: backend(job), server.base_url.removesuffix("/v1") + path, **options)
@@ -62,7 +63,7 @@ def sent_for(job: Envelope, path: str = "/v1", **options: Any) -> Call:
 
 
 @pytest.mark.parametrize(("job", "body"), REQUESTS.values(), ids=REQUESTS.keys())
-def test_a_job_becomes_a_request_for_a_stream(job: Envelope, body: dict[str, Any]):
+def test_a_job_becomes_a_request_for_a_stream(job: Job, body: dict[str, Any]):
     call = sent_for(job)
     assert (call.method, call.headers["content-type"]) == ("POST", "application/json")
     always = {"model": "tinyllama", "stream": True, "stream_options": {"include_usage": True}}

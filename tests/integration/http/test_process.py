@@ -125,6 +125,7 @@ def test_what_is_missing_stands_in_the_log(monkeypatch: pytest.MonkeyPatch, log_
 def test_services_are_built_from_the_environment_once(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, make_token: MakeToken
 ):
+    monkeypatch.delenv("ROUTER_CORPORA", raising=False)  # for tests only: the app would not know it
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with wiring.use(None):  # type: ignore[arg-type]

@@ -82,7 +82,15 @@ def test_an_origin_may_send_what_the_api_reads_and_see_what_it_says():
     assert headers["Access-Control-Allow-Origin"] == "https://app.example.com"
     assert headers["Access-Control-Max-Age"] == "600"
     allowed = set(headers["Access-Control-Allow-Headers"].split(","))
-    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "traceparent"} <= allowed
+    assert {
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-None-Match",
+        "Last-Event-ID",
+        "Prefer",
+        "traceparent",
+    } <= allowed
     exposed = set(headers["Access-Control-Expose-Headers"].split(","))
     assert exposed == {
         "ETag",

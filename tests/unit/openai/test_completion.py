@@ -79,7 +79,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "custom tool": ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type"),
     "allowed tools": ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice.type"),
     "several answers": ({"n": 2}, "n"),
-    "stream": ({"stream": True}, "stream"),
+    "options of a stream": ({"stream_options": {"include_usage": True}}, "stream_options"),
+    "obfuscation": ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include"),
 }
 
 

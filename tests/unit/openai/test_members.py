@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionStreamOptionsParam
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses import (
     FunctionToolParam,
@@ -16,12 +17,14 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_create_params import BackgroundOptions as BackgroundOptionsParam
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
+from openai.types.responses.response_create_params import StreamOptions as StreamOptionsParam
 from openai.types.responses.response_input_item_param import FunctionCallOutput as FunctionCallOutputParam
 from openai.types.shared_params.reasoning import Reasoning as ReasoningParam
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chalicelib.openai.completion_messages import SentBack
 from chalicelib.openai.completion_request import CompletionRequest
+from chalicelib.openai.completion_request import StreamOptions as CompletionStreamOptions
 from chalicelib.openai.input_items import FunctionCall, FunctionCallOutput, MessageItem, OutputText, ReasoningItem
 from chalicelib.openai.members import Only, members_of
 from chalicelib.openai.response_request import (
@@ -29,6 +32,7 @@ from chalicelib.openai.response_request import (
     FunctionTool,
     Reasoning,
     ResponseRequest,
+    StreamOptions,
     TextOptions,
 )
 
@@ -39,6 +43,8 @@ REQUESTS: dict[type[BaseModel], dict[str, Any]] = {
     TextOptions: {},
     Reasoning: {},
     BackgroundOptions: {},
+    StreamOptions: {},
+    CompletionStreamOptions: {},
     FunctionCall: {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
     FunctionCallOutput: {"type": "function_call_output", "call_id": "c", "output": "x"},
     ReasoningItem: {"type": "reasoning"},
@@ -85,6 +91,8 @@ def test_a_request_has_the_members_of_openais_client(model: type[BaseModel], par
         (TextOptions, ResponseTextConfigParam),
         (Reasoning, ReasoningParam),
         (BackgroundOptions, BackgroundOptionsParam),
+        (StreamOptions, StreamOptionsParam),
+        (CompletionStreamOptions, ChatCompletionStreamOptionsParam),
         (FunctionCall, ResponseFunctionToolCallParam),
         (FunctionCallOutput, FunctionCallOutputParam),
         (MessageItem, ResponseOutputMessageParam),

@@ -4,7 +4,8 @@ import pytest
 
 from tests.unit.release.fake_function import FakeFunction
 from tools.release.live_alias import Traffic
-from tools.release.published_versions import PublishedVersion, prunable, prune, published_versions
+from tools.release.pruning import prunable, prune
+from tools.release.published_versions import PublishedVersion, published_versions
 from tools.release.rollback import target_of
 from tools.stack.options import Refused
 

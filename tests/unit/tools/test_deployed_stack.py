@@ -9,12 +9,12 @@ import pytest
 
 from tests.contract.repository import ROOT
 from tests.unit.tools.fake_state import FakeS3
-from tools.stack.deployed import DeployedStack, NoStack, outputs_of
+from tools.stack.deployed import DeployedFunction, DeployedStack, NoStack, outputs_of
 from tools.stack.terraform import Terraform
 
 NAMES = [field.name for field in dataclasses.fields(DeployedStack)]
 #: Outputs that came later.
-LATER = {"custom_domain": {}, "default_endpoint": True}
+LATER = {"custom_domain": {}, "default_endpoint": True, "stream_function": None}
 OUTPUTS: dict[str, Any] = {name: name for name in NAMES} | {"stage_arn": "not a field"}
 
 
@@ -42,6 +42,23 @@ def test_a_state_without_outputs_is_refused_by_its_address_with_the_way_to_deplo
 def test_a_state_of_an_older_checkout_is_refused_with_the_output_it_lacks(name: str) -> None:
     with pytest.raises(NoStack, match=rf"no output {name}, .*make package"):
         DeployedStack.from_outputs({key: value for key, value in OUTPUTS.items() if key != name})
+
+
+def test_a_state_from_before_there_was_streaming_has_one_function() -> None:
+    stack = DeployedStack.from_outputs({key: value for key, value in OUTPUTS.items() if key not in LATER})
+
+    assert stack.streaming is None
+    assert stack.function.function_name == OUTPUTS["function_name"]
+
+
+def test_the_output_about_the_streaming_function_has_the_names_of_those_about_the_first() -> None:
+    told = {field.name: f"stream's {field.name}" for field in dataclasses.fields(DeployedFunction)}
+    declared = (ROOT / "terraform/outputs.tf").read_text().partition('output "stream_function"')[2].partition("\n}")[0]
+
+    stack = DeployedStack.from_outputs(OUTPUTS | {"stream_function": told})
+
+    assert stack.streaming == DeployedFunction(**told)
+    assert set(re.findall(r"^      (\w+) +=", declared, re.MULTILINE)) == told.keys()
 
 
 def test_a_state_from_before_there_were_custom_domains_has_none() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tools.package.environment import LIMIT, filled, measured, too_large
+from tests.contract.repository import files, name_of, page
+from tools.package.environment import LIMIT, OF_STREAMING, filled, measured, of_streaming, too_large
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,19 @@ def test_expressions_of_terraform_are_replaced_by_their_values():
 def test_the_stacks_name_is_measured_as_it_will_be():
     values = {"app_name": "lambda-router", "stage_name": "prod"}
     assert filled({"ROUTER_STACK": "${local.name}"}, values.__getitem__) == {"ROUTER_STACK": "lambda-router-prod"}
+
+
+def test_the_streaming_function_is_measured_with_what_terraform_adds():
+    (name, path), *more = OF_STREAMING.items()
+    text = page("terraform/streaming.tf")
+
+    assert more == []
+    assert f'stream_wrapper = "{path}"' in text
+    assert f"{name} = local.stream_wrapper" in text
+    assert measured(of_streaming({})) == measured(OF_STREAMING)
+
+
+def test_the_wrapper_of_the_streaming_function_is_in_the_package():
+    (path,) = OF_STREAMING.values()
+
+    assert path.removeprefix("/var/task/") in {name_of(each) for each in files()}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.repository import ROOT
 from tools.package.writer import sums_of
-from tools.stack.deployed import DeployedStack
+from tools.stack.deployed import DeployedFunction, DeployedStack
 from tools.verify.routes import Route, packaged
 from tools.verify.wanted import NoPackage, Wanted
 
@@ -46,6 +46,27 @@ def test_expressions_become_the_values_that_were_applied(package: Path) -> None:
     assert wanted.variables["ROUTER_CORS_ORIGIN"] == ""
 
 
+def test_the_paths_of_the_openai_api_are_wanted_as_they_stream(package: Path) -> None:
+    function = {field.name: "" for field in dataclasses.fields(DeployedFunction)} | {"function_invoke_arn": "arn:2"}
+    routes = packaged(Wanted.packaged(dataclasses.replace(STACK, stream_function=function), package).body)
+
+    cognito = "COGNITO_USER_POOLS cognito"
+    assert routes["POST /v1/responses"] == Route("AWS_PROXY arn:2", cognito, ("my/scope",), "STREAM 900000 ms")
+    assert routes["POST /v1/jobs"] == Route("AWS_PROXY arn:of:alias", cognito, ("my/scope",))
+    assert {route.partition(" ")[2].split("/")[2] for route, each in routes.items() if each.transfer != "BUFFERED"} == {
+        "models",
+        "responses",
+        "chat",
+    }
+
+
+def test_without_streaming_every_path_is_wanted_buffered(package: Path) -> None:
+    routes = packaged(Wanted.packaged(STACK, package).body)
+
+    assert {route.integration for route in routes.values()} == {"AWS_PROXY arn:of:alias"}
+    assert {route.transfer for route in routes.values()} == {"BUFFERED"}
+
+
 def test_hash_and_build_are_those_of_the_zip(package: Path) -> None:
     wanted = Wanted.packaged(STACK, package)
 
@@ -70,7 +91,7 @@ def test_a_zip_without_a_version_is_refused(package: Path) -> None:
 
 def test_an_expression_that_nothing_tells_is_refused_and_not_compared_as_text(package: Path) -> None:
     body = GOLDEN["locals"]["chalice_api_swagger"].replace("${var.router_scope}", "${var.other}")
-    write(package, GOLDEN | {"locals": {"chalice_api_swagger": body}}, '__version__ = "1.2.3"\n')
+    write(package, GOLDEN | {"locals": GOLDEN["locals"] | {"chalice_api_swagger": body}}, '__version__ = "1.2.3"\n')
 
     with pytest.raises(NoPackage, match=r"\$\{var\.other\}"):
         Wanted.packaged(STACK, package)

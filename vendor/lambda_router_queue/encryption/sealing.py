@@ -10,7 +10,7 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lambda_router_queue.encryption.data_keys import DataKey, DataKeys, KeyRefused
 
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     queue: str
     job_id: str
     owner: str
-    part: Literal["input", "result", "openai"]
+    part: str  # input, result, openai, or the part that ``event_part`` names
 
     @property
     def authenticated(self) -> bytes:
@@ -42,6 +42,11 @@ class Unsealed:
 
     text: str = field(repr=False)
     key: DataKey
+
+
+def event_part(token: int | str, number: int | str) -> str:
+    """Return the part that a piece of live output is: its place in the log of its job."""
+    return f"event {token}-{number}"
 
 
 def is_sealed(text: str) -> bool:

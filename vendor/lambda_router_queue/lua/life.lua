@@ -85,6 +85,16 @@ local function kept_until(record, ms)
   return math.floor(math.max(ms + number(record.store_ms, DAY), number(record.keep_until, 0)))
 end
 
+-- The default if the job's router is older than the setting.
+local EVENTS_MS = 600000
+
+-- Keeps live output for a while, but not longer than the record, even if the job ends now. Renewals keep it while the
+-- job runs.
+local function keep_output(job_key, events_key, record, now)
+  local ms = math.min(number(record.events_ms, EVENTS_MS), kept_until(record, now) - now, redis.call('PTTL', job_key))
+  redis.call('PEXPIRE', events_key, math.max(1, ms))
+end
+
 -- Keeps a record in its caller's list until it is gone. admit.lua removes entries older than any record has become.
 local function list_until(keys, created_at, gone_at, now)
   if live_at_least(keys.owner, gone_at - now) then live_as_long(keys.bytes, keys.owner) end
@@ -122,9 +132,10 @@ local function close(keys, record, id, status, finished_at, is_answered, ...)
   if bytes > 0 and bucket_now < bucket and (status == 'expired' or bucket <= bucket_now + MOST_BUCKETS_LATE) then
     bucket_now = bucket
   end
-  -- Its caller can still read the metadata, and the result or the error.
+  -- Its caller can still read the metadata, and the result or the error; for a while the live output, too.
   local field, text = ...
   local bytes_now = math.max(kept, JOB_BYTES) + ((field == 'result' or field == 'error') and #text or 0)
+    + number(record.output_bytes, 0)
   local to = bucket_name(bucket_now)
   local from = bytes > 0 and bucket ~= bucket_now and bucket_name(bucket) or to
   redis.call('HSET', keys.job, 'status', status, 'finished_at', shown_at,

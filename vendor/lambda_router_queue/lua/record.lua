@@ -127,7 +127,7 @@ end
 -- The fields that every change of state needs, and further requested fields.
 local function read_open(job_key, ...)
   return read(job_key, 'status', 'deadline_at', 'created_at', 'stream', 'stream_id', 'store_ms', 'keep_until', 'attempt_at',
-    'retried_token', 'counted', ...)
+    'retried_token', 'counted', 'output_bytes', 'events_ms', ...)
 end
 
 -- Resets the two counts of one stream after one was overwritten, as if all of its entries waited.

@@ -5,6 +5,7 @@ Imported only if a URL names a cluster, so that functions with a single server d
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 from redis import RedisCluster, exceptions
@@ -97,7 +98,8 @@ class _Nodes:
         self._left = False
 
     def ask(self, parts: Sequence[Argument]) -> Any:
-        return self._with_client(lambda client: client.execute_command(*parts))  # type: ignore[no-untyped-call]
+        reply = self._with_client(lambda client: client.execute_command(*parts))  # type: ignore[no-untyped-call]
+        return _as_it_came(reply) if parts[0] == "XREAD" else reply
 
     def ask_all(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         def ask(client: RedisCluster) -> list[Any]:
@@ -122,6 +124,12 @@ class _Nodes:
         self._left = True
         if self._client is not None:
             self._client.close()
+
+
+def _as_it_came(reply: Any) -> list[Any] | None:
+    """Restore Redis's reply to XREAD: redis-py turns the fields of an entry into a dict."""
+    entries = ((key, [[name, [*chain(*fields.items())]] for name, fields in rows]) for key, rows in reply)
+    return [*map(list, entries)] or None
 
 
 def refused(error: exceptions.RedisError) -> Refused:

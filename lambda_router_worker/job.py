@@ -55,12 +55,9 @@ class Job(Envelope):
 
     _emitter: _Emitter | None = PrivateAttr(default=None)
 
-    @classmethod
-    def of(cls, envelope: Envelope, take: Callable[[Delta], None]) -> "Job":
-        """Return the job, whose output goes to ``take`` in the running event loop."""
-        job = cls.model_construct(_fields_set=envelope.model_fields_set, **dict(envelope))
-        job._emitter = _Emitter(take, asyncio.get_running_loop())
-        return job
+    def emit_to(self, take: Callable[[Delta], None]) -> None:
+        """Have all output go to ``take``, in the running event loop. For the worker only."""
+        self._emitter = _Emitter(take, asyncio.get_running_loop())
 
     async def emit(self, delta: Delta) -> None:
         """Show the caller a further piece of the result, at once. The result itself is what the handler returns.

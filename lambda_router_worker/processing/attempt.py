@@ -2,20 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import JsonValue
 
 from lambda_router_queue import traces
-from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend.server_trouble import Kind, ServerTrouble
-from lambda_router_worker.job import Job
+from lambda_router_worker.job import Delta, Job
 from lambda_router_worker.outcomes import BadOutcome, GivenUp, JobFailed, TryAgain, Unsuccessful
 from lambda_router_worker.processing import results
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.handlers import Handler, ThreadWork
-from lambda_router_worker.processing.live_output import Output
+from lambda_router_worker.processing.live_output import Output, Seal
 from lambda_router_worker.worker_log import log
 
 #: The result as JSON, or the reason that there is none.
@@ -25,15 +24,21 @@ type Outcome = str | Unsuccessful | ServerTrouble
 class Attempt:
     """One run of a handler on a job. It catches every exception that the handler raises.
 
+    Args:
+        begin_output: called when the handler first emits. Most jobs of most handlers never do.
+
     Attributes:
-        output: what the handler emits.
+        output: what the handler has emitted; None if it has emitted nothing.
     """
 
-    def __init__(self, handler: Handler, encryption: Encryption, job: Envelope, output: Output) -> None:
+    def __init__(self, handler: Handler, encryption: Encryption, job: Job, begin_output: Callable[[], Output]) -> None:
         self._handler = handler
         self._encryption = encryption
         self._job = job
-        self.output = output
+        self.output: Output | None = None
+        self._begin_output = begin_output
+        self._seal: Seal | None = None
+        self._is_output_over = False
         self._thread: ThreadWork | None = None
 
     async def outcome(self) -> Outcome:
@@ -52,6 +57,12 @@ class Attempt:
             if caller.cancelling():
                 raise
             return _broken(error, self._job)
+
+    def end_output(self) -> None:
+        """Store nothing further of what the handler emits."""
+        self._is_output_over = True
+        if self.output is not None:
+            self.output.stop("over")
 
     @property
     def is_over(self) -> bool:
@@ -77,9 +88,9 @@ class Attempt:
             async with limit:
                 readable = await self._encryption.decrypted(self._job)
                 if readable.key is not None:
-                    self.output.encrypt_with(readable.sealed)
-                job = Job.of(readable.job, self.output.take)
-                return readable.encrypted(_encoded(await self._begun(job), self._job))
+                    self._seal = readable.sealed
+                readable.job.emit_to(self._take)
+                return readable.encrypted(_encoded(await self._begun(readable.job), self._job))
         except BaseException as error:
             if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
                 return outcome
@@ -93,6 +104,16 @@ class Attempt:
                 return ServerTrouble("no answer in time", Kind.BROKEN, late, was_there=True)
             return _broken(error, self._job)
 
+    def _take(self, delta: Delta) -> None:
+        """Take what the handler emits. Raises ValueError, JobFailed."""
+        if self._is_output_over:
+            return
+        if self.output is None:
+            self.output = self._begin_output()
+            if self._seal is not None:
+                self.output.encrypt_with(self._seal)
+        self.output.take(delta)
+
     def _begun(self, job: Job) -> Awaitable[JsonValue]:
         work = self._handler(job)
         if isinstance(work, ThreadWork):
@@ -100,7 +121,7 @@ class Attempt:
         return work
 
 
-def _encoded(result: JsonValue, job: Envelope) -> str:
+def _encoded(result: JsonValue, job: Job) -> str:
     try:
         return results.encoded(result)
     except JobFailed as failure:
@@ -123,7 +144,7 @@ def _sound(error: Unsuccessful) -> Unsuccessful | None:
         return None
 
 
-def _broken(error: BaseException, job: Envelope) -> Unsuccessful:
+def _broken(error: BaseException, job: Job) -> Unsuccessful:
     """Return the outcome that the caller sees for an error that the handler did not intend. Log its class and place."""
     code, message = "worker_error", "The worker failed on this job."
     facts = {"job_id": job.id} | traces.facts(error)

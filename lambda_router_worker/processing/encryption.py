@@ -7,7 +7,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from lambda_router_queue.encryption.data_keys import DataKey, DataKeys, KeyUnavailable
 from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, Unsealed, seal_under
-from lambda_router_queue.models import Envelope
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import JobFailed, TryAgain
 from lambda_router_worker.worker_log import log
 
@@ -18,7 +18,7 @@ _INPUT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 class Readable:
     """A job with its input in plain text, and the data key for its result: None if the input was not encrypted."""
 
-    job: Envelope
+    job: Job
     key: DataKey | None = None
 
     def encrypted(self, result: str) -> str:
@@ -46,7 +46,7 @@ class Encryption:
         self._refuses_plain_text = kms_key_id is not None and not accept_plain_text
         self._sealer = Sealer(DataKeys(kms_key_id)) if kms_key_id else None
 
-    async def decrypted(self, job: Envelope) -> Readable:
+    async def decrypted(self, job: Job) -> Readable:
         """Return the job with its input in plain text.
 
         Raises:
@@ -71,7 +71,7 @@ class Encryption:
         clear = {"input": _INPUT.validate_json(opened.text), "encrypted_input": None}
         return Readable(job.model_copy(update=clear), opened.key)
 
-    def _open(self, job: Envelope, sealed: str) -> Unsealed:
+    def _open(self, job: Job, sealed: str) -> Unsealed:
         if self._sealer is None:
             raise KeyUnavailable("the job is encrypted and this worker has no key; set --kms-key-id")
         return self._sealer.open(sealed, Place(job.queue, job.id, job.owner, "input"))

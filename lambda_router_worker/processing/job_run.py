@@ -11,17 +11,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from lambda_router_queue import traces
-from lambda_router_queue.models import PROTOCOL_VERSION, Envelope
+from lambda_router_queue.models import PROTOCOL_VERSION
 from lambda_router_worker.backend.server_errors import unreachable
 from lambda_router_worker.backend.server_trouble import ServerTrouble
 from lambda_router_worker.backoff import pause, retry_delay_ms
+from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import GivenUp, JobFailed, TryAgain
 from lambda_router_worker.processing.attempt import Attempt, Outcome
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.gate import Gate
 from lambda_router_worker.processing.handlers import Handler
 from lambda_router_worker.processing.lease_keeper import LeaseKeeper, LeaseLost
-from lambda_router_worker.processing.live_output import LiveOutput, Output
+from lambda_router_worker.processing.live_output import LiveOutput
 from lambda_router_worker.processing.quarantine import Quarantine
 from lambda_router_worker.queue.connection import REDIS_SILENCE, REDIS_TROUBLE
 from lambda_router_worker.queue.job_lists import JobLists
@@ -85,7 +86,7 @@ class JobRun:
         finally:
             worked()
 
-    async def _run(self, claim: Claim, job: Envelope, facts: dict[str, str], worked: Callable[[], None]) -> None:
+    async def _run(self, claim: Claim, job: Job, facts: dict[str, str], worked: Callable[[], None]) -> None:
         nonce = secrets.token_hex(8)  # so that a lost reply costs no attempt
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
@@ -94,17 +95,17 @@ class JobRun:
             log.info("not started", extra=facts | {"reason": lease})
             return
         self._held[claim.job_id] = lease
-        attempt = Attempt(self._handler, self._encryption, job, self._live.of(lease))
+        attempt = Attempt(self._handler, self._encryption, job, lambda: self._live.of(lease))
         try:
             await self._work(lease, job, attempt, facts, worked)
         finally:
-            attempt.output.stop("over")
+            attempt.end_output()
             self._held.pop(claim.job_id, None)
             if not attempt.is_over:
                 await attempt.until_over()
 
     async def _work(
-        self, lease: Lease, job: Envelope, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
+        self, lease: Lease, job: Job, attempt: Attempt, facts: dict[str, str], worked: Callable[[], None]
     ) -> None:
         started = time.monotonic()
         code = None
@@ -117,10 +118,10 @@ class JobRun:
                 if attempt.is_over:
                     worked()
                 try:
-                    outcome = await self._write(lease, job, result, attempt.output)
+                    outcome = await self._write(lease, job, result, attempt)
                 except JobFailed as too_large:
                     result = too_large
-                    outcome = await self._write(lease, job, result, attempt.output)
+                    outcome = await self._write(lease, job, result, attempt)
             code = _code(result, outcome)
             if outcome in {"failed", "dead"}:
                 self.failed[str(code)] += 1
@@ -159,12 +160,12 @@ class JobRun:
         """
         return lease.crashes > 0 and lease.crashes + 1 >= self._queue.max_deaths
 
-    async def _write(self, lease: Lease, job: Envelope, outcome: Outcome, output: Output) -> str:
+    async def _write(self, lease: Lease, job: Job, outcome: Outcome, attempt: Attempt) -> str:
         if isinstance(outcome, ServerTrouble):
             how: Begun = "crashed" if outcome.was_there else "untouched"
             return await self._insist(lambda: self._queue.give_back(lease, how))
         if isinstance(outcome, str):
-            return await self._complete(lease, outcome, output)
+            return await self._complete(lease, outcome, attempt)
         if isinstance(outcome, TryAgain):
             delay_ms = retry_delay_ms(job.retry, lease.attempts, outcome.after_seconds)
             words = (outcome.code, outcome.message)
@@ -175,8 +176,13 @@ class JobRun:
         written = await self._insist(lambda: self._queue.fail(lease, error))
         return "failed" if written == "done" else written
 
-    async def _complete(self, lease: Lease, result: str, output: Output) -> str:
+    async def _complete(self, lease: Lease, result: str, attempt: Attempt) -> str:
         """Write the result, once all of the live output is there. Raises JobFailed if that is too large."""
+        output = attempt.output
+        if output is None:
+            attempt.end_output()  # a task that the handler left behind may still emit
+            written = await self._insist(lambda: self._queue.complete(lease, result))
+            return "completed" if written == "done" else written
 
         async def complete() -> str:
             await output.settled()  # at every try: what lost the confirmation of the result may have lost output, too
@@ -210,10 +216,10 @@ def _code(result: Outcome, outcome: str) -> str | None:
     return None if isinstance(result, str) else result.code
 
 
-def _envelope(claim: Claim) -> Envelope | None:
+def _envelope(claim: Claim) -> Job | None:
     """Parse the job; None if it is invalid or of another protocol version."""
     try:
-        job = Envelope.model_validate_json(claim.envelope)
+        job = Job.model_validate_json(claim.envelope)
     except ValidationError:
         return None
     return job if job.v == PROTOCOL_VERSION and job.id == claim.job_id else None

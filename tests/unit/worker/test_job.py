@@ -35,12 +35,18 @@ ENVELOPE = Envelope(
 )
 
 
+def job_emitting_to(take: Callable[[Delta], None]) -> Job:
+    job = Job.model_validate_json(ENVELOPE.model_dump_json(exclude_unset=True))
+    job.emit_to(take)
+    return job
+
+
 def emitted(use: Callable[[Job], Awaitable[None]], taken: Callable[[Delta], None] | None = None) -> list[Delta]:
     """What arrives of what is emitted so, in the worker's event loop."""
     arrived: list[Delta] = []
 
     async def scenario() -> None:
-        await use(Job.of(ENVELOPE, taken or arrived.append))
+        await use(job_emitting_to(taken or arrived.append))
 
     asyncio.run(scenario())
     return arrived
@@ -200,6 +206,6 @@ def test_a_handler_may_still_be_typed_for_the_envelope():
     typed: Handler = handler
 
     async def scenario() -> Any:
-        return await typed(Job.of(ENVELOPE, lambda delta: None))
+        return await typed(job_emitting_to(lambda delta: None))
 
     assert asyncio.run(scenario()) == "hello"

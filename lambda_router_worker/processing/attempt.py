@@ -25,13 +25,15 @@ class Attempt:
     """One run of a handler on a job. It catches every exception that the handler raises.
 
     Args:
-        begin_output: called when the handler first emits. Most jobs of most handlers never do.
+        begin_output: called when the handler first emits, with how to encrypt it. Most handlers never emit.
 
     Attributes:
         output: what the handler has emitted; None if it has emitted nothing.
     """
 
-    def __init__(self, handler: Handler, encryption: Encryption, job: Job, begin_output: Callable[[], Output]) -> None:
+    def __init__(
+        self, handler: Handler, encryption: Encryption, job: Job, begin_output: Callable[[Seal | None], Output]
+    ) -> None:
         self._handler = handler
         self._encryption = encryption
         self._job = job
@@ -109,9 +111,7 @@ class Attempt:
         if self._is_output_over:
             return
         if self.output is None:
-            self.output = self._begin_output()
-            if self._seal is not None:
-                self.output.encrypt_with(self._seal)
+            self.output = self._begin_output(self._seal)
         self.output.take(delta)
 
     def _begun(self, job: Job) -> Awaitable[JsonValue]:

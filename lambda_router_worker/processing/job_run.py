@@ -95,7 +95,7 @@ class JobRun:
             log.info("not started", extra=facts | {"reason": lease})
             return
         self._held[claim.job_id] = lease
-        attempt = Attempt(self._handler, self._encryption, job, lambda: self._live.of(lease))
+        attempt = Attempt(self._handler, self._encryption, job, lambda seal: self._live.of(lease, seal))
         try:
             await self._work(lease, job, attempt, facts, worked)
         finally:

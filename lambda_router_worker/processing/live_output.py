@@ -38,23 +38,22 @@ class Output:
     """The output of one attempt at a job.
 
     The attempt's pieces are kept until its end: Redis may lose its last second, and then gets them again.
+
+    Args:
+        seal: encrypts each piece; None for a job that is not encrypted.
     """
 
-    def __init__(self, live: "LiveOutput", lease: Lease) -> None:
+    def __init__(self, live: "LiveOutput", lease: Lease, seal: Seal | None = None) -> None:
         self.lease = lease
         self._live = live
         self._deltas = Deltas()
-        self._seal: Seal | None = None
+        self._seal = seal
         self._pieces: list[str] = []
         self._stored = 0
         self._is_whole = False
         self._is_closed = False
         self._due = 0.0
         self._stopped: str | None = None
-
-    def encrypt_with(self, seal: Seal) -> None:
-        """Encrypt all pieces. To be called before the first one is emitted."""
-        self._seal = seal
 
     def take(self, delta: Delta) -> None:
         """Take a delta, to be stored soon. Raises ValueError, JobFailed."""
@@ -151,9 +150,9 @@ class LiveOutput:
         self._task: asyncio.Task[None] | None = None
         self._is_urgent = False
 
-    def of(self, lease: Lease) -> Output:
+    def of(self, lease: Lease, seal: Seal | None = None) -> Output:
         """Return the output of a started job."""
-        return Output(self, lease)
+        return Output(self, lease, seal)
 
     def schedule(self, output: Output, *, is_first: bool) -> None:
         """Store the output soon; its first piece at once."""

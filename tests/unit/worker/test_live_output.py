@@ -10,7 +10,7 @@ import pytest
 from lambda_router_queue.redis.wire import Broken, Refused
 from lambda_router_worker.deltas import MOST_CHARACTERS
 from lambda_router_worker.outcomes import JobFailed
-from lambda_router_worker.processing.live_output import EVERY_SECONDS, MOST_CALL_BYTES, LiveOutput, Output
+from lambda_router_worker.processing.live_output import EVERY_SECONDS, MOST_CALL_BYTES, LiveOutput
 from lambda_router_worker.queue.work_queue import Claim, Lease, Pieces
 from tests.patience import soon
 
@@ -397,8 +397,7 @@ def test_each_piece_is_sealed_for_its_place():
         return json.dumps({"text": f"[{part} {json.loads(text)['text']}]"})
 
     async def scenario(log: Log, live: LiveOutput) -> None:
-        output: Output = live.of(lease_of(7))
-        output.encrypt_with(seal)
+        output = live.of(lease_of(7), seal)
         output.take("a")
         assert await soon(lambda: 7 in log.stored)
         output.take("b")

@@ -11,7 +11,7 @@ from chalicelib.jobs.job_records import Record
 from chalicelib.jobs.live_output import Emitted
 from chalicelib.wiring import Services
 from tests.conftest import Reply, Router
-from tests.integration.http.test_events import Hand
+from tests.integration.http.events.event_reader import Hand
 from tests.integration.in_redis import KEYS
 from tests.job_ids import any_job_id
 

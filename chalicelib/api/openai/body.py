@@ -47,7 +47,17 @@ def stream_wanted(request: Received) -> int | None:
     Raises InvalidParameter if the query asks for what is not supported.
     """
     query = request_headers.query_values(request)
-    if request.method != "GET" or query.get("stream") != ["true"] or not can_stream(request):
+    if request.method != "GET" or not can_stream(request):
+        _require_harmless(query)
+        return None
+    stream = query.get("stream", ["false"])
+    if stream not in (["true"], ["false"]):
+        detail = f"'stream' must be true or false, once; found {', '.join(stream)[:32]!r}."
+        raise InvalidParameter(detail, param="stream", code="invalid_value")
+    if stream == ["false"]:
+        if "starting_after" in query:
+            detail = "'starting_after' is the number of an event of a stream: send stream=true with it."
+            raise InvalidParameter(detail, param="starting_after", code="invalid_value")
         _require_harmless(query)
         return None
     after = query.pop("starting_after", None)

@@ -107,14 +107,16 @@ class RuntimeDouble:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._events: queue.Queue[Invoked | None] = queue.Queue()
         self._invoked: dict[str, Invoked] = {}
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._connections: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
+        self._accepting.join(LONG)  # it may just have accepted one more
         for thread in self._connections:
             thread.join(LONG)
         if kind is None:

@@ -21,6 +21,9 @@ quietly = @output=$$({ $(1); } 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 # How long something must be wrong before a release is taken back.
 PATIENTLY = $(if $(PATIENCE),--patience $(PATIENCE))
 
+# The folder of Terraform, where it is not terraform/ itself: FOLDER=terraform/examples/complete.
+IN = $(if $(FOLDER),--folder $(FOLDER))
+
 ##@ Start
 .PHONY: help
 help: ## list the commands
@@ -53,13 +56,26 @@ init: install ## run terraform init, with the state in S3 (STATE_BUCKET=… AWS_
 summary: install ## print the plan as Markdown for its approver; in GitHub Actions, on the run's page
 	@$(PYTHON) -m tools.deploy.plan_summary
 
+.PHONY: cost
+cost: install ## compute what a month costs (JOBS=1000 a day, ARGS="--polls 10 --redis elasticache": docs/cost.md)
+	@$(PYTHON) -m tools.cost --jobs-per-day $(or $(JOBS),1000) $(ARGS)
+
 .PHONY: doctor
 doctor: install ## check for what would make a deploy fail; each fault has the command that fixes it (OFFLINE=1: without AWS)
-	@$(PYTHON) -m tools.doctor $(if $(OFFLINE),--offline)
+	@$(PYTHON) -m tools.doctor $(IN) $(if $(OFFLINE),--offline)
 
 .PHONY: package
-package: install ## write the function as a zip and the API as Terraform into terraform/ (STAGE=terraform ARCH=x86_64|arm64)
-	@$(PYTHON) -m tools.package $(if $(STAGE),--stage $(STAGE)) $(if $(ARCH),--arch $(ARCH))
+package: install ## write the function as a zip and the API as Terraform into terraform/ (STAGE=terraform ARCH=x86_64|arm64; FROM=folder: a release's)
+	@$(PYTHON) -m $(if $(FROM),tools.publish.take --from $(FROM),tools.package $(if $(STAGE),--stage $(STAGE))) $(if $(ARCH),--arch $(ARCH))
+
+.PHONY: wheels
+wheels: install ## build the worker's wheel and source distribution into dist/, the same bytes each time
+	@$(PYTHON) -m tools.publish.wheels
+
+.PHONY: image
+image: install ## build the worker's image with docker, podman or buildah (ENGINE=… PLATFORM=linux/arm64 TAG=… SOURCE=URL BASE=local image)
+	@$(PYTHON) -m tools.publish.image $(if $(ENGINE),--engine $(ENGINE)) $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(BASE),--base $(BASE)) \
+		$(if $(SOURCE),--source $(SOURCE)) $(foreach tag,$(TAG),--tag $(tag))
 
 .PHONY: plan
 plan: install ## plan with Terraform, and check the permissions of ROLE=… or yours (DETAILS=1; CANARY=1: callers stay; REPLACE=resource)
@@ -71,7 +87,7 @@ apply: install ## apply that plan with that zip, then verify; a fault moves call
 
 .PHONY: verify
 verify: install ## check that what runs is what was built; each fault has its fix (URL=… JSON=1)
-	@$(PYTHON) -m tools.verify $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+	@$(PYTHON) -m tools.verify $(IN) $(if $(URL),--url $(URL)) $(if $(JSON),--json)
 
 .PHONY: drift
 drift: install ## find changes made by hand since the last apply; for a schedule (URL=… JSON=1)
@@ -83,11 +99,11 @@ reimport: install ## import the API's routes again as Terraform applied them; se
 
 .PHONY: smoke
 smoke: install ## send one job with a token and fetch its result (URL=…; TOKEN, or COGNITO_TOKEN_URL, COGNITO_CLIENT_ID, COGNITO_CLIENT_SECRET; NO_RESULT=1)
-	@$(PYTHON) -m tools.verify.smoke $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
+	@$(PYTHON) -m tools.verify.smoke $(IN) $(if $(URL),--url $(URL)) $(if $(NO_RESULT),--no-result)
 
 .PHONY: canary
 canary: install ## probe the API, and roll back if it is wrong for a minute (URL=… SMOKE=1 PATIENCE=60)
-	@$(PYTHON) -m tools.release.canary_probe $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
+	@$(PYTHON) -m tools.release.canary_probe $(IN) $(if $(URL),--url $(URL)) $(if $(SMOKE),--smoke) $(PATIENTLY)
 
 .PHONY: release
 release: install ## move callers to the newest version gradually, while watching the alarms (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
@@ -95,15 +111,19 @@ release: install ## move callers to the newest version gradually, while watching
 
 .PHONY: rollback
 rollback: install ## move callers back to the previous version (VERSION=n: to that one)
-	@$(PYTHON) -m tools.release.rollback $(if $(VERSION),--version $(VERSION))
+	@$(PYTHON) -m tools.release.rollback $(IN) $(if $(VERSION),--version $(VERSION))
 
 .PHONY: releases
 releases: install ## list the published versions, and which of them serve (JSON=1; PRUNE=1: keep only the newest five)
-	@$(PYTHON) -m tools.release.releases $(if $(JSON),--json) $(if $(PRUNE),--prune)
+	@$(PYTHON) -m tools.release.releases $(IN) $(if $(JSON),--json) $(if $(PRUNE),--prune)
 
 .PHONY: outputs
 outputs: install ## print the stack's outputs as JSON, or a single bare value (NAME=api_url)
-	@$(PYTHON) -m tools.deploy.outputs $(if $(NAME),--name $(NAME))
+	@$(PYTHON) -m tools.deploy.outputs $(IN) $(if $(NAME),--name $(NAME))
+
+.PHONY: wait-valkey
+wait-valkey: install ## wait until the instance of terraform/modules/valkey is ready (FOLDER=terraform/examples/complete MINUTES=15)
+	@$(PYTHON) -m tools.deploy.wait_valkey $(if $(FOLDER),--folder $(FOLDER)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: destroy
 destroy: install ## run terraform destroy for the stack that the variables name; asks first
@@ -116,6 +136,27 @@ deploy-dev: install ## deploy a developer's own stack with Chalice, from the val
 .PHONY: delete-dev
 delete-dev: install ## delete the stack of make deploy-dev
 	@$(PYTHON) -m tools.dev --delete
+
+##@ Publish a version of the project (.github/workflows/release.yml; RELEASE=v0.1.0: refuses where it is not this version)
+.PHONY: publish-notes
+publish-notes: install ## print the notes of this version, from CHANGELOG.md
+	@$(PYTHON) -m tools.publish.notes
+
+.PHONY: publish-files
+publish-files: install ## write the files of a release into build/release: zips, Terraform, wheel, SBOMs, checksums
+	@$(PYTHON) -m tools.publish.files
+
+.PHONY: publish-image
+publish-image: install ## write what the worker's image is built from into build/image
+	@$(PYTHON) -m tools.publish.image_context
+
+.PHONY: publish-github
+publish-github: install ## create the release on GitHub from build/release, with gh
+	@$(PYTHON) -m tools.publish.github
+
+.PHONY: publish-index
+publish-index: install ## upload the wheel of build/release to the package index, as the job's own identity
+	@$(PYTHON) -m tools.publish.index
 
 ##@ Check
 # checkov and zizmor check Terraform and workflows; the AWS CLI is for the commands of docs/deploy.md. They are in
@@ -151,6 +192,23 @@ test-deploy: install audit-tools ## test the package and the stack: Terraform's 
 .PHONY: test-release
 test-release: install audit-tools ## test releases of a stack on moto: make from package to rollback, permissions, doctor, verify, drift
 	@$(PYTHON) -m pytest --no-cov -n auto --no-loadscope-reorder -m release tests/deploy
+
+# On GitHub's machines, install what makes root filesystems if it is missing, and become root, which mounting one needs.
+.PHONY: box-tools
+box-tools:
+	@[ -z "$$CI" ] || command -v mmdebstrap >/dev/null || { sudo apt-get update -qq && \
+		sudo apt-get install -qq --yes --no-install-recommends debian-archive-keyring mmdebstrap; }
+
+as_root = $(if $(CI),$(and $(shell command -v sudo),sudo --preserve-env env "PATH=$$PATH"))
+
+.PHONY: test-box
+test-box: install audit-tools box-tools ## test what a GPU box and an instance with Valkey get: wheel, image, systemd unit, first boot
+	@$(as_root) $(PYTHON) -m pytest --no-cov -p no:cacheprovider -m box tests/box tests/deploy
+
+.PHONY: test-engines
+test-engines: install ## test the queue's protocol on Debian's Valkey and Redis as well
+	@$(PYTHON) -m tests.debian
+	@$(PYTHON) -m pytest --no-cov -n auto -m engines tests/protocol tests/integration
 
 .PHONY: test-workflows
 test-workflows: install audit-tools ## run every step of every workflow, in order, in fresh clones, against moto
@@ -205,6 +263,10 @@ mutants: install ## break the token and key checks one by one, and require that 
 explore: install ## try every order of the queue's steps and crashes, 20 minutes of random histories, and seeded faults (DEPTH=10 MINUTES=20 FAULTS=99)
 	@$(PYTHON) -m tests.model.explore $(if $(DEPTH),--depth $(DEPTH)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS))
 
+.PHONY: bench-log-bytes
+bench-log-bytes: install ## count what a request of each kind logs, and measure its CPU time, for docs/cost.md
+	@$(PYTHON) -m benchmarks.log_bytes
+
 .PHONY: bench-refusals
 bench-refusals: install ## measure the CPU time that rejecting a token costs, by kind
 	@$(PYTHON) -m benchmarks.bench_refusals
@@ -249,6 +311,10 @@ bench-live: install ## measure live output: time to the first token, pace, Redis
 .PHONY: bench-against
 bench-against: install ## compare the speed of this checkout with COMMIT=…: submit, poll and work in turns; about 10 minutes
 	@$(PYTHON) -m benchmarks.bench_against $(or $(COMMIT),HEAD)
+
+.PHONY: bench-pickup
+bench-pickup: install ## measure how soon idle workers start jobs, and what they send meanwhile, beside COMMIT=…; about 3 minutes
+	@$(PYTHON) -m benchmarks.pickup $(or $(COMMIT),HEAD)
 
 # The libraries that the benchmarks compare with.
 .venv-bench/.complete: requirements/bench.txt | install

@@ -7,6 +7,7 @@ of turns. The commit runs a second time: its ratio to itself shows the machine's
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,8 @@ class Side:
 def _process(checkout: Path, url: str) -> Iterator["subprocess.Popen[str]"]:
     own = checkout / "benchmarks/one_side.py"  # a checkout's own copy, if any, fits the names in that commit's code
     command = [sys.executable, str(own if own.exists() else ONE_SIDE), str(checkout), url]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environ = environment(checkout)
+    process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -87,8 +89,15 @@ def _server_seconds(db: Any) -> float:
     return float(sum(commands[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in commands) / 1e6)
 
 
+def environment(checkout: Path) -> dict[str, str]:
+    """Return the variables of a process that finds that checkout's packages before the installed ones of this one."""
+    ours = ("REDIS_", "ROUTER_", "WORKER_", "BACKEND_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {"PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "vendor")])}
+
+
 @contextmanager
-def _checked_out(commit: str) -> Iterator[Path]:
+def checked_out(commit: str) -> Iterator[Path]:
     """Extract the commit's files into a temporary folder."""
     folder = Path(tempfile.mkdtemp())
     try:
@@ -118,7 +127,7 @@ def _ratio(turns: Sequence[dict[str, dict[str, float]]], side: str, name: str) -
 def run(commit: str, *, quick: bool) -> None:
     """Measure and print the comparison with a commit."""
     turns: list[dict[str, dict[str, float]]] = []
-    with _checked_out(commit) as base, ExitStack() as resources:
+    with checked_out(commit) as base, ExitStack() as resources:
         deep = 200 if quick else DEEP
         checkouts = {"base": base, "here": ROOT, "base again": base}
         sides = {name: Side(checkout, deep, resources) for name, checkout in checkouts.items()}

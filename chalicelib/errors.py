@@ -53,12 +53,15 @@ class Problem(ChaliceUnhandledError):
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
         violated_policies: Sequence[str] = (),
+        reason: str | None = None,
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
         self.errors = list(errors)
         self.headers = dict(headers or {})
         self.violated_policies = list(violated_policies)
+        #: The fault and its fix, for the log: never for callers.
+        self.reason = reason
 
     @classmethod
     def slug(cls) -> str:
@@ -265,13 +268,6 @@ class QueueUnavailable(Problem):
 
     status, title = 503, "Queue unavailable"
 
-    def __init__(
-        self, detail: str = "", *, headers: Mapping[str, str] | None = None, reason: str | None = None
-    ) -> None:
-        super().__init__(detail, headers=headers)
-        #: The fault in Redis and its fix, for the log.
-        self.reason = reason
-
 
 class EncryptionUnavailable(Problem):
     """Raised when the service's encryption key is unavailable; nothing was stored, and no result is lost."""
@@ -280,6 +276,7 @@ class EncryptionUnavailable(Problem):
 
 
 class SigningKeysUnavailable(Problem):
-    """Raised when the user pool's signing keys could not be fetched and none are cached."""
+    """Raised when the user pool's signing keys, or the ids of its further clients, could not be fetched and none are
+    cached."""
 
     status, title = 503, "Signing keys unavailable"

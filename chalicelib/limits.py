@@ -9,6 +9,10 @@ MAX_RETRY_AFTER_SECONDS = 120
 #: The longest interval between polls of a job, however long it is likely to take.
 MAX_POLL_SECONDS = 30
 
+#: A job that takes longer than expected is polled again after this part of the time that it has taken so far. So its
+#: result is found at most a third late, and the number of polls grows only with the logarithm of its time.
+LATE_PART = 1 / 3
+
 #: The longest that a response is held for `Prefer: wait`.
 MAX_WAIT_SECONDS = 20
 

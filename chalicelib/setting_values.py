@@ -14,6 +14,9 @@ from lambda_router_queue.redis.url import check_redis_url
 #: Names of models, such as ``TinyLlama/TinyLlama-1.1B-Chat-v1.0`` and ``llama3.2:1b``.
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}", re.ASCII)
 
+#: Names of SSM parameters.
+PARAMETER_PATTERN = r"^/?[\w./-]+$"
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -48,8 +51,7 @@ def has_user_pools(pool_id: str) -> str:
 
 
 def is_redis_url(value: SecretStr) -> SecretStr:
-    check_redis_url(value.get_secret_value())
-    return value
+    return SecretStr(check_redis_url(value.get_secret_value()))
 
 
 def is_https(value: str) -> str:

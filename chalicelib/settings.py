@@ -1,7 +1,8 @@
 """Every environment variable of the Lambda function, read and validated.
 
-``Settings``, with its base ``JobSettings``, is the single source: ``make settings`` generates from it the stages of
-``.chalice/config.json``, Terraform's variables, the workflows' settings, ``.env.example`` and ``docs/settings.md``.
+``Settings`` is the single source, with its bases ``JobSettings`` and ``PoolSettings``: ``make settings`` generates from
+it the stages of ``.chalice/config.json``, Terraform's variables, the workflows' settings, ``.env.example`` and
+``docs/settings.md``.
 """
 
 import difflib
@@ -9,38 +10,18 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from chalicelib.job_settings import JobSettings
-from chalicelib.partitions import REGION_PATTERN
-from chalicelib.setting_values import (
-    are_origins,
-    has_user_pools,
-    is_https,
-    is_key_source,
-    is_origin,
-    is_redis_url,
-    split_commas,
-)
-from chalicelib.user_pool import check_issuer, issuers_of, key_address
+from chalicelib.setting_values import PARAMETER_PATTERN, are_origins, is_origin, is_redis_url, split_commas
+from chalicelib.user_pool import PoolSettings
 from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
 from lambda_router_queue.queue_keys import QUEUE_PATTERN
 
 #: Variables with these prefixes are ours; one that Settings does not define is a typing error.
-OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL")
+OWN_PREFIXES = ("COGNITO_", "ROUTER_", "REDIS_URL", "REDIS_CA")
 #: Not a setting: in stage ``local`` it names the file that supplies settings which the shell does not set.
 LOCAL_ENV_FILE = "LAMBDA_ROUTER_ENV_FILE"
-
-_HttpsURL = Annotated[str, AfterValidator(is_https)]
 
 
 class SettingsError(Exception):
@@ -68,51 +49,9 @@ def _origins(text: str) -> tuple[str, ...]:
     return tuple(split_commas(text))
 
 
-class ServiceSettings(BaseModel):
+class ServiceSettings(PoolSettings):
     """All settings except those of jobs."""
 
-    model_config = ConfigDict(defer_build=True)
-
-    cognito_user_pool_id: Annotated[str, AfterValidator(has_user_pools)] = Field(
-        pattern=rf"^{REGION_PATTERN}_[0-9A-Za-z]{{1,55}}$",
-        description="Id of the Cognito user pool whose access tokens are accepted.",
-        examples=["eu-central-1_AbCdEf123"],
-    )
-    cognito_aud: Annotated[tuple[str, ...], BeforeValidator(split_commas)] = Field(
-        min_length=1,
-        description="Ids of the app clients whose tokens are accepted, comma-separated: the `client_id` claim.",
-        examples=["1h57kf5cpq17m0eml12EXAMPLE"],
-    )
-    cognito_region: str = Field(
-        default="",
-        description="Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id.",
-        examples=["eu-central-1"],
-    )
-    cognito_issuer: Annotated[tuple[_HttpsURL, ...], BeforeValidator(split_commas)] = Field(
-        default=(),
-        description="Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the"
-        " issuer of the pool's replica in another region.",
-        examples=["https://cognito-idp.eu-west-1.amazonaws.com/eu-central-1_AbCdEf123"],
-    )
-    cognito_jwks: Annotated[str, AfterValidator(is_key_source)] | None = Field(
-        default=None,
-        description="Where the signing keys are: a URL, a file, or the JWKS itself as JSON (for a function in a VPC"
-        " without a way out). Where unset: `/.well-known/jwks.json` of the issuers.",
-        examples=["/var/task/jwks.json"],
-    )
-    cognito_user_pool_arn: str = Field(
-        default="",
-        description="ARN of the user pool for API Gateway's own authorizer. Empty only in stage `local`, where our"
-        " own check of the token stands alone. Read when Chalice packages the app.",
-        examples=["arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"],
-    )
-    router_scope: str = Field(
-        default="lambda-router/jobs",
-        min_length=1,
-        pattern=r'^[^\s"\\]+$',
-        description="Scope that a token must carry. Read when Chalice packages the app, too.",
-        examples=["lambda-router/jobs"],
-    )
     redis_url: Annotated[SecretStr, AfterValidator(is_redis_url)] | None = Field(
         default=None,
         description="Where Redis or Valkey (7.2 or newer) is; secret. Set this or `REDIS_URL_PARAMETER`.",
@@ -120,9 +59,16 @@ class ServiceSettings(BaseModel):
     )
     redis_url_parameter: str | None = Field(
         default=None,
-        pattern=r"^/?[\w./-]+$",
+        pattern=PARAMETER_PATTERN,
         description="Name of the SSM SecureString that holds the Redis URL; read once per process, never logged.",
         examples=["/lambda-router/prod/redis-url"],
+    )
+    redis_ca_parameter: str | None = Field(
+        default=None,
+        pattern=PARAMETER_PATTERN,
+        description="Name of the SSM parameter with the certificates (PEM) of your own authority: with a `rediss` URL"
+        " it alone is trusted. Read with the URL, and again when the server's certificate is not trusted.",
+        examples=["/lambda-router/prod/redis-authority"],
     )
     router_queue: str = Field(
         default="tinyllama",
@@ -192,29 +138,6 @@ class ServiceSettings(BaseModel):
     router_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Minimum log level."
     )
-
-    @model_validator(mode="after")
-    def _name_one_pool(self) -> Self:
-        pool_region = self.cognito_user_pool_id.split("_")[0]
-        if self.cognito_region and self.cognito_region != pool_region:
-            raise ValueError(
-                f"COGNITO_REGION is {self.cognito_region!r} but COGNITO_USER_POOL_ID names a pool in {pool_region!r}: "
-                "set both from the same pool"
-            )
-        for issuer in self.cognito_issuer:
-            check_issuer(issuer, self.cognito_user_pool_id)
-        return self
-
-    @property
-    def issuers(self) -> tuple[str, ...]:
-        """The accepted values of a token's ``iss``."""
-        pools_own = issuers_of(self.cognito_user_pool_id).values()
-        return tuple(dict.fromkeys([*self.cognito_issuer, *pools_own]))
-
-    @property
-    def key_sources(self) -> tuple[str, ...]:
-        """The sources of the signing keys, in the order in which they are tried."""
-        return (self.cognito_jwks,) if self.cognito_jwks else tuple(map(key_address, self.issuers))
 
 
 class Settings(JobSettings, ServiceSettings):

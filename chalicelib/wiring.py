@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import BadKeySet, SigningKeys, signing_keys
 from chalicelib.errors import Misconfigured, Problem
@@ -16,11 +17,11 @@ from chalicelib.jobs.admission import QueuePolicy
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.job_types import JOB_TYPES, JobType, under
 from chalicelib.jobs.live_output import LISTEN_ATTEMPT_SECONDS, LISTEN_CALL_SECONDS, FollowsJobs, LiveOutput
-from chalicelib.jobs.redis_client import RedisClient, connect
+from chalicelib.jobs.redis_client import Authority, RedisClient, connect
 from chalicelib.jobs.waits import WaitCaps, Waits
 from chalicelib.limits import RatePolicy
 from chalicelib.observability import log
-from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from chalicelib.parameters import ParameterUnavailable, fetch_parameters
 from chalicelib.settings import LOCAL_ENV_FILE, Settings, SettingsError, Surface
 from lambda_router_queue.encryption.data_keys import DataKeys
 from lambda_router_queue.encryption.sealing import Sealer
@@ -35,6 +36,7 @@ class Services(NamedTuple):
 
     settings: Settings
     keys: SigningKeys
+    clients: AppClients
     verifier: TokenVerifier
     queue: JobQueue
     waits: Waits
@@ -132,19 +134,21 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     )
     key_id = settings.router_kms_key_id
     sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
-    url = _redis_url(settings)
+    url, authority = _redis(settings)
+    clients = AppClients(settings.cognito_aud, settings.cognito_aud_parameter)
     of_types = {job_type.queue or settings.router_queue for job_type in job_types.values()}
     queues = sorted(of_types | set(settings.models.values()))
-    redis = RedisClient(lambda: connect(url))
+    redis = RedisClient(lambda: connect(url, authority=authority), authority=authority)
     job_queue = JobQueue(redis, policy, queues, sealer)
-    listening = RedisClient(lambda: connect(url, LISTEN_ATTEMPT_SECONDS), LISTEN_CALL_SECONDS)
+    listening = RedisClient(lambda: connect(url, LISTEN_ATTEMPT_SECONDS, authority), LISTEN_CALL_SECONDS, authority)
     return Services(
         settings=settings,
         keys=keys,
+        clients=clients,
         verifier=TokenVerifier(
             keys,
             issuers=settings.issuers,
-            client_ids=settings.cognito_aud,
+            clients=clients,
             leeway_seconds=settings.router_token_leeway_seconds,
         ),
         queue=job_queue,
@@ -198,12 +202,30 @@ def _forget() -> None:
         parts.live.close()
 
 
-def _redis_url(settings: Settings) -> str:
+def _redis(settings: Settings) -> tuple[str, Authority | None]:
+    """Return the Redis URL, and the authority of one's own that its certificate is checked against, if there is one."""
+    names = {"REDIS_URL_PARAMETER": settings.redis_url_parameter, "REDIS_CA_PARAMETER": settings.redis_ca_parameter}
+    wanted = {setting: name for setting, name in names.items() if name}
+    values = fetch_parameters(wanted) if wanted else {}
     if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    name = settings.redis_url_parameter or ""  # Settings requires exactly one of the two
+        url = settings.redis_url.get_secret_value()
+    else:
+        url = _checked_url(settings.redis_url_parameter or "", values["REDIS_URL_PARAMETER"])
+    if not settings.redis_ca_parameter:
+        return url, None
+    if not url.startswith("rediss"):
+        raise ParameterUnavailable(
+            "REDIS_CA_PARAMETER is set, but the Redis URL is without TLS, so nothing would be checked against it: write"
+            " rediss:// in the URL, or unset REDIS_CA_PARAMETER"
+        )
+    from chalicelib.jobs.redis_authority import ParameterAuthority  # deferred: few functions have one
+
+    return url, ParameterAuthority(settings.redis_ca_parameter, values["REDIS_CA_PARAMETER"])
+
+
+def _checked_url(name: str, url: str) -> str:
     try:
-        return check_redis_url(fetch_secret(name))
+        return check_redis_url(url)
     except BadRedisURL as error:
         explanation = f"REDIS_URL_PARAMETER: the SSM parameter {name!r} holds no Redis URL; {error}"
         raise ParameterUnavailable(explanation) from None

@@ -1,6 +1,7 @@
 """The worker: takes jobs from the queue, has a backend process them and writes the results. It runs beside the GPU.
 
-Handlers import from this module, and from nowhere else in this package::
+Handlers import from this module, and from nowhere else in this package: ``__all__`` is what a version promises to the
+next one (docs/operations.md#what-a-handler-may-import)::
 
     from lambda_router_worker import Job, JobFailed, TryAgain, UnsupportedType
 
@@ -8,7 +9,7 @@ Handlers import from this module, and from nowhere else in this package::
 and ``operations`` serves operators and supervisors. Imports point one way (``pyproject.toml``, ``worker-layers``).
 """
 
-from lambda_router_worker.job import Job
-from lambda_router_worker.outcomes import JobFailed, TryAgain, UnsupportedType
+from lambda_router_worker.job import Delta, Job
+from lambda_router_worker.outcomes import BadOutcome, JobFailed, TryAgain, UnsupportedType
 
-__all__ = ["Job", "JobFailed", "TryAgain", "UnsupportedType"]
+__all__ = ["BadOutcome", "Delta", "Job", "JobFailed", "TryAgain", "UnsupportedType"]

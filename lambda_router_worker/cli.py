@@ -4,6 +4,7 @@ Without a subcommand it processes the queue.
 """
 
 import asyncio
+import importlib.metadata
 import os
 import secrets
 import socket
@@ -15,15 +16,15 @@ from typing import Any
 import click
 
 from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
-from lambda_router_queue.redis.url import BadRedisURL
-from lambda_router_worker.backend.backend_options import BadBackend, api_key
+from lambda_router_worker.backend.backend_options import BadBackend
 from lambda_router_worker.backend.openai_backend import OpenAIBackend
-from lambda_router_worker.cli_options import Matching, option, queue_options, variable
+from lambda_router_worker.checking import checks, findings, threads
+from lambda_router_worker.cli_options import Matching, option, queue_options, unchecked_queue_options, variable
 from lambda_router_worker.operations import health_probe, operations_cli, queue_metrics
 from lambda_router_worker.operations.operations import Operations
 from lambda_router_worker.processing import event_loop
 from lambda_router_worker.processing.consumer import Consumer, KeepDead
-from lambda_router_worker.processing.encryption import Encryption
+from lambda_router_worker.processing.encryption import Encryption, missing_of_kms
 from lambda_router_worker.processing.gate import Gate
 from lambda_router_worker.processing.handlers import MAX_CONCURRENCY, BadHandler, Handler, load_handler
 from lambda_router_worker.processing.job_run import JobRun
@@ -72,7 +73,7 @@ _RUN_OPTIONS = [
         default=1_000,
         help="Dead letters that a queue keeps; the oldest beyond them are discarded. 0 for all.",
     ),
-    option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID; wants boto3."),
+    option("--kms-key-id", help="KMS key of encrypted jobs, as the router's ROUTER_KMS_KEY_ID."),
     option(
         "--plain-text",
         type=click.Choice(["refused", "accepted"]),
@@ -97,8 +98,21 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        try:
+            version = importlib.metadata.version("lambda-router-worker")
+        except importlib.metadata.PackageNotFoundError:
+            version = "of a checkout"
+        click.echo(f"lambda-router-worker {version}")
+        context.exit()
+
+
 @click.group(invoke_without_command=True)
-@queue_options(required=False)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+@queue_options
 @_run_options
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
@@ -106,23 +120,55 @@ def main(context: click.Context, /, **options: Any) -> None:
 
     The first signal lets the jobs in progress finish. A second one gives them back to the queue and exits at once.
 
-    REDIS_URL says where the queue is: redis://, rediss:// (TLS), redis+cluster:// or rediss+cluster://.
+    REDIS_URL, or the file that --redis-url-file names, says where the queue is: redis://, rediss:// (TLS),
+    redis+cluster:// or rediss+cluster://.
     """
     if context.invoked_subcommand is not None:
         return
-    if not options["redis_url"]:
-        raise click.UsageError("set REDIS_URL, such as redis://127.0.0.1:6379/0.")
     if bool(options["handler"]) == bool(options["backend"]):
         raise click.UsageError("give either --handler module:function or --backend URL --model NAME.")
     if options["backend"] and not options["model"]:
         raise click.UsageError("--backend wants --model NAME, the model's name on that server.")
+    if options["kms_key_id"] and (lacking := missing_of_kms()):
+        raise click.UsageError(
+            f"--kms-key-id wants {' and '.join(lacking)}: install the extra lambda-router-worker[kms]."
+        )
     try:
         with StopSignals() as signals:
             event_loop.run(_work(options, signals))
-    except BadRedisURL as error:
-        raise click.UsageError(f"REDIS_URL {error}.") from None
     except (BadHandler, BadBackend) as error:
         raise click.UsageError(str(error)) from None
+
+
+@main.command()
+@unchecked_queue_options
+@_run_options
+@click.option("--no-backend", is_flag=True, help="Leave out the model server and the handler.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.pass_context
+def check(context: click.Context, /, no_backend: bool, as_json: bool, **options: Any) -> None:
+    """Check whether a worker with these options could process jobs, and print what mends it if not.
+
+    It takes the worker's options and variables. It reads no job's content, and writes only keys that expire.
+
+    Exit status 0: all is well; 3: something is wrong; 1: nothing is known to be wrong, but not all could be checked.
+    """
+    given = options | _given_to_group(context)
+    wanted = checks.chosen(given, with_backend=not no_backend)
+    context.exit(threads.run(findings.report(checks.examine(given, wanted), as_json=as_json)))
+
+
+def _given_to_group(context: click.Context) -> dict[str, Any]:
+    """Return the options that stand before the command: who appends ``check`` to a worker's command line means them."""
+    group = context.parent
+    if group is None:
+        return {}
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {
+        name: value
+        for name, value in group.params.items()
+        if group.get_parameter_source(name) is typed and context.get_parameter_source(name) is not typed
+    }
 
 
 main.add_command(operations_cli.dead)
@@ -162,16 +208,7 @@ async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str
 async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:
     if options["handler"]:
         return load_handler(options["handler"])
-    key = api_key(options["backend_api_key"], options["api_key_file"])
-    backend = OpenAIBackend(
-        options["backend"],
-        options["model"],
-        key,
-        options["concurrency"],
-        options["obey_proxies"],
-        image_hosts=[host.strip() for host in options["image_hosts"].split(",") if host.strip()],
-    )
-    return await stack.enter_async_context(backend)
+    return await stack.enter_async_context(OpenAIBackend.of(options))
 
 
 def _consumer_name() -> str:

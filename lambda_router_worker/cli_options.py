@@ -1,5 +1,6 @@
 """Options that the commands share. Each can also be set by an environment variable."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import click
 
 from lambda_router_queue.queue_keys import QUEUE_PATTERN
+from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
+from lambda_router_worker.secret_file import BadSecretFile, read_secret
 
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -51,14 +54,41 @@ class Matching(click.ParamType[str]):
         return value
 
 
-def queue_options(required: bool = True) -> Decorator:
-    """Add ``--redis-url`` and ``--queue``, which every command accepts."""
+def queue_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--queue`` and the two sources of the Redis URL, which every command accepts.
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        name = Matching(QUEUE_PATTERN, "tinyllama")
-        queue = option("--queue", default="tinyllama", type=name, help="The queue's name.")
-        hint = "Set the variable rather than this: process lists show options."
-        url = option("--redis-url", envvar="REDIS_URL", required=required, help=hint)
-        return url(queue(command))
+    The command gets ``queue`` and ``redis_url``, which has been checked. A group that runs one of its commands gets
+    None, since that command has the same options.
+    """
 
-    return decorate
+    @functools.wraps(command)
+    def with_url(*args: Any, redis_url: str | None, redis_url_file: str | None, **options: Any) -> Any:
+        here = click.get_current_context().invoked_subcommand is None
+        url = checked_url(redis_url, redis_url_file) if here else None
+        return command(*args, redis_url=url, **options)
+
+    return unchecked_queue_options(with_url)
+
+
+def unchecked_queue_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same options to a command that calls ``checked_url`` itself."""
+    name = Matching(QUEUE_PATTERN, "tinyllama")
+    queue = option("--queue", default="tinyllama", type=name, help="The queue's name.")
+    file = option("--redis-url-file", metavar="FILE", help="File that holds it instead, such as a mounted secret.")
+    url = variable("REDIS_URL", help="Redis with the queue, such as rediss://user:password@host:6379/0.")
+    return url(file(queue(command)))
+
+
+def checked_url(variable: str | None, file: str | None) -> str:
+    """Return the Redis URL. Raises click.UsageError, whose message repeats nothing of it."""
+    if variable and file:
+        raise click.UsageError("REDIS_URL and --redis-url-file are both set; give one of them.")
+    if not variable and not file:
+        raise click.UsageError("set REDIS_URL, such as redis://127.0.0.1:6379/0, or give --redis-url-file FILE.")
+    where = f"--redis-url-file {file!r}" if file else "REDIS_URL"
+    try:
+        return check_redis_url(read_secret("--redis-url-file", file, "a Redis URL") if file else variable or "")
+    except BadSecretFile as error:
+        raise click.UsageError(f"{error}.") from None
+    except BadRedisURL as error:
+        raise click.UsageError(f"{where} {error}.") from None

@@ -1,14 +1,16 @@
-# The stage that callers reach, and what it limits, writes and measures.
+# The stage that callers reach, and what it limits, writes and measures. What each costs: docs/cost.md.
 
 resource "aws_api_gateway_stage" "live" {
   # checkov:skip=CKV_AWS_120: answers are about one caller's job at one moment; a cache would hand out old or foreign ones.
   # checkov:skip=CKV2_AWS_51: callers are proven by a Cognito token, twice; the gateway proves itself to no back end but Lambda.
   # checkov:skip=CKV2_AWS_29: every method but those of three open paths needs a token, and the throttle bounds the rest; whoever has a web ACL associates it with output stage_arn.
+  # checkov:skip=CKV_AWS_73: traces cost more than the gateway itself (docs/cost.md), so they are a variable, off unless asked for.
+  # checkov:skip=CKV2_AWS_4: metrics for each method are a variable for the same reason; errors are logged all the same.
   rest_api_id          = aws_api_gateway_rest_api.rest_api.id
   deployment_id        = aws_api_gateway_deployment.rest_api.id
   stage_name           = var.api_stage_name
   description          = "Serves ${local.name}."
-  xray_tracing_enabled = true
+  xray_tracing_enabled = var.tracing
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
@@ -20,7 +22,7 @@ resource "aws_api_gateway_stage" "live" {
 
 locals {
   # No path and no query: a path holds a job's id, and a query what a caller typed.
-  access_log = {
+  access_log = merge({
     requestId          = "$context.requestId"
     extendedRequestId  = "$context.extendedRequestId"
     requestTime        = "$context.requestTime"
@@ -35,8 +37,7 @@ locals {
     integrationLatency = "$context.integration.latency"
     integrationStatus  = "$context.integration.status"
     timeToFirstContent = "$context.integration.timeToFirstContent"
-    xrayTraceId        = "$context.xrayTraceId"
-  }
+  }, var.tracing ? { xrayTraceId = "$context.xrayTraceId" } : {})
 }
 
 resource "aws_api_gateway_method_settings" "all" {
@@ -46,7 +47,9 @@ resource "aws_api_gateway_method_settings" "all" {
   method_path = "*/*"
 
   settings {
-    metrics_enabled        = true
+    # For each method; those of the stage are always there:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/metrics_dimensions_view_in_cloud_watch.html
+    metrics_enabled        = var.method_metrics
     logging_level          = "ERROR"
     data_trace_enabled     = false
     caching_enabled        = false

@@ -19,7 +19,7 @@ resource "aws_lambda_function" "api_handler" {
   tags = {}
 
   tracing_config {
-    mode = "Active"
+    mode = var.tracing ? "Active" : "PassThrough"
   }
 
   # Names the group that we own, and has it created first: Lambda would make one that keeps lines for ever.

@@ -18,6 +18,7 @@ module "iam" {
     kms_key_arns   = local.kms_decrypt
     data_key_arns  = [for arn in [var.router_kms_key_id] : arn if arn != ""]
     vpc            = var.vpc_config != null
+    xray           = var.tracing
   }
 }
 
@@ -25,7 +26,11 @@ module "ssm" {
   source = "./modules/ssm"
 
   prefix = local.outputs
-  reads  = { redis_url = var.redis_url_parameter }
+  reads = { for key, name in {
+    redis_url   = var.redis_url_parameter
+    redis_ca    = var.redis_ca_parameter
+    cognito_aud = var.cognito_aud_parameter
+  } : key => name if name != "" }
 
   # These arise from the stage and the alias, so they are written after them and never name something else.
   writes = merge(

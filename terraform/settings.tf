@@ -12,6 +12,23 @@ variable "cognito_aud" {
   }
 }
 
+variable "cognito_aud_parameter" {
+  description = "COGNITO_AUD_PARAMETER: Name of the SSM parameter with the ids of further app clients, comma-separated; read when a token names one that `COGNITO_AUD` lacks, and kept for five minutes. The parameter may be made after the stage."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.cognito_aud_parameter == "" || can(regex("^/?[\\w./-]+$", var.cognito_aud_parameter))
+    error_message = "cognito_aud_parameter must match ^/?[\\w./-]+$, such as /lambda-router/prod/pages-client."
+  }
+
+  validation {
+    condition     = var.cognito_aud_parameter == "" || startswith(var.cognito_aud_parameter, "/")
+    error_message = "cognito_aud_parameter must begin with '/', such as /lambda-router/prod/pages-client: its ARN is derived from it. A client's id does not belong here."
+  }
+}
+
 variable "cognito_issuer" {
   description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region."
   type        = string
@@ -92,6 +109,23 @@ variable "cognito_user_pool_id" {
   validation {
     condition     = !can(regex("^(cn-|us-iso|eu-iso)", var.cognito_user_pool_id))
     error_message = "cognito_user_pool_id is in a partition where AWS has no Cognito user pools (AWS China and the isolated regions): there is no pool whose tokens could be checked."
+  }
+}
+
+variable "redis_ca_parameter" {
+  description = "REDIS_CA_PARAMETER: Name of the SSM parameter with the certificates (PEM) of your own authority: with a `rediss` URL it alone is trusted. Read with the URL, and again when the server's certificate is not trusted."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.redis_ca_parameter == "" || can(regex("^/?[\\w./-]+$", var.redis_ca_parameter))
+    error_message = "redis_ca_parameter must match ^/?[\\w./-]+$, such as /lambda-router/prod/redis-authority."
+  }
+
+  validation {
+    condition     = var.redis_ca_parameter == "" || startswith(var.redis_ca_parameter, "/")
+    error_message = "redis_ca_parameter must begin with '/', such as /lambda-router/prod/redis-authority: its ARN is derived from it. The certificate does not belong here."
   }
 }
 

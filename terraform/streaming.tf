@@ -51,7 +51,7 @@ resource "aws_lambda_function" "stream" {
   }
 
   tracing_config {
-    mode = "Active"
+    mode = var.tracing ? "Active" : "PassThrough"
   }
 
   logging_config {

@@ -150,6 +150,13 @@ variable "memory_size" {
   }
 }
 
+variable "method_metrics" {
+  description = "Whether API Gateway also counts requests, errors and latency for each method (detailed CloudWatch metrics). They cost as custom metrics do. The alarms and the dashboard need only those of the stage and of the function, which are always there."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "move_alias" {
   description = "Whether callers get the new version with this very apply; false: the alias stays, and `make release` moves it by and by. False needs a stack that serves already."
   type        = bool
@@ -281,8 +288,15 @@ variable "timeout" {
   }
 }
 
+variable "tracing" {
+  description = "Whether X-Ray traces requests in the gateway and the functions. Below a request a second it traces nearly all of them, which then costs more than API Gateway does: docs/cost.md."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "vpc_config" {
-  description = "Subnets and security groups of the function, where Redis is in a VPC; the subnets need a way to SSM, and to Cognito unless cognito_jwks holds the keys."
+  description = "Subnets and security groups of the function, where Redis is in a VPC; the subnets need a way to SSM, and cognito_jwks the pool's keys unless there is a NAT gateway."
   type = object({
     subnet_ids         = list(string)
     security_group_ids = list(string)

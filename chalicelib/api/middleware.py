@@ -115,7 +115,7 @@ def request_id(request: Request) -> str:
 def _answer(problem: Problem, request: Request) -> Response:
     learnt = notes()
     learnt.problem = problem.slug()
-    learnt.reason = getattr(problem, "reason", None)
+    learnt.reason = problem.reason
     if request.path.startswith(OPENAI_PATHS):
         from chalicelib.openai.openai_errors import openai_error  # deferred: not at a cold start
 

@@ -57,7 +57,7 @@ DEPENDENCY: Schema = {
 READINESS: Schema = {
     "type": "object",
     "required": ["redis", "jwks"],
-    "properties": {"redis": DEPENDENCY, "jwks": DEPENDENCY},
+    "properties": {"redis": DEPENDENCY, "jwks": DEPENDENCY, "clients": DEPENDENCY},
 }
 
 MODEL_OBJECT: Schema = {

@@ -16,6 +16,7 @@ from chalicelib.errors import NotFound, Problem
 from chalicelib.jobs.admission import NewJob, Submission
 from chalicelib.jobs.job_pages import Cursor
 from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.jobs.job_records import Record
 from chalicelib.jobs.waits import Waits
 from chalicelib.observability import notes
 from chalicelib.settings import Surface
@@ -127,7 +128,7 @@ def list_jobs() -> Response:
         "One job; `Prefer: wait=N` holds the response until the job is final",
         {
             200: Answer("The job as it now stands.", "Job", ("ETag", "Preference-Applied", "Retry-After")),
-            304: Answer("Unchanged since that ETag.", None),
+            304: Answer("Unchanged since that ETag.", None, ("ETag", "Preference-Applied", "Retry-After")),
         },
         (*SIGNED_IN, errors.NotFound, errors.MalformedRequest),
         parameters=(openapi_parts.PREFER, openapi_parts.IF_NONE_MATCH),
@@ -141,14 +142,19 @@ def get_job(job_id: str) -> Response:
     # ``take`` uses up a result that is not kept, so it is called only for a response with content: neither for HEAD nor
     # for a 304. With a condition, only a look shows whether there will be a 304.
     has_content = request.method == "GET"
-    read = services.queue.take if has_content and condition is None else services.queue.look
+    queue, is_taken = services.queue, has_content and condition is None
     note_job(job_id)
-    job, granted = _awaited(request, services.waits, principal.owner, lambda: _found(read(principal.owner, job_id)))
-    headers = {"ETag": _etag(job)} | granted
+
+    def read() -> Record:
+        owner = principal.owner
+        return _found(queue.take_record(owner, job_id) if is_taken else queue.record(owner, job_id, "look"))
+
+    record, granted = _awaited(request, services.waits, principal.owner, read)
+    job, headers = record.job, {"ETag": _etag(record.job)} | granted
     if request_headers.etag_matches(condition, headers["ETag"]):
         return Response("", NO_STORE | headers, 304)
     if has_content and condition is not None and not job.store:
-        job = _found(services.queue.take(principal.owner, job_id))
+        job = _found(queue.take(principal.owner, job_id))
     return json_response(job.model_dump_json(), headers=headers)
 
 
@@ -208,23 +214,25 @@ def preflight(**_: str) -> Response:
     return Response("", {"Access-Control-Allow-Methods": methods}, 204)
 
 
-def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Job]) -> tuple[Job, dict[str, str]]:
-    """Return the caller's job once it is final or the wait is over, and headers that say which wait was accepted.
+def _awaited(request: Request, waits: Waits, owner: str, look: Callable[[], Record]) -> tuple[Record, dict[str, str]]:
+    """Return the caller's job once it is final or the wait is over, and headers.
 
-    That is the requested wait, up to the limit, even if the function's timeout ends it sooner; it is 0 if no place was
-    free. Without a ``Prefer: wait`` the job is returned at once, and there are no headers.
+    The headers say which wait was accepted. That is the requested wait, up to the limit, even if the function's timeout
+    ends it sooner; it is 0 if no place was free. Without a ``Prefer: wait`` the job is returned at once. A response
+    that was not held says when to poll again.
     """
     wanted = request_headers.preferred_wait(request_headers.header_values(request, "prefer"), limits.MAX_WAIT_SECONDS)
-    job = look()
+    record = look()
     if wanted is None:
-        return job, {}
+        return record, verdicts.poll_hint(record)
+    applied = {"Preference-Applied": f"wait={wanted}"}
     seconds = affordable_seconds(request, wanted)
-    if seconds > 0 and job.status not in FINAL_STATUSES:
-        job_after_wait = waits.until_final(look, owner, seconds)
-        if job_after_wait is None:  # no place was free
-            return job, {"Preference-Applied": "wait=0"} | limits.retry_after(limits.NO_PLACE_RETRY_SECONDS * 1000)
-        job = job_after_wait
-    return job, {"Preference-Applied": f"wait={wanted}"}
+    if seconds <= 0 or record.job.status in FINAL_STATUSES:
+        return record, applied | verdicts.poll_hint(record)
+    record_after_wait = waits.until_final(look, owner, seconds)
+    if record_after_wait is None:  # no place was free
+        return record, {"Preference-Applied": "wait=0"} | verdicts.poll_hint(record, limits.NO_PLACE_RETRY_SECONDS)
+    return record_after_wait, applied
 
 
 def _etag(job: Job) -> str:
@@ -237,8 +245,8 @@ def _etag(job: Job) -> str:
     return f'W/"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
 
 
-def _found(job: Job | None) -> Job:
-    """Return the job. Raises NotFound if there is none."""
-    if job is None:
+def _found[T](found: T | None) -> T:
+    """Return the job, or its record. Raises NotFound if there is none."""
+    if found is None:
         raise NotFound("You have no job with that id.")
-    return job
+    return found

@@ -36,16 +36,18 @@ def health() -> Response:
 @described_by(
     Operation(
         "ready",
-        "Whether Redis and the signing keys are available",
-        {200: Answer("Both are available.", "Readiness"), 503: Answer("At least one is not.", "Readiness")},
+        "Whether Redis and the signing keys are available, and the further clients if there may be any",
+        {200: Answer("All are available.", "Readiness"), 503: Answer("At least one is not.", "Readiness")},
         ALWAYS,
     )
 )
 def ready() -> Response:
-    """Report whether Redis and the signing keys are available."""
+    """Report whether Redis and the signing keys are available, and the clients of ``COGNITO_AUD_PARAMETER``."""
     _request()
     parts = wiring.services()
     report = {"redis": _redis_probe(parts.queue), "jwks": _probe(lambda: parts.keys.key(""))}
+    if parts.settings.cognito_aud_parameter:
+        report["clients"] = _probe(parts.clients.require)
     return json_response(report, 200 if all(part["ok"] for part in report.values()) else 503)
 
 
@@ -100,5 +102,5 @@ def _probe(check: Any) -> dict[str, Any]:
         reachable = True
     except (QueueUnavailable, SigningKeysUnavailable) as problem:
         reachable = False
-        notes().reason = getattr(problem, "reason", None)
+        notes().reason = problem.reason
     return {"ok": reachable, "latency_ms": round((time.perf_counter() - started) * 1000, 3)}

@@ -23,10 +23,11 @@ from chalicelib.errors import (
 )
 from chalicelib.jobs.admission import Admission, Caller, Decision, NewJob, Submission, accepted_job
 from chalicelib.jobs.job_queue import new_job_id
+from chalicelib.jobs.job_records import Record
 from chalicelib.wiring import Services
 from lambda_router_queue import metrics
 from lambda_router_queue.metrics import Metric
-from lambda_router_queue.models import BatchItem, BatchVerdicts, Job
+from lambda_router_queue.models import FINAL_STATUSES, BatchItem, BatchVerdicts, Job
 from lambda_router_queue.queue_keys import QueueKeys
 
 #: Separates the batch's Idempotency-Key from a job's index; no caller can send this character.
@@ -47,7 +48,7 @@ def submit(parts: Services, submission: Submission) -> list[Outcome]:
     """Submit the jobs and return one outcome each, in order. Raises what ``JobQueue`` raises."""
     admission = parts.queue.submit(submission)
     replayed = [decision.job_id for decision in admission.decisions if decision.verdict == "replayed"]
-    found = _first_jobs(parts, submission, replayed)
+    found = _first_records(parts, submission, replayed)
     first = dict(zip(replayed, found, strict=True))
     headers = limits.rate_headers(parts.rate, admission.rate)
     outcomes: list[Outcome] = []
@@ -55,11 +56,11 @@ def submit(parts: Services, submission: Submission) -> list[Outcome]:
         if decision.verdict == "accepted":
             metrics.add(Metric.JOBS_ACCEPTED, 1, job.request.type)
             stored = accepted_job(submission, job, decision, admission.flow)
-            hint = _poll_hint(admission, stored, job.request.delay_seconds * 1000)
+            hint = _first_hint(admission, stored, job.request.delay_seconds * 1000)
             outcomes.append(Stored(stored, headers | hint))
         elif decision.verdict == "replayed":
             metrics.add(Metric.JOBS_REPLAYED, 1)
-            outcomes.append(_replay(admission, first[decision.job_id], headers))
+            outcomes.append(_replay(first[decision.job_id], headers))
         else:
             outcomes.append(_refusal(parts, admission, decision, headers))
     return outcomes
@@ -108,22 +109,30 @@ def _item(outcome: Outcome, caller: Caller) -> BatchItem:
     return BatchItem(status=202, job=outcome.job)
 
 
-def _first_jobs(parts: Services, submission: Submission, job_ids: list[str]) -> list[Job | None]:
+def _first_records(parts: Services, submission: Submission, job_ids: list[str]) -> list[Record | None]:
     """Return the jobs first sent with these keys. Several come without results, which might not fit through Lambda."""
     owner = submission.caller.owner
     if len(submission.jobs) == 1:
-        return [parts.queue.look(owner, job_id) for job_id in job_ids]
-    return parts.queue.look_all(submission.queue, owner, job_ids)
+        return [parts.queue.record(owner, job_id, "look") for job_id in job_ids]
+    jobs = parts.queue.look_all(submission.queue, owner, job_ids)
+    return [None if job is None else Record(job, None) for job in jobs]
 
 
-def _replay(admission: Admission, first: Job | None, headers: dict[str, str]) -> Outcome:
+def _replay(first: Record | None, headers: dict[str, str]) -> Outcome:
     if first is None:  # records outlive their keys, so a failover lost part of the write
         return QueueUnavailable("The job first sent with this key cannot be read.", headers=limits.retry_after(1000))
-    return Stored(first, headers | _poll_hint(admission, first) | {"Idempotency-Replayed": "true"})
+    return Stored(first.job, headers | poll_hint(first) | {"Idempotency-Replayed": "true"})
 
 
-def _poll_hint(admission: Admission, job: Job, delay_ms: int = 0) -> dict[str, str]:
-    """Return ``Retry-After``: when the job is likely to be done, within bounds."""
+def poll_hint(record: Record, at_least: int = 1) -> dict[str, str]:
+    """Return ``Retry-After`` for an open job."""
+    if record.job.status in FINAL_STATUSES:
+        return {}
+    return limits.retry_after(max(record.poll_ms, at_least * 1000), at_most=limits.MAX_POLL_SECONDS)
+
+
+def _first_hint(admission: Admission, job: Job, delay_ms: int) -> dict[str, str]:
+    """Return ``Retry-After`` for a job that was just stored: when it is likely to be done, within bounds."""
     flow = admission.flow
     start = flow.start_delay_ms(job.position) if job.position else None
     done_ms = delay_ms + (start or 0) + flow.service_ms

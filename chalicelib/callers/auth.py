@@ -19,6 +19,7 @@ from jwt.api_jwk import PyJWK
 from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidTokenError
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.jwks import SigningKeys
 from chalicelib.callers.proved_tokens import Proof, ProvedTokens, digest_of
 from chalicelib.errors import InsufficientScope, Unauthenticated
@@ -74,13 +75,13 @@ class TokenVerifier:
         keys: SigningKeys,
         *,
         issuers: Collection[str],
-        client_ids: Collection[str],
+        clients: AppClients,
         leeway_seconds: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._issuers = frozenset(issuers)
-        self._client_ids = frozenset(client_ids)
+        self._clients = clients
         self._leeway = leeway_seconds
         self._clock = clock
         self._proved = ProvedTokens()
@@ -90,7 +91,7 @@ class TokenVerifier:
 
         Raises:
             Unauthenticated: there is no bearer token, or it fails a check.
-            SigningKeysUnavailable: the signing keys are unavailable.
+            SigningKeysUnavailable: the signing keys, or the list of clients, are unavailable.
         """
         claims = self._proved_claims(bearer_token(authorization))
         self._check_claims(claims)
@@ -120,10 +121,8 @@ class TokenVerifier:
             raise Unauthenticated("iss")
         if claims.get("token_use") != "access":
             raise Unauthenticated("token_use")
-        client_id = claims.get("client_id")
-        if not isinstance(client_id, str) or client_id not in self._client_ids:
-            raise Unauthenticated("client_id")
         self._check_times(claims)
+        self._clients.check(claims.get("client_id"))  # the last, as only this one may have to ask another server
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock()

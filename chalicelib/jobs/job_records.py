@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, cast
 
 from pydantic_core import from_json
 
+from chalicelib.limits import LATE_PART
 from chalicelib.observability import log, odd_figure
 from lambda_router_queue.encryption.sealing import CannotDecrypt, Place, Sealer, data_key_of, is_sealed
 from lambda_router_queue.flow import Flow
-from lambda_router_queue.models import Job, JobError, Priority, Status, rfc3339
+from lambda_router_queue.models import FINAL_STATUSES, Job, JobError, Priority, Status, rfc3339
 from lambda_router_queue.queue_keys import LANES, PRIORITIES
 
 JOB_ID = re.compile(r"job_[0-9a-f]{32}", re.ASCII)
@@ -19,10 +20,16 @@ _DIGITS = 14
 
 
 class Record(NamedTuple):
-    """A job, and its request as the OpenAI API shows it, as JSON; None for a job of another API."""
+    """A job as one read found it.
+
+    Attributes:
+        openai: its request as the OpenAI API shows it, as JSON; None for a job of another API.
+        poll_ms: milliseconds after which to look at the job again; 0 once it is final.
+    """
 
     job: Job
     openai: str | None
+    poll_ms: float = 0
 
 
 def records_from_reply(reply: Sequence[Any], sealer: Sealer | None = None) -> list[Record | None]:
@@ -56,7 +63,9 @@ def _readable(flat: Sequence[str], flow: Flow, now_ms: int, sealer: Sealer | Non
     """Return the record; None, with a log line, if neither this service nor its workers write such a record."""
     record = dict(zip(flat[::2], flat[1::2], strict=True))
     try:
-        return Record(_job(record, flow, now_ms, sealer), _openai(record, sealer))
+        job = _job(record, flow, now_ms, sealer)
+        poll_ms = 0 if job.status in FINAL_STATUSES else _poll_ms(record, job.position, flow, now_ms)
+        return Record(job, _openai(record, sealer), poll_ms)
     except (KeyError, ValueError, OverflowError) as error:
         job_id = record.get("id", "")
         named = {"job_id": job_id} if JOB_ID.fullmatch(job_id) else {}
@@ -145,6 +154,20 @@ def _place(record: Mapping[str, str], flow: Flow, now_ms: int) -> tuple[int | No
     if stream is not None and stream >= STREAMS:
         stream = None
     return flow.place(now_ms, stream, seq, due or 0)
+
+
+def _poll_ms(record: Mapping[str, str], position: int | None, flow: Flow, now_ms: int) -> float:
+    """Return the milliseconds until an open job is likely to be done; if that is unknown, a part of its time so far."""
+    if record["status"] == "in_progress":
+        ran_ms = max(0, now_ms - (_number(record, "attempt_at") or now_ms))
+        return max(flow.service_ms - ran_ms, ran_ms * LATE_PART)
+    due_ms = _number(record, "due") or 0
+    if position is None:  # delayed, or waits for a retry
+        return max(0, due_ms - now_ms) + flow.service_ms
+    start_ms = flow.start_delay_ms(position)
+    is_foretold = start_ms is not None and flow.service_ms > 0
+    waited_ms = 0 if is_foretold else now_ms - max(due_ms, _number(record, "created_at") or now_ms)
+    return max((start_ms or 0) + flow.service_ms, waited_ms * LATE_PART)
 
 
 def _text(record: Mapping[str, str], name: str) -> str:

@@ -33,14 +33,25 @@ class RedisConnection(Protocol):
         """Close the connection; the next command reopens it."""
 
 
-def connect(url: str, attempt_seconds: float = ATTEMPT_SECONDS) -> RedisConnection:
+class Authority(Protocol):
+    """The authority of one's own that signs the server's certificate."""
+
+    def pem(self) -> str:
+        """Return its certificates."""
+
+    def read_again(self) -> None:
+        """Fetch the certificates again, because the server's is not trusted; never raises."""
+
+
+def connect(url: str, attempt_seconds: float = ATTEMPT_SECONDS, authority: Authority | None = None) -> RedisConnection:
     """Return a connection that opens at first use; to a cluster for ``redis+cluster://`` and ``rediss+cluster://``."""
     plain, is_cluster = without_cluster(url)
+    pem = authority.pem if authority else None
     if not is_cluster:
-        return Connection(RedisAddress.of(plain), attempt_seconds)
+        return Connection(RedisAddress.of(plain, pem), attempt_seconds)
     from lambda_router_queue.redis.cluster import Cluster
 
-    return Cluster(plain, attempt_seconds)
+    return Cluster(plain, attempt_seconds, pem)
 
 
 class RedisClient:
@@ -48,13 +59,18 @@ class RedisClient:
 
     Args:
         question_seconds: time limit of a call, both attempts together.
+        authority: fetched again before the second attempt, if the server's certificate was not trusted.
     """
 
     def __init__(
-        self, connect_to: Callable[[], RedisConnection], question_seconds: float = deadlines.QUESTION_SECONDS
+        self,
+        connect_to: Callable[[], RedisConnection],
+        question_seconds: float = deadlines.QUESTION_SECONDS,
+        authority: Authority | None = None,
     ) -> None:
         self._connect_to = connect_to
         self._question_seconds = question_seconds
+        self._authority = authority
         self._idle: list[RedisConnection] = []
 
     def run(self, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:
@@ -107,6 +123,8 @@ class RedisClient:
         except (Broken, Refused) as error:
             if _reaction(error) is not Reaction.AGAIN:
                 raise
+            if self._authority is not None and _is_distrust(error):
+                self._authority.read_again()
         self.close()  # the idle connections lead to the same server
         connection.close()
         return question(connection)
@@ -133,6 +151,12 @@ def _evaluate_all(connection: RedisConnection, script: LuaScript, calls: Sequenc
 def _reaction(error: Broken | Refused) -> Reaction:
     """Return the reaction to an error. Without a reply the outcome is unknown, and a new connection may help."""
     return Reaction.AGAIN if isinstance(error, Broken) else reaction(str(error))
+
+
+def _is_distrust(error: BaseException) -> bool:
+    from lambda_router_queue.redis.troubles import Trouble, trouble_of
+
+    return trouble_of(error) in {Trouble.CERTIFICATE, Trouble.UNKNOWN_AUTHORITY, Trouble.NOT_ITS_TIME}
 
 
 def _full() -> QueueFull:

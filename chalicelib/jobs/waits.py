@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from chalicelib.errors import Problem
 from chalicelib.jobs import LUA
+from chalicelib.jobs.job_records import Record
 from chalicelib.jobs.redis_client import RedisClient
 from chalicelib.limits import MAX_HOLD_SECONDS, MAX_STREAM_SECONDS
 from lambda_router_queue import deadlines, metrics
 from lambda_router_queue.lua_scripts import load_script
 from lambda_router_queue.metrics import Metric
-from lambda_router_queue.models import FINAL_STATUSES, Job
+from lambda_router_queue.models import FINAL_STATUSES
 from lambda_router_queue.queue_keys import QueueKeys
 
 _WAIT = load_script("wait", folder=LUA)
@@ -41,15 +42,15 @@ class Hold(NamedTuple):
 
     ends: float
 
-    def until_final(self, look: Callable[[], Job]) -> Job:
-        """Return the job once it is final or the time is up. Raises what ``look`` raises."""
+    def until_final(self, look: Callable[[], Record]) -> Record:
+        """Return the job's record once it is final or the time is up. Raises what ``look`` raises."""
         pause = _FIRST_PAUSE
         while True:
             time.sleep(max(0.0, min(pause, self.ends - time.monotonic())))
             deadlines.renew(deadlines.REQUEST_SECONDS)
-            job = look()
-            if job.status in FINAL_STATUSES or time.monotonic() >= self.ends:
-                return job
+            record = look()
+            if record.job.status in FINAL_STATUSES or time.monotonic() >= self.ends:
+                return record
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
@@ -65,8 +66,8 @@ class Waits:
         self._queue = queue
         self._caps = caps
 
-    def until_final(self, look: Callable[[], Job], owner: str, seconds: float) -> Job | None:
-        """Return the caller's job once it is final or the time is up; None, at once, if no place is free.
+    def until_final(self, look: Callable[[], Record], owner: str, seconds: float) -> Record | None:
+        """Return the record of the caller's job once it is final or the time is up; None, at once, if no place is free.
 
         Raises QueueUnavailable, and what ``look`` raises.
         """

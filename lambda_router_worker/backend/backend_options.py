@@ -1,11 +1,11 @@
 """The model server's settings: base URL and API key. They are checked before the worker claims anything."""
 
 import re
-from pathlib import Path
 
 import httpx
 
-_MAX_KEY_BYTES = 8_192
+from lambda_router_worker.secret_file import MAX_BYTES, BadSecretFile, read_secret
+
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
 _WANTED = "wants http://host:port/v1"
@@ -51,25 +51,20 @@ def api_key(variable: str | None, file: str | None) -> str | None:
     if variable and file:
         raise BadBackend("BACKEND_API_KEY and --api-key-file are both set; give one of them")
     if file:
-        return _checked(_read(file), f"--api-key-file {file!r}")
+        try:
+            text = read_secret("--api-key-file", file, "the model server's API key")
+        except BadSecretFile as error:
+            raise BadBackend(str(error)) from None
+        return _checked(text, f"--api-key-file {file!r}")
     return _checked(variable, "BACKEND_API_KEY") if variable else None
-
-
-def _read(file: str) -> str:
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(_MAX_KEY_BYTES + 1).decode("latin-1")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BadBackend(f"--api-key-file {file!r} cannot be read: {reason}") from None
 
 
 def _checked(text: str, where: str) -> str:
     key = text.strip()
     if not key:
         raise BadBackend(f"{where} is empty; wants the model server's API key")
-    if len(key) > _MAX_KEY_BYTES:
-        raise BadBackend(f"{where} holds more than {_MAX_KEY_BYTES} bytes; wants the model server's API key alone")
+    if len(key) > MAX_BYTES:
+        raise BadBackend(f"{where} holds more than {MAX_BYTES} bytes; wants the model server's API key alone")
     if not _KEY.fullmatch(key):
         raise BadBackend(
             f"{where} holds white space, control characters or non-ASCII; wants the model server's API key alone"

@@ -29,12 +29,14 @@ class Completion:
     Attributes:
         begun: the model has produced some output.
         finished: the server has reported why the model stopped.
+        streamed: it came in chunks.
     """
 
     def __init__(self, emit: Emit | None = None) -> None:
         self._emit_delta = emit
         self.begun = False
         self.finished = False
+        self.streamed = False
         self._seen = False
         self._held = 0
         self._text = io.StringIO()
@@ -90,6 +92,7 @@ class Completion:
             return
         if reason := _string(choice.get("finish_reason")):
             self._finish_reason, self.finished = reason, True
+        self.streamed = self.streamed or "delta" in choice
         message = choice.get("delta") or choice.get("message")
         if isinstance(message, dict) or choice.get("delta") == {}:
             self._seen = True

@@ -1,16 +1,17 @@
 """A handler for any server that implements OpenAI's chat completions: vLLM, llama.cpp, Ollama and others."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import JsonValue
 
 from lambda_router_queue.images import image_fault
 from lambda_router_queue.models import Envelope
 from lambda_router_worker.backend import open_files
-from lambda_router_worker.backend.backend_options import checked_url
+from lambda_router_worker.backend.backend_options import api_key, checked_url
 from lambda_router_worker.backend.chat_completion import Completion, Emit
 from lambda_router_worker.backend.completion_stream import error_document, read_completion
 from lambda_router_worker.backend.http_client import clients
@@ -38,6 +39,13 @@ _PASSED_ON = (
     "reasoning_effort",
 )
 _ONE_TOKEN = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
+
+
+class Sample(NamedTuple):
+    """A completion of one token: the seconds that it took, and whether the server streamed it."""
+
+    seconds: float
+    streamed: bool
 
 
 class OpenAIBackend:
@@ -82,6 +90,14 @@ class OpenAIBackend:
         } | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
         open_files.allow(concurrency)
         self._server = ModelServer(clients(url, headers, concurrency, obey_proxies), patience)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], patience: Patience = PATIENCE) -> Self:
+        """Return the handler that the worker's options describe. Raises BadBackend."""
+        hosts = [host.strip() for host in options["image_hosts"].split(",") if host.strip()]
+        key = api_key(options["backend_api_key"], options["api_key_file"])
+        given = (options["backend"], options["model"], key, options["concurrency"], options["obey_proxies"])
+        return cls(*given, image_hosts=hosts, patience=patience)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,8 +148,21 @@ class OpenAIBackend:
             raise unreachable(f"no response for {waited:g} s", Kind.BROKEN) from error
         self._probe_seconds = self._patience.probe
 
+    async def models(self) -> list[str] | None:
+        """Return the names that the server lists, or None if it has no list. Raises ServerTrouble."""
+        return await listed_models(self._server, self._api_key)
+
+    async def sample(self) -> Sample:
+        """Have the server complete one token. Raises ServerTrouble, or TryAgain if the server is busy."""
+        began = time.monotonic()
+        try:
+            completion = await self._complete(_ONE_TOKEN)
+        except (ServerTrouble, JobFailed) as error:
+            raise refused_probe(error) from error
+        return Sample(time.monotonic() - began, completion.streamed)
+
     async def _lists_model(self) -> bool:
-        names = await listed_models(self._server, self._api_key)
+        names = await self.models()
         if names is None or self.model in names:
             return names is not None
         if not self._told:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambda_router_queue.flow import FIGURES, Flow
-from lambda_router_queue.lua_scripts import load_script
 from lambda_router_queue.models import Envelope, rfc3339
 from lambda_router_queue.queue_keys import GROUP, LANES, PRIORITIES, QueueKeys
 from lambda_router_queue.redis.wire import Argument
 from lambda_router_worker.queue.connection import Connection, run_script
-from lambda_router_worker.queue.work_queue import LUA, RELEASED, SILENCE_MS, lease_keys
+from lambda_router_worker.queue.scripts import LENGTHS, REVIVE, lease_keys
+from lambda_router_worker.queue.work_queue import RELEASED, SILENCE_MS
 from lambda_router_worker.worker_log import odd_figure
-
-_REVIVE = load_script("revive", "lease", folder=LUA)
 
 #: A requeued job is kept as long as any job is by default (``ROUTER_STORE_RESULT_SECONDS``).
 REVIVED_STORE_MS = 86_400_000
@@ -90,9 +88,10 @@ class Operations:
         flow = Flow.from_line(figures, now_ms, odd_figure)
         heard_of = now_ms - SILENCE_MS, now_ms + SILENCE_MS
         living = await self._redis.execute("ZRANGE", keys.workers, *heard_of, "BYSCORE")
+        lengths = list(map(int, await run_script(self._redis, LENGTHS, keys.streams, [])))
         return Stats(
             queue=keys.queue,
-            priorities={name: await self._priority(place, now_ms) for place, name in enumerate(PRIORITIES)},
+            priorities={name: await self._priority(place, lengths, now_ms) for place, name in enumerate(PRIORITIES)},
             scheduled=await self._redis.execute("ZCARD", keys.scheduled),
             dead=await self._redis.execute("XLEN", keys.dead),
             workers=len(living),
@@ -142,34 +141,34 @@ class Operations:
         times = (fresh.model_dump_json(exclude_unset=True), now_ms, deadline, REVIVED_STORE_MS, stream)
         fields = [part for pair in record.items() for part in pair]
         args: list[Argument] = [job.id, letter.entry_id, *times, *fields]
-        return str(await run_script(self._redis, _REVIVE, keys, args))
+        return str(await run_script(self._redis, REVIVE, keys, args))
 
     async def discard(self, letter: DeadLetter) -> bool:
         """Discard a dead letter, and return whether it was still there."""
         return bool(await self._redis.execute("XDEL", self.keys.dead, letter.entry_id))
 
-    async def _priority(self, place: int, now_ms: int) -> PriorityStats:
+    async def _priority(self, place: int, lengths: Sequence[int], now_ms: int) -> PriorityStats:
         waiting = running = 0
         oldest: int | None = None
-        for stream in self.keys.streams[place * LANES : (place + 1) * LANES]:
-            length, pending, first = await self._stream(stream)
+        for number in range(place * LANES, (place + 1) * LANES):
+            length = lengths[number]
+            pending, first = await self._stream(self.keys.streams[number]) if length else (0, None)
             # Several commands read this: jobs that arrive and are claimed in between must not make a number negative.
             waiting, running = waiting + max(0, length - pending), running + pending
             oldest = min(filter(None, (oldest, first)), default=None)
         return PriorityStats(waiting, running, None if oldest is None else max(0.0, round((now_ms - oldest) / 1000, 1)))
 
-    async def _stream(self, stream: str) -> tuple[int, int, int | None]:
-        """Return the number of entries, how many of them workers hold, and the time (ms) of the first waiting entry."""
-        length = await self._redis.execute("XLEN", stream)
-        groups = map(_fields, await self._redis.execute("XINFO", "GROUPS", stream) if length else [])
+    async def _stream(self, stream: str) -> tuple[int, int | None]:
+        """Return how many entries workers hold, and the time (ms) of the first waiting entry."""
+        groups = map(_fields, await self._redis.execute("XINFO", "GROUPS", stream))
         group = next((group for group in groups if group["name"] == GROUP), None)
         after = f"({group['last-delivered-id']}" if group else "-"
-        first = await self._redis.execute("XRANGE", stream, after, "+", "COUNT", 1) if length else []
+        first = await self._redis.execute("XRANGE", stream, after, "+", "COUNT", 1)
         since = int(first[0][0].split("-")[0]) if first else None
         if not group or not group["pending"]:
-            return length, 0, since
+            return 0, since
         released, oldest = await self._released(stream)
-        return length, group["pending"] - released, min(filter(None, (since, oldest)), default=None)
+        return group["pending"] - released, min(filter(None, (since, oldest)), default=None)
 
     async def _released(self, stream: str) -> tuple[int, int | None]:
         """Return the number of entries that were given back and wait, and the time (ms) of the first of them."""

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from lambda_router_queue.redis.troubles import explain
-from lambda_router_queue.redis.url import BadRedisURL
 from lambda_router_worker.cli_options import queue_options
 from lambda_router_worker.operations.operations import DeadLetter, Operations, Stats
 from lambda_router_worker.queue.connection import REDIS_TROUBLE, connect
@@ -34,8 +33,6 @@ def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Aw
 
     try:
         return asyncio.run(ask())
-    except BadRedisURL as error:
-        raise click.UsageError(f"REDIS_URL {error}.") from None
     except UnusedQueue as error:
         raise click.ClickException(str(error)) from None
     except REDIS_TROUBLE as error:
@@ -43,7 +40,7 @@ def _ask[Answer](redis_url: str, queue: str, question: Callable[[Operations], Aw
 
 
 @click.command()
-@queue_options()
+@queue_options
 @_json_option
 def stats(redis_url: str, queue: str, as_json: bool) -> None:
     """Show depth and age per priority, running jobs, living workers and throughput."""
@@ -57,7 +54,7 @@ def dead() -> None:
 
 
 @dead.command("list")
-@queue_options()
+@queue_options
 @_json_option
 def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
     """List every dead letter, the oldest first."""
@@ -67,7 +64,7 @@ def list_letters(redis_url: str, queue: str, as_json: bool) -> None:
 
 
 @dead.command()
-@queue_options()
+@queue_options
 @click.argument("job_id")
 @click.option("--input", "with_input", is_flag=True, help="Show the caller's input too.")
 @_json_option
@@ -79,7 +76,7 @@ def show(redis_url: str, queue: str, job_id: str, with_input: bool, as_json: boo
 
 
 @dead.command()
-@queue_options()
+@queue_options
 @click.argument("job_id", required=False)
 @_all_option
 @_json_option
@@ -89,7 +86,7 @@ def retry(redis_url: str, queue: str, job_id: str | None, every: bool, as_json: 
 
 
 @dead.command()
-@queue_options()
+@queue_options
 @click.argument("job_id", required=False)
 @_all_option
 @_json_option

@@ -16,11 +16,13 @@ from lambda_router_worker.queue.outage import Outage
 from lambda_router_worker.queue.work_queue import Claim, WorkQueue
 from lambda_router_worker.worker_log import log
 
-#: How long an idle worker waits in Redis before it checks whether to stop.
-IDLE_WAIT_MS = 1_000
-#: A delayed job starts at most about this long after its time, if a worker has room.
-PROMOTE_EVERY_SECONDS = 0.5
+#: How long an idle worker waits in Redis before it checks whether to stop. It sends two commands in this time, and all
+#: its chores together may add no more than a tenth: an idle worker is bound to two commands a second.
+IDLE_WAIT_MS = 1_100
+#: An idle worker reports at every second of its turns, which come after 2.2 s.
 BEAT_EVERY_SECONDS = 2.0
+#: How long after its last report it reports apart from its turns: a turn that is a little late saves that command.
+LATE_BEAT_SECONDS = 1.6 * BEAT_EVERY_SECONDS
 #: How often ids whose records have expired are removed from callers' lists.
 TRIM_EVERY_SECONDS = 1.0
 TIDY_EVERY_SECONDS = 600.0
@@ -69,7 +71,8 @@ class Consumer:
         self, queue: WorkQueue, run: JobRun, concurrency: int, report: Chore = _say_nothing, dead: KeepDead = ALL_DEAD
     ) -> None:
         self._queue = queue
-        self._idle_wait = IdleWait(queue, IDLE_WAIT_MS)
+        self._idle_wait = IdleWait(queue)
+        self._is_idle = False
         self.gate = run.gate
         self._report = report
         self._dead = dead
@@ -80,6 +83,7 @@ class Consumer:
         self._at_work: set[object] = set()
         self._room = asyncio.Event()
         self._heard_at = time.monotonic()
+        self._beat_at = time.monotonic()
         self._sweep_at = time.monotonic()
         self._sweep_paused = False
 
@@ -106,8 +110,7 @@ class Consumer:
         """Process jobs until ``stop`` is set. Then claim no more, and finish the jobs in progress."""
         facts = {"consumer": self._queue.consumer, "concurrency": self._concurrency}
         log.info("started", extra=facts | self.gate.facts)
-        beat = self._every(BEAT_EVERY_SECONDS, self._beat)
-        promote = self._every(PROMOTE_EVERY_SECONDS, self._queue.promote)
+        beat, promote = self._keep_beating(), self._keep_promoting()
         tidy = self._every(TIDY_EVERY_SECONDS, partial(self._queue.tidy, FORGET_AFTER_MS, self._dead.ms))
         trim_lists = self._every(TRIM_EVERY_SECONDS, self._run_job.job_lists.trim)
         report = self._every(REPORT_EVERY_SECONDS, self._report)
@@ -167,17 +170,31 @@ class Consumer:
         if free <= 0:
             await self._wait_for_room()
             return
-        claims = (
-            await self._sweep(free)
-            or await self._queue.claim(free)
-            or await self._queue.reclaim(free)  # nothing waits: sweep at every turn, not only when a sweep is due
-            or await self._idle_wait(stop)
-        )
+        claims = await self._sweep(free)
+        if not claims and not self._is_idle:
+            claims = await self._queue.claim(free)
+        if not claims:
+            claims = await self._turn(free, stop)
         self._heard_at = time.monotonic()
         if stop.is_set() or not self.gate.is_open:
             await self._give_back(claims)
         else:
             await self._begin(claims)
+
+    async def _turn(self, free: int, stop: asyncio.Event) -> list[Claim]:
+        """Claim whatever there is, in one call, or wait for the next job. It sweeps, too, and beats if that is due."""
+        now = time.monotonic()
+        is_due = now >= self._beat_at - LATE_BEAT_SECONDS / 2
+        claims, wait_ms = await self._queue.turn(free, IDLE_WAIT_MS, self._concurrency * is_due)
+        if is_due:
+            self._beat_at = now + LATE_BEAT_SECONDS
+        if not claims:
+            self._plan_sweep()
+            claims = await self._idle_wait(stop, wait_ms)
+        self._is_idle = not claims
+        if claims:
+            self._queue.due.are_unknown()
+        return claims
 
     async def _begin(self, claims: Sequence[Claim]) -> None:
         """Start as many jobs as there is room for. Give the others back rather than hold them."""
@@ -221,13 +238,32 @@ class Consumer:
         claims = await self._queue.reclaim(free)
         self._sweep_paused = len(claims) == free
         if not self._sweep_paused:
-            third = self._queue.lease_ms / 1000 / 3
-            self._sweep_at = time.monotonic() + third * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+            self._plan_sweep()
         return claims
 
+    def _plan_sweep(self) -> None:
+        third = self._queue.lease_ms / 1000 / 3
+        self._sweep_at = time.monotonic() + third * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+
     async def _beat(self) -> None:
+        self._beat_at = time.monotonic() + BEAT_EVERY_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
         await self._queue.beat(self._concurrency, self.gate.reason)
         self._heard_at = time.monotonic()
+
+    async def _keep_beating(self) -> None:
+        """Beat at once, and then whenever a beat is due that no turn has made."""
+        while True:
+            with suppress(*REDIS_TROUBLE):  # the claiming loop logs the outage
+                await self._beat()
+            while (left := self._beat_at - time.monotonic()) > 0:
+                await asyncio.sleep(left)
+
+    async def _keep_promoting(self) -> None:
+        """Move delayed jobs into line when they are due."""
+        while True:
+            with suppress(*REDIS_TROUBLE):
+                await self._queue.promote()
+            await self._queue.due.until_look(rests=not self.gate.is_open)
 
     async def _every(self, seconds: float, chore: Chore) -> None:
         """Run a chore at once and then repeatedly, with jitter so that workers do not run it in step."""

@@ -1,6 +1,7 @@
 """Encrypted jobs in the worker: the input is decrypted before processing, and the result is encrypted afterwards."""
 
 import asyncio
+import importlib.util
 from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter
@@ -11,7 +12,15 @@ from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import JobFailed, TryAgain
 from lambda_router_worker.worker_log import log
 
+#: Packages of the extra ``kms``, which only workers of encrypted jobs need.
+_OF_KMS = ("boto3", "cryptography")
+
 _INPUT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+def missing_of_kms() -> list[str]:
+    """Return the packages of the extra ``kms`` that are not installed."""
+    return [name for name in _OF_KMS if importlib.util.find_spec(name) is None]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from lambda_router_worker.worker_log import log
 
 #: Number of consecutive waits that end early and empty before a warning. CLIENT UNBLOCK may end a single one.
 PROOFS = 3
+#: The shortest wait. Redis would wait for ever where it is told to wait for 0 ms.
+LEAST_MS = 10
 
 _EXPLANATION = (
     "XREADGROUP BLOCK returns at once, without a job: what answers at REDIS_URL, perhaps a proxy, cannot block."
@@ -17,24 +19,20 @@ _EXPLANATION = (
 
 
 class IdleWait:
-    """Waits for the next job of a queue, any number of times.
+    """Waits for the next job of a queue, any number of times."""
 
-    Args:
-        wait_ms: maximum wait in milliseconds.
-    """
-
-    def __init__(self, queue: WorkQueue, wait_ms: int) -> None:
+    def __init__(self, queue: WorkQueue) -> None:
         self._queue = queue
-        self._wait_ms = wait_ms
         self._early = 0
         self._has_warned = False
 
-    async def __call__(self, stop: asyncio.Event) -> list[Claim]:
+    async def __call__(self, stop: asyncio.Event, wait_ms: int) -> list[Claim]:
         """Return the jobs that arrive within that time. If Redis returns early, a set ``stop`` ends the rest of it."""
-        until = time.monotonic() + self._wait_ms / 1000
-        claims = await self._queue.wait(self._wait_ms)
+        wait_ms = max(LEAST_MS, wait_ms)
+        until = time.monotonic() + wait_ms / 1000
+        claims = await self._queue.wait(wait_ms)
         left = until - time.monotonic()
-        if claims or left < self._wait_ms / 2000:
+        if claims or left < wait_ms / 2000:
             self._early = 0
             return claims
         self._early += 1

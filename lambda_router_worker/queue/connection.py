@@ -35,7 +35,7 @@ class Connection(Protocol):
         """Close the connection."""
 
 
-def connect(url: str) -> Connection:
+def connect(url: str, seconds: float = ANSWER_SECONDS) -> Connection:
     """Return the connection for a URL.
 
     It sends each command once. Retries are left to the consumer, which backs off with jitter and logs the outage.
@@ -43,15 +43,18 @@ def connect(url: str) -> Connection:
     ``rediss`` means TLS, where ``?ssl_ca_certs=FILE`` names a private certificate authority. ``+cluster`` means cluster
     mode.
 
+    Args:
+        seconds: how long a reply may make no progress, and how long connecting may take.
+
     Raises:
         BadRedisURL: the message says what is expected, and repeats nothing of the URL.
     """
     plain, is_cluster = without_cluster(check_redis_url(url))
     if not is_cluster:
-        return Server(RedisAddress.of(plain), ANSWER_SECONDS)
+        return Server(RedisAddress.of(plain), seconds)
     from lambda_router_worker.queue.redis_cluster import Cluster
 
-    return Cluster(plain, ANSWER_SECONDS)
+    return Cluster(plain, seconds)
 
 
 async def run_script(redis: Connection, script: LuaScript, keys: Sequence[str], args: Sequence[Argument]) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from redis import exceptions
@@ -72,7 +73,7 @@ class _Nodes:
         client = self._client
         try:
             async with asyncio.timeout(self._seconds):
-                return await client.execute_command(*parts)
+                return await client.execute_command(*parts, **_node_of(client, parts))
         except TimeoutError as error:
             self._leave(client)
             raise Broken(type(error).__name__) from error
@@ -110,6 +111,19 @@ class _Nodes:
             leaving = asyncio.create_task(client.aclose())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
+
+
+def _node_of(client: RedisCluster, parts: tuple[Argument, ...]) -> dict[str, Any]:
+    """Return the node for a blocking read, which redis-py would ask the server for with two commands of its own.
+
+    It is not known before the first command. Nor may it still be right: a key that has moved is followed all the same.
+    """
+    if parts[0] != "XREADGROUP":
+        return {}
+    with suppress(exceptions.SlotNotCoveredError):
+        node = client.get_node_from_key(str(parts[parts.index("STREAMS") + 1]))
+        return {"target_nodes": node} if node else {}
+    return {}
 
 
 def _trouble(error: exceptions.RedisError) -> Exception:

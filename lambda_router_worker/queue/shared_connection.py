@@ -6,12 +6,22 @@ write, and each gets its own reply or its own error (``docs/decisions/0042-worke
 
 import asyncio
 import socket
+import ssl
 from collections import deque
 from typing import Any, NamedTuple
 
 from lambda_router_queue.redis.errors import Reaction, reaction
 from lambda_router_queue.redis.url import RedisAddress
-from lambda_router_queue.redis.wire import HANDSHAKE, NOT_WHOLE, SILENT_END, Broken, Refused, Replies, command
+from lambda_router_queue.redis.wire import (
+    CERTIFICATE_WANTED,
+    HANDSHAKE,
+    NOT_WHOLE,
+    SILENT_END,
+    Broken,
+    Refused,
+    Replies,
+    command,
+)
 
 #: Share of the time for connecting that the TLS handshake may take: a port without TLS may wait for more bytes.
 _HANDSHAKE_SHARE = 0.8
@@ -95,6 +105,8 @@ class SharedConnection(asyncio.Protocol):
         is_plain = self._transport is not None and self._transport.get_extra_info("ssl_object") is None
         if self._replies.are_none and is_plain:
             self.close(SILENT_END)
+        elif isinstance(error, ssl.SSLError) and wants_certificate(error):
+            self.close(CERTIFICATE_WANTED)
         else:
             self.close(type(error).__name__ if error else "the server hung up")
 
@@ -141,6 +153,11 @@ class SharedConnection(asyncio.Protocol):
         if gone > self._gone and (self._is_backlogged or backlog):
             self._moved_at = self._loop.time()
         self._gone, self._is_backlogged = gone, bool(backlog)
+
+
+def wants_certificate(error: ssl.SSLError) -> bool:
+    """Return whether the server wants a client's certificate. TLS 1.3 says so after the handshake (RFC 8446, 6.2)."""
+    return "CERTIFICATE_REQUIRED" in (error.reason or "")
 
 
 def _settle(answer: asyncio.Future[Any], said: Any) -> None:

@@ -1,14 +1,16 @@
 """The worker's side of one queue: claim, start, renew, finish, retry. Each is a plain command or one short script."""
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lambda_router_queue.flow import WORKERS_FRESH_MS
-from lambda_router_queue.lua_scripts import LuaScript, load_script
+from lambda_router_queue.lua_scripts import LuaScript
 from lambda_router_queue.queue_keys import GROUP, QueueKeys
 from lambda_router_queue.redis.wire import Argument, Broken, Refused
+from lambda_router_worker.queue import scripts
 from lambda_router_worker.queue.connection import Connection, run_script
+from lambda_router_worker.queue.due_jobs import DueJobs
+from lambda_router_worker.queue.scripts import lease_keys
 
 #: After this much silence a worker counts as dead, and its jobs go to other workers.
 LEASE_MS = 30_000
@@ -20,16 +22,6 @@ SILENCE_MS = WORKERS_FRESH_MS
 RELEASED = "released"
 #: Maximum number of delayed jobs to check at a time.
 PROMOTE_AT_ONCE = 100
-
-LUA = Path(__file__).parent / "lua"
-_CLAIM, _RELEASE, _SWEEP, _BEAT, _TIDY, _FORGET, _EMIT = (
-    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "beat", "tidy", "forget", "emit")
-)
-_START, _RENEW, _FINISH, _RETRY, _GIVE_BACK, _REJECT, _PROMOTE = (
-    load_script(name, "lease", folder=LUA)
-    for name in ("start", "renew", "finish", "retry", "give_back", "reject", "promote")
-)
-
 
 #: How far a job had come when it was given back.
 type Begun = Literal["untouched", "begun", "crashed"]
@@ -60,13 +52,6 @@ class Lease(NamedTuple):
     crashes: int
 
 
-def lease_keys(keys: QueueKeys, job_id: str, stream: str, owner: str) -> list[str]:
-    """Return the ``KEYS`` of every script about one job."""
-    own = [keys.job(job_id), stream, keys.open_jobs(owner)]
-    shared = [keys.scheduled, keys.flow, keys.dead, keys.owner(owner), keys.retrying, keys.stored_bytes(owner)]
-    return [*own, *shared, keys.events(job_id)]
-
-
 class Pieces(NamedTuple):
     """Live output of a job, in the form in which it is stored.
 
@@ -87,6 +72,9 @@ class WorkQueue:
     Args:
         consumer: this process's name within the group. It must be unique, or two workers take each other's jobs for
             their own.
+
+    Attributes:
+        due: when delayed jobs are due, as far as this worker knows.
     """
 
     def __init__(
@@ -102,6 +90,7 @@ class WorkQueue:
         self.consumer = consumer
         self.lease_ms = lease_ms
         self.max_deaths = max_deaths
+        self.due = DueJobs()
 
     async def prepare(self) -> None:
         """Create missing consumer groups. They start at the first entry, because jobs may be waiting already."""
@@ -117,8 +106,24 @@ class WorkQueue:
 
         Jobs that were given back come first. New ones follow by turns over priorities and lanes.
         """
-        reply = await self._run(_CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
+        reply = await self._run(scripts.CLAIM, [*self.keys.streams, self.keys.flow], [self.consumer, count])
         return await self._parsed(_claims, reply)
+
+    async def turn(self, count: int, wait_ms: int, beat: int = 0) -> tuple[list[Claim], int]:
+        """Claim up to ``count`` jobs, those of silent workers included, and note which delayed jobs are due.
+
+        The number is how many ms to wait for new jobs: until the next call, or until a lease may end.
+
+        Args:
+            wait_ms: time until the next call.
+            beat: the concurrency to report, as ``beat`` does; 0 for no report.
+        """
+        keys = [*self.keys.streams, self.keys.flow, self.keys.workers, self.keys.scheduled]
+        report: list[Argument] = [beat, SILENCE_MS, ""] if beat else []
+        reply = await self._run(scripts.TURN, keys, [self.consumer, count, self.lease_ms, wait_ms, *report])
+        claims, soonest_ms, due_ms = await self._parsed(_turn, reply)
+        self.due.are(due_ms, wait_ms / 1000)
+        return claims, soonest_ms
 
     async def wait(self, wait_ms: int) -> list[Claim]:
         """Wait for a new job and return it. If several streams get one at the same instant, return one from each."""
@@ -128,12 +133,12 @@ class WorkQueue:
 
     async def reclaim(self, count: int) -> list[Claim]:
         """Claim up to ``count`` jobs whose workers have been silent for a lease's length."""
-        reply = await self._run(_SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
+        reply = await self._run(scripts.SWEEP, self.keys.streams, [self.consumer, self.lease_ms, count])
         return await self._parsed(_claims, reply)
 
     async def release(self, claim: Claim) -> None:
         """Give back a job that was claimed and not started. The next claim by any worker takes it."""
-        await self._run(_RELEASE, [claim.stream, self.keys.flow], [self.consumer, claim.entry_id])
+        await self._run(scripts.RELEASE, [claim.stream, self.keys.flow], [self.consumer, claim.entry_id])
 
     async def promote(self) -> int:
         """Move delayed and retrying jobs that are due into their streams, and return their number."""
@@ -142,7 +147,7 @@ class WorkQueue:
             return 0
         keys = self.keys
         shared = [keys.scheduled, keys.flow, keys.dead, keys.retrying, *keys.streams]
-        return int(await self._run(_PROMOTE, [*shared, *map(keys.job, soonest)], soonest))
+        return int(await self._run(scripts.PROMOTE, [*shared, *map(keys.job, soonest)], soonest))
 
     async def beat(self, concurrency: int, closed: str = "") -> None:
         """Report that this worker is alive and how many jobs it processes at a time; 0 means that it leaves.
@@ -158,7 +163,7 @@ class WorkQueue:
         Dead letters older than ``keep_dead_ms`` are discarded; 0 keeps them for ever.
         """
         keys = [self.keys.dead, self.keys.scheduled, self.keys.retrying, *self.keys.streams]
-        return int(await self._run(_TIDY, keys, [idle_ms, keep_dead_ms]))
+        return int(await self._run(scripts.TIDY, keys, [idle_ms, keep_dead_ms]))
 
     async def trim_letters(self, most: int) -> int:
         """Discard the oldest dead letters beyond ``most``, and return their number."""
@@ -174,7 +179,7 @@ class WorkQueue:
         if not ids:
             return 0
         keys = [self.keys.owner(owner), *(self.keys.job(job_id) for job_id in ids)]
-        return int(await self._run(_FORGET, keys, ids))
+        return int(await self._run(scripts.FORGET, keys, ids))
 
     async def leave(self) -> None:
         """Stop counting for estimates, and remove this worker's name from the groups in which it holds nothing."""
@@ -187,7 +192,7 @@ class WorkQueue:
         """
         keys, lease = self._keys(claim, owner), (self.lease_ms, self.max_deaths)
         args = (claim.job_id, claim.entry_id, self.consumer, *lease, nonce, "crashes")
-        reply = await self._run(_START, keys, args)
+        reply = await self._run(scripts.START, keys, args)
         return await self._parsed(lambda words: _lease(claim, keys, *words), reply)
 
     async def renew(self, lease: Lease) -> str:
@@ -195,7 +200,7 @@ class WorkQueue:
 
         ``lambda_router_worker/queue/lua/renew.lua`` lists the words.
         """
-        return await self._about(_RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
+        return await self._about(scripts.RENEW, lease, lease.claim.entry_id, self.consumer, self.lease_ms)
 
     async def emit(self, output: Sequence[Pieces]) -> list[str]:
         """Add to the live output of several jobs. Returns a word for each (``emit.lua`` lists them)."""
@@ -203,23 +208,26 @@ class WorkQueue:
         args: list[Argument] = []
         for job in output:
             args += [job.lease.token, job.first, len(job.texts), *job.texts]
-        words = await self._run(_EMIT, keys, args)
+        words = await self._run(scripts.EMIT, keys, args)
         return await self._parsed(lambda said: list(map(str, said)), words)
 
     async def complete(self, lease: Lease, result: str) -> str:
         """Write the result, as JSON. Returns ``done``, or why nothing was written (``finish.lua`` lists the words)."""
-        return await self._about(_FINISH, lease, "completed", "result", result)
+        return await self._about(scripts.FINISH, lease, "completed", "result", result)
 
     async def fail(self, lease: Lease, error: str) -> str:
         """Write the error, as JSON with ``code`` and ``message``. Returns the same words as ``complete``."""
-        return await self._about(_FINISH, lease, "failed", "error", error)
+        return await self._about(scripts.FINISH, lease, "failed", "error", error)
 
     async def retry(self, lease: Lease, delay_ms: int, attempts: int, code: str, message: str) -> str:
         """Put the job back for a retry.
 
         Returns ``scheduled``; ``dead`` after the last of ``attempts``; or why neither.
         """
-        return await self._about(_RETRY, lease, delay_ms, attempts, code, message)
+        word = await self._about(scripts.RETRY, lease, delay_ms, attempts, code, message)
+        if word == "scheduled":
+            self.due.add(delay_ms)
+        return word
 
     async def give_back(self, lease: Lease, how: Begun) -> str:
         """Undo the start, because the trouble is this worker's.
@@ -229,16 +237,16 @@ class WorkQueue:
         Args:
             how: how far the job had come; ``crashed``: the model server broke while it had the job.
         """
-        return await self._about(_GIVE_BACK, lease, how, self.max_deaths)
+        return await self._about(scripts.GIVE_BACK, lease, how, self.max_deaths)
 
     async def reject(self, claim: Claim, owner: str, code: str, message: str) -> str:
         """Move an entry that cannot be read to the dead letters."""
         args = (claim.job_id, claim.entry_id, code, message, self.lease_ms)
-        return str(await self._run(_REJECT, self._keys(claim, owner), args))
+        return str(await self._run(scripts.REJECT, self._keys(claim, owner), args))
 
     async def _beat(self, left: Sequence[str], concurrency: int, closed: str = "") -> None:
         keys = [self.keys.workers, self.keys.flow, *left]
-        await self._run(_BEAT, keys, [self.consumer, concurrency, SILENCE_MS, closed])
+        await self._run(scripts.BEAT, keys, [self.consumer, concurrency, SILENCE_MS, closed])
 
     async def _about(self, script: LuaScript, lease: Lease, *args: Argument) -> str:
         return str(await self._run(script, lease.keys, [lease.claim.job_id, lease.token, *args]))
@@ -265,6 +273,11 @@ class WorkQueue:
 
 def _claims(rows: Iterable[Any]) -> list[Claim]:
     return [_claim(*row) for row in rows]
+
+
+def _turn(reply: Sequence[Any]) -> tuple[list[Claim], int, list[int]]:
+    rows, wait_ms, due_ms = reply
+    return _claims(rows), int(wait_ms), list(map(int, due_ms))
 
 
 def _new_claims(reply: Iterable[Any]) -> list[Claim]:

@@ -18,14 +18,47 @@ run "everything" {
     alarm_actions      = ["arn:aws:sns:eu-central-1:123456789012:alarms"]
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
     log_retention_days = 30
+    method_metrics     = true
     snap_start         = true
     timeout            = 15
+    tracing            = true
     vpc_config         = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+
+    cognito_aud_parameter = "/lambda-router/prod/pages-client"
+    redis_ca_parameter    = "/lambda-router/prod/redis-authority"
+  }
+
+  assert {
+    condition = toset(values(module.ssm.read_arns)) == toset([
+      for name in ["pages-client", "redis-authority", "redis-url"] :
+      "arn:aws:ssm:eu-central-1:123456789012:parameter/lambda-router/prod/${name}"
+    ])
+    error_message = "The function's role may read the parameters that its variables name, and no others."
+  }
+  assert {
+    condition = (
+      aws_lambda_function.api_handler.environment[0].variables["COGNITO_AUD_PARAMETER"] == var.cognito_aud_parameter &&
+      aws_lambda_function.api_handler.environment[0].variables["REDIS_CA_PARAMETER"] == var.redis_ca_parameter
+    )
+    error_message = "The function knows the parameters' names."
   }
 
   assert {
     condition     = aws_lambda_function.api_handler.snap_start[0].apply_on == "PublishedVersions"
     error_message = "SnapStart is on for published versions."
+  }
+  assert {
+    condition = (
+      aws_lambda_function.api_handler.tracing_config[0].mode == "Active" &&
+      aws_lambda_function.stream[0].tracing_config[0].mode == "Active" &&
+      aws_api_gateway_stage.live.xray_tracing_enabled &&
+      strcontains(aws_api_gateway_stage.live.access_log_settings[0].format, "$context.xrayTraceId")
+    )
+    error_message = "Traces are a variable, of both functions and the stage."
+  }
+  assert {
+    condition     = aws_api_gateway_method_settings.all.settings[0].metrics_enabled
+    error_message = "Metrics for each method are a variable."
   }
   assert {
     condition     = aws_lambda_function.api_handler.vpc_config[0].subnet_ids == toset(["subnet-1"])
@@ -233,6 +266,8 @@ run "refuses" {
     api_stage_name              = "api/v1"
     app_name                    = "Router"
     cognito_aud                 = ""
+    cognito_aud_parameter       = "pages-client"
+    redis_ca_parameter          = "redis-authority"
     kms_key_arn                 = "alias/logs"
     log_retention_days          = 100
     memory_size                 = 128
@@ -257,6 +292,7 @@ run "refuses" {
     var.router_max_batch_bytes, var.router_max_chat_bytes, var.router_max_prompt_bytes, var.router_max_tokens,
     var.router_image_hosts, var.router_models, var.router_events_seconds, var.router_stream_seconds,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
+    var.cognito_aud_parameter, var.redis_ca_parameter,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.stream_reserved_concurrency, var.tags, var.throttling_burst_limit,
     var.throttling_rate_limit, var.vpc_config, var.warm_schedule,

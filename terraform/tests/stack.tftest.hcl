@@ -45,8 +45,8 @@ run "defaults" {
     error_message = "Long polls have four fifths of reserved concurrency."
   }
   assert {
-    condition     = aws_lambda_function.api_handler.tracing_config[0].mode == "Active"
-    error_message = "The function is traced."
+    condition     = aws_lambda_function.api_handler.tracing_config[0].mode == "PassThrough"
+    error_message = "The function is traced only if asked for."
   }
   assert {
     condition     = aws_lambda_function.api_handler.logging_config[0].log_group == "/aws/lambda/lambda-router-prod"
@@ -177,8 +177,8 @@ run "defaults" {
     error_message = "The stage serves the newest deployment."
   }
   assert {
-    condition     = aws_api_gateway_stage.live.xray_tracing_enabled
-    error_message = "The stage is traced."
+    condition     = aws_api_gateway_stage.live.xray_tracing_enabled == false
+    error_message = "The stage is traced only if asked for."
   }
   assert {
     condition     = aws_api_gateway_stage.live.access_log_settings[0].destination_arn == aws_cloudwatch_log_group.access.arn
@@ -187,6 +187,10 @@ run "defaults" {
   assert {
     condition     = jsondecode(aws_api_gateway_stage.live.access_log_settings[0].format).requestId == "$context.requestId"
     error_message = "The access log is JSON, with the request's id."
+  }
+  assert {
+    condition     = !strcontains(aws_api_gateway_stage.live.access_log_settings[0].format, "xray")
+    error_message = "The access log has no trace ids unless requests are traced."
   }
   assert {
     condition     = !can(regex("authorizer|path\"|\\$context.path|requestOverride|header", aws_api_gateway_stage.live.access_log_settings[0].format))
@@ -208,8 +212,16 @@ run "defaults" {
     error_message = "The stage is throttled."
   }
   assert {
-    condition     = aws_api_gateway_method_settings.all.settings[0].metrics_enabled && aws_api_gateway_method_settings.all.settings[0].logging_level == "ERROR"
-    error_message = "The stage has metrics and an error log."
+    condition     = aws_api_gateway_method_settings.all.settings[0].metrics_enabled == false && aws_api_gateway_method_settings.all.settings[0].logging_level == "ERROR"
+    error_message = "The stage has an error log, and no metrics for each method unless asked for."
+  }
+  assert {
+    condition     = !contains(flatten([for alarm in aws_cloudwatch_metric_alarm.each : keys(alarm.dimensions) if alarm.namespace == "AWS/ApiGateway"]), "Method")
+    error_message = "No alarm depends on metrics for each method."
+  }
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.overview.dashboard_body, "\"Method\"")
+    error_message = "The dashboard does not depend on metrics for each method."
   }
   assert {
     condition     = aws_api_gateway_method_settings.all.settings[0].data_trace_enabled == false

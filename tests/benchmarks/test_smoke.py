@@ -8,6 +8,7 @@ import pytest
 from benchmarks import chart
 from benchmarks.bench_against import FIGURES
 from benchmarks.figures import Row, at_least, at_most, paired_ratio, percentile, table
+from benchmarks.pickup.__main__ import KINDS
 from tests.contract.repository import ROOT
 
 
@@ -51,6 +52,16 @@ def test_a_checkout_is_measured_against_a_commit() -> None:
     rows = run("bench_against", "HEAD")
 
     assert all(f"{figure}, {of}" in rows for figure in FIGURES.values() for of in ("of before", "before of itself"))
+
+
+@pytest.mark.rehearsal
+@pytest.mark.timeout(120)
+def test_idle_workers_are_measured_against_a_commit() -> None:
+    rows = run("pickup", "HEAD")
+
+    kinds = {figure.split(":")[0] for figure in rows if figure.endswith("mean / median")}
+    assert kinds == {f"{number} idle, {kind}" for number in (1, 3) for kind in KINDS}
+    assert any(figure.startswith("commands a second") for figure in rows)
 
 
 @pytest.mark.rehearsal

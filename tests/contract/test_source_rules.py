@@ -86,7 +86,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 #: The names of services in policies; they end so in each partition that the stack can be in: only aws-cn has others
 #: (Terraform's ``data.aws_service_principal``).
-_PRINCIPALS = re.compile(r"\b(?:apigateway|events|lambda)\.amazonaws\.com\b")
+_PRINCIPALS = re.compile(r"\b(?:apigateway|dlm|ec2|events|lambda)\.amazonaws\.com\b")
 #: Where an ARN or a host is only an example, or compared with chalicelib/partitions.py by a test.
 _NO_CODE = re.compile(r"^\s*(?:examples=|error_message +=|audience: |#|//)")
 _CODE = ("app.py", "chalicelib/", "vendor/", "lambda_router_worker/", "tools/", "terraform/", ".github/", "Makefile")
@@ -117,7 +117,7 @@ def test_no_code_names_a_partition_or_its_suffix() -> None:
         'f"arn:aws-us-gov:s3:::{bucket}"',
         'url = f"https://cognito-idp.{region}.amazonaws.com/{pool}"',
         'audience = "sts.amazonaws.eu"',
-        'Principal = { Service = "ec2.amazonaws.com" }',
+        'Principal = { Service = "states.amazonaws.com" }',
     ],
 )
 def test_a_fixed_partition_is_noticed(line: str) -> None:
@@ -141,9 +141,13 @@ _REFUSED_WHEN_FULL = {
     "lambda_router_worker/queue/lua/revive.lua",
 }
 #: Not writing allows it to run with a full memory too, and on a replica.
-_WRITES_NOTHING = {"vendor/lambda_router_queue/lua/eviction.lua"}
+_WRITES_NOTHING = {
+    "vendor/lambda_router_queue/lua/eviction.lua",
+    "lambda_router_worker/queue/lua/lengths.lua",
+}
 #: With flags that allow writes a replica would refuse it whole, and a look needs none.
-_READS_WHERE_NOBODY_WRITES = {"chalicelib/jobs/lua/settle.lua"}
+#: The version of a server that refuses flags has to be read, too.
+_READS_WHERE_NOBODY_WRITES = {"chalicelib/jobs/lua/settle.lua", "lambda_router_worker/checking/lua/server.lua"}
 
 each_script = pytest.mark.parametrize("path", _SCRIPTS, ids=name_of)
 

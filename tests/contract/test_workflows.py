@@ -24,6 +24,16 @@ _GUIDE = "docs/github-actions.md"
 LONGEST_MINUTES = {"nightly": 180}
 
 
+#: What only a release of the project may: it signs, pushes an image and makes a page.
+MORE_RIGHTS = {
+    ("release", "files"): {("attestations", "write")},
+    ("release", "image"): {("attestations", "write"), ("packages", "write")},
+    ("release", "publish"): {("contents", "write")},
+}
+#: Jobs with a token by which they are known elsewhere than in AWS.
+SIGNED = {("release", "files"), ("release", "image"), ("release", "index")}
+
+
 def runs() -> list[Step]:
     return [step for step in steps() if step.run]
 
@@ -85,16 +95,18 @@ def test_a_workflow_has_no_rights_but_those_that_a_job_says(name: str) -> None:
     workflow = workflows()[name]
 
     assert workflow["permissions"] == {}
-    assert {name for job in workflow["jobs"].values() for name in job["permissions"]} <= {"contents", "id-token"}
-    assert {job["permissions"]["contents"] for job in workflow["jobs"].values()} == {"read"}
+    for job, about in workflow["jobs"].items():
+        more = set(about["permissions"].items()) - {("contents", "read"), ("id-token", "write")}
+        assert more == MORE_RIGHTS.get((name, job), set())
+        assert "contents" in about["permissions"]
     assert all(job["timeout-minutes"] <= LONGEST_MINUTES.get(name, 60) for job in workflow["jobs"].values())
 
 
-def test_only_a_job_that_takes_on_a_role_may_ask_for_its_token() -> None:
+def test_only_a_job_that_takes_on_a_role_or_signs_may_ask_for_its_token() -> None:
     asks = {at for at, job in jobs().items() if "id-token" in job["permissions"]}
     takes = {(step.workflow, step.job) for step in steps() if "aws-actions/configure-aws-credentials" in step.uses}
 
-    assert asks == takes
+    assert asks == takes | SIGNED
 
 
 def test_the_token_is_for_the_partition_of_the_region() -> None:
@@ -106,7 +118,7 @@ def test_the_token_is_for_the_partition_of_the_region() -> None:
 def test_no_run_that_changes_something_is_ended_half_way() -> None:
     ended = {name: workflow["concurrency"]["cancel-in-progress"] for name, workflow in workflows().items()}
 
-    assert ended == {"canary": False, "ci": True, "deploy": False, "drift": False, "nightly": False}
+    assert ended == {"canary": False, "ci": True, "deploy": False, "drift": False, "nightly": False, "release": False}
 
 
 def test_an_action_is_the_same_commit_everywhere_and_says_its_version() -> None:
@@ -156,7 +168,35 @@ def test_each_role_is_taken_on_where_it_belongs() -> None:
         ("drift", "drift"): "${{ vars.PLAN_ROLE_ARN }}",
     }
     environments = {at: job["environment"] for at, job in jobs().items() if "environment" in job}
-    assert environments == {("canary", "canary"): "prod-canary", ("deploy", "deploy"): "prod"}
+    assert environments == {
+        ("canary", "canary"): "prod-canary",
+        ("deploy", "deploy"): "prod",
+        ("release", "index"): "release",
+    }
+
+
+def test_a_release_needs_its_tests_and_publishes_what_was_attested() -> None:
+    """No job builds again what another has signed, and nothing is public before everything is built."""
+    release = {name: about for (workflow, name), about in jobs().items() if workflow == "release"}
+    files = next(step["with"] for step in release["files"]["steps"] if "upload-artifact" in step.get("uses", ""))
+    taken = {
+        name: [step["with"] for step in about["steps"] if "download-artifact" in step.get("uses", "")]
+        for name, about in release.items()
+    }
+    ran = {name: [step["run"] for step in about["steps"] if "run" in step] for name, about in release.items()}
+
+    assert {name: about.get("needs") for name, about in release.items()} == {
+        "check": None,
+        "files": "check",
+        "image": "check",
+        "publish": ["files", "image"],
+        "index": "publish",
+    }
+    assert ran["check"][0] == "make publish-notes"
+    assert {"make lint", "make test"} <= set(ran["check"])
+    assert taken["publish"] == taken["index"] == [{"name": files["name"], "path": "build/release"}]
+    assert (ran["publish"], ran["index"]) == (["make publish-github"], ["make publish-index"])
+    assert {about["env"]["RELEASE"] for about in release.values()} == {"${{ github.ref_name }}"}
 
 
 def test_a_pull_request_from_a_fork_gets_a_package_and_no_role() -> None:

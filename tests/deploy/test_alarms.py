@@ -18,6 +18,7 @@ from tests.conftest import MakeToken, Router
 from tests.contract.repository import page, table_column
 from tests.deploy.kit.life import NAME, Life
 from tests.emf import metric_lines, metrics_of
+from tools.cost.homes import ALARM_METRICS, DASHBOARDS
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -114,3 +115,11 @@ def test_every_metric_of_the_dashboard_names_the_stack(life: Life) -> None:
 
     assert len(own) >= 5
     assert [line for line in own if NAME not in line] == []
+
+
+def test_the_bill_counts_each_metric_that_an_alarm_watches(life: Life) -> None:
+    alarms = _resources(life, "aws_cloudwatch_metric_alarm")
+    queries = [query for alarm in alarms for query in alarm["metric_query"] or []]
+    watched = sum(bool(alarm["metric_name"]) for alarm in alarms) + sum(bool(query["metric"]) for query in queries)
+
+    assert (watched, len(_resources(life, "aws_cloudwatch_dashboard"))) == (ALARM_METRICS, DASHBOARDS)

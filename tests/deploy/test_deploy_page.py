@@ -2,14 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.settings import Settings
+from tests.contract.repository import fences, page
 from tests.deploy.cloud.inventory import REGION, client
-from tests.deploy.conftest import played_aws
+from tests.deploy.conftest import initialised, played_aws
 from tests.deploy.kit.doctor_patient import new_patient
 from tests.deploy.kit.shell import AWS, WHY_SKIPPED, blocks, paste
+from tests.deploy.kit.terraform_cli import Terraform, copy_of_terraform
 from tools.doctor import cognito as doctor_cognito
 from tools.doctor.__main__ import ONLINE
 
@@ -60,6 +63,16 @@ def test_step_3_makes_a_pool_and_prints_the_stacks_variables(region: str, tmp_pa
         assert caller["AllowedOAuthScopes"] == [Settings.model_fields["router_scope"].default]
         assert domain["UserPoolId"] == told["cognito_user_pool_id"]
         assert parameter["Type"] == "SecureString"
+
+
+def test_the_modules_of_step_3_fit_together(terraform: None, chalice: dict[str, Any], tmp_path: Path) -> None:
+    (text,) = [each for each in fences(page("docs/deploy.md"), "hcl") if "modules/valkey" in each]
+    copied = copy_of_terraform(tmp_path, chalice)
+    (copied.folder / "home").mkdir()
+    (copied.folder / "home/main.tf").write_text(text)
+    home = Terraform(copied.folder / "home", {"TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc")})
+
+    initialised(home, "-backend=false").run("validate")
 
 
 @pytest.mark.release

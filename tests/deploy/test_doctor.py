@@ -15,11 +15,13 @@ from tests.deploy.cloud.account_wide import let_gateway_log, point_gateway_at
 from tests.deploy.cloud.inventory import REGION
 from tests.deploy.cloud.user_pool import make_pool
 from tests.deploy.kit.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Patient, client, new_patient
+from tests.tls import write_certificate
 from tools.doctor.__main__ import OFFLINE, ONLINE, examine
 from tools.doctor.gateway import POLICY, ROLE, TRUST
 from tools.stack.findings import Status
 
 POOL_NAME = "doctor"
+AUTHORITY, CLIENTS = "/lambda-router/doctor/redis-authority", "/lambda-router/doctor/pages-client"
 
 pytestmark = pytest.mark.release
 
@@ -46,7 +48,7 @@ def account(aws_url: str) -> Iterator[None]:
     point_gateway_at(lambda service: client(service, aws_url), "")
     _delete_role(iam, ROLE)
     iam.delete_policy(PolicyArn=policy["Policy"]["Arn"])
-    ssm.delete_parameters(Names=[PARAMETER])
+    ssm.delete_parameters(Names=[PARAMETER, AUTHORITY, CLIENTS])
     for each in s3.list_object_versions(Bucket=BUCKET).get("Versions", []):
         s3.delete_object(Bucket=BUCKET, Key=each["Key"], VersionId=each["VersionId"])
     for each in s3.list_object_versions(Bucket=BUCKET).get("DeleteMarkers", []):
@@ -125,6 +127,47 @@ def _another_key(patient: Patient) -> None:
     )
 
 
+def _authority(patient: Patient, text: str | None) -> None:
+    """An authority of one's own in its parameter; None: the parameter is not there. A good one lies beside."""
+    patient.set("redis_ca_parameter", AUTHORITY)
+    certificate, _ = write_certificate(patient.root, days=3650)
+    certificate.rename(patient.root / "authority.pem")
+    if text is not None:
+        _put(patient, AUTHORITY, text)
+
+
+def _put(patient: Patient, name: str, value: str) -> None:
+    client("ssm", patient.url).put_parameter(Name=name, Type="String", Value=value, Overwrite=True)
+
+
+def _no_authority(patient: Patient) -> None:
+    _authority(patient, None)
+
+
+def _no_certificate(patient: Patient) -> None:
+    _authority(patient, "rediss://example.com")
+
+
+def _with_its_key(patient: Patient) -> None:
+    certificate, key = write_certificate(patient.root)
+    _authority(patient, certificate.read_text() + key.read_text())
+
+
+def _ends_soon(patient: Patient) -> None:
+    certificate, _ = write_certificate(patient.root)
+    _authority(patient, certificate.read_text())
+
+
+def _no_further_clients(patient: Patient) -> None:
+    patient.set("cognito_aud_parameter", CLIENTS)
+    client("cognito-idp", patient.url).create_user_pool_client(UserPoolId=patient.pool["id"], ClientName="pages")
+
+
+def _further_clients_of_another_pool(patient: Patient) -> None:
+    _no_further_clients(patient)
+    _put(patient, CLIENTS, "1h57kf5cpq17m0eml12EXAMPLE")
+
+
 def _too_much(patient: Patient) -> None:
     patient.set("reserved_concurrency", 950)
 
@@ -162,6 +205,12 @@ AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "no Redis parameter": (_no_parameter, "Redis parameter", f"no {PARAMETER}"),
     "a Redis parameter in the clear": (_plain_parameter, "Redis parameter", "is a String"),
     "a key that the function may not use": (_another_key, "Redis parameter", "is encrypted with arn:aws:kms"),
+    "no authority": (_no_authority, "Redis authority", f"no {AUTHORITY}"),
+    "no certificate in the authority": (_no_certificate, "Redis authority", "no certificate"),
+    "an authority with its key": (_with_its_key, "Redis authority", "a private key"),
+    "an authority that ends soon": (_ends_soon, "Redis authority", "the last ends"),
+    "no further clients": (_no_further_clients, "further clients", f"no {CLIENTS}"),
+    "further clients of another pool": (_further_clients_of_another_pool, "further clients", "EXAMPLE"),
     "too much concurrency": (_too_much, "reserved concurrency", "950 + 50 of 1000 executions"),
     "no log role": (_no_log_role, "API Gateway's log role", "none"),
     "a log role that is gone": (_log_role_that_is_gone, "API Gateway's log role", "does not exist"),

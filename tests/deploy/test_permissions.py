@@ -364,3 +364,11 @@ def test_who_is_no_role_is_told_so_and_sees_the_needs_all_the_same(life: Life) -
     assert "UNSEEN permissions of the deployer: these credentials belong to arn:aws:sts::" in ran.stdout
     assert "fix: log in as the role that deploys, or name it: make plan ROLE=" in ran.stdout
     assert "lambda:CreateFunction: needed by aws_lambda_function.api_handler" in ran.stdout
+
+
+@pytest.mark.parametrize(("step", "traced"), [("create", False), ("back", True)])
+def test_the_functions_role_may_send_traces_only_if_they_are_asked_for(step: str, traced: bool, life: Life) -> None:
+    address = "module.iam.aws_iam_role_policy.runtime[0]"
+    (change,) = [each["change"] for each in life.plans[step]["resource_changes"] if each["address"] == address]
+
+    assert ("xray:" in str(change["after"])) == traced

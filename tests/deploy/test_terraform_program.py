@@ -19,7 +19,7 @@ from tests.deploy.kit.terraform_cli import terraform_path
 ASKS = {"init": "init", "summary": "show", "doctor": "version", "plan": "plan", "apply": "show", "destroy": "plan"}
 #: They read the state itself, so they need no program; drift asks for one once it has.
 WITHOUT_TERRAFORM = {"canary", "drift", "outputs", "reimport", "release", "releases", "rollback", "smoke", "verify"}
-OTHERS = {"package", "deploy-dev", "delete-dev"}
+OTHERS = {"cost", "delete-dev", "deploy-dev", "image", "package", "wait-valkey", "wheels"}
 BACKEND = {"backend": {"type": "s3", "config": {"bucket": "octo-state", "key": "k", "region": "eu-central-1"}}}
 GIVEN = {"init": ("STATE_BUCKET=octo-state", "AWS_REGION=eu-central-1"), "doctor": ("OFFLINE=1",)}
 

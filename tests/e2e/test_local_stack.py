@@ -39,6 +39,10 @@ def test_a_token_a_job_a_worker_and_a_result(stack: RunningStack) -> None:
         assert job["id"] in [listed["id"] for listed in ann.get("/v1/jobs").json()["data"]]
 
 
+def test_a_worker_of_ones_own_finds_redis_by_what_the_terminal_says(stack: RunningStack) -> None:
+    assert any(line.endswith(f"export REDIS_URL={stack.facts['redis_url']}\n") for line in stack.said)
+
+
 def test_somebody_elses_job_is_not_there(stack: RunningStack) -> None:
     with stack.caller("ben") as ben, stack.caller("cat") as cat:
         job_id = submit(ben).json()["id"]

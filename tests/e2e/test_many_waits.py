@@ -48,7 +48,7 @@ def poll_together(stack: RunningStack, callers: dict[str, int]) -> dict[str, Cou
 
 
 HELD = Answer(f"wait={SECONDS}", None, True)
-TURNED_AWAY = Answer("wait=0", "2", False)
+TURNED_AWAY = Answer("wait=0", "30", False)  # its delay is longer than that
 
 
 def test_of_sixty_waits_of_one_caller_eight_are_held_and_the_others_answered_at_once(stack: RunningStack) -> None:

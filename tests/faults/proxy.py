@@ -5,11 +5,13 @@ and gets one reply, in however many pieces.
 """
 
 import random
+import re
 import select
 import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -40,6 +42,17 @@ class Fault:
     def reply(self, near: socket.socket, data: bytes, first: bool) -> None:
         """Part of a reply; ``first`` if it is the first part. The server has executed the command."""
         near.sendall(data)
+
+
+class CountsCommands(Fault):
+    """Passes everything on, and counts the commands by name."""
+
+    def __init__(self) -> None:
+        self.commands = Counter[str]()
+
+    def request(self, near: socket.socket, far: socket.socket, data: bytes) -> None:
+        self.commands.update(name.decode() for name in re.findall(rb"\*\d+\r\n\$\d+\r\n([A-Z]+)\r\n", data))
+        far.sendall(data)
 
 
 class LoseReplies(Fault):

@@ -9,7 +9,7 @@ from tests.model.product import SCRIPTS, Call
 from tests.model.promises import Step, broken
 from tests.model.server import BEGAN_US, Server, packed
 from tests.model.sight import Sight, seen
-from tests.model.world import Action, Scenario, World, after_failover, call_of, chores, learnt
+from tests.model.world import CLAIMS, Action, Scenario, World, after_failover, call_of, chores, learnt
 
 _NO_ROOM, _ROOM = (packed("CONFIG", "SET", "maxmemory", size) for size in (1, 0))
 #: The last command is sent again, since its reply was lost; and nothing is left to do.
@@ -80,7 +80,7 @@ class Explorer:
                 raise RuntimeError(f"{action} after {Found('', node.history)}: {reply}")
             answer = (*node.history[-1], reply) if call is None else reply if is_refused else call.answer(reply)
             after, found = self._stepped(node, action, reply, answer, now_us, seen(now_us // 1000, looked))
-            may_repeat = call and not is_refused and action.verb not in ("claim", "sweep")
+            may_repeat = call and not is_refused and action.verb not in CLAIMS
             yield after._replace(command=sent if may_repeat else b""), found
 
     def _command(self, call: Call) -> bytes:

@@ -14,19 +14,18 @@ from chalicelib.jobs.admission import Caller, NewJob, Submission
 from chalicelib.jobs.job_types import JOB_TYPES
 from lambda_router_queue import lua_scripts
 from lambda_router_queue.lua_scripts import LuaScript
-from lambda_router_worker.operations import operations
-from lambda_router_worker.queue import work_queue
+from lambda_router_worker.queue import scripts
 from tests.model.server import QUEUE
 from tests.wide import WIDE
 
 POLICY = replace(WIDE, store_result_seconds=60, idempotency_seconds=100)
-_FOLDERS = (Path(lua_scripts.__file__).parent / "lua", jobs.LUA, work_queue.LUA)
+_FOLDERS = (Path(lua_scripts.__file__).parent / "lua", jobs.LUA, scripts.LUA)
 #: The files of the scripts, by name.
 LUA = {path.stem: path.read_text() for folder in _FOLDERS for path in folder.glob("*.lua")}
 #: The scripts as they are sent, with their names, by SHA-1.
 SCRIPTS = {
     value.sha: (name.strip("_").lower(), value.text)
-    for module in (work_queue, operations, job_queue, waits)
+    for module in (scripts, job_queue, waits)
     for name, value in vars(module).items()
     if isinstance(value, LuaScript)
 }

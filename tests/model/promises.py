@@ -9,7 +9,7 @@ from chalicelib.jobs.admission import Admission
 from lambda_router_queue.models import Job
 from lambda_router_queue.queue_keys import LANES
 from lambda_router_queue.redis.wire import Refused
-from lambda_router_worker.queue.work_queue import Lease
+from lambda_router_worker.queue.work_queue import Claim, Lease
 from tests.model.sight import Entry, Sight
 from tests.model.world import (
     CHORES,
@@ -17,6 +17,7 @@ from tests.model.world import (
     HELD_FOR,
     KINDS,
     PLACES,
+    TURN_MS,
     WAIT_CAPS,
     Action,
     Held,
@@ -80,6 +81,16 @@ class Step:
         self.verdicts = [each.verdict for each in self.answer.decisions] if isinstance(self.answer, Admission) else []
         self.ran, self.was_at_work = isinstance(self.answer, Lease), self.was.get("status") == "in_progress"
         self.new_letters = [letter for letter in self.after.letters if letter not in self.before.letters]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What a worker has claimed by this step."""
+        return list(self.answer[0] if self.verb == "turn" else self.answer)
+
+    @property
+    def claimable(self) -> bool:
+        """Before it, entries waited for a worker, or were given back."""
+        return any(not entry.delivered or entry.holder == "released" for entry in self.before.entries)
 
     @cached_property
     def unchanged(self) -> bool:
@@ -237,14 +248,18 @@ def _silence(s: Step) -> Checks:
         until = int(s.after.jobs.get(entry.job_id, {}).get("lease_until", 0))
         waits = entry.holder and until > s.now and entry.since + longest > until + longest // 2
         yield "queue: a dead worker's job goes on within 1½ leases", not waits
-    if s.verb == "sweep":
-        silent = {entry.entry_id for entry in s.before.entries if entry.holder and entry.since + s.lease_ms <= s.now}
-        taken = {claim.entry_id for claim in s.answer}
+    held = [entry for entry in s.before.entries if entry.holder]
+    silent = {entry.entry_id for entry in held if entry.since + s.lease_ms <= s.now}
+    if s.verb == "sweep" or (s.verb == "turn" and not s.claimable):
+        taken = {claim.entry_id for claim in s.claims}
         yield "queue: for entries idle for a lease", bool(taken) == bool(silent) and taken <= silent
-    if s.verb in ("beat", "leave"):
+    if s.verb == "turn" and not s.claims:
+        ends = [entry.since + s.lease_ms - s.now for entry in held]
+        yield "queue: and when the next lease may end", s.answer[1] == min([TURN_MS, *ends])
+    if s.verb in ("beat", "leave", "turn"):
         living = [name for name, heard in s.after.value("workers").items() if abs(int(heard) - s.now) < 15_000]
         slots = sum(int(name.split()[0]) for name in living)
-        yield "queue: after 15 s of silence (`beat.lua`'s third argument)", int(s.after.flow["slots"]) == slots
+        yield "queue: after 15 s of silence (`beat.lua`'s third argument)", s.after.flow.get("slots") == str(slots)
     averages = [float(s.after.flow.get(name, 0)) for name in ("service_ms", "gap_ms")]
     yield "contract: is computed from the average time of a job", min(averages) >= 0
 
@@ -336,7 +351,7 @@ def _callers(s: Step) -> Checks:
         last, first, second = s.answer
         is_told_the_same = last.verb in (*ENDINGS, "emit") or (last.verb == "start" and first[0] == "run")
         is_once = s.unchanged and (first == second or not is_told_the_same)
-        yield "queue: When a reply was lost, you may send any script again except `claim`", is_once
+        yield "queue: When a reply was lost, you may send any script again except `claim`, `turn`", is_once
     if isinstance(s.answer, Job) and s.answer.status == "completed":
         has_result = bool(s.answer.result) or not s.answer.store
         yield "contract: final state is written once", has_result
@@ -418,8 +433,8 @@ def _turns(s: Step) -> Checks:
         due = {id_ for id_, due in scheduled.items() if int(due) <= s.now}
         is_due = scheduled.keys() - s.after.value("scheduled").keys() == due
         yield "contract: Workers move it into line within about half a second of that time", is_due
-    if s.verb == "claim":
-        taken = {claim.entry_id for claim in s.answer}
+    if s.verb == "claim" or (s.verb == "turn" and s.claimable):
+        taken = {claim.entry_id for claim in s.claims}
         given_back = {entry.entry_id for entry in s.before.entries if entry.holder == "released"}
         waiting = [entry for entry in s.before.entries if not entry.delivered]
         if given_back or not waiting:

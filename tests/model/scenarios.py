@@ -25,6 +25,9 @@ ALL = (
     ),
     Scenario("requeued", ("plain",), "claim sweep start complete begun reject redrive looks", (50_000,)),
     Scenario("leases", ("plain",), f"{_WORK} reject crash looks", (29_000, 1_000), crew=_LEASES),
+    Scenario(
+        "turns", ("plain delayed",), "turn start complete begun retry promote crash beat", (9_500, 29_000), 7, _LEASES
+    ),
     Scenario("failover", ("keyed",), f"{_WORK} refuse redrive resubmits failover", (30_000,)),
     Scenario("leaving", ("urgent",), f"{_WORK} leave tidy release untouched crash", (30_000,)),
     Scenario(
@@ -38,7 +41,7 @@ ALL = (
     Scenario("two jobs", ("plain unkept", "plain bob's-plain urgent"), _COMMON, (30_000, 120_000), 7),
 )
 _BUSY = Scenario(
-    "busy", (" ".join(KINDS),) * 12, f"{_ONE} emit beat leave tidy failover", (1_000, 10_000, 30_000, 700_000)
+    "busy", (" ".join(KINDS),) * 12, f"{_ONE} turn emit beat leave tidy failover", (1_000, 10_000, 30_000, 700_000)
 )
 CHANCE = (
     _BUSY,

@@ -155,6 +155,7 @@ def _emit(queue: WorkQueue, held: Any) -> Any:
 CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "claim": lambda queue, _: queue.claim(1),
     "sweep": lambda queue, _: queue.reclaim(1),
+    "turn": lambda queue, _: queue.turn(1, TURN_MS, 2),
     "promote": lambda queue, _: queue.promote(),
     "beat": lambda queue, _: queue.beat(2),
     "leave": lambda queue, _: queue.leave(),
@@ -162,6 +163,8 @@ CHORES: dict[str, Callable[[WorkQueue, Any], Any]] = {
     "forget": lambda queue, _: queue.forget("alice", 0, 255),
     "crash": lambda *_: None,
 }
+#: Chores that claim entries.
+CLAIMS = ("claim", "sweep", "turn")
 _WORKERS = CLAIMED | ENDINGS | CHORES | {"renew": lambda queue, held: queue.renew(held.lease), "emit": _emit}
 CALLERS: dict[str, Callable[[JobQueue, str, str], Any]] = {
     "looks": JobQueue.look,
@@ -177,6 +180,8 @@ PLACES: dict[str, Callable[[Waits, str, str], Any]] = {
 HELD_FOR = ("alice", "alice", "bob", "carol")
 WAIT_CAPS = WaitCaps(per_caller=1, all_callers=2)
 OPERATORS = {"redrive": Operations.retry, "discard": Operations.discard}
+#: How long an idle worker waits between its turns.
+TURN_MS = 1_100
 #: Entries that a worker claims before it starts one.
 MOST_CLAIMS = 2
 
@@ -221,6 +226,7 @@ def chores(worker: str, world: World, sight: Sight) -> Iterator[Action]:
     is_worth = {
         "claim": has_room and any(entry.holder in (None, "released") for entry in sight.entries),
         "sweep": has_room and any(entry.holder for entry in sight.entries),
+        "turn": has_room,
         "promote": bool(sight.value("scheduled")),
         "leave": not any(held.lease for held in mine),
         "forget": any(job_id not in sight.jobs for job_id in sight.value("owner:alice")),
@@ -296,7 +302,9 @@ def _worker_learnt(action: Action, world: World, answer: Any) -> World:
     worker, verb, about, *_ = action
     if verb == "crash":
         return world._replace(held=tuple(held for held in world.held if held.worker != worker))
-    if verb in ("claim", "sweep"):
+    if verb == "turn":
+        answer, _ = answer
+    if verb in CLAIMS:
         kept = [held for held in world.held if held.worker != worker or held.lease or held.claim not in answer]
         new = [Held(worker, claim, f"nonce-{world.nonces + at}") for at, claim in enumerate(answer, 1)]
         return world._replace(held=(*kept, *new), nonces=world.nonces + len(new))

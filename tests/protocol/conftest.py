@@ -29,10 +29,12 @@ from tests.wide import WIDE
 QUEUE = QueueKeys("tinyllama")
 
 
-@pytest.fixture(scope="session", params=servers.ENGINES)
+#: Engines of every run, and Debian's.
+ALL_ENGINES = [*servers.ENGINES, *(pytest.param(name, marks=pytest.mark.engines) for name in servers.DEBIAN_ENGINES)]
+
+
+@pytest.fixture(scope="session", params=ALL_ENGINES)
 def engine_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    if not servers.is_there(request.param):
-        pytest.skip(f"{request.param}-server is not installed")
     with servers.engine(request.param) as url:
         yield url
 
@@ -143,7 +145,7 @@ def hands(db: Any, engine_url: str) -> Iterator[Callable[..., Hand]]:
     with asyncio.Runner() as runner:
 
         def make(name: str = "worker-1", **options: Any) -> Hand:
-            client = connection.connect(engine_url)
+            client = connection.connect(engine_url, 20.0)  # patient, as the callers above
             clients.append(client)
             hand = Hand(WorkQueue(client, QUEUE.queue, name, **options), runner.run)
             hand.call("prepare")

@@ -94,10 +94,10 @@ def test_a_job_at_work_is_not_started_a_second_time(queue: Callers, hands: Calla
 def test_who_looks_too_early_at_a_dead_workers_job_does_not_make_it_wait_for_another_lease(
     queue: Callers, hands: Callable[..., Hand], look: str
 ) -> None:
-    dead, early = hands("dead", lease_ms=600), hands("early", lease_ms=500)
+    dead, early = hands("dead", lease_ms=1_500), hands("early", lease_ms=500)
     job_id = queue.send_one()
     dead.begin()
-    lapses = time.monotonic() + 0.6
+    lapses = time.monotonic() + 1.5
     time.sleep(0.52)
     (claim,) = early.call("reclaim", 1)
     if look == "start":

@@ -1,4 +1,4 @@
-"""What an operator sees and does: ``lambda-router-worker stats`` and ``dead …``."""
+"""What an operator sees and does: ``lambda-router-worker stats``, ``dead …`` and ``check``."""
 
 import json
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import pytest
 from lambda_router_queue.models import Priority
 from lambda_router_queue.queue_keys import LANES, PRIORITIES
 from lambda_router_queue.redis.troubles import Trouble
+from lambda_router_worker.checking.checks import ALWAYS, LAST
 from tests.protocol.conftest import QUEUE, Callers, Hand
 
 DAY_MS = 86_400_000
@@ -312,3 +313,13 @@ def test_an_operator_who_may_not_scan_is_refused_all_the_same(command: Any, db: 
     refused = command("stats", "--queue", "typo", url=engine_url.replace("://", "://narrow:secret@"))
 
     assert (refused.exit_code, "'typo'" in refused.output) == (1, True)
+
+
+def test_check_passes_on_every_engine_and_keeps_nothing(command: Any, db: Any) -> None:
+    result = command("check", "--no-backend", "--json")
+    findings = {each["thing"]: each for each in json.loads(result.stdout)["findings"]}
+
+    assert {thing: each["found"] for thing, each in findings.items() if not each["ok"]} == {}
+    assert list(findings) == [check.thing for check in (*ALWAYS, *LAST)]
+    assert result.exit_code == 0
+    assert [*db.scan_iter("*")] == []

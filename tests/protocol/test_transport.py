@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from chalicelib.errors import QueueUnavailable
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.live_output import LiveOutput
 from chalicelib.jobs.redis_client import RedisClient, connect
+from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_queue.redis.url import without_cluster
 from lambda_router_queue.redis.wire import Broken
 from lambda_router_worker.queue import connection
@@ -25,6 +27,7 @@ from lambda_router_worker.queue.connection import REDIS_TROUBLE
 from lambda_router_worker.queue.redis_cluster import Cluster
 from lambda_router_worker.queue.work_queue import Lease, Pieces, WorkQueue
 from tests import servers, tls
+from tests.contract.repository import page
 from tests.integration.answers import GIVE_UP_SECONDS
 from tests.protocol.conftest import QUEUE, Callers
 from tests.wide import WIDE
@@ -80,6 +83,7 @@ async def work_one(url: str) -> str:
         written = await queue.complete(lease, '"done"')
         assert await queue.listed("alice") == 1
         assert await queue.forget("alice", 0, 0) == 0
+        assert await queue.turn(1, 1_000, beat=1) == ([], 1_000)
         await queue.tidy(0)
         await queue.leave()
         return written
@@ -150,6 +154,17 @@ def test_a_user_who_may_not_touch_the_keys_is_a_503(server: ValkeyServer, admin:
         callers(f"redis://stranger:secret@{server.host}:{server.port}/0").send()
 
 
+def test_the_page_names_the_version_of_this_server(engine_url: str) -> None:
+    plain, _ = without_cluster(engine_url)
+    with redis.Redis.from_url(plain, decode_responses=True) as node:
+        info: Any = node.info("server")
+    name = info.get("server_name", "redis")
+    version = info[f"{name}_version"].rpartition(".")[0]
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \|", page("docs/queue.md").partition("<!-- servers -->")[2], re.MULTILINE)
+
+    assert (name.capitalize(), version) in rows
+
+
 @pytest.fixture(scope="module")
 def cluster_url() -> Iterator[str]:
     with servers.engine("cluster") as url:
@@ -202,6 +217,56 @@ def test_a_worker_gives_a_silent_cluster_one_time_for_all_steps_of_a_question(cl
     took, answer = asyncio.run(scenario())
     assert took < 2 * patience
     assert answer == 0
+
+
+def test_a_worker_asks_a_cluster_nothing_beside_its_blocking_read(cluster_url: str) -> None:
+    """redis-py asks for the keys of such a command, twice each time: an idle worker sent twice as many commands."""
+    keys = QueueKeys("waits")
+
+    async def scenario() -> None:
+        async with aclosing(Cluster(without_cluster(cluster_url)[0], 5.0)) as cluster:
+            queue = WorkQueue(cluster, keys.queue, "worker-1")
+            await queue.prepare()
+            for node in nodes:
+                node.config_resetstat()
+            assert await queue.wait(1) == []
+
+    nodes = _nodes_of(cluster_url)
+    asyncio.run(scenario())
+    commands = {name for node in nodes for name in node.info("commandstats")}
+    assert "cmdstat_xreadgroup" in commands
+    assert not {name for name in commands if name.startswith("cmdstat_command")}
+
+
+def test_a_blocking_read_is_the_first_command_or_follows_a_queue_that_has_moved(cluster_url: str) -> None:
+    keys = QueueKeys("moves")
+    plain, _ = without_cluster(cluster_url)
+
+    async def scenario() -> None:
+        async with aclosing(Cluster(plain, 5.0)) as other, aclosing(Cluster(plain, 5.0)) as cluster:
+            await WorkQueue(other, keys.queue, "worker-1").prepare()
+            queue = WorkQueue(cluster, keys.queue, "worker-2")
+            assert await queue.wait(1) == []
+            await other.execute("DEL", *keys.streams)
+            _move(cluster_url, keys.flow)
+            await WorkQueue(other, keys.queue, "worker-1").prepare()
+            assert await queue.wait(1) == []
+
+    asyncio.run(scenario())
+
+
+def _nodes_of(url: str) -> list[Any]:
+    return [redis.Redis(port=node.port, decode_responses=True) for node in servers.client_of(url).get_nodes()]
+
+
+def _move(url: str, key: str) -> None:
+    """Give the slot of that key, which is empty, to another node."""
+    client = servers.client_of(url)
+    slot, here = client.keyslot(key), client.get_node_from_key(key).port
+    nodes = sorted(_nodes_of(url), key=lambda node: node.get_connection_kwargs()["port"] == here)  # its own last
+    new_id = nodes[0].execute_command("CLUSTER MYID")
+    for node in nodes:
+        node.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
 
 def _process_of(node: Any) -> int:

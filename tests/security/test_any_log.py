@@ -173,7 +173,7 @@ def test_what_nobody_foresaw_is_logged_by_class_and_place_not_by_its_words(
             except ValueError as error:
                 raise RuntimeError(f"{PLANTED} again") from error
 
-        take = submit = page = look
+        take = take_record = record = submit = page = look
 
     with wiring.use(services._replace(queue=Bug())):  # type: ignore[arg-type]
         assert call(event_for(router, "GET", ROUTES[3][1]))["statusCode"] == 500

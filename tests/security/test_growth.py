@@ -14,6 +14,8 @@ from tests.security.growing import CASES, Case
 #: Patterns that no caller's text meets, with whose text they do.
 NOT_CALLERS = {
     "troubles._NAME": "Redis's own words",
+    "app_clients._CLIENT_ID": "an operator's parameter",
+    "url._CONTROL": "an operator's setting",
     "setting_values._MODEL": "an operator's setting",
     "wire._SHORT_STRING": "a length in a reply, bounded",
     "job_pages._SCORE": "a score, as Redis writes numbers",

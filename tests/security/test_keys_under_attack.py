@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib import wiring
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import RemoteKeys
 from chalicelib.errors import Unauthenticated
@@ -34,7 +35,9 @@ class Pool:
 
     def verifier(self) -> TokenVerifier:
         keys = RemoteKeys(f"{ISSUER}/.well-known/jwks.json", fetch=self.fetch, clock=lambda: self.now)
-        return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)
+        return TokenVerifier(
+            keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=10, clock=lambda: NOW
+        )
 
     def token(self, kid: str) -> str:
         return self.forge.token(HEADER | {"kid": kid}, CLAIMS)

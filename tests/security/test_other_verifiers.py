@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import StaticKeys
 from chalicelib.errors import Unauthenticated
@@ -42,7 +43,7 @@ def verdicts(forge: Forge, jwks: dict[str, Any]) -> Verdicts:
     assert asked.returncode == 0, asked.stderr
     found: Verdicts = json.loads(asked.stdout)
     keys = StaticKeys(json.dumps(jwks).encode())
-    verifier = TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10)
+    verifier = TokenVerifier(keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=10)
     return {name: found[name] | {"ours": ours(verifier, token)} for name, token in tokens.items()}
 
 

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import settings
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import StaticKeys
 from chalicelib.observability import log
@@ -45,4 +46,4 @@ def forge(signing_key: rsa.RSAPrivateKey) -> Forge:
 def verifier(jwks: dict[str, Any]) -> TokenVerifier:
     """Knows the key of ``forge``; its clock stands still."""
     keys = StaticKeys(json.dumps(jwks).encode())
-    return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: NOW)
+    return TokenVerifier(keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=10, clock=lambda: NOW)

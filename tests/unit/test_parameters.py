@@ -1,4 +1,4 @@
-"""chalicelib.parameters: the Redis URL from SSM Parameter Store, as moto plays it."""
+"""chalicelib.parameters: values from SSM Parameter Store, as moto plays it."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from chalicelib.parameters import ParameterUnavailable, fetch_parameter
 from lambda_router_queue.deadlines import QUESTION_SECONDS
 from tests.kms import take_role
 
@@ -32,23 +32,23 @@ def ssm() -> Iterator[Any]:
 def test_a_secure_string_is_read_in_the_clear(ssm: Any):
     ssm.put_parameter(Name=NAME, Value=SECRET, Type="SecureString")
     assert ssm.get_parameter(Name=NAME)["Parameter"]["Value"] != SECRET
-    assert fetch_secret(NAME) == SECRET
+    assert fetch_parameter("REDIS_URL_PARAMETER", NAME) == SECRET
 
 
 def test_a_plain_string_is_read_too(ssm: Any):
     ssm.put_parameter(Name=NAME, Value=SECRET, Type="String")
-    assert fetch_secret(NAME) == SECRET
+    assert fetch_parameter("REDIS_URL_PARAMETER", NAME) == SECRET
 
 
 def test_the_newest_version_is_read(ssm: Any):
     ssm.put_parameter(Name=NAME, Value="redis://old", Type="SecureString")
     ssm.put_parameter(Name=NAME, Value=SECRET, Type="SecureString", Overwrite=True)
-    assert fetch_secret(NAME) == SECRET
+    assert fetch_parameter("REDIS_URL_PARAMETER", NAME) == SECRET
 
 
 def refusal(name: str) -> str:
     with pytest.raises(ParameterUnavailable) as refused:
-        fetch_secret(name)
+        fetch_parameter("REDIS_URL_PARAMETER", name)
     return str(refused.value)
 
 

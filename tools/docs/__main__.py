@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tools.docs import members, modules, permissions, queue, settings, stages, tables, terraform, workflows
+from tools.docs import cost, members, modules, permissions, queue, settings, stages, tables, terraform, workflows
 from tools.stack.repository import ROOT
 
 FILES: Mapping[str, Callable[[], str]] = {
@@ -25,10 +25,20 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/architecture.md", "modules"): tables.modules,
     ("docs/architecture.md", "layers"): tables.layers,
     ("docs/contract.md", "routes"): tables.routes,
+    ("docs/cost.md", "jobs"): cost.a_million_jobs,
+    ("docs/cost.md", "months"): cost.months,
+    ("docs/cost.md", "requests"): cost.a_million_requests,
+    ("docs/cost.md", "bytes"): cost.log_bytes,
+    ("docs/cost.md", "fixed"): cost.fixed,
+    ("docs/cost.md", "homes"): cost.homes,
+    ("docs/cost.md", "series"): cost.series,
+    ("docs/cost.md", "beside"): cost.beside,
+    ("docs/cost.md", "prices"): cost.price_list,
     ("docs/deploy.md", "statuses"): tables.statuses,
     ("docs/openai.md", "routes"): tables.openai_routes,
     ("docs/openai.md", "response-members"): members.response_members,
     ("docs/openai.md", "completion-members"): members.completion_members,
+    ("docs/operations.md", "checks"): tables.checks,
     ("docs/operations.md", "metrics"): tables.metrics,
     ("docs/queue.md", "keys"): queue.keys,
     ("docs/queue.md", "scripts"): queue.scripts,
@@ -41,7 +51,7 @@ REWRITTEN: Mapping[str, Callable[[str], str]] = {
     ".github/workflows/*.yml": workflows.with_settings,
 }
 #: Terraform modules, whose READMEs have tables of variables and outputs.
-_MODULES = ("terraform", "terraform/bootstrap", "terraform/modules/*")
+_MODULES = ("terraform", "terraform/bootstrap", "terraform/examples/*", "terraform/modules/*")
 _VARIABLES = "variables.tf"
 #: Pages that may omit their tables.
 OPTIONAL = frozenset({"docs/queue.md"})

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tools.stack.declarations import blocks
 
-_TABLES = re.compile(r"(<!-- tables -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Undescribed(Exception):
@@ -15,7 +15,7 @@ class Undescribed(Exception):
 def with_tables(readme: str, texts: Iterable[str]) -> str:
     """Return the README with its tables regenerated from the module's files."""
     written = tables(texts)
-    return _TABLES.sub(lambda found: f"{found[1]}{written}{found[2]}", readme)
+    return _TABLES.sub(lambda found: f"{found[1]}{written}\n{found[2]}", readme)
 
 
 def tables(texts: Iterable[str]) -> str:

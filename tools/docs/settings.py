@@ -60,15 +60,14 @@ The Redis URLs that the function and the worker accept: [operations.md](operatio
 
 ### Commands
 
-Without a command the worker processes its queue. Each command does one thing and exits. It takes `--redis-url` and
-`--queue`, and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows the output.
+Without a command the worker processes its queue. Each command does one thing and exits. It takes the Redis
+URL, `--queue`, and `--json` for programs. [operations.md](operations.md#looking-at-the-queue) shows the output.
 
 {commands}
 """
 
-#: Not marked as required on the worker's command, because its subcommands share the option; the worker checks it
-#: itself.
-_REQUIRED = "redis_url"
+#: The sources of the Redis URL. The worker itself demands exactly one, so neither is marked as required.
+_ONE_OF_TWO = frozenset({"redis_url", "redis_url_file"})
 
 
 def page() -> str:
@@ -194,8 +193,8 @@ def _env_entry(name: str, field: FieldInfo) -> str:
 
 
 def worker_options() -> list[click.Option]:
-    """Return the options of a worker that processes its queue."""
-    return [option for option in worker_command.params if isinstance(option, click.Option)]
+    """Return the options of a worker that processes its queue: not ``--version``, which no variable sets."""
+    return [option for option in worker_command.params if isinstance(option, click.Option) and option.envvar]
 
 
 def _worker_table() -> str:
@@ -204,15 +203,16 @@ def _worker_table() -> str:
         name = "" if isinstance(option, EnvironmentOnly) else code(option.opts[0])
         value = option.to_info_dict()["default"]
         default = "unset" if value is None else code(str(value))
-        if option.name == _REQUIRED:
-            default = "**required**"
+        if option.name in _ONE_OF_TWO:
+            default = "**one of the two**"
         bounds = f"{option.type.min:,} to {option.type.max:,}" if isinstance(option.type, click.IntRange) else ""
         rows.append((name, code(str(option.envvar)), default, bounds, option.help or ""))
     return table(("Option", "Variable", "Default", "Bounds", "Meaning"), rows)
 
 
 def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
-    """Yield usage and purpose of every command."""
+    """Yield usage and purpose of every command, without the worker's own options."""
+    own = {option.name for option in worker_options()}
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from _commands(command, f"{called} {name}")
@@ -220,6 +220,6 @@ def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
             usage = [
                 f"[{each.opts[0]}]" if isinstance(each, click.Option) else each.make_metavar(click.Context(command))
                 for each in command.params
-                if not isinstance(each, click.Option) or each.is_flag
+                if not isinstance(each, click.Option) or (each.is_flag and each.name not in own)
             ]
             yield code(" ".join((called, name, *usage))), command.get_short_help_str(200)

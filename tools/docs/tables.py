@@ -14,6 +14,7 @@ from chalicelib.jobs.job_types import JOB_TYPES
 from chalicelib.settings import Settings
 from lambda_router_queue.metrics import Metric
 from lambda_router_queue.redis.errors import REACTIONS
+from lambda_router_worker.checking.checks import EVERY
 from tools.docs.markdown import NOTICE, code, first_sentence, table
 from tools.docs.queue import top_comment
 from tools.stack.findings import Status
@@ -118,6 +119,12 @@ def metrics() -> str:
         for metric in Metric
     ]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
+
+
+def checks() -> str:
+    """Return the checks of ``lambda-router-worker check`` in their order."""
+    rows = [(check.thing, check.wants, check.after or "", f"{check.seconds:g} s") for check in EVERY]
+    return table(("Check", "`ok` if", "Needs", "Takes at most"), rows)
 
 
 def redis_errors() -> str:

@@ -51,6 +51,14 @@ def example(name: str) -> str:
     return str((Settings.model_fields[name].examples or [""])[0])
 
 
+def _is_a_parameters_name(name: str, held: str) -> Rule:
+    return Rule(
+        f'var.{name} == "" || startswith(var.{name}, "/")',
+        f"{name} must begin with '/', such as {example(name)}: its ARN is derived from it. {held} does not belong"
+        " here.",
+    )
+
+
 def _fits_into_the_body(name: str) -> Rule:
     return Rule(
         f"var.{name} <= var.router_max_body_bytes",
@@ -65,6 +73,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             "cognito_aud must be one or more ids of app clients, comma-separated.",
         ),
     ),
+    "cognito_aud_parameter": (_is_a_parameters_name("cognito_aud_parameter", "A client's id"),),
     "cognito_issuer": (
         Rule(
             'alltrue([for each in split(",", var.cognito_issuer) :'
@@ -172,6 +181,7 @@ _RULES: dict[str, tuple[Rule, ...]] = {
             " the response needs some to end as an error.",
         ),
     ),
+    "redis_ca_parameter": (_is_a_parameters_name("redis_ca_parameter", "The certificate"),),
     "redis_url_parameter": (
         Rule(
             'startswith(var.redis_url_parameter, "/")',

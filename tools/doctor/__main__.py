@@ -12,10 +12,12 @@ from pathlib import Path
 import click
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from tools.doctor import account, backend, cognito, domain, gateway, issuer, machine, redis, variables
+from tools.doctor import account, backend, cognito, domain, gateway, issuer, machine, parameters, redis, variables
+from tools.doctor.contained import stack_in_folder
 from tools.stack.backend import StateUnread
 from tools.stack.configured import Stack, Unknown
 from tools.stack.findings import Finding, report
+from tools.stack.options import said_plainly
 from tools.stack.terraform import TerraformFailed
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403"})
@@ -68,7 +70,9 @@ ONLINE = (
             "cognito-idp:DescribeUserPoolClient",
         ),
     ),
-    Check("Redis parameter", account.redis_parameter, ("ssm:DescribeParameters", "kms:DescribeKey")),
+    Check("Redis parameter", parameters.redis_url, ("ssm:DescribeParameters", "kms:DescribeKey")),
+    Check("Redis authority", parameters.redis_authority, ("ssm:DescribeParameters",)),
+    Check("further clients", parameters.further_clients, ("ssm:DescribeParameters", "cognito-idp:ListUserPoolClients")),
     Check(
         "reserved concurrency",
         account.concurrency,
@@ -103,7 +107,7 @@ ONLINE = (
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Stack.folder,
-    help="Folder of the stack's Terraform.",
+    help="Folder of the stack's Terraform, or of a root module that contains it.",
 )
 def main(as_json: bool, offline: bool, folder: Path) -> None:
     """Find what would make a deploy fail, and print the command that fixes it.
@@ -111,7 +115,9 @@ def main(as_json: bool, offline: bool, folder: Path) -> None:
     Exit status 0: no fault; 1: a check could not run; 3: a fault was found.
     """
     checks = OFFLINE if offline else (*OFFLINE, *ONLINE)
-    sys.exit(report(examine(Stack(folder=folder.absolute()), checks), as_json=as_json))
+    with said_plainly("doctor"):
+        stack = stack_in_folder(folder.absolute())
+    sys.exit(report(examine(stack, checks), as_json=as_json))
 
 
 def examine(stack: Stack, checks: Iterable[Check]) -> Iterator[Finding]:

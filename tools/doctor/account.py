@@ -1,4 +1,4 @@
-"""The account: the caller's identity, and what the stack needs in the account. No secret's value is read."""
+"""The account: the caller's identity, and what the stack needs in the account."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,29 +15,6 @@ _UNRESERVED = 100
 def identity(stack: Stack) -> Iterator[Finding]:
     told = stack.aws("sts").get_caller_identity()
     yield Finding("identity", ok=True, found=f"{told['Arn']} in {stack.region}")
-
-
-def redis_parameter(stack: Stack) -> Iterator[Finding]:
-    """Check the parameter with DescribeParameters, which does not return its value."""
-    name, thing = stack.text("redis_url_parameter"), "Redis parameter"
-    named = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
-    told = stack.aws("ssm").describe_parameters(ParameterFilters=named)["Parameters"]
-    put = f'aws ssm put-parameter --region {stack.region} --name {name} --type SecureString --value "$REDIS_URL"'
-    if not told:
-        why = "the function reads the Redis URL there; without it, no queue can be reached: 503"
-        yield Finding(thing, False, f"no {name}", "a SecureString", why, put)
-    elif told[0]["Type"] != "SecureString":
-        why = "the URL contains a password, which anyone who can read parameters would see"
-        fix = f"aws ssm delete-parameter --region {stack.region} --name {name} && {put}"
-        yield Finding(thing, False, f"{name} is a {told[0]['Type']}", "a SecureString", why, fix)
-    elif (key := told[0].get("KeyId", "")) in ("", "alias/aws/ssm") or stack.text("redis_kms_key_arn"):
-        yield Finding(thing, ok=True, found=f"{name}, a SecureString")
-    else:
-        found, wanted = f"{name} is encrypted with {key}", "that key in redis_kms_key_arn"
-        # A parameter names its key by ARN, id or alias; KMS resolves the latter two.
-        arn = key if ":key/" in key else stack.aws("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
-        fix = stack.setting("redis_kms_key_arn", arn)
-        yield Finding(thing, False, found, wanted, "the function's role has no permission to decrypt it", fix)
 
 
 def concurrency(stack: Stack) -> Iterator[Finding]:

@@ -16,6 +16,9 @@ _NOT_THERE = {"404", "NoSuchBucket", "NotFound"}
 
 def state(stack: Stack) -> Iterator[Finding]:
     """Check the state without taking its lock."""
+    if stack.state_file is not None:
+        yield Finding("state", ok=True, found=f"{stack.path(stack.state_file.path)}, on this machine alone")
+        return
     bucket, key = stack.backend.get("bucket", ""), stack.backend.get("key", "")
     if not bucket:
         why = "the state's location is known only after `terraform init`"

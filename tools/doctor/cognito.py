@@ -40,7 +40,7 @@ def pool(stack: Stack) -> Iterator[Finding]:
 
 def clients(stack: Stack) -> Iterator[Finding]:
     """Check that each id in COGNITO_AUD is one of the pool's clients."""
-    pool_id, given, known = pool_id_of(stack), list(commas(stack.text("cognito_aud"))), _clients(stack)
+    pool_id, given, known = pool_id_of(stack), list(commas(stack.text("cognito_aud"))), clients_of(stack)
     why = "COGNITO_AUD is compared with the client_id of each token: your callers' tokens would get 401"
     options = (
         f"--user-pool-id {pool_id} --client-name lambda-router --generate-secret"
@@ -69,7 +69,7 @@ def scope(stack: Stack) -> Iterator[Finding]:
     yield Finding("scope", ok=True, found=f"{wanted} is the pool's")
     if wanted == _SIGN_IN:
         return
-    known, why = _clients(stack), "Cognito rejects its requests for a token with invalid_scope"
+    known, why = clients_of(stack), "Cognito rejects its requests for a token with invalid_scope"
     for client in (each for each in commas(stack.text("cognito_aud")) if each in known):
         told = cognito(stack).describe_user_pool_client(UserPoolId=pool_id_of(stack), ClientId=client)["UserPoolClient"]
         allowed = told.get("AllowedOAuthScopes", []) if told.get("AllowedOAuthFlowsUserPoolClient") else []
@@ -121,7 +121,7 @@ def described_pool(stack: Stack) -> dict[str, Any] | None:
     return described
 
 
-def _clients(stack: Stack) -> dict[str, str]:
+def clients_of(stack: Stack) -> dict[str, str]:
     """Return the names of the pool's clients, by id."""
     pages = cognito(stack).get_paginator("list_user_pool_clients").paginate(UserPoolId=pool_id_of(stack))
     return {each["ClientId"]: each["ClientName"] for page in pages for each in page["UserPoolClients"]}

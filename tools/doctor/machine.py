@@ -45,10 +45,10 @@ def provider_lock(stack: Stack) -> Iterator[Finding]:
     ``zh:`` hashes cover every platform's archive; an ``h1:`` hash covers one platform's folder
     (https://developer.hashicorp.com/terraform/language/files/dependency-lock).
     """
-    thing, name = "provider lock", stack.path(stack.folder / ".terraform.lock.hcl")
+    thing, name = "provider lock", stack.path(stack.workplace / ".terraform.lock.hcl")
     why = "an unverified provider could be installed, or `init` could fail on the other platform"
-    fix = f"{program()} -chdir={stack.path(stack.folder)} providers lock -platform={_PLATFORM} -platform={_here()}"
-    path, provider = stack.folder / ".terraform.lock.hcl", f"{registry()}/{_PROVIDER}"
+    fix = f"{program()} -chdir={stack.path(stack.workplace)} providers lock -platform={_PLATFORM} -platform={_here()}"
+    path, provider = stack.workplace / ".terraform.lock.hcl", f"{registry()}/{_PROVIDER}"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     block = re.search(rf'provider "{re.escape(provider)}" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
     if block is None:
@@ -66,7 +66,7 @@ def provider_region(stack: Stack) -> Iterator[Finding]:
 
     https://github.com/hashicorp/terraform-provider-aws/pull/45895 added support for the last of our resources.
     """
-    path = stack.folder / ".terraform.lock.hcl"
+    path = stack.workplace / ".terraform.lock.hcl"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     found = re.search(rf'/{re.escape(_PROVIDER)}" \{{\s+version +=\s*"([\d.]+)"', text)
     if found is None or not stack.region.startswith(_SOVEREIGN):
@@ -74,15 +74,17 @@ def provider_region(stack: Stack) -> Iterator[Finding]:
     if tuple(map(int, found[1].split("."))) < _SOVEREIGN_PROVIDER:
         wanted = ".".join(map(str, _SOVEREIGN_PROVIDER)) + " or newer"
         why = "it rejects this region's ARNs (invalid region value), so apply would stop half-way"
-        fix = f"{program()} -chdir={stack.path(stack.folder)} init -upgrade"
+        fix = f"{program()} -chdir={stack.path(stack.workplace)} init -upgrade"
         yield Finding("provider and region", False, f"hashicorp/aws {found[1]} in {stack.region}", wanted, why, fix)
 
 
 def initialised(stack: Stack) -> Iterator[Finding]:
     thing, backend = "terraform init", stack.backend
     missing = [name for name in ("bucket", "key", "region") if not backend.get(name)]
-    if not missing and any((stack.data / "providers" / registry() / _PROVIDER).glob("*/*")):
-        yield Finding(thing, ok=True, found=f"state in s3://{backend['bucket']}/{backend['key']}")
+    has_provider = any((stack.data / "providers" / registry() / _PROVIDER).glob("*/*"))
+    if has_provider and (not missing or stack.state_file is not None):
+        place = stack.state_file or f"s3://{backend['bucket']}/{backend['key']}"
+        yield Finding(thing, ok=True, found=f"state in {place}")
         return
     found = (
         "not run" if not backend else f"no {', '.join(missing)} in the backend" if missing else "no provider installed"

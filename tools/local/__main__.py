@@ -43,6 +43,7 @@ JOB=$(curl -sS {url}/v1/jobs -H "Authorization: Bearer $TOKEN" -H 'Content-Type:
 curl -sS {url}/v1/jobs/$JOB -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=10' -w '\\n'
 
 Another caller: make -s token AS=bob{port_option}
+A worker of your own: export REDIS_URL={redis_url}
 Logs: .local/{port}/*.log
 Stop: Ctrl-C"""
 
@@ -113,7 +114,7 @@ class Stack:
             for line in self._shell.left_out():
                 _say(line)
             self._start(models)
-            _say(_welcome(self._url, self._port, models))
+            _say(_welcome(self._url, self._port, self._redis_url, models))
             while True:
                 self._check()
                 for worker in self._workers.values():
@@ -205,7 +206,8 @@ class ChaliceStack(Stack):
         self._services = services
         _say(f"using the services of `make run` on port {self._services_port} …")
         cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
-        self._start_app(cognito, services["redis_url"], commands.models(None, None, services["models"]))
+        self._redis_url = services["redis_url"]
+        self._start_app(cognito, self._redis_url, commands.models(None, None, services["models"]))
 
     def _check(self) -> None:
         super()._check()
@@ -222,11 +224,12 @@ def _check_settings(given: dict[str, str], env_file: str | None) -> None:
     under(Settings.from_environ(settings), JOB_TYPES)
 
 
-def _welcome(url: str, port: int, models: Sequence[Model]) -> str:
+def _welcome(url: str, port: int, redis_url: str, models: Sequence[Model]) -> str:
     """Return the line that says that everything is up, and commands to copy."""
     option = "" if port == 8000 else f" PORT={port}"
     is_demonstration = any(model.backend is None for model in models)
-    return _WELCOME.format(url=url, port=port, port_option=option) + (_DEMONSTRATION if is_demonstration else "")
+    welcome = _WELCOME.format(url=url, port=port, port_option=option, redis_url=redis_url)
+    return welcome + (_DEMONSTRATION if is_demonstration else "")
 
 
 def _answers(url: str) -> bool:

@@ -37,7 +37,7 @@ def build_of(root: Path = ROOT) -> str:
     if not commit:
         raise Refusal("no commit contains the packaged files, so the build would have no name: git commit them first")
     changed = _git(root, "status", "--porcelain", "--", *SHIPPED, *MADE_WITH)
-    return f"{_version(root / _VERSIONED)}+g{commit[:_HEX_DIGITS]}{'.dirty' if changed else ''}"
+    return f"{version_of(root)}+g{commit[:_HEX_DIGITS]}{'.dirty' if changed else ''}"
 
 
 def stamp(folder: Path, build: str) -> None:
@@ -47,12 +47,13 @@ def stamp(folder: Path, build: str) -> None:
         Refusal: the package has no version to replace.
     """
     path = folder / _VERSIONED
-    version = _version(path)
+    version = version_of(folder)
     path.write_text(path.read_text().replace(f'__version__ = "{version}"', f'__version__ = "{build}"'))
 
 
-def _version(path: Path) -> str:
-    found = _VERSION.findall(path.read_text())
+def version_of(root: Path = ROOT) -> str:
+    """Return the project's version, such as ``0.1.0``. Raises Refusal unless there is exactly one."""
+    found = _VERSION.findall((root / _VERSIONED).read_text())
     if len(found) != 1:
         raise Refusal(f'{_VERSIONED} has {len(found)} lines like __version__ = "1.2.3", wanted one: correct it')
     return str(found[0])

@@ -1,14 +1,14 @@
-"""The content of the zip as a CycloneDX document (version 1.6, JSON): every package with its version.
+"""What a file contains or needs, as a CycloneDX document (version 1.6, JSON): every package with its version.
 
-It names exactly what is in the zip, and is the same for the same zip: it has no time, and its serial number is derived
-from the zip's checksum.
+That of the zip names exactly what is in it. A document is the same for the same file: it has no time, and its serial
+number is derived from the file's checksum.
 """
 
 import csv
 import importlib.metadata
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cyclonedx.model import HashAlgorithm, HashType
@@ -40,24 +40,29 @@ def sbom(whole: Path, task: Path, requirements: str, build: str, sha256: str) ->
     Raises:
         Refusal: a shipped file comes from no locked package.
     """
+    return document(APP, build, sha256, _shipped(whole, task, requirements))
+
+
+def document(app_name: str, app_version: str, sha256: str, packages: Iterable[tuple[str, str]]) -> str:
+    """Return the document of a file with that checksum, and of packages by name and version."""
     app = Component(
         type=ComponentType.APPLICATION,
-        name=APP,
-        version=build,
-        bom_ref=f"{APP}@{build}",
+        name=app_name,
+        version=app_version,
+        bom_ref=f"{app_name}@{app_version}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
     )
     bom = Bom()
-    for name, version in _shipped(whole, task, requirements):
+    for name, version in packages:
         purl = PackageURL("pypi", name=name, version=version)
         kind, ref = ComponentType.LIBRARY, purl.to_string()
         bom.components.add(Component(type=kind, name=name, version=version, purl=purl, bom_ref=ref))
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"sha256:{sha256}")
     bom.metadata.component = app
     bom.register_dependency(app, bom.components)
-    document = json.loads(JsonV1Dot6(bom).output_as_string())
-    del document["metadata"]["timestamp"]
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    written = json.loads(JsonV1Dot6(bom).output_as_string())
+    del written["metadata"]["timestamp"]
+    return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
 
 def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import json
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,8 @@ def copy_source(target: Path, stage: str, architecture: str | None, root: Path =
     Raises:
         Refusal: a file that should ship is not tracked, or stage or architecture does not exist.
     """
-    if strays := _listed(root, "--others", "--exclude-standard"):
-        raise Refusal(f"{strays[0]} is not tracked, so it would be missing in the package: git add it or remove it")
     executable = _executables(root)
-    for name in _listed(root, "--cached"):
+    for name in tracked(root, SHIPPED):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target / name)
         if name in executable:  # git's word counts: the mode of a file depends on how the repository was cloned
@@ -43,6 +41,17 @@ def copy_source(target: Path, stage: str, architecture: str | None, root: Path =
     config = json.loads((target / CONFIG).read_text())
     _choose(config, stage, architecture)
     (target / CONFIG).write_text(json.dumps(config))
+
+
+def tracked(root: Path, paths: Sequence[str]) -> list[str]:
+    """Return the names of the tracked files at or below the paths, as they are in the working tree.
+
+    Raises:
+        Refusal: there is a file that is neither tracked nor ignored.
+    """
+    if strays := _listed(root, paths, "--others", "--exclude-standard"):
+        raise Refusal(f"{strays[0]} is not tracked, so it would be missing in the package: git add it or remove it")
+    return _listed(root, paths, "--cached")
 
 
 def executables_below(source: Path) -> set[str]:
@@ -53,18 +62,17 @@ def executables_below(source: Path) -> set[str]:
 
 def _executables(root: Path) -> set[str]:
     """Return the names of the files that are executable in git."""
-    entries = (entry.split("\t", 1) for entry in _git_files(root, "--stage"))
+    entries = (entry.split("\t", 1) for entry in _git_files(root, SHIPPED, "--stage"))
     return {name for mode, name in entries if mode.startswith(_EXECUTABLE)}
 
 
-def _listed(root: Path, *options: str) -> list[str]:
-    return [name for name in _git_files(root, *options) if (root / name).is_file()]
+def _listed(root: Path, paths: Sequence[str], *options: str) -> list[str]:
+    return [name for name in _git_files(root, paths, *options) if (root / name).is_file()]
 
 
-def _git_files(root: Path, *options: str) -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", *options, "--", *SHIPPED], cwd=root, check=True, capture_output=True, text=True
-    ).stdout
+def _git_files(root: Path, paths: Sequence[str], *options: str) -> list[str]:
+    command = ["git", "ls-files", "-z", *options, "--", *paths]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return [entry for entry in listed.split("\0") if entry]
 
 

@@ -1,4 +1,4 @@
-"""The stack's state in S3, read without Terraform: no provider, package or ``terraform init`` is needed.
+"""The stack's state in S3 or in a file, read without Terraform: no provider, package or ``terraform init`` is needed.
 
 So an operator can roll back from a fresh clone within seconds. Only the state's format and its outputs are read, in the
 form of ``terraform output -json``. The format has had number 4 since Terraform 0.12 (2019).
@@ -15,7 +15,10 @@ from botocore.exceptions import ClientError
 from tools.stack.aws import client
 
 DEFAULT_KEY = "lambda-router/prod.tfstate"
+STATE_FILE = "terraform.tfstate"
 _FORMAT = 4
+#: The output in which a root module that contains the stack has all outputs of the stack: terraform/examples.
+STACK = "stack"
 _ABSENT = frozenset({"NoSuchKey", "404"})
 
 
@@ -41,6 +44,42 @@ class Lock:
 
     def __str__(self) -> str:
         return f"held by {self.who} since {self.since}, for {self.operation}"
+
+
+def _outputs(text: str, place: str) -> dict[str, Any]:
+    """Return the values of the outputs of a state, and those of the stack that it contains as a module.
+
+    Raises:
+        StateUnread: the state is encrypted, or a future Terraform wrote it.
+    """
+    state = json.loads(text)
+    if state.get("version") != _FORMAT:
+        raise StateUnread(
+            f"{place} is encrypted or has another format than {_FORMAT}: only the program that wrote it can read it"
+        )
+    outputs = {name: output["value"] for name, output in state.get("outputs", {}).items()}
+    return {**outputs.get(STACK, {}), **outputs}
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """A state in Terraform's folder, where it is without a backend: on this machine alone."""
+
+    path: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path, environ: Mapping[str, str]) -> Self | None:
+        """Return the file; None if there is none, or if the folder was initialised with a backend."""
+        path = folder / STATE_FILE
+        has_backend = (folder / environ.get("TF_DATA_DIR", ".terraform") / STATE_FILE).is_file()
+        return None if has_backend or not path.is_file() else cls(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the values of the outputs. Raises StateUnread if the state has another format."""
+        return _outputs(self.path.read_text(encoding="utf-8"), str(self))
 
 
 @dataclass(frozen=True)
@@ -118,14 +157,7 @@ class Backend:
             ClientError: AWS denies access to it.
         """
         text = self._read(self.key)
-        if text is None:
-            return {}
-        state = json.loads(text)
-        if state.get("version") != _FORMAT:
-            raise StateUnread(
-                f"{self} is encrypted or has another format than {_FORMAT}: only the program that wrote it can read it"
-            )
-        return {name: output["value"] for name, output in state.get("outputs", {}).items()}
+        return {} if text is None else _outputs(text, str(self))
 
     def lock(self) -> Lock | None:
         """Return the holder of the lock; None if it is free.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.stack import aws
+from tools.stack.backend import STATE_FILE, StateFile
 from tools.stack.declarations import blocks
 from tools.stack.repository import ROOT
 from tools.stack.terraform import Terraform
@@ -90,7 +91,7 @@ class Stack:
     @cached_property
     def backend(self) -> dict[str, Any]:
         """Bucket, key and region from ``terraform init``; empty before it."""
-        path = self.data / "terraform.tfstate"
+        path = self.data / STATE_FILE
         if not path.exists():
             return {}
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("backend", {}).get("config", {})
@@ -99,7 +100,17 @@ class Stack:
     @property
     def data(self) -> Path:
         """The folder in which ``terraform init`` keeps what it fetched."""
-        return self.folder / self.environ.get("TF_DATA_DIR", ".terraform")
+        return self.workplace / self.environ.get("TF_DATA_DIR", ".terraform")
+
+    @property
+    def workplace(self) -> Path:
+        """The folder in which Terraform is run."""
+        return self.folder
+
+    @property
+    def state_file(self) -> StateFile | None:
+        """The state, if it is a file; None if it is in S3, or before the first apply."""
+        return StateFile.in_folder(self.workplace, self.environ)
 
     @property
     def region(self) -> str:

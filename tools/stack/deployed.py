@@ -111,7 +111,7 @@ def outputs_of(terraform: Terraform) -> Mapping[str, Any]:
     outputs = terraform.outputs()
     if not outputs:
         raise NoStack(
-            f"{terraform.backend} has no outputs: if that is the right state, nothing is deployed yet: {DEPLOY};"
+            f"{terraform.state} has no outputs: if that is the right state, nothing is deployed yet: {DEPLOY};"
             " otherwise set STATE_BUCKET and STATE_KEY"
         )
     return outputs

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.stack.backend import Backend, StateUnread
+from tools.stack.backend import Backend, StateFile, StateUnread
 from tools.stack.repository import ROOT
 from tools.stack.signals import left_to
 
@@ -51,13 +51,22 @@ class Terraform:
 
     @property
     def backend(self) -> Backend:
-        """The state's location; before ``terraform init`` the one that the environment names.
+        """The state's location in S3; before ``terraform init`` the one that the environment names.
 
         Raises:
             TerraformFailed: neither names one.
         """
         with _unread():
             return Backend.of(self.folder, os.environ)
+
+    @property
+    def state(self) -> Backend | StateFile:
+        """The state's location: a file in a folder without a backend, as in ``terraform/examples``.
+
+        Raises:
+            TerraformFailed: there is no file, and nothing names a place in S3.
+        """
+        return StateFile.in_folder(self.folder, os.environ) or self.backend
 
     def outputs(self) -> dict[str, Any]:
         """Return the values of the stack's outputs, from its state; empty before the first apply.
@@ -68,11 +77,11 @@ class Terraform:
             TerraformFailed: the state cannot be read.
         """
         with _unread():
-            backend = self.backend
+            state = self.state
             try:
-                return backend.outputs()
+                return state.outputs()
             except (ClientError, BotoCoreError) as why:
-                raise StateUnread(f"{backend}: {why}") from why
+                raise StateUnread(f"{state}: {why}") from why
 
     def read(self, plan: Path) -> str:
         """Return a saved plan as text for people, without sensitive values.

@@ -76,7 +76,10 @@ def health(site: Site, build: str | None, version: str | None, fix: str) -> Iter
 _NEEDS = {
     "redis": ("the function cannot store or read a job: 503", "check the Redis that the function's URL names"),
     "jwks": ("the function cannot check a token: 503", "set cognito_jwks, or let the function reach the issuer"),
+    "clients": ("callers with a client of the parameter get 401", "create the parameter of cognito_aud_parameter"),
 }
+#: Those that each stack has.
+_ALWAYS = ("redis", "jwks")
 
 
 def readiness(site: Site) -> Iterator[Finding]:
@@ -101,7 +104,7 @@ def _parts(answer: httpx.Response) -> dict[str, dict[str, Any]]:
     """Return what ``/ready`` says of each dependency; empty if the response has another format."""
     try:
         body = answer.json()
-        return {name: dict(body[name]) for name in _NEEDS}
+        return {name: dict(body[name]) for name in _NEEDS if name in body or name in _ALWAYS}
     except (ValueError, TypeError, LookupError):
         return {}
 

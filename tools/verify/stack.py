@@ -6,6 +6,7 @@ from pathlib import Path
 from tools.stack.checks import Check, each, unseen
 from tools.stack.deployed import DEPLOY, DeployedStack, NoStack, deployed_stack
 from tools.stack.findings import Finding, compared
+from tools.stack.repository import package_folder
 from tools.stack.terraform import Terraform, TerraformFailed
 from tools.verify import api, domain, live, routes, told
 from tools.verify import function as verify_function
@@ -21,7 +22,7 @@ def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
     except (NoStack, TerraformFailed) as error:
         yield unseen("stack", str(error))
         return
-    yield from verify(stack, url, folder=terraform.folder)
+    yield from verify(stack, url, folder=package_folder(terraform.folder))
     yield from ready(stack, url)
 
 

@@ -80,7 +80,7 @@ class HeldJobs:
             return job
         queue, owner = self._services.queue, self._owner
         if job.status not in FINAL_STATUSES:
-            hold.until_final(lambda: found(queue.record(owner, job.id, "brief")).job)
+            hold.until_final(lambda: found(queue.record(owner, job.id, "brief")))
         return found(queue.take_record(owner, job.id)).job
 
     def submit(self, wanted: Wanted) -> Job:

@@ -11,7 +11,7 @@
 --       6.. the jobs' ids
 -- Answers {now ms, figures, {record or false, ...}}. A record is a flat list of fields and values. It is false if the
 --   caller has no such job or, in a 'list', if the job has another status. The figures are those of admit.lua,
---   or an empty line if none of these jobs waits. A 'list' ends early once it has ARGV[3] jobs, or if the next result
+--   or an empty line if none of these jobs is open. A 'list' ends early once it has ARGV[3] jobs, or if the next result
 --   does not fit
 
 -- No `#!lua` line, so that a server that accepts no writes (a replica, a full disk) still serves reads.
@@ -23,7 +23,7 @@ local LAST_JOB = (action == 'take' or action == 'delete') and FIRST_JOB or #KEYS
 local is_list = action == 'list'
 local FIRST_ID = is_list and 6 or 3
 local most, room, wanted_status = tonumber(ARGV[3]), tonumber(ARGV[4]), is_list and ARGV[5] or ''
-local any_waiting = false
+local any_open = false
 
 -- Longer than a reader retries after a lost reply.
 local HANDOVER_MS = 2000
@@ -69,8 +69,8 @@ end
 
 -- The fields that callers see. An envelope, a result or a request can be megabytes: they are read only if wanted.
 local function shown(keys, record, status)
-  local names = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'finished_at',
-    'deadline_at', 'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
+  local names = {'id', 'owner', 'type', 'queue', 'status', 'priority', 'created_at', 'started_at', 'attempt_at',
+    'finished_at', 'deadline_at', 'attempts', 'stream', 'seq', 'due', 'error', 'last_error', 'metadata', 'store', 'request_id'}
   local kept = record.store ~= '0' or action == 'peek'
   local result, openai
   if action == 'take' and not kept then result, openai = hand_over(keys, record) end
@@ -132,7 +132,7 @@ local function settle(job_key, id)
     is_full = taken > room and listed > 0
     if is_full then return false end
   end
-  any_waiting = any_waiting or status == 'queued'
+  any_open = any_open or status == 'queued' or status == 'in_progress'
   local fields = shown(keys, record, status)
   if action == 'delete' then erase(keys, id) end
   return fields
@@ -154,4 +154,4 @@ for i = FIRST_JOB, LAST_JOB do
   if record then listed = listed + 1 end
   records[i - FIRST_JOB + 1] = record
 end
-return {digits(now), any_waiting and line_of(figures(KEYS[3])) or '', records}
+return {digits(now), any_open and line_of(figures(KEYS[3])) or '', records}

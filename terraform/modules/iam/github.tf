@@ -98,7 +98,7 @@ resource "aws_iam_policy" "boundary" {
         {
           Sid      = "ReadOwnParameters"
           Effect   = "Allow"
-          Action   = ["ssm:GetParameter"]
+          Action   = ["ssm:GetParameter", "ssm:GetParameters"]
           Resource = [local.arns.own_parameters]
         },
         {

@@ -61,9 +61,10 @@ resource "aws_iam_role_policy" "runtime" {
           Resource = [for arn in var.runtime.log_group_arns : "${arn}:*"]
         },
         {
-          Sid      = "ReadOwnParameters"
-          Effect   = "Allow"
-          Action   = ["ssm:GetParameter"]
+          Sid    = "ReadOwnParameters"
+          Effect = "Allow"
+          # The Redis URL and the authority of its server come with one call, which is another action.
+          Action   = concat(["ssm:GetParameter"], length(var.runtime.parameter_arns) > 1 ? ["ssm:GetParameters"] : [])
           Resource = var.runtime.parameter_arns
         },
       ],

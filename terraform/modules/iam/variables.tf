@@ -74,13 +74,13 @@ variable "permissions_boundary_arn" {
 }
 
 variable "runtime" {
-  description = "Makes the role of the stack's functions: ARNs of their log groups, of the parameters they read and of the keys these are encrypted with, of the keys that jobs are encrypted with, and whether they are in a VPC. Null: no such role."
+  description = "Makes the role of the stack's functions: ARNs of their log groups, of the parameters they read and of the keys these are encrypted with, of the keys that jobs are encrypted with, whether X-Ray traces them, and whether they are in a VPC. Null: no such role."
   type = object({
     log_group_arns = list(string)
     parameter_arns = list(string)
     kms_key_arns   = optional(list(string), [])
     data_key_arns  = optional(list(string), [])
-    xray           = optional(bool, true)
+    xray           = optional(bool, false)
     vpc            = optional(bool, false)
   })
   default = null

@@ -67,3 +67,19 @@ mock_resource "aws_iam_policy" {
 mock_data "aws_iam_openid_connect_provider" {
   defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
 }
+
+mock_resource "aws_cognito_user_pool" {
+  defaults = {
+    arn      = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
+    endpoint = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCdEf123"
+    id       = "eu-central-1_AbCdEf123"
+  }
+}
+
+mock_data "aws_availability_zones" {
+  defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c"] }
+}
+
+mock_resource "aws_elasticache_replication_group" {
+  defaults = { primary_endpoint_address = "master.lambda-router-prod.abcdef.euc1.cache.amazonaws.com" }
+}

@@ -18,7 +18,10 @@ from werkzeug.serving import WSGIRequestHandler, run_simple
 from werkzeug.wrappers import Request, Response
 
 from chalicelib.user_pool import issuers_of
+from tests.deploy.cloud import public_images
 from tests.deploy.cloud.aws_apis import ApiGateway, replace_body
+from tests.deploy.cloud.cognito import UserPools
+from tests.deploy.cloud.lifecycle_policies import LifecyclePolicies
 from tests.deploy.cloud.recorder import Recorder
 
 Json = dict[str, Any]
@@ -30,6 +33,8 @@ _ACCOUNT = "/2016-08-19/account-settings"
 _LIMITS = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
 #: moto keeps a pool's issuer type, and speaks of the ORIGINAL one all the same.
 _DISCOVERY = re.compile(r"^/(?P<pool>(?P<region>[\w-]+)_\w+)/\.well-known/openid-configuration$")
+#: One of moto's own images, for ARM.
+_IMAGE = "ami-0e9271c829888680e"
 _API = re.compile(r"^/restapis/[^/]+$")
 #: moto obeys no condition of a bucket's policy, and is asked without TLS: it would refuse everything.
 _TLS_ONLY = b"aws:SecureTransport"
@@ -42,6 +47,8 @@ class MotoAsAws:
         self._moto = moto
         self._kept: dict[tuple[str, str], Json] = {}
         self._apis = ApiGateway(moto)
+        self._pools = UserPools(moto)
+        self._lifecycles = LifecyclePolicies()
         self._deleted: set[tuple[str, str]] = set()
         self._bucket_policies: dict[str, bytes] = {}
 
@@ -49,7 +56,8 @@ class MotoAsAws:
         request = Request(environ)
         if request.method == "PATCH" and _API.match(request.path):
             replace_body(request, _unescaped(request.get_json(force=True)))
-        if (answer := self._told(request) or self._apis.answer(request)) is not None:
+        answer = self._told(request) or self._apis.answer(request) or self._pools.answer(request)
+        if answer is not None:
             return answer(environ, start_response)
         function = _FUNCTIONS.match(request.path)
         if function is None:
@@ -64,6 +72,8 @@ class MotoAsAws:
         return response(environ, start_response)
 
     def _told(self, request: Request) -> Response | None:
+        if told := self._lifecycles.answer(request) or public_images.answer(request, _IMAGE):
+            return told
         if request.path == _ACCOUNT:
             return Response(json.dumps(_LIMITS), content_type="application/json")
         if "policy" in request.args and (told := self._bucket_policy(request)):

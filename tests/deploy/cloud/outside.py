@@ -1,4 +1,5 @@
-"""What the workflows meet beyond AWS's own API, behind an HTTPS proxy: the deployed API, Cognito's tokens, OSV.
+"""What the workflows meet beyond AWS's own API, behind an HTTPS proxy: the deployed API, Cognito's tokens, OSV, a
+package index.
 
 So a program asks ``https://….execute-api.eu-central-1.amazonaws.com/api`` as it would anywhere, finds a certificate
 that it may trust, and reaches the function. Hosts that nobody plays are reached themselves.
@@ -26,6 +27,7 @@ from tests.tls import pass_on, serve, write_certificate
 API = f"execute-api.{REGION}.amazonaws.com"
 COGNITO = f"router.auth.{REGION}.amazoncognito.com"
 OSV = "api.osv.dev"
+INDEX = "upload.index.example"
 
 type Address = tuple[str, int]
 
@@ -44,7 +46,7 @@ def outside(folder: Path, played: Mapping[str, Address]) -> Iterator[dict[str, s
         folder: where the certificate is written.
         played: who answers in clear, by the end of the host's name.
     """
-    certificate, key = write_certificate(folder, f"*.{API}", COGNITO, OSV)
+    certificate, key = write_certificate(folder, f"*.{API}", COGNITO, OSV, INDEX, is_authority=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     bundle = folder / "trusted.pem"

@@ -5,8 +5,10 @@ and before ``setup-terraform`` and ``configure-aws-credentials`` there is no Ter
 """
 
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +20,13 @@ from tests.contract.workflows import workflows
 from tests.deploy.kit.clone import Clone
 from tests.deploy.kit.github_expressions import filled, holds
 from tests.deploy.kit.terraform_cli import Ran, terraform_path
+from tools.stack.repository import ZIP
+
+#: GitHub's own program: it keeps what it was called with, and the notes.
+_GH = """[ -n "$GH_TOKEN" ] || { echo "no GH_TOKEN" >&2; exit 4; }
+for word; do printf '%s\\n' "$word"; [ "$before" != --notes-file ] || cat "$word"; before=$word; done >../gh.txt"""
+#: Of the image that is pushed.
+_DIGEST = f"sha256:{'0' * 64}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,10 @@ class _Machine:
             return
         done = self._run(step) if "run" in step else self._use(step)
         self.job.steps.append(done)
-        contexts["steps"][step.get("id", "")] = {"conclusion": "failure" if done.failed else "success"}
+        contexts["steps"][step.get("id", "")] = {
+            "conclusion": "failure" if done.failed else "success",
+            "outputs": self._outputs(),
+        }
 
     def _run(self, step: Mapping[str, Any]) -> Step:
         assert self.clone is not None, "a step before the checkout"
@@ -153,6 +165,7 @@ class _Machine:
         programs = self.job.root.parent / "programs"
         programs.mkdir()
         self._program(programs / "terraform", 'echo "no setup-terraform before this step" >&2; exit 97')
+        self._program(programs / "gh", _GH)
         for tools in ("audit", "actionlint", "gateway"):  # what make would install, if it were let
             if (ROOT / ".local" / tools).exists():
                 (self.job.root / ".local").mkdir(exist_ok=True)
@@ -162,9 +175,20 @@ class _Machine:
                 "CI": "true",
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_STEP_SUMMARY": str(self.job.root.parent / "summary.md"),
+                "GITHUB_OUTPUT": str(self.job.root.parent / "output"),
+                "GITHUB_REPOSITORY": "octo/Router",
+                "GITHUB_SERVER_URL": "https://github.com",
                 "PATH": f"{programs}:{os.environ['PATH']}",  # noqa: TID251
             }
         )
+
+    def _outputs(self) -> dict[str, str]:
+        """What the step wrote for later ones: lines ``name=value``, or a text between two marks."""
+        file = self.job.root.parent / "output"
+        text = file.read_text() if file.exists() else ""
+        file.unlink(missing_ok=True)
+        several = {found[1]: found[3] for found in re.finditer(r"^(\w+)<<(\w+)\n(.*?)\n\2$", text, re.M | re.S)}
+        return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)) | several
 
     @staticmethod
     def _program(path: Path, script: str) -> None:
@@ -191,9 +215,33 @@ class _Machine:
             assert found, f"{pattern}: no files were found, and if-no-files-found is {given['if-no-files-found']}"
             for path in found:
                 shutil.copy(path, folder)
-        self.github.uploaded(folder)
+        if (folder / ZIP).exists():
+            self.github.uploaded(folder)
+
+    def attest(self, given: Mapping[str, str]) -> None:
+        """It signs what is there: each file of the list with that checksum, or an image that was pushed."""
+        if "subject-checksums" in given:
+            sums = self.job.root / given["subject-checksums"]
+            subprocess.run(["sha256sum", "--check", "--strict", sums.name], cwd=sums.parent, check=True)
+        else:
+            assert re.fullmatch(r"ghcr\.io/[a-z0-9/-]+", given["subject-name"])
+            assert given["subject-digest"] == _DIGEST
+
+    def nothing(self, _: Mapping[str, str]) -> None:
+        """A builder of images, or a login to a registry."""
+
+    def push_image(self, given: Mapping[str, str]) -> None:
+        """It gets a context with everything that the Containerfile copies."""
+        context = self.job.root / given["context"]
+        copied = re.search(r"^COPY ([^-].*) \S+$", (self.job.root / given["file"]).read_text(), re.MULTILINE)
+        assert copied
+        assert all(list(context.glob(name)) for name in copied[1].split())
+        assert all(re.fullmatch(r"ghcr\.io/[a-z0-9/-]+:[\w.-]+", tag) for tag in given["tags"].split(","))
+        assert all("=" in line for line in given["labels"].splitlines())
+        (self.job.root.parent / "output").write_text(f"digest={_DIGEST}\n")
 
     def download(self, given: Mapping[str, str]) -> None:
+        (self.job.root / given["path"]).mkdir(parents=True, exist_ok=True)
         for path in (self.github.folder / "artefacts" / given["name"]).iterdir():
             shutil.copy(path, self.job.root / given["path"])
 
@@ -205,4 +253,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Mapping[str, str]], None]] = {
     "aws-actions/configure-aws-credentials": _Machine.take_on_role,
     "actions/upload-artifact": _Machine.upload,
     "actions/download-artifact": _Machine.download,
+    "actions/attest-build-provenance": _Machine.attest,
+    "docker/setup-qemu-action": _Machine.nothing,
+    "docker/setup-buildx-action": _Machine.nothing,
+    "docker/login-action": _Machine.nothing,
+    "docker/build-push-action": _Machine.push_image,
 }

@@ -45,13 +45,14 @@ CHANGED = STACK | {
     "default_endpoint": False,
     "log_retention_days": 30,
     "memory_size": 1024,
+    "method_metrics": True,
     "reserved_concurrency": -1,
     "router_queue_cap": 5,
     "tags": {"Owner": "somebody", "Team": "one"},
     "throttling_rate_limit": 10,
     "warm_schedule": "rate(10 minutes)",
 }
-RETURNED = STACK | {"router_queue_cap": 5, "tags": {"Team": "two"}}
+RETURNED = STACK | {"router_queue_cap": 5, "tags": {"Team": "two"}, "tracing": True}
 _OVERRIDES = {
     "changed_override.tf": """
 resource "aws_cloudwatch_dashboard" "overview" {

@@ -14,9 +14,14 @@ def do(command: str, root: Path, url: str, environ: dict[str, str]) -> None:
     """Run it in that folder; what it exports or unsets is kept in ``environ``."""
     for part in command.split(" && "):
         if part.startswith("aws "):
-            _call(shlex.split(part.replace('"$REDIS_URL"', "redis://example.com")), url)
+            _call(shlex.split(part.replace('"$REDIS_URL"', "redis://example.com")), root, url)
         else:
             _shell(part, root, environ)
+
+
+def _from_file(value: Any, root: Path) -> Any:
+    is_file = isinstance(value, str) and value.startswith("file://")
+    return (root / value.removeprefix("file://")).read_text() if is_file else value
 
 
 def _shell(command: str, root: Path, environ: dict[str, str]) -> None:
@@ -36,7 +41,7 @@ def _shell(command: str, root: Path, environ: dict[str, str]) -> None:
     environ.update(kept)
 
 
-def _call(words: list[str], url: str) -> None:
+def _call(words: list[str], root: Path, url: str) -> None:
     """``aws SERVICE OPERATION --option value``; boto3 refuses what AWS would not understand."""
     service, operation, options = words[1].removesuffix("api"), words[2].replace("-", "_"), dict(_options(words[3:]))
     options.pop("Region", None)
@@ -44,7 +49,7 @@ def _call(words: list[str], url: str) -> None:
     names = asked.meta.service_model.operation_model(asked.meta.method_to_api_mapping[operation]).input_shape.members
     known = {name.lower(): name for name in names}
     given = json.loads(options.pop("CliInputJson", "{}"))
-    given |= {known[name.lower()]: value for name, value in options.items()}
+    given |= {known[name.lower()]: _from_file(value, root) for name, value in options.items()}
     getattr(asked, operation)(**given)
 
 

@@ -1,18 +1,21 @@
 """The repository on GitHub whose workflows deploy to an account of moto's, from its first commit on."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chalicelib import __version__
 from tests.conftest import MakeToken
 from tests.contract.workflows import jobs
 from tests.deploy.cloud.account_wide import let_gateway_log, let_github_in
 from tests.deploy.cloud.front_door import FrontDoor
 from tests.deploy.cloud.inventory import REGION, client, inventory
-from tests.deploy.cloud.outside import API, COGNITO, OSV, address, outside, token_endpoint
+from tests.deploy.cloud.outside import API, COGNITO, INDEX, OSV, address, outside, token_endpoint
+from tests.deploy.cloud.package_index import package_index, publisher
 from tests.deploy.cloud.user_pool import make_pool
 from tests.deploy.conftest import VARIABLES, initialised, played_aws
 from tests.deploy.kit.clone import Clone
@@ -31,8 +34,17 @@ def pull_request(head: str) -> dict[str, Any]:
     return {"github": {"repository": OWN, "event": {"pull_request": {"head": {"repo": {"full_name": head}}}}}}
 
 
-#: A push to main, a pull request of our own, a night, five minutes.
-EVENTS: dict[str, dict[str, Any]] = {"deploy": {}, "ci": pull_request(OWN), "drift": {}, "canary": {}, "nightly": {}}
+#: A push to main, a pull request of our own, a night, five minutes, a tag.
+EVENTS: dict[str, dict[str, Any]] = {
+    "deploy": {},
+    "ci": pull_request(OWN),
+    "drift": {},
+    "canary": {},
+    "nightly": {},
+    "release": {"github": {"ref_name": f"v{__version__}", "actor": "octo", "token": "token of the job"}},
+}
+#: Workflows that look at no stack.
+WITHOUT_STACK = ("deploy", "release")
 #: The job that makes one.
 STACK = ("deploy", "deploy")
 #: ``make test`` would run the test that runs it, so it gets a single small file; what the others run for minutes is
@@ -46,6 +58,8 @@ REDUCED = {
     "make proof": {"PYTEST_ADDOPTS": "--collect-only"},
     "make rehearsals": {"PYTEST_ADDOPTS": "--collect-only"},
     "make conformance": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-box": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-engines": {"PYTEST_ADDOPTS": "--collect-only"},
 }
 
 
@@ -69,9 +83,10 @@ class Repository:
     def job(self, workflow: str, name: str) -> Job:
         """One job, run once; before it those that it needs, and a stack to look at."""
         if (workflow, name) not in self._jobs:
-            needed = jobs()[workflow, name].get("needs", "check")
-            before = {(workflow, needed)} if needed != "check" else {STACK} if workflow != "deploy" else set()
-            for at in before:
+            needs = jobs()[workflow, name].get("needs", "check")
+            needed = [each for each in ([needs] if isinstance(needs, str) else needs) if each != "check"]
+            stack = [] if needed or workflow in WITHOUT_STACK else [STACK]
+            for at in [*((workflow, each) for each in needed), *stack]:
                 assert not self.job(*at).failed, self.job(*at).record
             self._jobs[workflow, name] = self.github.run(workflow, name, EVENTS[workflow])
         return self._jobs[workflow, name]
@@ -94,16 +109,20 @@ def repository(folder: Path, redis_url: str, jwks: dict[str, Any], make_token: M
         url = open_ones.enter_context(played_aws())
         pool, secret = _prepare(url, redis_url)
         issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{pool['id']}"
+        index = open_ones.enter_context(package_index(folder / "index"))
         played = {
             API: address(open_ones.enter_context(FrontDoor(tasks.__getitem__, url, NAME, "live", "/api")).url),
             COGNITO: open_ones.enter_context(
                 token_endpoint(pool["client"], secret, lambda: make_token(iss=issuer, client_id=pool["client"]))
             ),
             OSV: address(open_ones.enter_context(database({}))),
+            INDEX: address(index),
         }
         cli_configuration(folder)
         origin = Clone.into(folder / "origin")
         origin.environ.update(open_ones.enter_context(outside(folder, played)))
+        origin.environ.update(publisher(index, INDEX))
+        _release(origin)
         origin.environ.update({"AWS_ENDPOINT_URL": url, "TF_CLI_CONFIG_FILE": str(folder / "terraform.rc")})
         told = _roles(origin.cloned(folder / "bootstrap"), pool["arn"])
         credentials = {role: _credentials(url, told[f"{role}_role_arn"]) for role in ("plan", "deploy", "canary")}
@@ -122,6 +141,15 @@ def repository(folder: Path, redis_url: str, jwks: dict[str, Any], make_token: M
             uploaded,
         )
         yield Repository(github, url, credentials, inventory(url))
+
+
+def _release(origin: Clone) -> None:
+    """This version is released: it has notes and a tag."""
+    changelog = origin.root / "CHANGELOG.md"
+    first = "## [Unreleased]\n"
+    changelog.write_text(changelog.read_text().replace(first, f"{first}\n## [{__version__}] - 2026-12-01\n", 1))
+    origin.commit()
+    subprocess.run(["git", "tag", f"v{__version__}"], cwd=origin.root, check=True)
 
 
 def _prepare(url: str, redis_url: str) -> tuple[dict[str, str], str]:
@@ -168,5 +196,6 @@ def _variables(told: dict[str, str], pool: dict[str, str], jwks: dict[str, Any])
         "COGNITO_TOKEN_URL": f"https://{COGNITO}/oauth2/token",
         "COGNITO_USER_POOL_ARN": pool["arn"],
         "COGNITO_USER_POOL_ID": pool["id"],
+        "PUBLISH_WHEEL": "true",
         "REDIS_URL_PARAMETER": VARIABLES["redis_url_parameter"],
     }

@@ -154,8 +154,8 @@ def test_the_place_of_a_function_that_was_killed_is_free_when_its_time_is_up(
     router = build_router(ROUTER_CALLER_WAITS_CAP="1")
     headers: dict[str, Any] = {"Authorization": f"Bearer {make_token()}", "Prefer": "wait=5"}
     with held_by_another_function(environ, gateway_event("GET", location, None, headers), db):
-        assert told(wait(router, location, 1)) == ("wait=0", "2")
-    assert told(wait(router, location, 1)) == ("wait=0", "2")
+        assert told(wait(router, location, 1))[0] == "wait=0"
+    assert told(wait(router, location, 1))[0] == "wait=0"
     ((_, ends),) = db.zrange(KEYS.waits, 0, -1, withscores=True)
     assert ends / 1000 - db.time()[0] <= 5 + 3 + 1  # the wait, the margin, and what was cut off the second
     assert eventually(lambda: told(wait(router, location, 1)) == ("wait=1", None), PATIENCE_SECONDS)

@@ -17,7 +17,7 @@ from chalicelib.errors import QueueUnavailable
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.jobs.redis_client import ATTEMPT_SECONDS, RedisClient, connect
 from chalicelib.jobs.redis_connection import Connection
-from chalicelib.parameters import ParameterUnavailable, fetch_secret
+from chalicelib.parameters import ParameterUnavailable, fetch_parameter
 from chalicelib.wiring import Services
 from lambda_router_queue import deadlines
 from lambda_router_queue.deadlines import QUESTION_SECONDS, REQUEST_SECONDS, Address, dial
@@ -166,9 +166,9 @@ def dripping(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_an_ssm_that_drips_is_given_up_on_in_time(dripping: None) -> None:
     with pytest.raises(ParameterUnavailable):
-        fetch_secret("/x")  # boto3 is imported, which is no question's time
+        fetch_parameter("REDIS_URL_PARAMETER", "/x")  # boto3 is imported, which is no question's time
     with taking(QUESTION_SECONDS + 0.3), pytest.raises(ParameterUnavailable, match="no answer in time"):
-        fetch_secret("/x")
+        fetch_parameter("REDIS_URL_PARAMETER", "/x")
 
 
 def test_a_kms_that_drips_is_given_up_on_in_time(dripping: None) -> None:

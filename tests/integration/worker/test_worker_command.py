@@ -1,5 +1,7 @@
 """``lambda-router-worker``: options, help, refusals."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +10,9 @@ from click.testing import CliRunner
 from lambda_router_worker.cli import main
 
 NO_VARIABLES = dict.fromkeys(
-    ["REDIS_URL", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL", "WORKER_CONCURRENCY",
-     "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST", "ROUTER_STACK",
-     "BACKEND_API_KEY", "WORKER_API_KEY_FILE", "WORKER_OBEY_PROXIES"]
+    ["REDIS_URL", "WORKER_REDIS_URL_FILE", "WORKER_QUEUE", "WORKER_HANDLER", "WORKER_BACKEND", "WORKER_MODEL",
+     "WORKER_CONCURRENCY", "WORKER_LEASE_SECONDS", "WORKER_MAX_DEATHS", "WORKER_HEALTH_PORT", "WORKER_HEALTH_HOST",
+     "ROUTER_STACK", "BACKEND_API_KEY", "WORKER_API_KEY_FILE", "WORKER_OBEY_PROXIES"]
 )  # fmt: skip
 A_REDIS = "redis://127.0.0.1:1/0"
 BACKEND = ["--model", "m", "--backend"]
@@ -19,6 +21,11 @@ DEMO = ["--handler", "lambda_router_worker.demo:answer"]
 REFUSED_OPTIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no REDIS_URL": (DEMO, {}, "REDIS_URL"),
     "empty REDIS_URL": (DEMO, {"REDIS_URL": ""}, "REDIS_URL"),
+    "URL on the command line": ([*DEMO, "--redis-url", A_REDIS], {}, "No such option"),
+    "two URLs": ([*DEMO, "--redis-url-file", "no-such"], {"REDIS_URL": A_REDIS}, "give one of them"),
+    "two URLs, by variable": (DEMO, {"REDIS_URL": A_REDIS, "WORKER_REDIS_URL_FILE": "no-such"}, "give one of them"),
+    "two URLs of a command": (["stats", "--redis-url-file", "no-such"], {"REDIS_URL": A_REDIS}, "give one of them"),
+    "URL file of a command": (["stats"], {"WORKER_REDIS_URL_FILE": "no-such"}, "--redis-url-file 'no-such' cannot be"),
     "neither handler nor backend": ([], {"REDIS_URL": A_REDIS}, "either --handler module:function or --backend URL"),
     "both": ([*DEMO, "--backend", "http://b", "--model", "m"], {"REDIS_URL": A_REDIS}, "either --handler"),
     "both, one by variable": (DEMO, {"REDIS_URL": A_REDIS, "WORKER_BACKEND": "http://b"}, "either --handler"),
@@ -63,7 +70,7 @@ def test_options_that_make_no_sense_are_refused_with_clear_words(
 ):
     result = invoke(arguments, variables)
     assert (result.exit_code, type(result.exception)) == (2, SystemExit)
-    assert result.output.startswith("Usage: lambda-router-worker [OPTIONS]")
+    assert result.output.startswith("Usage: lambda-router-worker ")
     assert words in " ".join(result.output.split())
     assert "hunter2" not in result.output
 
@@ -94,10 +101,67 @@ def test_a_redis_url_that_is_none_is_refused_without_being_shown(url: str):
     assert "hunter" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        (b" \n", "is empty"),
+        (b"redis://:hunter2@host:port/0\n", "wants redis://host:6379/0"),
+        (b"redis://:hunter2@host:6379/0\nredis://:hunter3@host:6379/0\n", "several lines"),
+        ("redis://:hunter2ü@host:6379/0".encode("utf-16"), "UTF-8"),
+        (b"redis://:" + b"hunter2" * 2_000 + b"@host:6379/0", "more than 8192 bytes"),
+    ],
+    ids=["missing", "empty", "port word", "two lines", "UTF-16", "a book"],
+)
+def test_a_url_file_that_holds_none_is_named_without_being_shown(tmp_path: Path, content: bytes | None, words: str):
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_bytes(content)
+    result = invoke([*DEMO, "--redis-url-file", str(file)], {})
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    text = " ".join(result.output.split())
+    assert f"--redis-url-file '{file}'" in text
+    assert words in text
+    assert "hunter" not in text
+
+
+def test_a_folder_is_no_url_file(tmp_path: Path):
+    result = invoke([*DEMO, "--redis-url-file", str(tmp_path)], {})
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert str(tmp_path) in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["boto3", "cryptography"])
+def test_a_worker_of_encrypted_jobs_that_cannot_decrypt_does_not_start(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    result = invoke([*DEMO, "--kms-key-id", "alias/jobs"], {"REDIS_URL": A_REDIS})
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    text = " ".join(result.output.split())
+    assert f"wants {name}: " in text
+    assert "lambda-router-worker[kms]" in text
+
+
+def test_the_version_of_a_checkout_is_not_that_of_a_package():
+    result = invoke(["--version"], {})
+    assert (result.exit_code, result.output) == (0, "lambda-router-worker of a checkout\n")
+
+
+def test_help_of_a_command_wants_no_url():
+    assert invoke(["stats", "--help"], {"WORKER_REDIS_URL_FILE": "no-such"}).exit_code == 0
+
+
 def test_help_names_every_option_and_its_variable():
     result = invoke(["--help"], {})
     assert result.exit_code == 0
-    for option in ("--redis-url", "--queue", "--handler", "--backend", "--model", "--concurrency", "--health-port"):
+    for option in (
+        "--redis-url-file",
+        "--queue",
+        "--handler",
+        "--backend",
+        "--model",
+        "--concurrency",
+        "--health-port",
+    ):
         assert option in result.output
     for variable in NO_VARIABLES:
         assert variable in result.output

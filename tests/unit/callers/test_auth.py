@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import Principal, TokenVerifier, bearer_token
 from chalicelib.callers.jwks import RemoteKeys, StaticKeys
 from chalicelib.errors import InsufficientScope, SigningKeysUnavailable, Unauthenticated
@@ -162,7 +163,9 @@ def test_times_hold_to_the_second(claims: dict[str, Any], taken: bool, forge: Fo
 def test_a_token_is_good_until_its_time_is_up(forge: Forge, jwks: dict[str, Any]):
     now = [NOW]
     keys = StaticKeys(json.dumps(jwks).encode())
-    verifier = TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=0, clock=lambda: now[0])
+    verifier = TokenVerifier(
+        keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=0, clock=lambda: now[0]
+    )
     token = forge.claims(iat=NOW, exp=NOW + 300)
     assert principal(verifier, token)
     now[0] = NOW + 299.999
@@ -175,7 +178,9 @@ def test_a_token_is_good_until_its_time_is_up(forge: Forge, jwks: dict[str, Any]
 def test_both_issuers_of_the_pool_are_taken(issuer: str, forge: Forge, jwks: dict[str, Any]):
     keys = StaticKeys(json.dumps(jwks).encode())
     issuers = issuers_of(POOL).values()
-    verifier = TokenVerifier(keys, issuers=issuers, client_ids=[CLIENT_ID], leeway_seconds=0, clock=lambda: NOW)
+    verifier = TokenVerifier(
+        keys, issuers=issuers, clients=AppClients([CLIENT_ID]), leeway_seconds=0, clock=lambda: NOW
+    )
     assert principal(verifier, forge.claims(iss=issuer))
     others = [issuer.replace("TestPool1", "OtherPool"), issuer.replace("eu-central-1.", "us-east-1."), f"{issuer}/"]
     for another in [*others, issuer[:-1], issuer.upper(), issuer.replace("https", "http"), ",".join(issuers)]:
@@ -184,7 +189,9 @@ def test_both_issuers_of_the_pool_are_taken(issuer: str, forge: Forge, jwks: dic
 
 def test_any_of_several_clients_is_taken(forge: Forge, jwks: dict[str, Any]):
     keys = StaticKeys(json.dumps(jwks).encode())
-    verifier = TokenVerifier(keys, issuers=[ISSUER], client_ids=["a", "b"], leeway_seconds=0, clock=lambda: NOW)
+    verifier = TokenVerifier(
+        keys, issuers=[ISSUER], clients=AppClients(["a", "b"]), leeway_seconds=0, clock=lambda: NOW
+    )
     assert principal(verifier, forge.claims(client_id="a"))
     assert principal(verifier, forge.claims(client_id="b"))
     assert refusal(verifier, forge.claims(client_id="a,b")) == "client_id"
@@ -200,7 +207,9 @@ def test_without_any_keys_the_answer_is_503_and_not_401(forge: Forge):
         raise OSError("down")
 
     keys = RemoteKeys("https://example.com", fetch=down)
-    verifier = TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=0, clock=lambda: NOW)
+    verifier = TokenVerifier(
+        keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=0, clock=lambda: NOW
+    )
     with pytest.raises(SigningKeysUnavailable):
         principal(verifier, forge.token())
     assert refusal(verifier, forge.header(alg="HS256")) == "header"

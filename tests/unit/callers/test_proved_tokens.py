@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt import PyJWK
 
+from chalicelib.callers.app_clients import AppClients
 from chalicelib.callers.auth import TokenVerifier
 from chalicelib.callers.jwks import parse_jwks
 from chalicelib.callers.proved_tokens import MAX_BYTES, Proof, ProvedTokens, digest_of
@@ -36,7 +37,9 @@ def keys(jwks: dict[str, Any]) -> Keys:
 
 def verifier_of(keys: Keys, now: float) -> TokenVerifier:
     keys.now = now
-    return TokenVerifier(keys, issuers=[ISSUER], client_ids=[CLIENT_ID], leeway_seconds=10, clock=lambda: keys.now or 0)
+    return TokenVerifier(
+        keys, issuers=[ISSUER], clients=AppClients([CLIENT_ID]), leeway_seconds=10, clock=lambda: keys.now or 0
+    )
 
 
 def remembered(verifier: TokenVerifier) -> int:

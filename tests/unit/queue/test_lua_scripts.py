@@ -12,7 +12,7 @@ from lambda_router_queue import lua_scripts
 from lambda_router_queue.lua_scripts import LuaScript, assembled, load_script
 from lambda_router_queue.models import MAX_ERROR_CODE_BYTES, MAX_ERROR_MESSAGE_BYTES
 from lambda_router_worker.outcomes import JobFailed
-from lambda_router_worker.queue.work_queue import LUA
+from lambda_router_worker.queue.scripts import LUA
 
 SHARED = Path(lua_scripts.__file__).parent / "lua"
 #: Of the scripts that the function runs, the folder of each.

@@ -76,6 +76,11 @@ def test_what_is_no_reply_is_broken(sent: bytes):
         reading(sent).take()
 
 
+def test_arrays_in_arrays_without_an_end_are_broken():
+    with pytest.raises(Broken):
+        reading(b"*1\r\n" * 100_000).take()
+
+
 def test_what_is_no_text_is_an_error_or_replaced_as_one_likes():
     with pytest.raises(UnicodeDecodeError):
         reading(b"$1\r\n\xff\r\n").take()

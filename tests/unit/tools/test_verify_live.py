@@ -129,6 +129,17 @@ def test_readiness_tells_of_each_dependency(
     assert readied(api, redis, status) == {"redis in GET /ready": found, "jwks in GET /ready": (True, True)}
 
 
+@pytest.mark.parametrize(("ok", "status"), [(True, 200), (False, 503)])
+def test_readiness_tells_of_further_clients_where_there_may_be_any(api: Api, ok: bool, status: int) -> None:
+    well = {"ok": True, "latency_ms": 1}
+    api.answers = [Said(status, body=json.dumps({"redis": well, "jwks": well, "clients": well | {"ok": ok}}))]
+
+    found = {finding.thing: finding for finding in readiness(Site(api.url, Clock().patience(30)))}
+
+    assert (found["clients in GET /ready"].ok, found["jwks in GET /ready"].ok) == (ok, True)
+    assert ok or "cognito_aud_parameter" in found["clients in GET /ready"].fix
+
+
 def test_a_policy_that_deletes_jobs_is_not_waited_out(api: Api) -> None:
     clock = Clock()
     evicts = {"ok": False, "latency_ms": 1, "reason": "maxmemory-policy is allkeys-lru"}

@@ -36,9 +36,10 @@ class Cluster:
     their own timeouts. So commands run in a thread, which is abandoned if the reply does not arrive in time.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float, own_authority: Callable[[], str] | None = None) -> None:
         self._url = url
         self._seconds = seconds
+        self._own_authority = own_authority
         self._open()
 
     def execute(self, *parts: Argument) -> Any:
@@ -76,14 +77,15 @@ class Cluster:
     def _open(self) -> None:
         """Prepare a thread and a client, which both start with the first command."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis-cluster")
-        self._nodes = _Nodes(self._url, self._seconds)
+        self._nodes = _Nodes(self._url, self._seconds, self._own_authority)
 
 
 class _Nodes:
     """redis-py's client, used by one thread and abandoned by another."""
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float, own_authority: Callable[[], str] | None) -> None:
         self._url = url
+        self._own_authority = own_authority
         self._options: dict[str, Any] = {
             "socket_timeout": seconds,
             "socket_connect_timeout": seconds,
@@ -113,7 +115,9 @@ class _Nodes:
     def _with_client[Answer](self, question: Callable[[RedisCluster], Answer]) -> Answer:
         try:
             if self._client is None:
-                self._client = RedisCluster.from_url(self._url, **self._options)
+                # redis-py trusts the system's authorities besides, which a single server's connection does not.
+                trusted = {"ssl_ca_data": self._own_authority()} if self._own_authority else {}
+                self._client = RedisCluster.from_url(self._url, **self._options, **trusted)
             return question(self._client)
         finally:
             if self._left:

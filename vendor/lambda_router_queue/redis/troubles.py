@@ -9,7 +9,16 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from lambda_router_queue.redis.wire import HANDSHAKE, HTTP, NO_REDIS, SILENT_END, TLS_ALERT, Broken, Refused
+from lambda_router_queue.redis.wire import (
+    CERTIFICATE_WANTED,
+    HANDSHAKE,
+    HTTP,
+    NO_REDIS,
+    SILENT_END,
+    TLS_ALERT,
+    Broken,
+    Refused,
+)
 
 
 class Trouble(StrEnum):
@@ -51,8 +60,23 @@ class Trouble(StrEnum):
     HTTP = "A web server answers at the host and port in REDIS_URL: correct them; Redis is usually at port 6379."
     NO_REDIS = "What answers at the host and port in REDIS_URL is no Redis: correct them."
     CERTIFICATE = (
-        "The server's certificate is not trusted for the host in REDIS_URL: use the host name it was issued for, and"
-        " name an authority of your own with ?ssl_ca_certs=FILE."
+        "The server's certificate is not trusted: 'lambda-router-worker check' says more. Name an authority of your own"
+        " with ?ssl_ca_certs=FILE."
+    )
+    UNKNOWN_AUTHORITY = (
+        "The server's certificate is from an authority that is not known here: name it in REDIS_URL with"
+        " ?ssl_ca_certs=FILE, or to the function with REDIS_CA_PARAMETER."
+    )
+    OTHER_HOST = (
+        "The server's certificate is for another host than the one in REDIS_URL: use a name that it was issued for."
+    )
+    NOT_ITS_TIME = (
+        "The server's certificate, or its authority's, has expired or is not valid yet: renew it, or correct the clock"
+        " of this machine."
+    )
+    CLIENT_CERTIFICATE = (
+        "The server wants a certificate from its clients, and REDIS_URL cannot name one: set 'tls-auth-clients no' on"
+        " the server."
     )
     AUTHORITY = "The file that ssl_ca_certs in REDIS_URL names cannot be read as certificates: correct its path."
     WAIT = "Redis is starting or failing over and takes no commands yet: wait; if it lasts, read the server's log."
@@ -61,6 +85,9 @@ class Trouble(StrEnum):
     DISK = "Redis cannot write to its disk and takes no writes: make room there; the server's log says more."
     BUSY = "Redis is busy with somebody's script: wait, or 'SCRIPT KILL' on the server."
 
+
+#: Start of the text of ``ssl.SSLCertVerificationError``; OpenSSL's reason follows.
+_VERIFY_FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"
 
 #: Start of Redis's error, name of an exception, or reason of Broken → the trouble.
 _TROUBLES: Mapping[str, Trouble] = {
@@ -91,7 +118,15 @@ _TROUBLES: Mapping[str, Trouble] = {
     "MISCONF": Trouble.DISK,
     "BUSY": Trouble.BUSY,
     HANDSHAKE: Trouble.NO_TLS,
+    f"{_VERIFY_FAILED}: self-signed certificate": Trouble.UNKNOWN_AUTHORITY,
+    f"{_VERIFY_FAILED}: unable to get": Trouble.UNKNOWN_AUTHORITY,
+    f"{_VERIFY_FAILED}: Hostname mismatch": Trouble.OTHER_HOST,
+    f"{_VERIFY_FAILED}: IP address mismatch": Trouble.OTHER_HOST,
+    f"{_VERIFY_FAILED}: certificate has expired": Trouble.NOT_ITS_TIME,
+    f"{_VERIFY_FAILED}: certificate is not yet valid": Trouble.NOT_ITS_TIME,
     "[SSL: CERTIFICATE_VERIFY_FAILED]": Trouble.CERTIFICATE,
+    "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]": Trouble.CLIENT_CERTIFICATE,
+    CERTIFICATE_WANTED: Trouble.CLIENT_CERTIFICATE,
     "[X509": Trouble.AUTHORITY,
     "[SSL": Trouble.NO_TLS,
     "SSLEOFError": Trouble.NO_TLS,

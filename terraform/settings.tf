@@ -30,7 +30,7 @@ variable "cognito_aud_parameter" {
 }
 
 variable "cognito_issuer" {
-  description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region."
+  description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region. The first is where people sign in."
   type        = string
   default     = ""
   nullable    = false
@@ -60,6 +60,18 @@ variable "cognito_jwks" {
   validation {
     condition     = !startswith(trimspace(var.cognito_jwks), "{") || can(jsondecode(var.cognito_jwks))
     error_message = "cognito_jwks begins with '{' but is not JSON."
+  }
+}
+
+variable "cognito_login_client_id" {
+  description = "COGNITO_LOGIN_CLIENT_ID: Id of the public app client with which people sign in, by `lambda-router login`: the address of the API leads there. Its tokens are accepted like those of `COGNITO_AUD`. Unset: people cannot sign in so."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.cognito_login_client_id == "" || can(regex("^[\\w+]{1,128}$", var.cognito_login_client_id))
+    error_message = "cognito_login_client_id must match ^[\\w+]{1,128}$, such as 2h68lg6dqr28n1fnm23EXAMPLE."
   }
 }
 

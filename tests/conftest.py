@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,6 +32,12 @@ KID = "signing-key-1"
 #: The folder of tests whose programs (workers) count for the coverage. What others start (package, Terraform, moto, the
 #: local service) hardly runs a line that is not counted elsewhere, and would take half as long again.
 COUNTED = "integration"
+
+
+def pytest_configure() -> None:
+    """Restore two signals: a shell ignores SIGINT for its background, nohup SIGHUP, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

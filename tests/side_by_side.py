@@ -10,8 +10,8 @@ from zlib import crc32
 
 import pytest
 
-#: Folders that share a cluster, workers.
-FOLDERS = ("conformance", "protocol")
+#: Folders that share a cluster, workers, the five ports of a login's answer.
+FOLDERS = ("client", "conformance", "protocol")
 #: Files that share a stack's life, a built package, or a running stack.
 FILES = {
     "deploy/test_life.py": "life",
@@ -26,6 +26,7 @@ FILES = {
     "e2e/test_openai_streams.py": "streams",
     "e2e/test_resumed_streams.py": "streams",
     "e2e/test_live_events.py": "streams",
+    "kit/test_chat.py": "streams",
     "e2e/test_local_stack.py": "stack",
     "e2e/test_many_waits.py": "stack",
     "e2e/test_smoke.py": "stack",

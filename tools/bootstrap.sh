@@ -114,11 +114,15 @@ find_uv
 python313=$(find_python313)
 { [ -n "$uv" ] && install_with_uv; } || install_with_pip ||
   die "the packages of $requirements could not be installed (whole log: $log): check the network, a proxy, or pip's settings, and try again"
-# vendor/ has the code that the function and the worker share; Chalice looks there, too. The worker gets a command.
+# vendor/ has the code that the function and the worker share; Chalice looks there, too. client/ has the callers' kit. Both
+# programs get a command.
 if [ "$name" = dev ]; then
   "$venv/bin/python" -c 'import sys, sysconfig; print(sysconfig.get_path("purelib"))' >"$log"
-  printf '%s\n%s\n' "$root" "$root/vendor" >"$(cat "$log")/lambda_router.pth"
-  printf '#!/bin/sh\nexec "%s/%s/bin/python" -m lambda_router_worker "$@"\n' "$root" "$venv" >"$venv/bin/lambda-router-worker"
-  chmod +x "$venv/bin/lambda-router-worker"
+  printf '%s\n%s\n%s\n' "$root" "$root/vendor" "$root/client" >"$(cat "$log")/lambda_router.pth"
+  for module in lambda_router lambda_router_worker; do
+    program=$venv/bin/$(printf %s "$module" | tr _ -)
+    printf '#!/bin/sh\nexec "%s/%s/bin/python" -m %s "$@"\n' "$root" "$venv" "$module" >"$program"
+    chmod +x "$program"
+  done
 fi
 wanted >"$stamp"

@@ -116,6 +116,11 @@ def _answer(problem: Problem, request: Request) -> Response:
     learnt = notes()
     learnt.problem = problem.slug()
     learnt.reason = problem.reason
+    if isinstance(problem, errors.Unauthenticated):
+        from chalicelib.callers import protected_resource  # deferred: not at a cold start
+
+        base = protected_resource.base_url(request.context, request.headers.get("host"), request.path)
+        problem.headers["WWW-Authenticate"] += protected_resource.pointer(base)
     if request.path.startswith(OPENAI_PATHS):
         from chalicelib.openai.openai_errors import openai_error  # deferred: not at a cold start
 

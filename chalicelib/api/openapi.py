@@ -185,6 +185,7 @@ def _schemas(job_types: Mapping[str, JobType]) -> Schema:
         "Health": parts.HEALTH,
         "Readiness": parts.READINESS,
         "Document": parts.DOCUMENT,
+        "ProtectedResource": parts.RESOURCE,
         "EventPage": parts.EVENT_PAGE,
     }
     return models | own | made | parts.OPENAI

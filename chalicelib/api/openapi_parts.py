@@ -59,6 +59,18 @@ READINESS: Schema = {
     "required": ["redis", "jwks"],
     "properties": {"redis": DEPENDENCY, "jwks": DEPENDENCY, "clients": DEPENDENCY},
 }
+RESOURCE: Schema = {
+    "type": "object",
+    "description": "RFC 9728 protected resource metadata.",
+    "required": ["resource", "authorization_servers", "scopes_supported", "bearer_methods_supported"],
+    "properties": {
+        "resource": STRING | {"description": "The address of this API, as you called it."},
+        "authorization_servers": {"type": "array", "items": STRING, "description": "The user pool's issuer."},
+        "scopes_supported": {"type": "array", "items": STRING},
+        "bearer_methods_supported": {"type": "array", "items": {"type": "string", "enum": ["header"]}},
+        "lambda_router_client_id": STRING | {"description": "The public client for people, if there is one."},
+    },
+}
 
 MODEL_OBJECT: Schema = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""The routes that need no token: health, readiness and the OpenAPI document."""
+"""The routes that need no token: health, readiness, the OpenAPI document, and where tokens come from."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from chalice.app import Blueprint, Request, Response
 
 import chalicelib
-from chalicelib import wiring
+from chalicelib import errors, wiring
 from chalicelib.api import gateway, openapi, request_headers
 from chalicelib.api.gateway import READ
 from chalicelib.api.openapi_parts import Schema
@@ -59,6 +59,26 @@ def openapi_document() -> Response:
     # The document's path without its last segment.
     base = request.context["path"].rstrip("/").rpartition("/")[0] or "/"
     return json_response(_document(wiring.services()) | {"servers": [{"url": base}]})
+
+
+@routes.route("/.well-known/oauth-protected-resource", methods=READ, **_open)
+@described_by(
+    Operation(
+        "protectedResource",
+        "Where tokens for this API come from",
+        {200: Answer("RFC 9728.", "ProtectedResource")},
+        (*ALWAYS, errors.MalformedRequest),
+    )
+)
+def protected_resource() -> Response:
+    """Return the protected resource metadata of this deployment (RFC 9728)."""
+    from chalicelib.callers import protected_resource  # deferred: a cold start does not need it
+
+    request, services = _request(), wiring.services()
+    base = protected_resource.base_url(request.context, request.headers.get("host"), request.path)
+    scopes = {kind.scope for kind in services.job_types.values() if kind.scope}
+    body = protected_resource.metadata(base, services.settings, scopes)
+    return json_response(body, headers={"Cache-Control": protected_resource.CACHE_CONTROL})
 
 
 class _Built:

@@ -39,8 +39,8 @@ run "pool" {
     error_message = "Five ports on this machine, from 10000 to 31999."
   }
   assert {
-    condition     = output.stack_variables.cognito_user_pool_id == "eu-central-1_AbCdEf123" && output.stack_variables.cognito_aud == "${output.machine_client_id},${output.login_client_id}"
-    error_message = "The stack takes the tokens of both clients."
+    condition     = output.stack_variables.cognito_user_pool_id == "eu-central-1_AbCdEf123" && output.stack_variables.cognito_aud == "${output.machine_client_id},${output.login_client_id}" && output.stack_variables.cognito_login_client_id == output.login_client_id
+    error_message = "The stack takes the tokens of both clients, and tells callers of the one for people."
   }
   assert {
     condition     = output.token_url == "https://octo-router-prod.auth.eu-central-1.amazoncognito.com/oauth2/token"

@@ -24,8 +24,9 @@ run "everything" {
     tracing            = true
     vpc_config         = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
 
-    cognito_aud_parameter = "/lambda-router/prod/pages-client"
-    redis_ca_parameter    = "/lambda-router/prod/redis-authority"
+    cognito_aud_parameter   = "/lambda-router/prod/pages-client"
+    cognito_login_client_id = "2h68lg6dqr28n1fnm23EXAMPLE"
+    redis_ca_parameter      = "/lambda-router/prod/redis-authority"
   }
 
   assert {
@@ -38,6 +39,7 @@ run "everything" {
   assert {
     condition = (
       aws_lambda_function.api_handler.environment[0].variables["COGNITO_AUD_PARAMETER"] == var.cognito_aud_parameter &&
+      aws_lambda_function.api_handler.environment[0].variables["COGNITO_LOGIN_CLIENT_ID"] == var.cognito_login_client_id &&
       aws_lambda_function.api_handler.environment[0].variables["REDIS_CA_PARAMETER"] == var.redis_ca_parameter
     )
     error_message = "The function knows the parameters' names."
@@ -267,6 +269,7 @@ run "refuses" {
     app_name                    = "Router"
     cognito_aud                 = ""
     cognito_aud_parameter       = "pages-client"
+    cognito_login_client_id     = "lambda-router login"
     redis_ca_parameter          = "redis-authority"
     kms_key_arn                 = "alias/logs"
     log_retention_days          = 100
@@ -292,7 +295,7 @@ run "refuses" {
     var.router_max_batch_bytes, var.router_max_chat_bytes, var.router_max_prompt_bytes, var.router_max_tokens,
     var.router_image_hosts, var.router_models, var.router_events_seconds, var.router_stream_seconds,
     var.alarm_actions, var.alarm_thresholds, var.api_stage_name, var.app_name, var.cognito_aud,
-    var.cognito_aud_parameter, var.redis_ca_parameter,
+    var.cognito_aud_parameter, var.cognito_login_client_id, var.redis_ca_parameter,
     var.kms_key_arn, var.log_retention_days, var.memory_size, var.permissions_boundary_arn,
     var.redis_kms_key_arn, var.reserved_concurrency, var.stage_name, var.stream_reserved_concurrency, var.tags, var.throttling_burst_limit,
     var.throttling_rate_limit, var.vpc_config, var.warm_schedule,

@@ -109,7 +109,8 @@ run "defaults" {
 
   assert {
     condition = toset(keys(jsondecode(aws_api_gateway_rest_api.rest_api.body).paths)) == toset([
-      "/health", "/ready", "/openapi.json", "/v1/jobs", "/v1/jobs/batch", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events",
+      "/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource",
+      "/v1/jobs", "/v1/jobs/batch", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events",
       "/v1/models", "/v1/models/{model}", "/v1/responses", "/v1/responses/{response_id}",
       "/v1/responses/{response_id}/cancel", "/v1/responses/{response_id}/input_items", "/v1/chat/completions",
     ])

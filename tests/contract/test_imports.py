@@ -68,8 +68,12 @@ print(*sorted({name for name in asked if name.startswith(("COGNITO_", "ROUTER_",
 
 @pytest.mark.parametrize(
     ("packages", "requirements"),
-    [(("chalicelib", "vendor", "app.py"), "requirements.txt"), (("lambda_router_worker",), "requirements/worker.txt")],
-    ids=["lambda", "worker"],
+    [
+        (("chalicelib", "vendor", "app.py"), "requirements.txt"),
+        (("lambda_router_worker",), "requirements/worker.txt"),
+        (("client",), "requirements/client.txt"),
+    ],
+    ids=["lambda", "worker", "kit"],
 )
 def test_everything_that_is_imported_is_required(packages: tuple[str, ...], requirements: str) -> None:
     locked = {
@@ -79,7 +83,7 @@ def test_everything_that_is_imported_is_required(packages: tuple[str, ...], requ
     runtime = {"boto3", "botocore", "chalice", "snapshot_restore_py"}
     lambda_has = runtime if "chalicelib" in packages else set()
     # Stage `local` reads .env, on developers' machines alone.
-    here = {"chalicelib", "lambda_router_queue", "lambda_router_worker", "dotenv"}
+    here = {"chalicelib", "lambda_router_queue", "lambda_router", "lambda_router_worker", "dotenv"}
     sources = [path for path in files(".py") if path.relative_to(ROOT).parts[0] in packages]
 
     missing = {module for path in sources for module in _imported(path)} - sys.stdlib_module_names - here

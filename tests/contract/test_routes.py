@@ -12,7 +12,8 @@ from tests.contract.repository import fresh_python
 
 ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
 SCOPE = "lambda-router/jobs"
-OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/health", "/ready", "/openapi.json")}
+OPEN_PATHS = ("/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource")
+OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in OPEN_PATHS}
 #: API Gateway answers these by itself.
 RESERVED = {"/ping", "/sping"}
 

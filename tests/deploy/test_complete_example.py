@@ -266,6 +266,7 @@ class TestWalk:
         assert f"{EXAMPLE}/terraform.tfstate" in walk.said["doctor"]
         assert walk.outputs["stack_variables"]["redis_ca_parameter"] in walk.said["doctor"]
         assert "further clients: pages" in walk.said["doctor"]
+        assert f"sign-in client {walk.outputs['login_client_id']}: login" in walk.said["doctor"]
         assert "WRONG" not in walk.said["verify"]
 
     def test_the_pages_client_may_call_although_the_stage_came_before_it(self, walk: Walk) -> None:

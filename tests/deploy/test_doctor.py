@@ -18,6 +18,7 @@ from tests.deploy.kit.doctor_patient import BOUNDARY, BUCKET, KEY, PARAMETER, Pa
 from tests.tls import write_certificate
 from tools.doctor.__main__ import OFFLINE, ONLINE, examine
 from tools.doctor.gateway import POLICY, ROLE, TRUST
+from tools.doctor.redirects import LOGIN_REDIRECTS
 from tools.stack.findings import Status
 
 POOL_NAME = "doctor"
@@ -108,6 +109,44 @@ def _allow(patient: Patient, scope: str) -> None:
 
 def _may_not_ask(patient: Patient) -> None:
     _allow(patient, "email")
+
+
+def _sign_in(patient: Patient, **changes: Any) -> None:
+    """A client for people that lacks something."""
+    good: dict[str, Any] = {
+        "ClientName": "login",
+        "GenerateSecret": False,
+        "AllowedOAuthFlows": ["code"],
+        "AllowedOAuthFlowsUserPoolClient": True,
+        "AllowedOAuthScopes": ["openid", "lambda-router/jobs"],
+        "CallbackURLs": list(LOGIN_REDIRECTS),
+        "SupportedIdentityProviders": ["COGNITO"],
+    }
+    pools = client("cognito-idp", patient.url)
+    made = pools.create_user_pool_client(UserPoolId=patient.pool["id"], **good | changes)["UserPoolClient"]
+    patient.set("cognito_login_client_id", made["ClientId"])
+
+
+def _good_sign_in(patient: Patient) -> None:
+    _sign_in(patient)
+    patient.set("cognito_login_client_id", "1h57kf5cpq17m0eml12EXAMPLE")
+
+
+def _sign_in_with_a_secret(patient: Patient) -> None:
+    _sign_in(patient)
+    patient.set("cognito_login_client_id", patient.pool["client"])
+
+
+def _sign_in_without_a_grant(patient: Patient) -> None:
+    _sign_in(patient, AllowedOAuthFlows=[], AllowedOAuthFlowsUserPoolClient=False)
+
+
+def _sign_in_elsewhere(patient: Patient) -> None:
+    _sign_in(patient, CallbackURLs=[*LOGIN_REDIRECTS[:4], "https://app.example.com/"])
+
+
+def _sign_in_without_the_scope(patient: Patient) -> None:
+    _sign_in(patient, AllowedOAuthScopes=["openid"])
 
 
 def _no_parameter(patient: Patient) -> None:
@@ -202,6 +241,11 @@ AWS_FAULTS: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     "an issuer that API Gateway refuses": (_updated_issuer, "issuer type", "UPDATED"),
     "a scope of no resource server": (_no_server, "scope", "no resource server 'other-router'"),
     "a client that may not ask": (_may_not_ask, "scope of client", "email"),
+    "a sign-in client that is none": (_good_sign_in, "sign-in client", "has no such client"),
+    "a sign-in client with a secret": (_sign_in_with_a_secret, "sign-in client", "with a secret"),
+    "a sign-in client without a grant": (_sign_in_without_a_grant, "its grant", "none"),
+    "a sign-in client that returns elsewhere": (_sign_in_elsewhere, "its redirects", LOGIN_REDIRECTS[4]),
+    "a sign-in client that may not ask": (_sign_in_without_the_scope, "its scope", "openid"),
     "no Redis parameter": (_no_parameter, "Redis parameter", f"no {PARAMETER}"),
     "a Redis parameter in the clear": (_plain_parameter, "Redis parameter", "is a String"),
     "a key that the function may not use": (_another_key, "Redis parameter", "is encrypted with arn:aws:kms"),
@@ -248,6 +292,16 @@ def test_a_wrong_client_is_told_those_there_are(served: Patient) -> None:
     assert fault.found == f"user pool {served.pool['id']} has no such client"
     assert fault.wanted == f"one of {served.pool['client']} (caller)"
     assert "COGNITO_AUD is compared with the client_id of each token" in fault.why
+
+
+def test_a_sign_in_client_keeps_its_other_redirects(served: Patient) -> None:
+    _sign_in_elsewhere(served)
+
+    served.mend(served.faults(ONLINE)[0])
+
+    pools, client_id = client("cognito-idp", served.url), served.stack.text("cognito_login_client_id")
+    told = pools.describe_user_pool_client(UserPoolId=served.pool["id"], ClientId=client_id)["UserPoolClient"]
+    assert set(told["CallbackURLs"]) == {*LOGIN_REDIRECTS, "https://app.example.com/"}
 
 
 def test_a_pool_keeps_its_other_options_when_its_issuer_is_set_back(served: Patient) -> None:

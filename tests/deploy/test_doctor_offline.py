@@ -201,6 +201,7 @@ def _denied(stack: Stack, error: Exception) -> list[Finding]:
 
 def test_what_may_not_be_looked_at_names_the_permission_and_the_rest_goes_on(patient: Patient) -> None:
     patient.set("custom_domain", {"name": "api.example.com"})  # without one, nobody asks for one
+    patient.set("cognito_login_client_id", "1h57kf5cpq17m0eml12EXAMPLE")
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeUserPool")
 
     unseen = _denied(patient.stack, denied)

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.cloud.inventory import client
 from tests.deploy.conftest import initialised
 from tests.deploy.kit.terraform_cli import HAND_WRITTEN, Changes, Terraform, cli_configuration
-from tools.doctor import cognito
+from tools.doctor import cognito, sign_in
 from tools.stack.configured import Stack
 from tools.stack.findings import Finding
 
@@ -103,12 +103,15 @@ def pool_life(terraform: None, aws_url: str, tmp_path_factory: pytest.TempPathFa
     return Life(changes, outputs, printed, clients, changed, findings, parameter, left)
 
 
+_CHECKS = (cognito.pool, cognito.clients, cognito.scope, sign_in.sign_in_client)
+
+
 def _examined(aws_url: str, told: dict[str, Any]) -> list[Finding]:
     stack = Stack(connect=lambda service, region: client(service, aws_url, region))
     scope = {"cognito_region": "", "router_scope": "lambda-router/jobs"}
     vars(stack)["values"] = {"aws_region": "eu-central-1"} | scope | told  # Terraform would say the same, in seconds
     assert set(told) <= set(stack.declared)
-    return [finding for check in (cognito.pool, cognito.clients, cognito.scope) for finding in check(stack)]
+    return [finding for check in _CHECKS for finding in check(stack)]
 
 
 def _clients(aws_url: str, pool_id: str) -> dict[str, dict[str, Any]]:
@@ -176,11 +179,12 @@ def test_the_stack_is_told_both_clients(pool_life: Life) -> None:
 
     assert told["cognito_user_pool_id"] == pool_life.outputs["id"]
     assert told["cognito_user_pool_arn"] == pool_life.outputs["arn"]
+    assert told["cognito_login_client_id"] == pool_life.clients["login"]["ClientId"]
     assert told["cognito_aud"].split(",") == [pool_life.clients[name]["ClientId"] for name in ("machine", "login")]
 
 
 def test_doctor_finds_nothing_wrong_with_the_pool(pool_life: Life) -> None:
-    assert len(pool_life.findings) >= 6
+    assert len(pool_life.findings) >= 9
     assert [finding for finding in pool_life.findings if not finding.ok] == []
 
 

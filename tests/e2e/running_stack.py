@@ -91,7 +91,7 @@ class RunningStack:
     def token(self, user: str) -> str:
         """What ``make token AS=user`` prints, without the half second that a new process takes."""
         facts = self.facts
-        return LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
+        return LocalCognito.of(facts).access_token(user)
 
     def caller(self, user: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.token(user)}"}

@@ -56,7 +56,7 @@ type Send = Callable[..., Answer]
 def _exported(stack: RunningStack) -> dict[str, str]:
     """What a developer exports to use the parts of `make run`."""
     facts = stack.facts
-    cognito = LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"])
+    cognito = LocalCognito.of(facts)
     limits = {"ROUTER_RATE_PER_MINUTE": "60000", "ROUTER_RATE_BURST": "1000"}
     return commands.app_settings(cognito, facts["redis_url"]) | limits
 
@@ -113,7 +113,7 @@ def _by_client(stack: RunningStack) -> Iterator[Send]:
 
         def send(method: str, path: str, body: str | bytes = b"", **headers: str) -> Answer:
             raw = body.encode() if isinstance(body, str) else body
-            got = client.http.request(method, path, body=raw, headers=headers)
+            got = client.http.request(method, path, body=raw, headers={"Host": "localhost"} | headers)
             return Answer(
                 got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.body.decode()
             )
@@ -163,7 +163,7 @@ def test_a_stream_is_refused_by_name_and_live_output_comes_whole(send: Send, ann
     assert names == ["event: delta", "event: job"]
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource"])
 def test_the_open_routes_answer(send: Send, path: str) -> None:
     answer = send("GET", path)
 

@@ -119,7 +119,8 @@ def test_without_a_good_token_nobody_gets_in(stack: RunningStack, authorization:
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = httpx.get(f"{stack.url}/v1/jobs", headers=headers, trust_env=False)
     assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    metadata = f"{stack.url}/.well-known/oauth-protected-resource"
+    assert answer.headers["WWW-Authenticate"] == f'Bearer error="invalid_token", resource_metadata="{metadata}"'
 
 
 def test_a_token_with_another_signature_is_refused(stack: RunningStack) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from chalicelib.api import body, middleware, request_headers
 from chalicelib.api.openai.body import parse_request
+from chalicelib.callers import protected_resource
 from chalicelib.callers.auth import signed_payload
 from chalicelib.callers.jwks import StaticKeys
 from chalicelib.entry import ProxyEvent
@@ -265,6 +266,12 @@ HEADERS: dict[str, Case] = {
     "a long id": Case(lambda n: "job_" + "a" * n, JOB_ID.fullmatch, "job_records.JOB_ID"),
     "an event's id of digits": Case(lambda n: "1" * n, EVENT_ID.fullmatch, "live_output.EVENT_ID"),
     "an event's id with a long number": Case(lambda n: "1-" + "1" * n, EVENT_ID.fullmatch, "live_output.EVENT_ID"),
+    "a host of many labels": Case(
+        lambda n: "a." * (n // 2) + "/", protected_resource._AUTHORITY.fullmatch, "protected_resource._AUTHORITY"
+    ),
+    "a prefix of many segments": Case(
+        lambda n: "/a" * (n // 2) + " ", protected_resource._PREFIX.fullmatch, "protected_resource._PREFIX"
+    ),
     "a long request id": Case(lambda n: "0a" * n, middleware._UUID.fullmatch, "middleware._UUID"),
     "many query parameters": Case(lambda n: {f"q{k}": ["x" * 24] for k in range(n // 32)}, _query),
     "one query parameter many times": Case(lambda n: {"limit": ["1"] * (n // 8)}, _query),

@@ -16,6 +16,7 @@ from tests.unit.forge import Forge
 ROUTES = [
     ("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("POST", "/v1/jobs/batch"), ("GET", f"/v1/jobs/{'job_' + '0' * 32}"),
     ("DELETE", f"/v1/jobs/{'job_' + '0' * 32}"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/openapi.json"),
+    ("GET", "/.well-known/oauth-protected-resource"),
     ("GET", f"/v1/jobs/{'job_' + '0' * 32}/events"),
 ]  # fmt: skip
 HEADERS = (

@@ -12,7 +12,19 @@ from pathlib import Path
 import click
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from tools.doctor import account, backend, cognito, domain, gateway, issuer, machine, parameters, redis, variables
+from tools.doctor import (
+    account,
+    backend,
+    cognito,
+    domain,
+    gateway,
+    issuer,
+    machine,
+    parameters,
+    redis,
+    sign_in,
+    variables,
+)
 from tools.doctor.contained import stack_in_folder
 from tools.stack.backend import StateUnread
 from tools.stack.configured import Stack, Unknown
@@ -69,6 +81,11 @@ ONLINE = (
             "cognito-idp:ListUserPoolClients",
             "cognito-idp:DescribeUserPoolClient",
         ),
+    ),
+    Check(
+        "sign-in client",
+        sign_in.sign_in_client,
+        ("cognito-idp:ListUserPoolClients", "cognito-idp:DescribeUserPoolClient"),
     ),
     Check("Redis parameter", parameters.redis_url, ("ssm:DescribeParameters", "kms:DescribeKey")),
     Check("Redis authority", parameters.redis_authority, ("ssm:DescribeParameters",)),

@@ -100,16 +100,18 @@ def _unknown_scope(stack: Stack, wanted: str) -> Finding | None:
 
 
 def _allowing(stack: Stack, told: dict[str, Any], scope: str) -> str:
-    """Return the command that adds a scope, with the whole client: UpdateUserPoolClient resets omitted members."""
-    kept = {name: value for name, value in told.items() if name not in _TOLD_ONLY}
+    """Return the command that adds a scope."""
     flows = told.get("AllowedOAuthFlows") or ["client_credentials" if told.get("ClientSecret") else "code"]
     scopes = [*told.get("AllowedOAuthScopes", []), scope]
-    changed = kept | {
-        "AllowedOAuthFlows": flows,
-        "AllowedOAuthFlowsUserPoolClient": True,
-        "AllowedOAuthScopes": scopes,
-    }
-    return cognito_command(stack, "update-user-pool-client", f"--cli-input-json {shlex.quote(json.dumps(changed))}")
+    changed = {"AllowedOAuthFlows": flows, "AllowedOAuthFlowsUserPoolClient": True, "AllowedOAuthScopes": scopes}
+    return changing(stack, told, changed)
+
+
+def changing(stack: Stack, told: dict[str, Any], changed: dict[str, Any]) -> str:
+    """Return the command that changes a client, with the whole client: UpdateUserPoolClient resets omitted members."""
+    kept = {name: value for name, value in told.items() if name not in _TOLD_ONLY}
+    document = shlex.quote(json.dumps(kept | changed))
+    return cognito_command(stack, "update-user-pool-client", f"--cli-input-json {document}")
 
 
 def described_pool(stack: Stack) -> dict[str, Any] | None:

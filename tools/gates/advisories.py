@@ -16,8 +16,8 @@ from tools.stack.findings import Finding, or_well, report
 from tools.stack.repository import ROOT
 
 PIP_AUDIT = ROOT / ".local/audit/bin/pip-audit"
-#: The packages that ship to Lambda, and those that a worker installs.
-LOCKS = ("requirements.txt", "requirements/worker.txt")
+#: The packages that ship to Lambda, and those that workers and callers install.
+LOCKS = ("requirements.txt", "requirements/worker.txt", "requirements/client.txt")
 OSV = "https://api.osv.dev/v1/query"
 _WHY = "the advisory shows attackers how to exploit the deployment"
 _UNKNOWN = "the deployment may have a known vulnerability"

@@ -1,6 +1,7 @@
 """``python -m tools.local``: the whole service on this machine, for ``make run``.
 
-It consists of a Valkey that keeps its jobs in ``.local/<port>/``, a Cognito simulated by moto, the worker, and the app.
+It consists of a Valkey that keeps its jobs in ``.local/<port>/``, a user pool that plays Cognito, the worker, and the
+app.
 With ``--chalice``, for ``make chalice-local``, the app runs under ``chalice local``. It then uses the services of
 ``make run`` if they are running.
 """
@@ -24,7 +25,7 @@ from tools.local import commands
 from tools.local.children import ChildDied, Children
 from tools.local.cognito import LocalCognito
 from tools.local.commands import Model
-from tools.local.ports import HOST, PortUnusable, free_ports, port_option, require_free, taken
+from tools.local.ports import HOST, PortUnusable, free_ports, kept_port, port_option, require_free, taken
 from tools.local.shell import Shell
 from tools.local.shell import taken as taken_from_shell
 from tools.local.state import AlreadyRunning, LocalState
@@ -99,7 +100,7 @@ class Stack:
         self._state = LocalState(port)
         self._children = Children(self._state, lock, stopped)
         self._environ = commands.environ()
-        self._valkey_port, self._cognito_port = free_ports(2)
+        (self._valkey_port,) = free_ports(1)
         self._workers: dict[str, WorkerWatch] = {}
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
         self._app, self._app_settings = commands.app(port), shell.app
@@ -173,11 +174,12 @@ class Stack:
 
     def _start_cognito(self) -> LocalCognito:
         _say("starting Cognito …")
-        self._children.start("cognito", local_cognito.server_command(self._cognito_port), self._environ)
-        endpoint = f"http://{HOST}:{self._cognito_port}"
-        self._children.wait_until(lambda: local_cognito.is_up(endpoint), "Cognito")
-        cognito = LocalCognito.create(endpoint, seed=f"port {self._port}")
-        cognito.access_token("demo")
+        folder = self._state.folder / "pool"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        port, seed = kept_port(folder / "port"), f"port {self._port}"  # a client expects the same issuer tomorrow
+        self._children.start("cognito", local_cognito.server_command(port, folder, seed), self._environ)
+        cognito = LocalCognito.at(f"http://{HOST}:{port}", seed)
+        self._children.wait_until(lambda: local_cognito.is_up(cognito), "Cognito")
         return cognito
 
     def _wait_for(self, address: str) -> None:
@@ -200,14 +202,13 @@ class ChaliceStack(Stack):
 
     def _start(self, models: Sequence[Model]) -> None:
         services = None if self._services_port == self._port else LocalState(self._services_port).published()
-        if services is None or not local_cognito.is_up(services["endpoint"]):
+        if services is None or not local_cognito.is_up(LocalCognito.of(services)):
             super()._start(models)
             return
         self._services = services
         _say(f"using the services of `make run` on port {self._services_port} …")
-        cognito = LocalCognito(services["endpoint"], services["pool_id"], services["client_id"])
         self._redis_url = services["redis_url"]
-        self._start_app(cognito, self._redis_url, commands.models(None, None, services["models"]))
+        self._start_app(LocalCognito.of(services), self._redis_url, commands.models(None, None, services["models"]))
 
     def _check(self) -> None:
         super()._check()
@@ -217,7 +218,7 @@ class ChaliceStack(Stack):
 
 def _check_settings(given: dict[str, str], env_file: str | None) -> None:
     """Raise SettingsError for invalid settings in the caller's shell or that file, before anything is started."""
-    nobody = LocalCognito(f"http://{HOST}:1", "us-east-1_x", "x")
+    nobody = LocalCognito.at(f"http://{HOST}:1", "nobody")
     settings: Mapping[str, str] = given | commands.app_settings(nobody, f"redis://{HOST}:1/0")
     if env_file:
         settings = chalice_local.with_env_file({**settings, LOCAL_ENV_FILE: env_file})

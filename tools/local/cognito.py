@@ -1,140 +1,128 @@
-"""A user pool on this machine: moto simulates Cognito over HTTP, in memory.
+"""The user pool of the local stack, seen from the stack and from ``make token``.
 
-Ids come from seeds, so a restarted stack has the same pool, client and users as before. Tokens in a shell's variables
-stay valid, and users find their jobs again.
+``tools/local/pool`` plays Cognito. Ids come from a seed, and keys and sessions are kept, so a restarted stack has the
+same pool, client and users as before. Tokens in a shell's variables stay valid, and users find their jobs again.
 """
 
+import base64
 import hashlib
+import http.client
 import json
+import secrets
 import sys
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
 
-#: The region that moto assumes for unsigned calls.
-REGION = "us-east-1"
-#: The scope of every token from InitiateAuth, in moto and in the real Cognito. Scopes of a resource server, such as
-#: lambda-router/jobs, come only from the hosted login page, which moto lacks.
-SCOPE = "aws.cognito.signin.user.admin"
-#: Protects nothing: anybody who reaches the endpoint on this machine's loopback may set any password.
-PASSWORD = "Only-0n-this-machine"  # noqa: S105
+from tools.doctor.redirects import LOGIN_REDIRECTS
+from tools.local.pool.clients import SCOPE, Directory
 
 TIMEOUT_SECONDS = 10.0
-
-# No proxy from the environment: everything here is on this machine's loopback.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class CognitoError(Exception):
-    """Cognito rejected the call; ``kind`` is its name for the reason."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(f"{kind}: {message}")
-        self.kind = kind
 
 
 @dataclass(frozen=True)
 class LocalCognito:
-    """A user pool with one app client.
+    """A user pool.
 
     Attributes:
-        endpoint: ``http://127.0.0.1:<port>`` of the moto server.
+        endpoint: ``http://127.0.0.1:<port>`` of the pool's server.
+        client_id: the client for people, which is public.
+        machine_client_id: the client for programs.
     """
 
     endpoint: str
     pool_id: str
     client_id: str
+    machine_client_id: str = ""
+    machine_client_secret: str = field(default="", repr=False)
 
     @classmethod
-    def create(cls, endpoint: str, seed: str) -> Self:
-        """Create a pool; the same seed gives the same ids on a new server."""
-        _seed(endpoint, seed)
-        pool = _call(endpoint, "CreateUserPool", PoolName="lambda-router")["UserPool"]["Id"]
-        client = _call(
-            endpoint,
-            "CreateUserPoolClient",
-            UserPoolId=pool,
-            ClientName="local",
-            ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-        )
-        return cls(endpoint, pool, client["UserPoolClient"]["ClientId"])
+    def at(cls, endpoint: str, seed: str) -> Self:
+        """Return the pool that the seed makes."""
+        its = Directory.of(seed)
+        return cls(endpoint, its.pool_id, its.login.id, its.machine.id, its.machine.secret or "")
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the pool of a running stack, which ``stack.json`` describes."""
+        return cls(**{its.name: facts[its.name] for its in fields(cls)})
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.endpoint}/{self.pool_id}"
 
     @property
     def jwks_url(self) -> str:
-        return f"{self.endpoint}/{self.pool_id}/.well-known/jwks.json"
+        return f"{self.issuer}/.well-known/jwks.json"
 
     def access_token(self, user: str) -> str:
-        """Return a fresh token; the user is created if missing.
+        """Return a fresh token, got as a browser and a client get it.
 
         Raises:
             OSError: the server cannot be reached.
         """
-        self._ensure(user)
-        whose = {"UserPoolId": self.pool_id, "Username": user}
-        _call(self.endpoint, "AdminSetUserPassword", **whose, Password=PASSWORD, Permanent=True)
-        answer = _call(
-            self.endpoint,
-            "InitiateAuth",
-            ClientId=self.client_id,
-            AuthFlow="USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": user, "PASSWORD": PASSWORD},
+        verifier = secrets.token_urlsafe(32)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        query = urlencode(
+            {
+                "response_type": "code",
+                "client_id": self.client_id,
+                "redirect_uri": LOGIN_REDIRECTS[0],
+                "scope": SCOPE,
+                "code_challenge": challenge,
+                "code_challenge_method": "S256",
+            }
         )
-        token: str = answer["AuthenticationResult"]["AccessToken"]
+        back = _post(self.endpoint, f"/login?{query}", {"username": user}).location
+        (code,) = parse_qs(urlsplit(back).query)["code"]
+        client = {"client_id": self.client_id}
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": LOGIN_REDIRECTS[0]}
+        tokens = _post(self.endpoint, "/oauth2/token", client | form | {"code_verifier": verifier}).json
+        _post(self.endpoint, "/oauth2/revoke", client | {"token": tokens["refresh_token"]})  # nobody will use it
+        token: str = tokens["access_token"]
         return token
 
-    def _ensure(self, user: str) -> None:
-        try:
-            _call(self.endpoint, "AdminGetUser", UserPoolId=self.pool_id, Username=user)
-        except CognitoError as error:
-            if error.kind != "UserNotFoundException":
-                raise
-        else:
-            return
-        _seed(self.endpoint, f"{self.pool_id}/{user}")
-        try:
-            _call(self.endpoint, "AdminCreateUser", UserPoolId=self.pool_id, Username=user, MessageAction="SUPPRESS")
-        except CognitoError as error:
-            if error.kind != "UsernameExistsException":  # another process was faster
-                raise
+
+def server_command(port: int, folder: Path, seed: str) -> list[str]:
+    """Return the command of the pool's server on that port of 127.0.0.1; SIGTERM ends it."""
+    return [sys.executable, "-m", "tools.local.pool", "--port", str(port), "--folder", str(folder), "--seed", seed]
 
 
-def server_command(port: int) -> list[str]:
-    """Return the command of the Cognito server on that port of 127.0.0.1; SIGTERM ends it."""
-    return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-
-
-def is_up(endpoint: str) -> bool:
-    """Return whether the server answers."""
+def is_up(cognito: LocalCognito) -> bool:
+    """Return whether the pool answers, and not another one in its place."""
     try:
-        _call(endpoint, "ListUserPools", MaxResults=1)
-    except OSError:
+        path = f"/{cognito.pool_id}/.well-known/openid-configuration"
+        return bool(_ask(cognito.endpoint, "GET", path).json["issuer"] == cognito.issuer)
+    except (OSError, ValueError, http.client.HTTPException):
         return False
-    return True
 
 
-def _seed(endpoint: str, text: str) -> None:
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-    _post(f"{endpoint}/moto-api/seed?a={number}", b"", {})
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    location: str
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
-def _call(endpoint: str, action: str, **parameters: Any) -> dict[str, Any]:
-    """Call Cognito's API over plain HTTP: boto3 would look for this machine's profiles and keys."""
-    headers = {
-        "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": f"AWSCognitoIdentityProviderService.{action}",
-    }
-    answer: dict[str, Any] = json.loads(_post(endpoint, json.dumps(parameters).encode(), headers) or b"{}")
+def _post(endpoint: str, path: str, form: dict[str, str]) -> _Answer:
+    answer = _ask(endpoint, "POST", path, urlencode(form))
+    if answer.status >= 400:
+        raise ValueError(f"POST {path.partition('?')[0]} of the local user pool: {answer.status} {answer.body!r}")
     return answer
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> bytes:
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310  loopback http only
+def _ask(endpoint: str, method: str, path: str, body: str = "") -> _Answer:
+    """Send a request, without following redirects, and without a proxy from the environment."""
+    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=TIMEOUT_SECONDS)
     try:
-        with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            content: bytes = response.read()
-            return content
-    except urllib.error.HTTPError as error:
-        with error:
-            fault = json.loads(error.read())
-        raise CognitoError(fault["__type"], fault.get("message", "")) from None
+        connection.request(method, path, body, {"Content-Type": "application/x-www-form-urlencoded"})
+        response = connection.getresponse()
+        return _Answer(response.status, response.headers.get("Location", ""), response.read())
+    finally:
+        connection.close()

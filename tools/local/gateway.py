@@ -20,6 +20,7 @@ from chalice.local import LambdaContext, LocalChalice, LocalGateway, RouteMatche
 
 from chalicelib.api.responses import OPENAI_PATHS
 from chalicelib.observability import log
+from tools.local.ports import HOST
 from tools.local.problems import Answer, Headers, problem_answer
 
 #: API Gateway waits no longer than this for Lambda, so Terraform gives the function no longer.
@@ -116,6 +117,7 @@ def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:
             "httpMethod": request.method,
             "path": path,
             "stage": "local",
+            "domainName": many["host"][-1] if "host" in many else HOST,
             "identity": {"sourceIp": "127.0.0.1"},
         },
         "body": base64.b64encode(request.body).decode() if request.body else None,

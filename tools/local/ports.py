@@ -3,7 +3,8 @@
 import errno
 import re
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import click
 
@@ -50,6 +51,17 @@ def free_ports(count: int) -> list[int]:
             listener.bind((HOST, 0))
             ports.append(listener.getsockname()[1])
         return ports
+
+
+def kept_port(file: Path) -> int:
+    """Return the port that the file names, or another one, which it names from then on, if that one is taken."""
+    with suppress(FileNotFoundError, ValueError, OSError):
+        port = int(file.read_text())
+        _listen_briefly(port)
+        return port
+    (port,) = free_ports(1)
+    file.write_text(str(port))
+    return port
 
 
 def _listen_briefly(port: int) -> None:

@@ -1,15 +1,13 @@
 """``python -m tools.local.token``: print a token for the service of ``make run``, and nothing else."""
 
-import re
 from contextlib import suppress
 
 import click
 
 from tools.local.cognito import LocalCognito
+from tools.local.pool.clients import USER
 from tools.local.ports import DEFAULT_PORT, port_option
 from tools.local.state import LocalState
-
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 @click.command()
@@ -17,14 +15,14 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 @click.option("--as", "user", envvar="AS", default="demo", show_default=True, help="User name; created if missing.")
 def main(port: int, user: str) -> None:
     """Print a fresh access token."""
-    if not _USER.fullmatch(user):
+    if not USER.fullmatch(user):
         raise click.ClickException(
             f"{user!r} is not a valid user name: use 1 to 64 letters, digits and ._-, starting with a letter or digit"
         )
     token, facts = None, LocalState(port).published()
     if facts is not None:
         with suppress(OSError):  # its stack was killed and could not clean up
-            token = LocalCognito(facts["endpoint"], facts["pool_id"], facts["client_id"]).access_token(user)
+            token = LocalCognito.of(facts).access_token(user)
     if token is None:
         run = f"`{'' if port == DEFAULT_PORT else f'PORT={port} '}make run` or `PORT={port} make chalice-local`"
         raise click.ClickException(f"nothing runs on port {port}: start it with {run}, or set its port with PORT=…")

@@ -1,7 +1,7 @@
 """``python -m tools.publish.files``: the files of a release.
 
-The zip and the API for each kind of processor, the worker's wheel and source distribution, what each contains or needs,
-and a checksum of everything. The same commit gives the same files.
+The zip and the API for each kind of processor, the wheels and source distributions of worker and callers' kit, what
+each contains or needs, and a checksum of everything. The same commit gives the same files.
 """
 
 import shutil
@@ -29,7 +29,6 @@ CHECKSUMS = "SHA256SUMS"
 PACKAGED = {ZIP: ".zip", TERRAFORM: ".tf.json", SBOM: ".cdx.json"}
 #: The stage whose package Terraform deploys.
 _STAGE = "terraform"
-_REQUIREMENTS = "requirements/worker.txt"
 
 
 @click.command()
@@ -77,11 +76,12 @@ def assemble(out: Path, version: str, packages: dict[str, Path], root: Path = RO
     for architecture, folder in packages.items():
         for name, ending in PACKAGED.items():
             shutil.copyfile(folder / name, out / f"{name_of(version, architecture)}{ending}")
-    wheel, _ = wheels.build(out, root)
-    stem = f"{wheels.DISTRIBUTION}-{version}"
-    pins = [pin.partition("==") for pin in locked((root / _REQUIREMENTS).read_text())]
-    needed = [(name, number) for name, _, number in pins]
-    (out / f"{stem}.cdx.json").write_text(document(wheels.NAME, version, sums_of(wheel).hexadecimal, needed))
+    for project in wheels.PROJECTS:
+        wheel, _ = wheels.build(out, root, project)
+        pins = [pin.partition("==") for pin in locked((root / project.requirements).read_text())]
+        needed = [(name, number) for name, _, number in pins]
+        listed = document(project.name, version, sums_of(wheel).hexadecimal, needed)
+        (out / f"{project.distribution}-{version}.cdx.json").write_text(listed)
     (out / CHECKSUMS).write_text("".join(_checksums(out)))
 
 

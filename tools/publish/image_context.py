@@ -40,7 +40,7 @@ def main(tag: str | None, repository: str, server: str, out: Path) -> None:
         write_context(out)
     except Refusal as refusal:
         sys.exit(f"image: {refusal}")
-    name = f"{_REGISTRY}/{repository.partition('/')[0].lower()}/{wheels.NAME}"
+    name = f"{_REGISTRY}/{repository.partition('/')[0].lower()}/{wheels.WORKER.name}"
     described = "\n".join(labels(f"{server}/{repository}"))
     text = f"name={name}\ntags={name}:{version},{name}:latest\nlabels<<END\n{described}\nEND\n"
     click.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""``python -m tools.publish.index``: the worker's wheel and source distribution in the package index.
+"""``python -m tools.publish.index``: the wheels and source distributions in the package index.
 
 uv exchanges the workflow's own identity for a token that lasts minutes ("trusted publishing"), so no secret is kept.
 """
@@ -11,7 +11,7 @@ import click
 
 from tools.publish.files import FOLDER
 from tools.publish.notes import checked_version, tag_option
-from tools.publish.wheels import DISTRIBUTION
+from tools.publish.wheels import PROJECTS
 from tools.stack.refusal import Refusal
 
 
@@ -19,7 +19,7 @@ from tools.stack.refusal import Refusal
 @tag_option
 @click.option("--folder", default=FOLDER, type=click.Path(path_type=Path), help="The release's files.")
 def main(tag: str | None, folder: Path) -> None:
-    """Upload the worker's wheel and source distribution of a release."""
+    """Upload the wheels and source distributions of a release."""
     try:
         upload(checked_version(tag), folder)
     except Refusal as refusal:
@@ -28,7 +28,8 @@ def main(tag: str | None, folder: Path) -> None:
 
 def upload(version: str, folder: Path) -> None:
     """Run ``uv publish``. Raises Refusal if a file is missing or uv failed; it has said why."""
-    files = [folder / f"{DISTRIBUTION}-{version}{ending}" for ending in ("-py3-none-any.whl", ".tar.gz")]
+    stems = [f"{project.distribution}-{version}" for project in PROJECTS]
+    files = [folder / f"{stem}{ending}" for stem in stems for ending in ("-py3-none-any.whl", ".tar.gz")]
     for path in files:
         if not path.is_file():
             raise Refusal(f"{path} is not there: make publish-files")

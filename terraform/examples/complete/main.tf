@@ -24,6 +24,7 @@ locals {
     cognito_aud                 = module.cognito.stack_variables.cognito_aud
     cognito_aud_parameter       = "${local.parameters}/pages-client"
     cognito_jwks                = var.cognito_jwks
+    cognito_login_client_id     = module.cognito.stack_variables.cognito_login_client_id
     cognito_user_pool_arn       = module.cognito.stack_variables.cognito_user_pool_arn
     cognito_user_pool_id        = module.cognito.stack_variables.cognito_user_pool_id
     redis_ca_parameter          = join("", module.valkey[*].parameters.redis_authority)
@@ -58,6 +59,7 @@ module "stack" {
   cognito_aud                 = local.stack.cognito_aud
   cognito_aud_parameter       = local.stack.cognito_aud_parameter
   cognito_jwks                = local.stack.cognito_jwks
+  cognito_login_client_id     = local.stack.cognito_login_client_id
   cognito_user_pool_arn       = local.stack.cognito_user_pool_arn
   cognito_user_pool_id        = local.stack.cognito_user_pool_id
   redis_ca_parameter          = local.stack.redis_ca_parameter

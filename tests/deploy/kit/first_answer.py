@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -78,7 +79,7 @@ def programs(folder: Path, *installs: str) -> Path:
     kept = " ".join(f"-o {target}" for target in installs)
     for name, line in {
         "make": f'exec /usr/bin/make {kept} "$@"',
-        "lambda-router-worker": f'PYTHONPATH="{path}" exec {sys.executable} -m lambda_router_worker "$@"',
+        "lambda-router-worker": f'PYTHONPATH="{path}" exec {shlex.quote(sys.executable)} -m lambda_router_worker "$@"',
     }.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
         (folder / name).chmod(0o755)

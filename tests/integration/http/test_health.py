@@ -94,6 +94,7 @@ ROUTES = {
     "/health": {"GET", "HEAD"},
     "/ready": {"GET", "HEAD"},
     "/openapi.json": {"GET", "HEAD"},
+    "/.well-known/oauth-protected-resource": {"GET", "HEAD"},
     "/v1/jobs": {"GET", "HEAD", "POST"},
     "/v1/jobs/job_00000000000000000000000000000000": {"GET", "HEAD", "DELETE"},
 }
@@ -121,7 +122,9 @@ def test_an_unknown_path_is_404(router: Router, path: str, method: str):
     assert reply.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json", "/v1/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource", "/v1/jobs"]
+)
 def test_a_caller_that_takes_no_json_is_406_everywhere(router: Router, path: str):
     assert router.get(path, headers={"Accept": "text/html"}).status == 406
 

@@ -32,7 +32,8 @@ print(json.dumps({
     for path, methods in app.routes.items() for method, entry in methods.items()
 }))
 """
-OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/health", "/ready", "/openapi.json")}
+OPEN_PATHS = ("/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource")
+OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in OPEN_PATHS}
 
 
 def routes(**environ: str) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def packaged() -> dict[str, Any]:
     return routes(COGNITO_USER_POOL_ARN=ARN, ROUTER_SCOPE="other/scope", ROUTER_CORS_ORIGIN="*")
 
 
-def test_every_route_but_the_three_open_ones_is_guarded(packaged: dict[str, Any]):
+def test_every_route_but_the_open_ones_is_guarded(packaged: dict[str, Any]):
     assert {name for name, route in packaged.items() if route["authorizer"] is None} == OPEN
     assert {tuple(route["scopes"]) for route in packaged.values() if route["authorizer"]} == {("other/scope",)}
 

@@ -1,0 +1,1 @@
+"""Subcommands, each the function ``command`` of its module; ``cli.COMMANDS`` lists them."""

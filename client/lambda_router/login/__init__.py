@@ -1,0 +1,1 @@
+"""The login of a person, for the command ``login`` only."""

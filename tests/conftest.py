@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,9 +30,10 @@ CLIENT_ID = "test-client"
 SCOPE = "lambda-router/jobs"
 KID = "signing-key-1"
 
-#: The folder of tests whose programs (workers) count for the coverage. What others start (package, Terraform, moto, the
-#: local service) hardly runs a line that is not counted elsewhere, and would take half as long again.
-COUNTED = "integration"
+TESTS = Path(__file__).parent
+#: The folders of tests whose programs (workers, the callers' kit) count for the coverage. What others start (package,
+#: Terraform, moto, the local service) hardly runs a line that is not counted elsewhere, and would take longer by half.
+COUNTED = {"integration", "client"}
 
 
 def pytest_configure() -> None:
@@ -43,7 +45,7 @@ def pytest_configure() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
-        if item.path.parent.name != COUNTED:
+        if item.path.relative_to(TESTS).parts[0] not in COUNTED:
             environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         return (yield)  # type: ignore[return-value]
 

@@ -22,7 +22,11 @@ quietly = @output=$$({ $(1); } 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 PATIENTLY = $(if $(PATIENCE),--patience $(PATIENCE))
 
 # The folder of Terraform, where it is not terraform/ itself: FOLDER=terraform/examples/complete.
-IN = $(if $(FOLDER),--folder $(FOLDER))
+IN = $(if $(FOLDER),--folder '$(FOLDER)')
+ALONE = $(filter init summary plan apply destroy,$(MAKECMDGOALS))
+ifneq ($(and $(FOLDER),$(ALONE)),)
+$(error make $(ALONE) is for the stack by itself, without FOLDER; there: $(TERRAFORM) -chdir=$(FOLDER) $(filter-out summary,$(ALONE)))
+endif
 
 ##@ Start
 .PHONY: help
@@ -47,7 +51,7 @@ chalice-local: install ## run the app under `chalice local`, with the services o
 token: install ## print a token for the running service, and nothing else (AS=demo PORT=8000)
 	@exec $(PYTHON) -m tools.local.token
 
-##@ Deploy (TERRAFORM=tofu: OpenTofu instead of Terraform)
+##@ Deploy (TERRAFORM=tofu: OpenTofu instead of Terraform; FOLDER=terraform/examples/complete: Terraform that contains the stack)
 .PHONY: init
 init: install ## run terraform init, with the state in S3 (STATE_BUCKET=… AWS_REGION=… STATE_KEY=lambda-router/prod.tfstate)
 	@$(PYTHON) -m tools.deploy.init
@@ -91,11 +95,11 @@ verify: install ## check that what runs is what was built; each fault has its fi
 
 .PHONY: drift
 drift: install ## find changes made by hand since the last apply; for a schedule (URL=… JSON=1)
-	@$(PYTHON) -m tools.verify.drift $(if $(URL),--url $(URL)) $(if $(JSON),--json)
+	@$(PYTHON) -m tools.verify.drift $(IN) $(if $(URL),--url $(URL)) $(if $(JSON),--json)
 
 .PHONY: reimport
 reimport: install ## import the API's routes again as Terraform applied them; served once they are deployed (docs/deploy.md)
-	@$(PYTHON) -m tools.release.reimport
+	@$(PYTHON) -m tools.release.reimport $(IN)
 
 .PHONY: smoke
 smoke: install ## send one job with a token and fetch its result (URL=…; TOKEN, or COGNITO_TOKEN_URL, COGNITO_CLIENT_ID, COGNITO_CLIENT_SECRET; NO_RESULT=1)
@@ -107,7 +111,7 @@ canary: install ## probe the API, and roll back if it is wrong for a minute (URL
 
 .PHONY: release
 release: install ## move callers to the newest version gradually, while watching the alarms (CANARY=10 MINUTES=5 URL=… PATIENCE=60)
-	@$(PYTHON) -m tools.release $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL)) $(PATIENTLY)
+	@$(PYTHON) -m tools.release $(IN) $(if $(CANARY),--canary $(CANARY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(URL),--url $(URL)) $(PATIENTLY)
 
 .PHONY: rollback
 rollback: install ## move callers back to the previous version (VERSION=n: to that one)
@@ -123,7 +127,7 @@ outputs: install ## print the stack's outputs as JSON, or a single bare value (N
 
 .PHONY: wait-valkey
 wait-valkey: install ## wait until the instance of terraform/modules/valkey is ready (FOLDER=terraform/examples/complete MINUTES=15)
-	@$(PYTHON) -m tools.deploy.wait_valkey $(if $(FOLDER),--folder $(FOLDER)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(PYTHON) -m tools.deploy.wait_valkey $(IN) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: destroy
 destroy: install ## run terraform destroy for the stack that the variables name; asks first
@@ -143,7 +147,7 @@ publish-notes: install ## print the notes of this version, from CHANGELOG.md
 	@$(PYTHON) -m tools.publish.notes
 
 .PHONY: publish-files
-publish-files: install ## write the files of a release into build/release: zips, Terraform, wheel, SBOMs, checksums
+publish-files: install ## write the files of a release into build/release: zips, Terraform, wheels, SBOMs, checksums
 	@$(PYTHON) -m tools.publish.files
 
 .PHONY: publish-image
@@ -155,7 +159,7 @@ publish-github: install ## create the release on GitHub from build/release, with
 	@$(PYTHON) -m tools.publish.github
 
 .PHONY: publish-index
-publish-index: install ## upload the wheel of build/release to the package index, as the job's own identity
+publish-index: install ## upload the worker's wheel of build/release to the package index, as the job's own identity
 	@$(PYTHON) -m tools.publish.index
 
 ##@ Check

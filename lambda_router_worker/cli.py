@@ -200,6 +200,8 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
 async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str) -> asyncio.Server:
     try:
         return await health_probe.serve(consumer, memory, port, host)
+    except UnicodeError:
+        raise click.ClickException(f"--health-host {host!r} cannot be the name of a host; give 127.0.0.1.") from None
     except OSError as error:
         reason = str(error.strerror).rpartition(": ")[2]
         raise click.ClickException(f"cannot listen at {host}:{port} ({reason}); give another --health-port.") from None

@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 
 #: Folders that share a cluster, workers, the five ports of a login's answer.
-FOLDERS = ("client", "conformance", "protocol")
+FOLDERS = frozenset({"client", "conformance", "protocol"})
 #: Files that share a stack's life, a built package, or a running stack.
 FILES = {
     "deploy/test_life.py": "life",
@@ -40,8 +40,8 @@ LONGEST = ("life", "clients", "streams", "stack", "protocol", "package")
 def group_of(nodeid: str) -> str:
     """The group of ``tests/folder/test_file.py::test_name``; tests of one group run in one process, in order."""
     path = PurePath(nodeid.split("::", 1)[0])
-    if path.parent.name in FOLDERS:
-        return path.parent.name
+    if folder := FOLDERS.intersection(path.parts):
+        return next(iter(folder))
     return FILES.get(f"{path.parent.name}/{path.name}", str(path))
 
 

@@ -13,28 +13,29 @@ _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 def normalised(typed: str) -> str:
     """Return a server's address without a trailing slash, and without the ``/v1`` of a ``base_url``.
 
+    Without a scheme it is https, or http on this machine, where ``make run`` serves.
+
     Raises:
         BadServer: it is no http(s) address, has a query or a password, or is plain http to another machine.
     """
     text = typed.strip()
-    if not _SCHEME.match(text):
-        text = f"https://{text}"
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(text if _SCHEME.match(text) else f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
-    if not host or parts.scheme not in {"http", "https"} or re.search(r"[\s\\]", text):
-        raise BadServer(f"{typed!r} is no address of a server: wants https://host/path")
+    scheme = parts.scheme or ("http" if is_loopback(host) else "https")
+    if not host or scheme not in {"http", "https"} or re.search(r"[\s\\]", text):
+        raise BadServer(f"{typed!r} is not the address of a server: give https://host/path")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise BadServer("the address has a query, a fragment or a password: give https://host/path only")
-    if parts.scheme == "http" and not is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise BadServer(f"{typed!r} would send tokens unencrypted: use https (http is for this machine only)")
     place = f"[{host}]" if ":" in host else host
-    if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
+    if port is not None and port != {"http": 80, "https": 443}[scheme]:
         place = f"{place}:{port}"
     path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{place}{path.removesuffix('/v1').rstrip('/')}"
+    return f"{scheme}://{place}{path.removesuffix('/v1').rstrip('/')}"
 
 
 def is_loopback(host: str | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from lambda_router.calling.terminal import lossy, writing
 from lambda_router.errors import EXIT_STATUSES, KitError
 
 #: Subcommands and their lines in the help. Each is the function ``command`` of its module in ``commands``.
@@ -32,6 +33,11 @@ class _Commands(click.Group):
             return None
         found = importlib.import_module(f"lambda_router.commands.{cmd_name}").command
         return found if isinstance(found, click.Command) else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Its reader may leave, for which click has another exit status."""
+        with writing():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list without importing every command."""
@@ -67,8 +73,10 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; an error of the kit is one line on standard error."""
+    lossy()
     try:
-        status: Any = group.main(arguments, prog_name="lambda-router", standalone_mode=False)
+        with writing():  # the help, which no command writes
+            status: Any = group.main(arguments, prog_name="lambda-router", standalone_mode=False)
     except KitError as error:
         click.echo(f"lambda-router: {error}", err=True)
         sys.exit(error.exit_status)

@@ -56,11 +56,11 @@ def discover(typed: str) -> Discovery:
 
 def _resource(url: str) -> dict[str, Any]:
     for place in addresses.metadata_places(url):
-        answer = http.get(place)
-        if answer.status >= 500 or answer.status == 429:
-            raise ServerAway(f"{url} answered with {answer.status}: try again later")
-        if answer.status == 200 and answer.body is not None and "resource" in answer.body:
-            return _own(answer.body, url)
+        response = http.get(place)
+        if response.status >= 500 or response.status == 429:
+            raise ServerAway(f"{url} answered with {response.status}: try again later")
+        if response.status == 200 and response.body is not None and "resource" in response.body:
+            return _own(response.body, url)
     raise BadServer(
         f"{url} does not say who issues its tokens (no {addresses.metadata_places(url)[-1]}):"
         " check the address; a stage's path, such as /prod, belongs to it"
@@ -89,14 +89,14 @@ def _issuer(resource: dict[str, Any], url: str) -> str:
 
 
 def _metadata(issuer: str) -> dict[str, Any]:
-    answer = http.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-    if answer.status >= 500 or answer.status == 429:
-        raise ServerAway(f"the issuer {issuer} answered with {answer.status}: try again later")
-    if answer.status != 200 or answer.body is None:
+    response = http.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    if response.status >= 500 or response.status == 429:
+        raise ServerAway(f"the issuer {issuer} answered with {response.status}: try again later")
+    if response.status != 200 or response.body is None:
         raise BadServer(f"the issuer {issuer} has no /.well-known/openid-configuration: its owner must correct it")
-    if answer.body.get("issuer") != issuer:
+    if response.body.get("issuer") != issuer:
         raise BadServer(f"the issuer {issuer} calls itself something else: do not log in, and tell its owner")
-    return answer.body
+    return response.body
 
 
 def _endpoint(url: str, metadata: dict[str, Any], name: str, *, required: bool) -> str:

@@ -65,26 +65,32 @@ def _secret_of(file: str) -> str:
 
 
 def config_folder() -> Path:
-    """Return the folder of the list of servers; it may not exist yet."""
-    if home := os.environ.get(HOME):
-        return Path(home)
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir(_APP, appauthor=False))
+    """Return the folder of the list of servers; it may not exist yet. Raises BadStorage."""
+    return _folder("user_config_dir")
 
 
 def data_folder() -> Path:
-    """Return the folder of tokens and locks, made for this user alone if it is missing. Raises BadStorage."""
-    if home := os.environ.get(HOME):
-        folder = Path(home)
-    else:
-        import platformdirs
+    """Return the folder of tokens, keys and locks; it may not exist yet. Raises BadStorage."""
+    return _folder("user_data_dir")
 
-        folder = Path(platformdirs.user_data_dir(_APP, appauthor=False))
+
+def _folder(kind: str) -> Path:
+    """Return the folder of LAMBDA_ROUTER_HOME, else platformdirs' of that kind. Raises BadStorage.
+
+    A relative one, or one below a ``~`` that no shell expanded, would be another in each working directory.
+    """
+    if home := os.environ.get(HOME):
+        if not Path(home).is_absolute():
+            raise BadStorage(f"{HOME} is {home!r}: set it to an absolute path, without ~")
+        return Path(home)
+    import platformdirs
+
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise BadStorage(f"the folder {folder} cannot be made: {error.strerror}; set {HOME} to one that can") from None
+        folder = Path(getattr(platformdirs, kind)(_APP, appauthor=False))
+    except RuntimeError:  # since 4.10; before, a folder that begins with ~
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise BadStorage(f"this user has no home folder: set {HOME} to an absolute path")
     return folder
 
 

@@ -52,7 +52,8 @@ def _name(known: ServerList, discovery: Discovery, old: Server | None, wanted: s
         return servers.name_for(discovery.resource, (each.name for each in known.servers))
     if not NAME.fullmatch(wanted):
         raise UnknownServer(
-            f"{wanted!r} is no name: use up to 63 small letters, digits and _-, a letter or digit first"
+            f"{wanted!r} is not a valid name: use up to 63 lower-case letters, digits, _ and -,"
+            " with a letter or digit first"
         )
     if taken := known.named(wanted):
         raise UnknownServer(f"the name {wanted} is that of {taken.url}: give another --name")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from lambda_router import environment, private_files
 from lambda_router.addresses import is_loopback, normalised
-from lambda_router.errors import BadServer, BadStorage, UnknownServer
+from lambda_router.errors import BadServer, BadStorage, KitError, UnknownServer
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LOCAL_PORT = 8000
@@ -79,8 +79,13 @@ def load() -> ServerList:
     content = private_files.read(_path())
     if content is None:
         return ServerList()
+    # Whoever changes it names the endpoint to which refresh tokens go.
+    if private_files.others_may(_path(), 0o002):
+        raise BadStorage(f"others can change {_path()}: remove it and log in again, or make it yours and chmod 600 it")
     try:
         found = json.loads(content)
+        if found["format"] != _FORMAT:
+            raise BadStorage(f"{_path()} is of another version of lambda-router: install that, or remove the file")
         known = ServerList(tuple(map(_server, found["servers"])), found["default"])
         if not isinstance(known.default, str | None):
             raise TypeError("the default is no name")
@@ -123,6 +128,14 @@ def find(wanted: str | None = None) -> Server:
         names = ", ".join(each.name for each in known.servers) or "none"
         raise UnknownServer(f"server {wanted!r} is unknown (known: {names}): run lambda-router login URL")
     return found
+
+
+def option_for(server: Server) -> str:
+    """Return the option by which a command that is printed reaches this server; empty if it does without."""
+    with suppress(KitError):
+        if find() == server:
+            return ""
+    return f" --server {server.name}"
 
 
 def _by_address(known: ServerList, wanted: str) -> Server | None:

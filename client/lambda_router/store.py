@@ -44,20 +44,34 @@ class Credentials:
 def path_of(name: str) -> Path:
     """Return the file of a server's tokens. Raises BadStorage."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise BadStorage(f"{name!r} is no name of a server")
+        raise BadStorage(f"{name!r} is not a server's name")
     return environment.data_folder() / f"{name}.tokens"
 
 
-def load(name: str) -> Credentials | None:
+def lock_path_of(name: str) -> Path:
+    """Return the lock of a server's tokens, which no other lock is, whatever the server's name. Raises BadStorage."""
+    path = path_of(name)
+    return path.with_name(f"{path.name}.lock")
+
+
+def load(name: str, *, to_revoke: bool = False) -> Credentials | None:
     """Return a server's tokens, None if there are none.
 
+    Args:
+        to_revoke: the tokens will be revoked, so that it does not matter who else may know them.
+
     Raises:
-        NotLoggedIn: the file is there, but nothing here can decrypt it.
+        NotLoggedIn: the file is there, but nothing here can decrypt it, or others can read it.
         BadStorage: the file cannot be read.
     """
     content = private_files.read(path_of(name))
     if content is None:
         return None
+    if not to_revoke and content.startswith(_PLAIN) and private_files.others_may(path_of(name), 0o077):
+        raise NotLoggedIn(
+            f"others can read the tokens in {path_of(name)}: run lambda-router logout --server {name},"
+            f" then lambda-router login {name}"
+        )
     text = content if content.startswith(_PLAIN) else _decrypted(content, name)
     try:
         return _credentials(json.loads(text))
@@ -111,7 +125,8 @@ def remove_all(name: str) -> None:
 
 
 def _to_stderr(text: str) -> None:
-    sys.stderr.write(f"lambda-router: {text}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"lambda-router: {text}\n")
 
 
 def _decrypted(content: bytes, name: str) -> bytes:
@@ -120,8 +135,8 @@ def _decrypted(content: bytes, name: str) -> bytes:
     key = _key()
     if key is None:
         raise NotLoggedIn(
-            f"the keyring with the key to the tokens of {name} is closed or gone:"
-            f" open it, or run lambda-router login {name}"
+            f"the keyring with the key to the tokens of {name} is locked or gone:"
+            f" unlock it, or run lambda-router login {name}"
         )
     try:
         return Fernet(key).decrypt(content)

@@ -74,14 +74,17 @@ def revoke(server: Server, refresh_token: str) -> None:
     """Revoke a refresh token, and with it what was issued for it (RFC 7009).
 
     Raises:
+        LoginRefused: the issuer revokes nothing, so that the login stays good until its end.
         ServerAway: the issuer cannot be reached, or did not revoke.
     """
+    if not server.revocation_endpoint:
+        raise LoginRefused(f"{server.issuer} revokes no login: it stays good until its end, for whoever has its tokens")
     from authlib.oauth2.rfc7009 import prepare_revoke_token_request
 
     body, headers = prepare_revoke_token_request(refresh_token, "refresh_token", f"client_id={server.client_id}", {})
-    answer = http.post(server.revocation_endpoint, body, headers)
-    if answer.status != 200:
-        raise ServerAway(f"{server.issuer} did not revoke the login ({answer.status} {_error(answer.body)})")
+    response = http.post(server.revocation_endpoint, body, headers)
+    if response.status != 200:
+        raise ServerAway(f"{server.issuer} did not revoke the login ({response.status} {_error(response.body)})")
 
 
 def _issued(
@@ -91,37 +94,39 @@ def _issued(
 
     asked_at = time.time()
     form = prepare_token_request(grant, "", **{name: value for name, value in fields.items() if value})
-    answer = http.post(server.token_endpoint, form, headers)
-    if answer.status != 200 or answer.body is None:
-        raise _refusal(server, grant, answer)
-    access_token, lifetime = _access_token(answer.body, server), _lifetime(answer.body)
+    response = http.post(server.token_endpoint, form, headers)
+    if response.status != 200 or response.body is None:
+        raise _refusal(server, grant, response)
+    access_token, lifetime = _access_token(response.body, server), _lifetime(response.body)
     return Issued(
         # Since the time of asking, on this machine's clock: whether that clock is right does not matter then.
         Credentials(
             access_token,
             asked_at,
             asked_at + lifetime,
-            _token(answer.body, "refresh_token") or refresh_token,
+            _token(response.body, "refresh_token") or refresh_token,
             server.url,
         ),
-        _token(answer.body, "id_token"),
-        None if answer.date is None else asked_at - answer.date,
+        _token(response.body, "id_token"),
+        None if response.date is None else asked_at - response.date,
     )
 
 
-def _refusal(server: Server, grant: str, answer: http.Answer) -> Exception:
-    error = _error(answer.body)
-    if answer.status >= 500 or answer.status == 429 or not answer.status >= 400:
-        return ServerAway(f"the issuer of {server.name} answered with {answer.status}: try again later")
+def _refusal(server: Server, grant: str, response: http.Response) -> Exception:
+    error = _error(response.body)
+    if response.status >= 500 or response.status == 429 or not response.status >= 400:
+        return ServerAway(f"the issuer of {server.name} answered with {response.status}: try again later")
     if grant == "refresh_token" and error == "invalid_grant":
-        return NotLoggedIn(f"the login to {server.name} is over or revoked: run lambda-router login {server.name}")
+        return NotLoggedIn(
+            f"the login to {server.name} has expired or was revoked: run lambda-router login {server.name}"
+        )
     fix = {
-        "invalid_grant": "the code is over or was used before: run lambda-router login again",
+        "invalid_grant": "the code has expired or was used before: run lambda-router login again",
         "invalid_client": "the issuer does not know this client, or the secret is wrong: ask the server's owner",
         "invalid_scope": f"the client may not have the scope {' '.join(server.scopes)}: the owner must allow it",
         "unauthorized_client": f"the client may not use {grant}: the owner must allow it at the app client",
     }.get(error, "ask the server's owner")
-    return LoginRefused(f"the issuer of {server.name} refused ({answer.status} {error}): {fix}")
+    return LoginRefused(f"the issuer of {server.name} refused ({response.status} {error}): {fix}")
 
 
 def _error(body: dict[str, Any] | None) -> str:

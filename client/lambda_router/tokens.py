@@ -140,7 +140,7 @@ def _renewed(server: Server, name: str, machine: MachineClient | None) -> Creden
         if found is not None and is_fresh(found):
             return found
         try:
-            renewed = _asked(server, found, machine)
+            renewed = _from_issuer(server, found, machine)
         except ServerAway:
             if found is not None and found.received_at <= time.time() < found.expires_at:
                 return found
@@ -161,7 +161,7 @@ def _stored(server: Server, name: str, machine: MachineClient | None) -> Credent
     return found if found is not None and found.server in {server.url, ""} else None
 
 
-def _asked(server: Server, old: Credentials | None, machine: MachineClient | None) -> Credentials:
+def _from_issuer(server: Server, old: Credentials | None, machine: MachineClient | None) -> Credentials:
     if machine is not None:
         return token_endpoint.for_machine(server, machine)
     if old is None or not old.refresh_token:
@@ -171,7 +171,7 @@ def _asked(server: Server, old: Credentials | None, machine: MachineClient | Non
 
 def lock_of(name: str) -> AbstractContextManager[None]:
     """Return the lock between processes for one server's tokens. Entering it raises BadStorage."""
-    return private_files.locked(store.path_of(name).with_suffix(".lock"), _LOCK_SECONDS)
+    return private_files.locked(store.lock_path_of(name), _LOCK_SECONDS)
 
 
 def _file_name(server: Server, machine: MachineClient | None) -> str:

@@ -12,6 +12,7 @@ from lambda_router_worker.checking import encrypted, machine, model, reaching, s
 from lambda_router_worker.checking.box import STEP_SECONDS, Box, Resolve, system_resolver
 from lambda_router_worker.checking.findings import Finding, trouble, unseen, wrong
 from lambda_router_worker.queue.connection import REDIS_TROUBLE
+from lambda_router_worker.secret_file import PIPE_SECONDS
 
 #: Beyond the limits of the steps within.
 _SLACK_SECONDS = 1.0
@@ -39,7 +40,12 @@ class Check:
 
 
 ALWAYS = (
-    Check("Redis URL", reaching.redis_url, "`REDIS_URL`, or `--redis-url-file`, can be read"),
+    Check(
+        "Redis URL",
+        reaching.redis_url,
+        "`REDIS_URL`, or `--redis-url-file`, can be read",
+        seconds=PIPE_SECONDS + _SLACK_SECONDS,
+    ),
     Check("name", reaching.name, "the host has an address", "Redis URL"),
     Check("port", reaching.port, "something accepts connections there", "name"),
     Check(

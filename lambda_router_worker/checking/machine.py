@@ -90,7 +90,8 @@ async def _decrypted(key_id: str, queue: str, waiting: bytes | None) -> Finding:
 
 def _not_installed(packages: Sequence[str]) -> Finding:
     found = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} not installed"
-    return wrong(found, why=_REFUSES, fix="pip install 'lambda-router-worker[kms]'")
+    fix = f"install {' and '.join(packages)} beside the worker, or its wheel with the extra: FILE.whl[kms]"
+    return wrong(found, why=_REFUSES, fix=fix)
 
 
 def _no_kms(error: Exception) -> Finding:
@@ -125,6 +126,9 @@ async def health_port(box: Box) -> Finding:
         return well("not used: --health-port is not set")
     try:
         (await asyncio.start_server(_no_service, host, port)).close()
+    except UnicodeError:
+        fix = "--health-host 127.0.0.1, or another address or name of this machine"
+        return wrong(f"{host!r} cannot be the name of a host", why=_REFUSES, fix=fix)
     except OSError as error:
         if error.errno == errno.EADDRINUSE and await _is_worker(host, port):
             return well(f"{host}:{port} is served by a worker that runs")

@@ -18,9 +18,6 @@ _WHY = "this worker would claim no job until it is mended"
 
 async def server(box: Box) -> Finding:
     """Check that the server answers."""
-    if not box.options["model"]:
-        fix = "--model NAME, the model's name on that server, or WORKER_MODEL"
-        return wrong("--backend is set, and --model is not", why="the worker would refuse to start", fix=fix)
     try:
         box.backend = OpenAIBackend.of(box.options, Patience(TOKEN_SECONDS, TOKEN_SECONDS))
         await box.open.enter_async_context(box.backend)

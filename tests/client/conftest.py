@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lambda_router.login import code_login
-from tests.client.calls import kit, lying, run_here
+from tests.client.calling.calls import chat_here, kit, lying, run_here
 from tests.client.played_router import PlayedRouter, in_background, playing
 from tests.contract.repository import ROOT
 
-__all__ = ["kit", "lying", "run_here"]  # fixtures of another module
+__all__ = ["chat_here", "kit", "lying", "run_here"]  # fixtures of another module
 
 NO_KEYRING = "keyring.backends.fail.Keyring"
 

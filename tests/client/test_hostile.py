@@ -119,7 +119,7 @@ def test_a_date_that_is_none_tells_no_time(router: PlayedRouter, date: str) -> N
     assert http.clock(date) is None
 
 
-@pytest.mark.parametrize("name", ["servers.lock", "local.lock", "key.lock", "proxy.lock"])
+@pytest.mark.parametrize("name", ["servers.lock", "local.tokens.lock", "key.lock", "proxy.lock"])
 def test_a_lock_that_cannot_be_had_is_an_error_of_the_kit(home: Path, name: str) -> None:
     from lambda_router.proxy import key
 
@@ -127,7 +127,7 @@ def test_a_lock_that_cannot_be_had_is_an_error_of_the_kit(home: Path, name: str)
     (home / name).mkdir(parents=True)
     uses: dict[str, Callable[[], object]] = {
         "servers.lock": lambda: pinning.remember(server),
-        "local.lock": lambda: tokens.token_of(server),
+        "local.tokens.lock": lambda: tokens.token_of(server),
         "key.lock": lambda: store.save("local", Credentials("t", 0.0, 1.0)),
         "proxy.lock": key.load,
     }
@@ -206,8 +206,13 @@ def test_a_head_that_comes_byte_by_byte_ends_in_time(monkeypatch: pytest.MonkeyP
         threading.Thread(target=serve, daemon=True).start()
         ending = threading.Timer(20, over.set)
         ending.start()
-        with pytest.raises(ServerAway):
+        with pytest.raises(ServerAway, match="took more than"):
             http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         assert not over.is_set()
         over.set()
         ending.cancel()
+
+
+def test_a_server_without_tls_at_an_https_address_is_told(router: PlayedRouter) -> None:
+    with pytest.raises(ServerAway, match="perhaps http"):
+        discover(router.url.replace("http://", "https://"))

@@ -52,6 +52,20 @@ def test_the_source_distribution_builds_the_same_wheel(built: Built, tmp_path: P
     assert next((tmp_path / "out").iterdir()).read_bytes() == built.wheel.read_bytes()
 
 
+def test_files_of_another_version_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    """``dist/lambda_router-*.whl`` in docs/callers.md would install the older of two."""
+    old = ["lambda_router-0.0.9-py3-none-any.whl", "lambda_router-0.0.9.tar.gz"]
+    kept = [
+        "lambda_router-1.2.3-py3-none-any.whl",
+        "lambda_router_worker-0.0.9-py3-none-any.whl",
+        "lambda_router-notes.txt",
+    ]
+    for name in old + kept:
+        (tmp_path / name).touch()
+    wheels.remove_others(tmp_path, wheels.KIT, [tmp_path / kept[0]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_the_wheel_has_the_kits_files_and_nothing_else(built: Built) -> None:
     wanted = {
         name_of(path).removeprefix("client/"): path.read_bytes()

@@ -1,14 +1,19 @@
 """Tokens on the disk: for this user alone, encrypted where there is a keyring, and never half written."""
 
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
 
 from lambda_router import servers, store
 from lambda_router.errors import BadStorage, NotLoggedIn
+from lambda_router.servers import ServerList
 from lambda_router.store import Credentials
 from tests.client.keyring_of_files import FileKeyring
 
@@ -103,3 +108,89 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("LAMBDA_ROUTER_HOME", str(tmp_path / "file/home"))
     with pytest.raises(BadStorage, match="LAMBDA_ROUTER_HOME"):
         store.load("a")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666], ids=oct)
+def test_a_plain_file_that_is_open_to_others_asks_for_a_login_and_can_still_be_revoked(mode: int) -> None:
+    store.save("a", GOT, lambda _: None)
+    store.path_of("a").chmod(mode)
+    with pytest.raises(NotLoggedIn, match="logout --server a"):
+        store.load("a")
+    assert store.load("a", to_revoke=True) == GOT
+    store.save("a", GOT)
+    assert store.load("a") == GOT, "it was replaced by a file of the user's alone"
+
+
+def test_an_encrypted_file_may_be_read_by_others(ring: Path) -> None:
+    store.save("a", GOT)
+    store.path_of("a").chmod(0o644)
+    assert store.load("a") == GOT
+
+
+def test_a_disk_without_modes_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = tempfile.mkstemp
+
+    def open_to_all(*arguments: Any, **options: Any) -> tuple[int, str]:
+        handle, name = make(*arguments, **options)
+        Path(name).chmod(0o777)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", open_to_all)
+    with pytest.raises(BadStorage, match="LAMBDA_ROUTER_HOME"):
+        store.save("a", GOT)
+    assert {path.suffix for path in store.path_of("a").parent.iterdir()} == {".lock"}
+
+
+def test_a_list_of_servers_that_others_can_change_is_not_used(home: Path) -> None:
+    """It names the endpoint to which refresh tokens go."""
+    servers.save(ServerList())
+    (home / "servers.json").chmod(0o646)
+    with pytest.raises(BadStorage, match=r"servers\.json"):
+        servers.load()
+    (home / "servers.json").chmod(0o644)
+    assert servers.load() == ServerList()
+
+
+@pytest.mark.parametrize("folder", ["~/kit", "kit", "./kit"])
+def test_a_folder_that_depends_on_where_one_is_gets_no_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAMBDA_ROUTER_HOME", folder)
+    with pytest.raises(BadStorage, match="LAMBDA_ROUTER_HOME"):
+        store.save("a", GOT)
+    with pytest.raises(BadStorage, match="LAMBDA_ROUTER_HOME"):
+        servers.save(ServerList())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no list of users in a file")
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path: Path) -> None:
+    """As in a container that runs with a user id that it does not know."""
+    program = (
+        "import pwd\ndef nobody(uid): raise KeyError(uid)\npwd.getpwuid = nobody\n"
+        "from lambda_router.cli import main; main(['login', 'http://127.0.0.1:1'])"
+    )
+    gone = {"LAMBDA_ROUTER_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"}
+    environ = {name: value for name, value in os.environ.items() if name not in gone}  # noqa: TID251  for a child
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1)
+    assert "LAMBDA_ROUTER_HOME" in ran.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_program_without_standard_error_stores_tokens_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under pythonw, or behind ``2>&-``."""
+    monkeypatch.setattr(sys, "stderr", None)
+    store.save("a", GOT)
+    assert store.load("a") == GOT
+
+
+def test_a_list_of_another_version_is_not_misread(home: Path) -> None:
+    servers.save(ServerList())
+    path = home / "servers.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(BadStorage, match=r"servers\.json"):
+        servers.load()

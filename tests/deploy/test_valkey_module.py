@@ -1,6 +1,7 @@
 """The life of terraform/modules/valkey on moto: created, unchanged, changed, destroyed; no secret in the state."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,15 +34,16 @@ module "valkey" {
 
 
 class Life:
-    """One root module with the module in it, and its account."""
+    """One root module with a copy of the module in it, and its account."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.url = url
         cli_configuration(folder)
         keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_ENDPOINT_URL": url}
         self.terraform = Terraform(folder / "root", keys | {"TF_CLI_CONFIG_FILE": str(folder / "terraform.rc")})
+        self.module = Path(shutil.copytree(HAND_WRITTEN / "modules/valkey", folder / "valkey"))
         self.terraform.folder.mkdir()
-        (self.terraform.folder / "main.tf").write_text(_ROOT % (REGION, HAND_WRITTEN / "modules/valkey"))
+        (self.terraform.folder / "main.tf").write_text(_ROOT % (REGION, self.module))
         initialised(self.terraform)
 
     @property
@@ -71,6 +73,18 @@ def test_what_the_instance_publishes_is_neither_a_change_nor_in_the_state(life: 
     assert life.terraform.apply(snapshot_days=8).count == 1
     assert "made-on-the-instance" not in life.state
     assert aws.get_parameter(Name="/lambda-router/prod/redis-url", WithDecryption=True)["Parameter"]["Value"] == SECRET
+
+
+def test_other_words_in_a_later_version_leave_what_the_instance_published(life: Life) -> None:
+    """The provider would send an empty value with them, since it keeps none."""
+    text = (life.module / "main.tf").read_text()
+    (life.module / "main.tf").write_text(text.replace("Written by ${", "Published by ${"))
+
+    life.terraform.apply(snapshot_days=8)
+
+    aws = client("ssm", life.url)
+    assert aws.get_parameter(Name="/lambda-router/prod/redis-url", WithDecryption=True)["Parameter"]["Value"] == SECRET
+    assert life.terraform.plan(snapshot_days=8).count == 0
 
 
 def test_another_queue_replaces_the_instance_and_keeps_the_volume_and_the_address(life: Life) -> None:

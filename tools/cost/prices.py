@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 PRICES = Path(__file__).parent / "prices.toml"
 #: AWS computes prices by the month with so many hours: 8,760 / 12.
 HOURS = 730
+#: A hundred times as long as ours, so that a wrong file, such as a device, is not read to its end.
+MAX_BYTES = 1_000_000
 
 
 class Price(BaseModel):
@@ -31,9 +33,9 @@ class Price(BaseModel):
     source: str
     read: datetime.date
 
-    def of(self, quantity: float, *, free_tier: bool = False) -> float:
+    def of(self, quantity: float) -> float:
         """Return what so many of the unit cost in a month, in USD."""
-        return max(0, quantity - (self.free if free_tier else 0)) * self.usd / self.per
+        return quantity * self.usd / self.per
 
 
 class PriceList(BaseModel):
@@ -65,7 +67,7 @@ def load(path: Path = PRICES) -> PriceList:
         click.ClickException: the file is no such list, or lacks a price that ``prices.toml`` has.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(_text(path))
         listed = PriceList(region=found.pop("region", ""), prices=found)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.ClickException(f"{path}: {error}; fix: begin with a copy of {PRICES.name}") from None
@@ -77,3 +79,12 @@ def load(path: Path = PRICES) -> PriceList:
     if missing:
         raise click.ClickException(f"{path} has no [{missing[0]}]; fix: copy it from {PRICES.name}")
     return listed
+
+
+def _text(path: Path) -> str:
+    """Return a file's text. Raises OSError, UnicodeDecodeError, click.ClickException."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise click.ClickException(f"{path} has more than {MAX_BYTES:,} bytes; fix: begin with a copy of {PRICES.name}")
+    return content.decode()

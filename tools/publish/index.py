@@ -1,6 +1,7 @@
-"""``python -m tools.publish.index``: the wheels and source distributions in the package index.
+"""``python -m tools.publish.index``: the worker's wheel and source distribution in the package index.
 
-uv exchanges the workflow's own identity for a token that lasts minutes ("trusted publishing"), so no secret is kept.
+Not those of the callers' kit: on Python's public index, its name is another project's. uv exchanges the workflow's own
+identity for a token that lasts minutes ("trusted publishing"), so no secret is kept.
 """
 
 import subprocess
@@ -11,7 +12,7 @@ import click
 
 from tools.publish.files import FOLDER
 from tools.publish.notes import checked_version, tag_option
-from tools.publish.wheels import PROJECTS
+from tools.publish.wheels import WORKER
 from tools.stack.refusal import Refusal
 
 
@@ -19,7 +20,7 @@ from tools.stack.refusal import Refusal
 @tag_option
 @click.option("--folder", default=FOLDER, type=click.Path(path_type=Path), help="The release's files.")
 def main(tag: str | None, folder: Path) -> None:
-    """Upload the wheels and source distributions of a release."""
+    """Upload the worker's wheel and source distribution of a release."""
     try:
         upload(checked_version(tag), folder)
     except Refusal as refusal:
@@ -28,14 +29,18 @@ def main(tag: str | None, folder: Path) -> None:
 
 def upload(version: str, folder: Path) -> None:
     """Run ``uv publish``. Raises Refusal if a file is missing or uv failed; it has said why."""
-    stems = [f"{project.distribution}-{version}" for project in PROJECTS]
-    files = [folder / f"{stem}{ending}" for stem in stems for ending in ("-py3-none-any.whl", ".tar.gz")]
+    command = [sys.executable, "-m", "uv", "publish", "--no-config", "--trusted-publishing", "always"]
+    if subprocess.run([*command, *map(str, uploaded(version, folder))], check=False).returncode != 0:
+        raise Refusal(f"uv uploaded nothing of {version}; it says why above")
+
+
+def uploaded(version: str, folder: Path) -> list[Path]:
+    """Return the files for the index. Raises Refusal if one is missing."""
+    files = [folder / f"{WORKER.distribution}-{version}{ending}" for ending in ("-py3-none-any.whl", ".tar.gz")]
     for path in files:
         if not path.is_file():
             raise Refusal(f"{path} is not there: make publish-files")
-    command = [sys.executable, "-m", "uv", "publish", "--no-config", "--trusted-publishing", "always"]
-    if subprocess.run([*command, *map(str, files)], check=False).returncode != 0:
-        raise Refusal(f"uv uploaded nothing of {version}; it says why above")
+    return files
 
 
 if __name__ == "__main__":

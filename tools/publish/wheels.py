@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,9 @@ def main(out: Path) -> None:
     """Build the wheels and source distributions."""
     try:
         for project in PROJECTS:
-            for path in build(out, project=project):
+            built = list(build(out, project=project))
+            remove_others(out, project, built)
+            for path in built:
                 click.echo(f"{path.name}  {path.stat().st_size:,} bytes  sha256 {sums_of(path).hexadecimal}")
     except Refusal as refusal:
         sys.exit(f"wheels: {refusal}")
@@ -108,6 +110,13 @@ def build(out: Path, root: Path = ROOT, project: Project = WORKER) -> Iterator[P
         out.mkdir(parents=True, exist_ok=True)
         for path in (wheel, source):
             yield Path(shutil.copyfile(path, out / path.name))
+
+
+def remove_others(out: Path, project: Project, built: Collection[Path]) -> None:
+    """Remove a project's files of other versions, so that ``dist/NAME-*.whl``, as the pages type it, is one file."""
+    for path in out.glob(f"{project.distribution}-[0-9]*"):
+        if path.name.endswith((".whl", ".tar.gz")) and path not in built:
+            path.unlink()
 
 
 def copy_sources(target: Path, root: Path, project: Project) -> None:

@@ -16,8 +16,10 @@ from tools.stack.deployed import deployed_stack
 from tools.stack.findings import Status
 from tools.stack.options import patience_seconds, said_plainly, stack_folder, stack_url
 from tools.stack.patience import Patience
+from tools.stack.repository import package_folder
 from tools.stack.signals import Stopped, stoppable
 from tools.stack.terraform import Terraform
+from tools.verify.fixes import for_folder
 from tools.verify.stack import verify
 
 _PERCENT, _SECONDS_A_MINUTE = 100, 60
@@ -37,8 +39,9 @@ def main(folder: Path, url: str | None, canary: int, minutes: float, patience: f
         stack = deployed_stack(Terraform(folder))
         how = Canary(canary / _PERCENT, minutes * _SECONDS_A_MINUTE)
         with stoppable():
-            look = partial(verify, stack, url, folder=folder, patience=0)
-            sys.exit(release(LiveAlias.of(stack), Alarms.of(stack), how, look, Patience(patience)))
+            look = partial(verify, stack, url, folder=package_folder(folder), patience=0)
+            alias, alarms = LiveAlias.of(stack), Alarms.of(stack)
+            sys.exit(release(alias, alarms, how, lambda: for_folder(look(), folder), Patience(patience)))
 
 
 def release(alias: LiveAlias, alarms: Alarms, canary: Canary, look: Look, patience: Patience) -> Status:

@@ -19,6 +19,7 @@ from tools.stack.options import Refused, patience_seconds, said_plainly, stack_f
 from tools.stack.patience import Patience
 from tools.stack.terraform import Terraform
 from tools.verify.caller_token import NoToken, caller_token
+from tools.verify.fixes import for_folder
 from tools.verify.live import Site, health, refusal
 from tools.verify.smoke import smoke
 
@@ -33,7 +34,13 @@ def main(folder: Path, url: str | None, with_job: bool, patience: float) -> None
     with said_plainly("canary"):
         stack = deployed_stack(Terraform(folder))
         at = url or stack.api_url
-        sys.exit(canary(lambda: probe(at, with_job), lambda: go_back(LiveAlias.of(stack)), Patience(patience)))
+        sys.exit(
+            canary(
+                lambda: for_folder(probe(at, with_job), folder),
+                lambda: go_back(LiveAlias.of(stack)),
+                Patience(patience),
+            )
+        )
 
 
 def canary(look: Look, back: Callable[[], str], patience: Patience) -> Status:

@@ -12,12 +12,14 @@ from typing import Any
 
 import click
 
+from tools.stack.backend import STACK
 from tools.stack.checks import each, unseen
 from tools.stack.deployed import DEPLOY, NoStack, deployed_stack
 from tools.stack.findings import Finding, or_well, report
 from tools.stack.options import stack_folder, stack_url
-from tools.stack.repository import TERRAFORM
+from tools.stack.repository import TERRAFORM, is_stack, package_folder
 from tools.stack.terraform import Terraform, TerraformFailed
+from tools.verify.fixes import for_folder
 from tools.verify.live import Site
 from tools.verify.stack import compare, ready
 from tools.verify.wanted import Wanted
@@ -47,15 +49,18 @@ def drift(terraform: Terraform, url: str | None = None, patience: float | None =
     except (NoStack, TerraformFailed) as error:
         yield unseen("stack", str(error))
         return
-    yield from compare(stack, Wanted.applied(stack), Site.of(url or stack.api_url, patience))
+    compared = compare(stack, Wanted.applied(stack), Site.of(url or stack.api_url, patience))
+    yield from for_folder(compared, terraform.folder)
     yield from ready(stack, url, patience)
-    yield from each({"resources": lambda: resources(terraform)})
+    yield from for_folder(each({"resources": lambda: resources(terraform)}), terraform.folder)
 
 
 def resources(terraform: Terraform) -> Iterator[Finding]:
     """Check that each resource is as Terraform applied it."""
-    if not (terraform.folder / TERRAFORM).is_file():
-        yield unseen("resources", f"there is no {terraform.folder.name}/{TERRAFORM}", fix="make package && make init")
+    package = package_folder(terraform.folder)
+    if not (package / TERRAFORM).is_file():
+        fix = "make package && make init" if is_stack(terraform.folder) else "make package"
+        yield unseen("resources", f"there is no {package.name}/{TERRAFORM}", fix=fix)
         return
     yield from or_well(
         (
@@ -67,12 +72,19 @@ def resources(terraform: Terraform) -> Iterator[Finding]:
                 why="it was changed by hand: the next apply reverts the change, or fails because of it",
                 fix=DEPLOY,
             )
-            for change in terraform.drifted()
+            for change in of_the_stack(terraform)
             if (names := changed(change)) or change["change"]["after"] is None
         ),
         "resources",
         "all as Terraform applied them",
     )
+
+
+def of_the_stack(terraform: Terraform) -> Iterator[dict[str, Any]]:
+    """Yield the changes of the stack's resources. What contains the stack may have others, which change each other."""
+    for change in terraform.drifted():
+        if is_stack(terraform.folder) or change["address"].startswith(f"module.{STACK}."):
+            yield change
 
 
 def changed(drift: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from tools.stack.repository import package_folder
 from tools.stack.terraform import Terraform, TerraformFailed
 from tools.verify import api, domain, live, routes, told
 from tools.verify import function as verify_function
+from tools.verify.fixes import for_folder
 from tools.verify.function import Function
 from tools.verify.live import Site
 from tools.verify.wanted import NoPackage, Wanted
@@ -22,7 +23,7 @@ def here(terraform: Terraform, url: str | None = None) -> Iterator[Finding]:
     except (NoStack, TerraformFailed) as error:
         yield unseen("stack", str(error))
         return
-    yield from verify(stack, url, folder=package_folder(terraform.folder))
+    yield from for_folder(verify(stack, url, folder=package_folder(terraform.folder)), terraform.folder)
     yield from ready(stack, url)
 
 

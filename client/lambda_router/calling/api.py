@@ -1,8 +1,7 @@
 """HTTP for one server's API: a fresh token with every request, bounded in time and size, without redirects."""
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from lambda_router.calling.event_stream import events_in
 from lambda_router.calling.refusals import refusal, seconds_in
 from lambda_router.calling.terminal import one_line
 from lambda_router.errors import BadServer, ServerAway
-from lambda_router.http import clock, usable_proxies
+from lambda_router.http import clock, object_in, usable_proxies, whole
 from lambda_router.servers import Server
 
 #: More than the largest result in JSON has.
@@ -70,10 +69,10 @@ class Api:
             KitError: there is no token, or the answer is none of this API's.
         """
         with self._sent(method, path, "application/json", **options) as response:
-            content = self._whole(response.iter_bytes(), _MAX_BYTES)
+            content = self._whole(response, _MAX_BYTES)
             if response.status_code == 204:
                 content = b"{}"
-            return Reply(self._object(content), *_said(response.headers))
+            return Reply(self._object(content), *_clock_and_wait(response.headers))
 
     @contextmanager
     def events(self, path: str, query: Mapping[str, str]) -> Iterator[Iterator[dict[str, Any] | None]]:
@@ -100,7 +99,7 @@ class Api:
         try:
             with self._opened(method, f"{self.server.url}{path}", headers=headers, **options) as response:
                 if response.status_code >= 300:
-                    content = self._whole(response.iter_bytes(), _MAX_REFUSAL_BYTES)
+                    content = self._whole(response, _MAX_REFUSAL_BYTES)
                     raise refusal(self.server, response.status_code, response.headers, content)
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -109,22 +108,12 @@ class Api:
     def _opened(self, method: str, url: str, **options: Any) -> AbstractContextManager[httpx.Response]:
         return self._http.stream(method, url, **options)
 
-    def _whole(self, pieces: Iterable[bytes], longest: int) -> bytes:
-        content, deadline = bytearray(), time.monotonic() + SECONDS
-        for piece in pieces:
-            content += piece
-            if len(content) > longest:
-                raise BadServer(f"{self.server.url} answered with more than {longest} bytes: is the address right?")
-            if time.monotonic() > deadline:
-                raise ServerAway(f"{self.server.url} took more than {SECONDS:.0f} s for an answer: try again later")
-        return bytes(content)
+    def _whole(self, response: httpx.Response, most_bytes: int) -> bytes:
+        return whole(response.iter_bytes(), self.server.url, most_bytes, SECONDS)
 
     def _object(self, content: bytes) -> dict[str, Any]:
-        try:
-            found = json.loads(content)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+        found = object_in(content)
+        if found is None:
             raise BadServer(f"{self.server.url} did not answer with a JSON object: is the address right?")
         return found
 
@@ -136,6 +125,6 @@ def _reason(error: Exception) -> str:
     return one_line(error, 200) or type(error).__name__
 
 
-def _said(headers: Mapping[str, str]) -> tuple[float, float | None]:
+def _clock_and_wait(headers: Mapping[str, str]) -> tuple[float, float | None]:
     told = clock(headers.get("date"))
     return time.time() if told is None else told, seconds_in(headers.get("retry-after"))

@@ -19,6 +19,7 @@ from lambda_router.calling.streamed import NotStreamedError, StreamedAnswer
 from lambda_router.calling.terminal import StatusLine, is_terminal, one_line, write_text
 from lambda_router.calling.waiting import Waiting
 from lambda_router.errors import BadServer, KitError, ServerAway
+from lambda_router.servers import option_for
 
 INTERRUPTED = 130
 Say = Callable[[str], None]
@@ -106,7 +107,7 @@ class Chat:
         self._waiting = Waiting(api, job_id, self._line)
         begin_over = self._begin_over if is_silent or is_terminal(sys.stdout) else None
         write: Say = _write_nothing if is_silent else self._write
-        self._answer = Answer(write, begin_over, f"lambda-router show --text {job_id}")
+        self._answer = Answer(write, begin_over, f"lambda-router show{option_for(api.server)} --text {job_id}")
         self._is_silent = is_silent
 
     def read(self) -> Ended:

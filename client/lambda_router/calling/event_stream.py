@@ -4,11 +4,11 @@ Lines end in LF or CR LF, as this server's do. They are split as bytes, so that 
 share nor an unusual line separator inside JSON does harm.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lambda_router.errors import BadServer
+from lambda_router.http import object_in
 
 #: More than the last event of a stream has: a whole response of the largest result.
 MAX_EVENT_BYTES = 32 * 1024 * 1024
@@ -55,10 +55,7 @@ def _lines(pieces: Iterable[bytes], data: list[bytes]) -> Iterator[bytes]:
 def _document(text: bytes) -> dict[str, Any] | None:
     if text.strip() == DONE.encode():
         return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    found = object_in(text)
+    if found is None:
         raise BadServer("an event of the stream is no JSON object")
     return found

@@ -11,18 +11,18 @@ _PAUSE_SECONDS = 1.0
 _SOON_SECONDS = 60.0
 
 
-class Patience:
-    """Counts faults since the last progress."""
+class FaultCount:
+    """Faults since the last progress."""
 
     def __init__(self) -> None:
         self._has_failed = False
         self._failed_at = 0.0
 
-    def progress(self) -> None:
+    def clear(self) -> None:
         """Forget the last fault."""
         self._has_failed = False
 
-    def fault(self, error: KitError) -> None:
+    def add(self, error: KitError) -> None:
         """Wait for a moment at the first fault. Raises the error if it is the second one, or will not pass."""
         now = time.monotonic()
         is_second = self._has_failed and now - self._failed_at < _SOON_SECONDS

@@ -16,7 +16,7 @@ def job_id_of(typed: str) -> str:
     found = _ID.fullmatch(typed.strip().lower())
     if found is None:
         raise click.BadParameter(
-            f"{one_line(typed, 60)!r} is no id: wants job_, resp_ or chatcmpl- and 32 digits, or a UUID."
+            f"{one_line(typed, 60)!r} is not an id: give job_, resp_ or chatcmpl- and 32 hexadecimal digits, or a UUID."
         )
     return "job_" + "".join(found.group(1, 3, 4, 5, 6))
 

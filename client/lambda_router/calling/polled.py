@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lambda_router.calling.api import Api, Reply
-from lambda_router.calling.faults import Patience
+from lambda_router.calling.faults import FaultCount
 from lambda_router.calling.refusals import CallRefused
 from lambda_router.calling.steps import Anew, Ended, Step, Thought, Words, end_of_job
 from lambda_router.errors import BadServer, ServerAway
@@ -21,7 +21,7 @@ class PolledAnswer:
         self._api = api
         self._job_id = job_id
         self._after = ""
-        self._patience = Patience()
+        self._faults = FaultCount()
 
     def read(self) -> Iterator[Step]:
         """Yield steps until the job has ended, from the answer's beginning. Raises KitError."""
@@ -34,12 +34,12 @@ class PolledAnswer:
                     self._after = ""
                     yield Anew()
                     continue
-                self._patience.fault(error)
+                self._faults.add(error)
                 continue
             except ServerAway as error:
-                self._patience.fault(error)
+                self._faults.add(error)
                 continue
-            self._patience.progress()
+            self._faults.clear()
             steps = list(self._steps(reply.document))
             for step in steps:
                 yield step

@@ -1,11 +1,11 @@
 """Answers that are no success, as one error: title, detail, what to do, and the request's id for the owner's log."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from lambda_router.calling.terminal import one_line
 from lambda_router.errors import BadServer, KitError, LoginRefused, ServerAway
+from lambda_router.http import object_in
 from lambda_router.servers import Server
 
 _LONGEST = 600
@@ -40,7 +40,7 @@ def refusal(server: Server, status: int, headers: Mapping[str, str], content: by
     """Return the error for an answer with a status of 300 or above: problem+json, OpenAI's form, or API Gateway's."""
     if status < 400:
         return BadServer(f"{server.url} redirects, which is not followed: use the address that it leads to")
-    body = _object(content)
+    body = object_in(content) or {}
     error = body.get("error")
     inner: dict[str, Any] = error if isinstance(error, dict) else {}
     title = _text(body.get("title")) or f"status {status}"
@@ -71,14 +71,6 @@ def _advice(server: Server, status: int, after: float | None) -> str:
     if (status == 429 or status >= 500) and after is not None:
         return f"Try again in {after:.0f} s."
     return ""
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(found: object) -> str:

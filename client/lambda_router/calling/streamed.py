@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lambda_router.calling.api import Api
-from lambda_router.calling.faults import Patience, broken_off
+from lambda_router.calling.faults import FaultCount, broken_off
 from lambda_router.calling.job_ids import response_of
 from lambda_router.calling.refusals import CallRefused
 from lambda_router.calling.steps import Anew, Began, Ended, Step, Thought, Words, end_of_response
@@ -30,7 +30,7 @@ class StreamedAnswer:
         self._api = api
         self._job_id = job_id
         self._last = -1
-        self._patience = Patience()
+        self._faults = FaultCount()
 
     def read(self) -> Iterator[Step]:
         """Yield steps until the job has ended.
@@ -46,12 +46,12 @@ class StreamedAnswer:
                     if isinstance(step, Ended):
                         return
             except ServerAway as error:
-                self._patience.fault(error)
+                self._faults.add(error)
             except CallRefused as error:
                 if self._is_out_of_reach(error):
                     yield self._anew()
                 else:
-                    self._patience.fault(error)
+                    self._faults.add(error)
 
     def _is_out_of_reach(self, error: CallRefused) -> bool:
         """Return whether events behind the last one cannot be had, but those from the beginning may be."""
@@ -85,7 +85,7 @@ class StreamedAnswer:
         if number != self._last + 1:
             raise broken_off(self._job_id, f"event {one_line(number, 20)} follows {self._last}")
         self._last = number
-        self._patience.progress()
+        self._faults.clear()
 
     def _step(self, event: dict[str, Any]) -> Step | None:
         kind, delta = event.get("type"), event.get("delta")

@@ -3,6 +3,7 @@
 In a pipe or a file an answer is what the model wrote, byte by byte: programs must not get it changed.
 """
 
+import io
 import os
 import sys
 import threading
@@ -80,8 +81,16 @@ def writing() -> Iterator[None]:
         drop_output()
         sys.exit(READER_LEFT)
     except OSError as error:
+        if error.filename is not None:  # of a file, not of standard output
+            raise
         drop_output()
         raise unwritable(error) from None
+
+
+def lossy() -> None:
+    """Let standard output write ``?`` for what its encoding lacks, instead of an error in the middle of a table."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def unwritable(error: OSError) -> BadStorage:

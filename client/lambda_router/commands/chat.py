@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from lambda_router import environment, tokens
+from lambda_router import environment, servers, tokens
 from lambda_router.calling import chatting
 from lambda_router.calling.api import Api
 from lambda_router.calling.chatting import Chat, Question
@@ -23,14 +23,16 @@ _MAX_INPUT_BYTES = 16 * 1024 * 1024
 
 @click.command()
 @click.argument("text", nargs=-1)
-@click.option("-m", "--model", envvar=environment.MODEL, show_envvar=True, help="Model; without it the only one.")
+@click.option(
+    "-m", "--model", envvar=environment.MODEL, show_envvar=True, help="Model; may be omitted if there is only one."
+)
 @click.option("-s", "--system", metavar="TEXT", help="Instructions that go before the text.")
 @server_option
 @json_option
 def command(text: tuple[str, ...], model: str | None, system: str | None, server: str | None, as_json: bool) -> int:
     """Ask a model, and see its words as they come.
 
-    TEXT and what is piped in are asked together; - reads standard input, too. Only the answer goes to standard output.
+    TEXT and what is piped in are sent together; - reads standard input, too. Only the answer goes to standard output.
     Ctrl-C cancels the job, a second one leaves at once.
 
     \b
@@ -65,23 +67,23 @@ def _answered(api: Api, question: Question, as_json: bool) -> int:
         return READER_LEFT
     except OSError as error:
         drop_output()
-        say(_later(job_id))
+        say(_later(api, job_id))
         raise unwritable(error) from None
     except KitError:
-        say(_later(job_id))
+        say(_later(api, job_id))
         raise
     _judge(ended, job_id)
     return 0
 
 
-def _later(job_id: str) -> str:
-    return f"lambda-router show {job_id} says how the job stands."
+def _later(api: Api, job_id: str) -> str:
+    return f"lambda-router show{servers.option_for(api.server)} {job_id} says how the job stands."
 
 
 def _judge(ended: Ended, job_id: str) -> None:
     """Say why an answer is not complete. Raises JobFailed if there is none."""
     if ended.status == "incomplete":
-        say(f"The answer was cut: {one_line(ended.reason, 200) or 'no reason given'}.")
+        say(f"The answer was cut off: {one_line(ended.reason, 200) or 'no reason given'}.")
     elif ended.status != "completed":
         reason = f": {one_line(ended.reason, 600)}" if ended.reason else ""
         raise JobFailed(f"{job_id} {'failed' if ended.status == 'failed' else f'is {ended.status}'}{reason}")
@@ -119,5 +121,5 @@ def _standard_input() -> str:
         return content.decode("utf-8-sig").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise click.UsageError(
-            f"Standard input is no UTF-8 at byte {error.start}: convert it, such as with iconv."
+            f"Standard input is not UTF-8 at byte {error.start}: convert it, such as with iconv."
         ) from None

@@ -1,6 +1,7 @@
 """``lambda-router jobs``."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -8,11 +9,11 @@ from typing import Any
 
 import click
 
-from lambda_router import environment, tokens
+from lambda_router import environment, servers, tokens
 from lambda_router.calling.api import Api, Reply
 from lambda_router.calling.job_table import row_of, table
 from lambda_router.calling.steps import FINAL
-from lambda_router.calling.terminal import is_terminal, one_line, writing
+from lambda_router.calling.terminal import is_terminal, one_line
 from lambda_router.commands.options import json_option, say, server_option
 from lambda_router.errors import BadServer
 
@@ -23,17 +24,20 @@ _STATUSES = sorted((FINAL | {"queued", "in_progress"}) - {"incomplete"})
 
 
 @click.command()
-@click.option("-n", "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Most jobs listed.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Maximum number of jobs."
+)
 @click.option("--status", type=click.Choice(_STATUSES), help="Only jobs with this status.")
-@click.option("--cursor", help="Go on where an earlier list ended, which named it.")
+@click.option("--cursor", help="Continue an earlier list, which printed this.")
 @server_option
 @json_option
 def command(limit: int, status: str | None, cursor: str | None, server: str | None, as_json: bool) -> None:
     """List your jobs, newest first.
 
-    PLACE is the place in line and the expected start of a job that waits. MODEL is the queue until there is an answer.
+    PLACE is the place in line and the expected start of a waiting job. MODEL is the queue until there is an answer.
     """
-    api = Api(tokens.found_server(server))
+    found = tokens.found_server(server)
+    api = Api(found)
     query = {"status": status} if status else {}
     jobs: list[dict[str, Any]] = []
     now, more = time.time(), None
@@ -44,14 +48,13 @@ def command(limit: int, status: str | None, cursor: str | None, server: str | No
     finally:
         api.close()
     more = more if isinstance(more, str) else None
-    with writing():
-        if as_json:
-            click.echo(json.dumps({"object": "list", "data": jobs, "has_more": more is not None, "next_cursor": more}))
-            return
-        _show(jobs, now)
+    if as_json:
+        click.echo(json.dumps({"object": "list", "data": jobs, "has_more": more is not None, "next_cursor": more}))
+        return
+    _show(jobs, now)
     if more is not None:
-        options = f" --status {status}" if status else ""
-        say(f"There are more: lambda-router jobs{options} --cursor {one_line(more, 600)}")
+        options = f"{servers.option_for(found)} --limit {limit}" + (f" --status {status}" if status else "")
+        say(f"There are more: lambda-router jobs{options} --cursor {shlex.quote(one_line(more, 600))}")
 
 
 def _pages(api: Api, query: dict[str, str], limit: int, cursor: str | None) -> Iterator[Reply]:

@@ -4,7 +4,7 @@ import click
 
 from lambda_router import servers, store, token_endpoint, tokens
 from lambda_router.commands.options import say, server_option
-from lambda_router.errors import KitError, NotLoggedIn, ServerAway
+from lambda_router.errors import KitError
 
 
 @click.command()
@@ -12,17 +12,17 @@ from lambda_router.errors import KitError, NotLoggedIn, ServerAway
 def command(server: str | None) -> None:
     """Revoke the login, and forget its tokens.
 
-    The tokens here are gone even if the issuer cannot be reached; the exit status is then 5. An access token that was
-    handed out before works until its end.
+    The tokens here are gone even if the issuer cannot be reached, and then the exit status is 5. An access token that
+    was handed out before works until its end.
     """
     found = servers.find(server)
     trouble: KitError | None = None
     with tokens.lock_of(found.name):
         try:
-            credentials = store.load(found.name)
-            if credentials and credentials.refresh_token and found.revocation_endpoint:
+            credentials = store.load(found.name, to_revoke=True)
+            if credentials and credentials.refresh_token:
                 token_endpoint.revoke(found, credentials.refresh_token)
-        except (ServerAway, NotLoggedIn) as error:
+        except KitError as error:
             trouble = error
         store.remove(found.name)
     tokens.forget(found)

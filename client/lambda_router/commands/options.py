@@ -10,13 +10,13 @@ from lambda_router import environment
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def server_option(command: _Command) -> _Command:
+def server_option(command: _Command, otherwise: str = "the default one") -> _Command:
     """Add ``--server``; the command gets ``server: str | None``, for ``tokens.found_server``."""
     decorate = click.option(
         "--server",
         envvar=environment.SERVER,
         metavar="NAME",
-        help="Name or address of a server; without it the default.",
+        help=f"Server, by name or address; {otherwise} if omitted.",
         show_envvar=True,
     )
     return decorate(command)

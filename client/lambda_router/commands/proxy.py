@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -23,18 +24,24 @@ class _Listening:
 
 
 @click.command()
-@server_option
+@partial(server_option, otherwise="all that you logged in to")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=11435, show_default=True, type=click.IntRange(0, 65_535), help="0: any that is free.")
-@click.option("--allow-remote", is_flag=True, help="Let --host be more than this machine.")
 @click.option(
-    "--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer for this host name too; may be repeated."
+    "--port",
+    default=11435,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 for any free one.",
+)
+@click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer to this host name, too; may be repeated."
 )
 @click.option(
-    "--allow-origin", "origins", multiple=True, metavar="ORIGIN", help="Let pages from there call; may be repeated."
+    "--allow-origin", "origins", multiple=True, metavar="ORIGIN", help="Let web pages from there call; may be repeated."
 )
 @click.option("--show-key", is_flag=True, help="Print the proxy's key and nothing else.")
-@click.option("--new-key", is_flag=True, help="Replace the proxy's key; tools need the new one then.")
+@click.option("--new-key", is_flag=True, help="Replace the proxy's key; tools then need the new one.")
 def command(server: str | None, show_key: bool, new_key: bool, **listening: Any) -> None:
     """Serve the OpenAI API on this machine, for tools that know one fixed key.
 
@@ -43,13 +50,13 @@ def command(server: str | None, show_key: bool, new_key: bool, **listening: Any)
     a fresh token into each request, and hands everything else through.
 
     \b
-    Without --server it speaks for all servers that you logged in to. If they are several, models
-    are called server/model; http://127.0.0.1:11435/NAME/v1 is one of them alone.
+    Without --server it serves all servers that you logged in to. If there are several, models are
+    called server/model, and http://127.0.0.1:11435/NAME/v1 is one server alone.
 
     \b
     Tools in containers need the name by which they call this machine:
       lambda-router proxy --allow-host host.docker.internal
-    Pages need their origin:
+    Web pages need their origin:
       lambda-router proxy --allow-origin https://chat.example.com
     """
     _require_extra()
@@ -57,6 +64,7 @@ def command(server: str | None, show_key: bool, new_key: bool, **listening: Any)
 
     if new_key:
         say(f"New key: {key.renew()}")
+        say("A proxy that runs keeps the old one: start it again.")
     if show_key:
         click.echo(key.load()[0])
     if not (show_key or new_key):
@@ -91,7 +99,8 @@ def _require_extra() -> None:
         import uvicorn  # noqa: F401
     except ImportError:
         raise KitError(
-            'the proxy needs two more packages: uv tool install "lambda-router[proxy]", or with pipx the same'
+            "the proxy needs two more packages: install starlette and uvicorn beside lambda-router, or its wheel with"
+            ' the extra: uv tool install "./FILE.whl[proxy]"'
         ) from None
 
 

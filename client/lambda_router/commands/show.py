@@ -9,7 +9,7 @@ from lambda_router.calling.api import Api, Reply
 from lambda_router.calling.job_ids import job_id_of
 from lambda_router.calling.job_table import model_of
 from lambda_router.calling.steps import end_of_job
-from lambda_router.calling.terminal import one_line, write_text, writing
+from lambda_router.calling.terminal import one_line, write_text
 from lambda_router.calling.waiting import place_of
 from lambda_router.commands.options import json_option, say, server_option
 from lambda_router.errors import JobFailed
@@ -25,7 +25,7 @@ _TIMES = ("created_at", "started_at", "finished_at", "expires_at")
 def command(job_id: str, only_text: bool, server: str | None, as_json: bool) -> None:
     """Show one job: how it stands, and its answer once it is there.
 
-    ID may begin with job_, resp_ or chatcmpl-. With --text, a job that failed ends the command with its status.
+    ID may begin with job_, resp_ or chatcmpl-. With --text, the exit status is 3 if the job has no answer.
     The result of a job with "store": false can be read once only, and this reads it.
     """
     api = Api(tokens.found_server(server))
@@ -33,13 +33,12 @@ def command(job_id: str, only_text: bool, server: str | None, as_json: bool) -> 
         reply = api.call("GET", f"/v1/jobs/{job_id}")
     finally:
         api.close()
-    with writing():
-        if as_json:
-            click.echo(json.dumps(reply.document))
-        elif only_text:
-            _write_answer(reply, job_id)
-        else:
-            _describe(reply)
+    if as_json:
+        click.echo(json.dumps(reply.document))
+    elif only_text:
+        _write_answer(reply, job_id)
+    else:
+        _describe(reply)
 
 
 def _describe(reply: Reply) -> None:
@@ -68,6 +67,6 @@ def _write_answer(reply: Reply, job_id: str) -> None:
     if ended.status not in {"completed", "incomplete"}:
         raise JobFailed(f"{job_id} is {ended.status}: {one_line(ended.reason, 600) or 'no reason given'}")
     if ended.text is None:
-        say("Its result is no text: --json shows it.")
+        say("The result is not text: --json shows it.")
         return
     write_text(ended.text if ended.text.endswith("\n") else f"{ended.text}\n")

@@ -13,7 +13,7 @@ def command(server: str | None, header: bool) -> None:
     """Print a fresh access token and nothing else.
 
     \b
-    Off the process list and the shell's history:
+    To keep it off the process list and out of the shell's history:
       lambda-router token --header | curl -H @- https://host/prod/v1/models
     """
     token = tokens.fresh_token(server)

@@ -1,5 +1,7 @@
 """The redirect's receiver: a listener on this machine that takes one answer of the login page (RFC 8252)."""
 
+import base64
+import hashlib
 import secrets
 import socket
 import sys
@@ -13,10 +15,13 @@ from lambda_router.errors import LoginRefused
 #: The issuer compares redirect addresses exactly, so these five are registered with it.
 PORTS = (28711, 28712, 28713, 28714, 28715)
 PATH = "/callback"
+_STYLE = ":root{color-scheme:light dark}body{font:16px system-ui;margin:4em auto;max-width:30em;padding:0 1em}"
 _PAGE = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>Lambda Router</title>"
-    "<style>body{font:16px system-ui;margin:4em auto;max-width:30em}</style><h1>%s</h1><p>%s</p></html>"
+    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width>"
+    f"<title>Lambda Router</title><style>{_STYLE}</style><h1>%s</h1><p>%s</p></html>"
 )
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'"
 
 
 def redirect_uri(port: int) -> str:
@@ -55,7 +60,7 @@ class Listener:
         """Judge one request's query; return the page for it: status, title, text."""
         members = single_members(query)
         if not secrets.compare_digest(members.get("state", "").encode(), self._state.encode()):
-            return 400, "This answer is of no login", "It was ignored. Go back to the login page."
+            return 400, "This answer belongs to no login", "It was ignored. Go back to the login page."
         with self._taking:
             if self._answer is not None:
                 return 400, "This login is done", "An answer counts once. You can close this window."
@@ -82,7 +87,9 @@ def single_members(query: str) -> dict[str, str]:
 def _bound(listener: Listener) -> ThreadingHTTPServer:
     for port in PORTS:
         with suppress(OSError):
-            return _Server(("127.0.0.1", port), _handler(listener))
+            server = _Server(("127.0.0.1", port), _Handler)
+            server.listener = listener
+            return server
     raise LoginRefused(
         f"the ports {PORTS[0]} to {PORTS[-1]} of this machine are all taken:"
         " end another login, or use lambda-router login --no-browser"
@@ -93,6 +100,7 @@ class _Server(ThreadingHTTPServer):
     # On Windows SO_REUSEADDR would let a second program listen at the same port.
     allow_reuse_address = sys.platform != "win32"
     daemon_threads = True
+    listener: Listener
 
     def server_bind(self) -> None:
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
@@ -104,35 +112,33 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a traceback would show the code, and a browser may hang up whenever it likes."""
 
 
-def _handler(listener: Listener) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # a browser opens connections in advance, and may never use them
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10  # a browser opens connections in advance, and may never use them
 
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            status, title, text = (
-                listener.take(parts.query) if parts.path == PATH else (404, "Nothing is here", "Look in the terminal.")
-            )
-            try:
-                self._send(status, (_PAGE % (title, text)).encode())
-            finally:
-                listener.answered()
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        status, title, text = 404, "Nothing is here", "Look in the terminal."
+        if parts.path == PATH:
+            status, title, text = self.server.listener.take(parts.query)
+        try:
+            self._send(status, (_PAGE % (title, text)).encode())
+        finally:
+            self.server.listener.answered()
 
-        def _send(self, status: int, page: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(page)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-            self.send_header("Referrer-Policy", "no-referrer")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(page)
+    def _send(self, status: int, page: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", _POLICY)
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(page)
 
-        def version_string(self) -> str:
-            return "lambda-router"
+    def version_string(self) -> str:
+        return "lambda-router"
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing: the path has the code."""
-
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Log nothing: the path has the code."""

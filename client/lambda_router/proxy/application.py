@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from lambda_router.proxy.answer import Answer, CallerGone, Upload
-from lambda_router.proxy.directory import Directory
 from lambda_router.proxy.headers import RawHeaders, for_caller
 from lambda_router.proxy.incoming import Body, Held
 from lambda_router.proxy.refusals import Refused
+from lambda_router.proxy.routing import Routing
 from lambda_router.proxy.rules import Rules
 from lambda_router.proxy.targets import Target, first_digits, target_of
-from lambda_router.proxy.upstream import Outgoing, Patience, Upstream
+from lambda_router.proxy.upstream import Outgoing, Timeouts, Upstream
 from lambda_router.servers import Server, ServerList
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -38,12 +38,12 @@ class Application:
     """Checks each request, chooses its server, and hands both bodies through as they come."""
 
     def __init__(
-        self, rules: Rules, only: Server | None, report: Callable[[str], None], patience: Patience | None = None
+        self, rules: Rules, only: Server | None, report: Callable[[str], None], timeouts: Timeouts | None = None
     ) -> None:
         self._rules = rules
         self._report = report
-        self._upstream = Upstream(patience or Patience(), report)
-        self._directory = Directory(only, self._upstream, report)
+        self._upstream = Upstream(timeouts or Timeouts(), report)
+        self._routing = Routing(only, self._upstream, report)
         self._held = Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +101,7 @@ class Application:
     async def _serve(self, call: _Call) -> None:
         scope = call.request.scope
         target = target_of(scope["raw_path"], scope["query_string"])
-        known = self._directory.known()
+        known = self._routing.known()
         if target.server is not None:
             named = known.named(target.server)
             if named is None:
@@ -110,28 +110,28 @@ class Application:
         elif len(known.servers) == 1:
             await self._pass(call, known.servers[0], target.path, Body(call.upload))
         elif target.parts == ("models",) and call.request.method == "GET":
-            await _send_document(call.answer, await self._directory.models(known))
+            await _send_document(call.answer, await self._routing.models(known))
         else:
             await self._choose(call, known, target)
 
     async def _choose(self, call: _Call, known: ServerList, target: Target) -> None:
         """Serve what one of several servers has to do."""
-        directory, upload, method = self._directory, call.upload, call.request.method
+        routing, upload, method = self._routing, call.upload, call.request.method
         body = Body(upload)
-        server = directory.default_of(known)
+        server = routing.default_of(known)
         if target.model is not None:
-            server, name = directory.of_model(known, target.model)
+            server, name = routing.of_model(known, target.model)
             if name != target.model and method == "GET":
                 found = await self._upstream.document(server, f"models/{quote(name, safe='')}")
                 await _send_document(call.answer, found | {"id": f"{server.name}/{name}"})
                 return
         elif target.digits is not None:
-            server = await directory.of_id(known, target)
+            server = await routing.of_id(known, target)
         elif method == "POST" and target.parts[0] != "jobs":
             member = await self._held.until_model(upload)
             content = bytes(member.content)
             if member.value is not None:
-                server, name = directory.of_model(known, member.value)
+                server, name = routing.of_model(known, member.value)
                 content = content if name == member.value else member.renamed(name)
             body = Body(upload, content, len(content) - len(member.content))
         await self._pass(call, server, target.path, body)
@@ -165,7 +165,7 @@ class Application:
         """Look for an id. Return what to go on with, None if it is found or too much was read."""
         digits = first_digits(beginning)
         if digits is not None:
-            self._directory.ids.remember(digits, server.name)
+            self._routing.ids.remember(digits, server.name)
             return None
         return beginning if len(beginning) < _BYTES_WITH_ID else None
 

@@ -1,6 +1,5 @@
 """The proxy's own key, which tools send instead of a token: made once, in a file for this user alone."""
 
-import os
 import re
 import secrets
 from contextlib import AbstractContextManager
@@ -27,7 +26,7 @@ def load() -> tuple[str, bool]:
     text = content.decode("latin-1").strip()
     if not _FORM.fullmatch(text):
         raise BadStorage(f"{_path()} holds no key of the proxy: run lambda-router proxy --new-key")
-    if os.name == "posix" and _path().stat().st_mode & 0o077:
+    if private_files.others_may(_path(), 0o077):
         raise BadStorage(f"others can read {_path()}: run lambda-router proxy --new-key, and give tools the new one")
     return text, False
 

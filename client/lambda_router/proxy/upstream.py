@@ -23,7 +23,7 @@ _MAX_DOCUMENT = 1_048_576
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds that a server gets. Longer than API Gateway's longest answer, 15 minutes: the caller leaves before."""
 
     connect: float = 10.0
@@ -44,8 +44,8 @@ class Outgoing:
 class Upstream:
     """Connections to all servers."""
 
-    def __init__(self, patience: Patience, report: Callable[[str], None]) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: Timeouts, report: Callable[[str], None]) -> None:
+        self._timeouts = timeouts
         self._report = report
         self._clients: dict[bool, httpx.AsyncClient] = {}
 
@@ -78,7 +78,7 @@ class Upstream:
         """
         headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
         try:
-            with anyio.fail_after(self._patience.document):
+            with anyio.fail_after(self._timeouts.document):
                 async with self.opened(server, Outgoing("GET", path, headers)) as response:
                     found = json.loads(await _bounded(response)) if response.status_code == 200 else None
         except (TimeoutError, httpx.HTTPError) as error:
@@ -92,7 +92,7 @@ class Upstream:
     async def has(self, server: Server, path: str) -> bool:
         """Return whether a server knows what is at a path. Raises Refused."""
         try:
-            with anyio.fail_after(self._patience.document):
+            with anyio.fail_after(self._timeouts.document):
                 async with self.opened(server, Outgoing("GET", path, [])) as response:
                     if response.status_code not in {200, 400, 404}:
                         raise Refused(502, "bad_answer", f"{server.name} answered with {response.status_code}")
@@ -107,8 +107,8 @@ class Upstream:
 
     async def _request(self, server: Server, request: Outgoing, body: AsyncIterator[bytes] | None) -> httpx.Request:
         token = await self._token(server)
-        patience = self._patience
-        seconds = {"connect": patience.connect, "read": patience.read, "write": patience.write, "pool": None}
+        timeouts = self._timeouts
+        seconds = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.write, "pool": None}
         try:
             return httpx.Request(
                 request.method,

@@ -14,6 +14,7 @@ locals {
       --client-id "$client" --query UserPoolClient.ClientSecret --output text | sed "s/.*/user = \"$client:&\"/" |
       curl -fsS --config - -d grant_type=client_credentials ${module.cognito.token_url} |
       sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+    : "$${token:?is missing: see above why Cognito gave none}"
   EOT
 
   first_job = <<-EOT

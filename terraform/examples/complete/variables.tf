@@ -54,6 +54,12 @@ variable "model" {
   type        = string
   default     = "tinyllama"
   nullable    = false
+
+  # What worker_command has is run by a shell.
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$", var.model))
+    error_message = "model must be a model's name, such as tinyllama or Qwen/Qwen3-8B: letters, digits, '.', '_', ':', '/', '@', '+' and '-'."
+  }
 }
 
 variable "model_server" {
@@ -61,6 +67,11 @@ variable "model_server" {
   type        = string
   default     = "http://127.0.0.1:8080/v1"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^https?://[A-Za-z0-9.:[\\]-]+(/[A-Za-z0-9._~/-]*)?$", var.model_server))
+    error_message = "model_server must be a URL without user, password and query, such as http://127.0.0.1:8080/v1."
+  }
 }
 
 variable "queue" {

@@ -64,6 +64,12 @@ resource "aws_ssm_parameter" "url" {
   key_id      = var.kms_key_arn
   value_wo    = "rediss://${each.key}:${one(aws_elasticache_user.side[each.key].passwords)}@${local.host}:${local.port}/0"
 
-  # Another address means another URL. A password that is changed as README.md says is stored by hand.
-  value_wo_version = parseint(substr(sha256("${local.host}:${local.port}"), 0, 7), 16)
+  # Another address means another URL. A password that is changed as README.md says is stored by hand. With another key
+  # the value has to be sent again, since the provider keeps none.
+  value_wo_version = parseint(substr(sha256(join(":", compact([local.host, local.port, var.kms_key_arn]))), 0, 7), 16)
+
+  # With another description the provider sends a value too, and it knows none.
+  lifecycle {
+    ignore_changes = [description]
+  }
 }

@@ -64,6 +64,11 @@ resource "aws_ssm_parameter" "published" {
   value_wo         = "not yet written: make wait-valkey"
   value_wo_version = 1
   tags             = local.tags
+
+  # With another description the provider sends a value too, and it knows none: the instance's would be lost.
+  lifecycle {
+    ignore_changes = [description]
+  }
 }
 
 resource "aws_instance" "this" {

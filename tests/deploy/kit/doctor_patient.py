@@ -45,6 +45,16 @@ class Patient:
     def mend(self, finding: Finding) -> None:
         printed.do(finding.fix, self.root, self.url, self.environ)
 
+    def mend_the_one_fault(self, checks: tuple[Check, ...], thing: str, said: str) -> None:
+        """Require that this alone is wrong, is named and explained, and is mended by the printed command."""
+        faults = self.faults(checks)
+        assert len(faults) == 1, faults
+        assert faults[0].thing.startswith(thing)
+        assert said in faults[0].found
+        assert faults[0].why
+        self.mend(faults[0])
+        assert self.faults(checks) == []
+
 
 def new_patient(root: Path, url: str, pool: dict[str, str]) -> Patient:
     """Whose stack is good in every way."""

@@ -15,7 +15,7 @@ from tests.deploy.kit.clone import Clone
 from tools.merge.document import named
 from tools.package.golden import as_text
 from tools.package.writer import sums_of, write_zip
-from tools.publish import files
+from tools.publish import files, index
 from tools.publish.take import take
 from tools.stack.refusal import Refusal
 from tools.stack.repository import SBOM, SUMS, TERRAFORM, ZIP
@@ -77,6 +77,21 @@ def test_a_release_has_package_wheel_and_what_is_in_them(assembled: Path) -> Non
         f"lambda_router_worker-{__version__}.cdx.json",
         "SHA256SUMS",
     }
+
+
+def test_the_index_gets_the_worker_alone(assembled: Path) -> None:
+    """On the public one, the name of the callers' kit is another project's: it would refuse the upload."""
+    assert {path.name for path in index.uploaded(__version__, assembled)} == {
+        f"lambda_router_worker-{__version__}-py3-none-any.whl",
+        f"lambda_router_worker-{__version__}.tar.gz",
+    }
+
+
+def test_the_index_gets_nothing_if_a_file_is_missing(release: Path) -> None:
+    (release / f"lambda_router_worker-{__version__}.tar.gz").unlink()
+
+    with pytest.raises(Refusal, match="publish-files"):
+        index.uploaded(__version__, release)
 
 
 def test_every_file_is_in_the_checksums(assembled: Path) -> None:

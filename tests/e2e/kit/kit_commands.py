@@ -30,7 +30,9 @@ def make_home(folder: Path, url: str, token: str) -> Path:
     server = Server("there", url, f"{url}/issuer", "client", ("scope",), f"{url}/token")
     listed = {"format": 1, "default": "there", "servers": [asdict(server)]}
     (folder / "servers.json").write_text(json.dumps(listed))
-    (folder / "there.tokens").write_text(json.dumps(asdict(Credentials(token, 0.0, FAR))))
+    tokens = folder / "there.tokens"
+    tokens.write_text(json.dumps(asdict(Credentials(token, 0.0, FAR))))
+    tokens.chmod(0o600)
     return folder
 
 

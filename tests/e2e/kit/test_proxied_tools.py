@@ -15,7 +15,7 @@ import httpx
 import pytest
 from openai import NotFoundError, OpenAI
 
-from tests.client.proxied import Proxied, environment, starting
+from tests.client.proxy.proxied import Proxied, environment, starting
 from tests.e2e.calling_model import MODEL, CallingModel, calling_model
 from tests.e2e.conftest import StartStack
 from tests.e2e.running_stack import RunningStack

@@ -25,9 +25,9 @@ from tests.conftest import MakeToken
 from tests.integration.backend.hostile_servers import saying
 from tests.integration.conftest import BuildRouter, Lines
 from tests.integration.processes import clean_environment
-from tests.integration.worker.check.certificates import encrypted, issue
 from tests.integration.worker.worker_program import log_of, worker_process
 from tests.patience import eventually
+from tests.tls import encrypted, write_signed
 
 PASSWORD = "hunter2-hunter2"
 
@@ -220,9 +220,9 @@ def test_what_openssl_says_is_known(said: str, trouble: Trouble) -> None:
 
 def test_a_worker_whose_server_wants_its_certificate_is_told(tmp_path: Path, redis_url: str) -> None:
     """Valkey's own default. TLS 1.3 reports it after the handshake, in which both sides were content."""
-    issued = issue(tmp_path / "issued")
-    with encrypted(redis_url, issued, wants_certificate=True) as port:
-        address = RedisAddress.of(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={issued.authority}")
+    signed = write_signed(tmp_path / "signed")
+    with encrypted(redis_url, signed, wants_certificate=True) as port:
+        address = RedisAddress.of(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={signed.authority}")
 
         async def listen() -> None:
             line = await open_connection(address, 5)

@@ -75,6 +75,13 @@ def test_options_that_make_no_sense_are_refused_with_clear_words(
     assert "hunter2" not in result.output
 
 
+def test_a_health_host_that_cannot_be_a_name_is_refused_by_its_option() -> None:
+    refused = invoke([*DEMO, "--health-port", "0", "--health-host", "a..b"], {"REDIS_URL": A_REDIS})
+
+    assert refused.exit_code == 1
+    assert "--health-host 'a..b'" in refused.output
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -242,6 +242,14 @@ def test_a_bad_price_list_is_named_with_its_fault(old: str, new: str, named: str
     assert named in refused.value.message
 
 
+@pytest.mark.timeout(20)
+def test_a_file_without_end_is_no_price_list() -> None:
+    ran = run("--jobs-per-day", "1", "--prices", "/dev/zero")
+
+    assert ran.exit_code == 1
+    assert "/dev/zero" in ran.output
+
+
 def test_another_price_list_is_used(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(PRICES.read_text().replace("usd = 3.50", "usd = 35.0").replace("us-east-1", "eu-central-1", 1))

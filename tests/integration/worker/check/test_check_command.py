@@ -17,18 +17,18 @@ from tests import servers
 from tests.integration.backend.hostile_servers import silent_server
 from tests.integration.processes import clean_environment
 from tests.integration.redis.test_terminal import HOSTILE, hostile_in
-from tests.integration.worker.check.certificates import encrypted, issue
 from tests.integration.worker.check.checking import DEMO, OK, UNSEEN, WRONG, in_this_process, look_through, run_check
 from tests.integration.worker.check.lying_redis import lying
 from tests.model_servers import listing, model_server
+from tests.tls import encrypted, write_signed
 
 PASSWORD = "hunter2-hunter2"
 
 
 def test_a_healthy_box_is_all_ok_over_tls_with_a_model_server(redis_url: str, tmp_path: Path) -> None:
-    issued = issue(tmp_path / "issued")
-    with encrypted(redis_url, issued) as port, model_server(listing("tinyllama")) as running:
-        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={issued.authority}"
+    signed = write_signed(tmp_path / "signed")
+    with encrypted(redis_url, signed) as port, model_server(listing("tinyllama")) as running:
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={signed.authority}"
         health = str(servers.free_port())
         words = ["check", "--backend", running.base_url, "--model", "tinyllama", "--health-port", health]
         said = run_check(*words, REDIS_URL=url)

@@ -51,10 +51,6 @@ def test_a_base_url_that_is_none_is_wrong(url: str) -> None:
     assert "hunter2" not in str(finding)
 
 
-def test_a_server_without_the_name_of_a_model_is_wrong_as_for_the_worker() -> None:
-    assert is_wrong(look("model server", backend="http://127.0.0.1:1/v1"), "--model is not")
-
-
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_key_that_the_server_rejects_is_wrong_and_not_shown(status: int) -> None:
     def script(call: Call) -> None:
@@ -215,6 +211,11 @@ def test_an_address_that_nobody_knows_is_wrong_in_words() -> None:
 
     assert is_wrong(finding, "no-such-host.invalid")
     assert "Unknown error" not in finding.found
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_an_address_that_cannot_be_a_name_is_wrong(host: str) -> None:
+    assert is_wrong(look("health port", health_port=0, health_host=host), host)
 
 
 def test_a_port_that_answers_nonsense_is_wrong() -> None:

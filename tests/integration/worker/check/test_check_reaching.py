@@ -11,19 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from lambda_router_worker.checking.checks import EVERY
 from lambda_router_worker.checking.findings import Finding
+from lambda_router_worker.secret_file import PIPE_SECONDS
 from tests import servers, tls
 from tests.integration.backend.hostile_servers import saying, serving, silent_server
-from tests.integration.worker.check.certificates import HOST, Issued, encrypted, issue
 from tests.integration.worker.check.checking import is_wrong, look
+from tests.tls import HOST, Signed, encrypted, write_signed
 
 #: Short, since the peers of these tests say nothing for longer.
 STEP = 1.0
 
 
 @pytest.fixture(scope="module")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
-    return issue(tmp_path_factory.mktemp("issued"))
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
+    return write_signed(tmp_path_factory.mktemp("signed"))
 
 
 def tls_url(port: int, authority: Path | str, host: str = HOST) -> str:
@@ -49,6 +51,12 @@ def test_the_url_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("rediss+cluster://h:1\n")
 
     assert look("Redis URL", redis_url_file=str(tmp_path / "url")) == Finding("Redis URL", True, "a cluster, with TLS")
+
+
+def test_the_limit_of_the_url_leaves_a_pipe_its_time() -> None:
+    (check,) = (each for each in EVERY if each.thing == "Redis URL")
+
+    assert check.seconds > PIPE_SECONDS
 
 
 def test_a_name_that_nobody_knows_is_wrong() -> None:
@@ -106,27 +114,27 @@ def test_a_port_that_drops_everything_is_wrong(full_port: int) -> None:
     assert is_wrong(look("port", redis_url=f"redis://{HOST}:{full_port}/0", step_seconds=STEP), "in time")
 
 
-def test_tls_is_right_where_the_authority_is_known(redis_url: str, issued: Issued) -> None:
-    with encrypted(redis_url, issued) as port:
-        finding = look("certificate", redis_url=tls_url(port, issued.authority))
-        handshake = look("TLS", redis_url=tls_url(port, issued.authority))
+def test_tls_is_right_where_the_authority_is_known(redis_url: str, signed: Signed) -> None:
+    with encrypted(redis_url, signed) as port:
+        finding = look("certificate", redis_url=tls_url(port, signed.authority))
+        handshake = look("TLS", redis_url=tls_url(port, signed.authority))
 
     assert (finding.ok, handshake.ok) == (True, True)
     assert "ends in 90 days" in finding.found
     assert "TLSv1.3" in handshake.found
 
 
-def test_an_unknown_authority_is_wrong_and_the_fix_names_the_option(redis_url: str, issued: Issued) -> None:
-    with encrypted(redis_url, issued) as port:
+def test_an_unknown_authority_is_wrong_and_the_fix_names_the_option(redis_url: str, signed: Signed) -> None:
+    with encrypted(redis_url, signed) as port:
         finding = look("TLS", redis_url=f"rediss://{HOST}:{port}/0")
 
     assert is_wrong(finding, "authority", "does not know")
     assert "ssl_ca_certs" in finding.fix
 
 
-def test_another_authority_is_wrong(redis_url: str, issued: Issued, tmp_path: Path) -> None:
-    other = issue(tmp_path / "other")
-    with encrypted(redis_url, issued) as port:
+def test_another_authority_is_wrong(redis_url: str, signed: Signed, tmp_path: Path) -> None:
+    other = write_signed(tmp_path / "other")
+    with encrypted(redis_url, signed) as port:
         assert is_wrong(look("TLS", redis_url=tls_url(port, other.authority)), "is not in", str(other.authority))
 
 
@@ -140,43 +148,43 @@ def test_a_file_that_holds_no_authority_is_wrong(redis_url: str, tmp_path: Path,
 
 
 def test_a_certificate_for_another_host_is_wrong_and_says_for_which(redis_url: str, tmp_path: Path) -> None:
-    issued = issue(tmp_path / "other", host="redis.example.com")
-    with encrypted(redis_url, issued) as port:
-        assert is_wrong(look("TLS", redis_url=tls_url(port, issued.authority)), HOST, "redis.example.com")
+    signed = write_signed(tmp_path / "other", host="redis.example.com")
+    with encrypted(redis_url, signed) as port:
+        assert is_wrong(look("TLS", redis_url=tls_url(port, signed.authority)), HOST, "redis.example.com")
 
 
 def test_an_expired_certificate_is_wrong(redis_url: str, tmp_path: Path) -> None:
-    issued = issue(tmp_path / "old", days=-1, begins=3)
-    with encrypted(redis_url, issued) as port:
-        assert is_wrong(look("TLS", redis_url=tls_url(port, issued.authority)), "expired")
+    signed = write_signed(tmp_path / "old", days=-1, begins=3)
+    with encrypted(redis_url, signed) as port:
+        assert is_wrong(look("TLS", redis_url=tls_url(port, signed.authority)), "expired")
 
 
 def test_a_certificate_of_tomorrow_is_wrong(redis_url: str, tmp_path: Path) -> None:
-    issued = issue(tmp_path / "new", begins=-1)
-    with encrypted(redis_url, issued) as port:
-        assert is_wrong(look("TLS", redis_url=tls_url(port, issued.authority)), "not valid yet")
+    signed = write_signed(tmp_path / "new", begins=-1)
+    with encrypted(redis_url, signed) as port:
+        assert is_wrong(look("TLS", redis_url=tls_url(port, signed.authority)), "not valid yet")
 
 
 def test_a_certificate_that_python_rejects_is_wrong_for_openssls_reason(redis_url: str, tmp_path: Path) -> None:
     """Since Python 3.13 an authority must say that it may sign (``ssl.VERIFY_X509_STRICT``)."""
-    issued = issue(tmp_path / "lax", may_sign=False)
-    with encrypted(redis_url, issued) as port:
-        assert is_wrong(look("TLS", redis_url=tls_url(port, issued.authority)), "rejected", "key usage")
+    signed = write_signed(tmp_path / "lax", may_sign=False)
+    with encrypted(redis_url, signed) as port:
+        assert is_wrong(look("TLS", redis_url=tls_url(port, signed.authority)), "rejected", "key usage")
 
 
 @pytest.mark.parametrize(("days", "authority_days", "whose"), [(13, 90, "the certificate"), (90, 13, "its authority")])
 def test_a_certificate_that_ends_soon_is_wrong(
     redis_url: str, tmp_path: Path, days: int, authority_days: int, whose: str
 ) -> None:
-    issued = issue(tmp_path / "soon", days=days, authority_days=authority_days)
-    with encrypted(redis_url, issued) as port:
-        url = tls_url(port, issued.authority)
+    signed = write_signed(tmp_path / "soon", days=days, authority_days=authority_days)
+    with encrypted(redis_url, signed) as port:
+        url = tls_url(port, signed.authority)
         assert is_wrong(look("certificate", redis_url=url), whose, "13 days")
         assert look("login", redis_url=url).ok  # it works until then
 
 
-def test_a_certificate_that_is_not_verified_is_said_to_be(redis_url: str, issued: Issued) -> None:
-    with encrypted(redis_url, issued) as port:
+def test_a_certificate_that_is_not_verified_is_said_to_be(redis_url: str, signed: Signed) -> None:
+    with encrypted(redis_url, signed) as port:
         findings = [
             look(thing, redis_url=f"rediss://{HOST}:{port}/0?ssl_cert_reqs=none") for thing in ("TLS", "certificate")
         ]
@@ -184,19 +192,19 @@ def test_a_certificate_that_is_not_verified_is_said_to_be(redis_url: str, issued
     assert [(finding.ok, "not verified" in finding.found) for finding in findings] == [(True, True)] * 2
 
 
-def test_a_server_that_wants_a_clients_certificate_is_wrong(redis_url: str, issued: Issued) -> None:
-    with encrypted(redis_url, issued, wants_certificate=True) as port:
-        finding = look("TLS", redis_url=tls_url(port, issued.authority))
+def test_a_server_that_wants_a_clients_certificate_is_wrong(redis_url: str, signed: Signed) -> None:
+    with encrypted(redis_url, signed, wants_certificate=True) as port:
+        finding = look("TLS", redis_url=tls_url(port, signed.authority))
 
     assert is_wrong(finding, "certificate from its clients")
     assert "tls-auth-clients" in finding.fix
 
 
-def test_a_last_word_that_got_lost_is_listened_for_again(redis_url: str, issued: Issued) -> None:
+def test_a_last_word_that_got_lost_is_listened_for_again(redis_url: str, signed: Signed) -> None:
     """Who sends PING to a server that has hung up by then gets a reset, and not the alert that came before."""
     connections = itertools.count()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(issued.certificate, issued.key)
+    context.load_cert_chain(signed.certificate, signed.key)
 
     def handle(near: socket.socket) -> None:
         if next(connections) == 1:  # after that of the check of the port
@@ -207,13 +215,13 @@ def test_a_last_word_that_got_lost_is_listened_for_again(redis_url: str, issued:
         with socket.create_connection((HOST, port)) as far:
             tls.pass_on(near, far)
 
-    with encrypted(redis_url, issued, wants_certificate=True) as port, serving(handle) as url:
+    with encrypted(redis_url, signed, wants_certificate=True) as port, serving(handle) as url:
         way = int(url.rpartition(":")[2].removesuffix("/0"))
-        assert is_wrong(look("TLS", redis_url=tls_url(way, issued.authority)), "certificate from its clients")
+        assert is_wrong(look("TLS", redis_url=tls_url(way, signed.authority)), "certificate from its clients")
 
 
-def test_a_plain_url_to_a_tls_port_is_wrong(redis_url: str, issued: Issued) -> None:
-    with encrypted(redis_url, issued) as port:
+def test_a_plain_url_to_a_tls_port_is_wrong(redis_url: str, signed: Signed) -> None:
+    with encrypted(redis_url, signed) as port:
         finding = look("TLS", redis_url=f"redis://{HOST}:{port}/0")
 
     assert is_wrong(finding, "speaks TLS")
@@ -276,6 +284,6 @@ def test_a_peer_that_says_nothing_is_wrong_within_its_limit(scheme: str) -> None
     assert time.monotonic() - began < 20
 
 
-def test_a_tls_server_that_says_nothing_is_wrong_within_its_limit(issued: Issued) -> None:
-    with silent_server() as url, encrypted(url, issued) as port:
-        assert is_wrong(look("TLS", redis_url=tls_url(port, issued.authority), step_seconds=STEP), "in time")
+def test_a_tls_server_that_says_nothing_is_wrong_within_its_limit(signed: Signed) -> None:
+    with silent_server() as url, encrypted(url, signed) as port:
+        assert is_wrong(look("TLS", redis_url=tls_url(port, signed.authority), step_seconds=STEP), "in time")

@@ -15,7 +15,7 @@ from lambda_router.proxy.upstream import Upstream
 from lambda_router.servers import Server, ServerList
 
 
-class Directory:
+class Routing:
     """The servers for which the proxy speaks: one, or all of the list as it is when a request comes."""
 
     def __init__(self, only: Server | None, upstream: Upstream, report: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lambda_router import addresses, servers
 from lambda_router.discovery import discover
-from lambda_router.errors import BadServer, ServerAway
+from lambda_router.errors import BadServer
 from tests.client.played_router import RESOURCE, PlayedRouter
 from tools.local.pool.messages import Reply, json_reply
 
@@ -24,6 +24,10 @@ from tools.local.pool.messages import Reply, json_reply
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://localhost:8000/", "http://localhost:8000"),
         ("http://[::1]:8000", "http://[::1]:8000"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000/v1", "http://127.0.0.1:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("https://localhost:8443", "https://localhost:8443"),
     ],
 )
 def test_an_address_is_normalised(typed: str, address: str) -> None:
@@ -115,7 +119,7 @@ def test_a_server_that_is_no_router_is_told(router: PlayedRouter, reply: Reply) 
 
 def test_an_answer_without_end_is_cut_off(router: PlayedRouter) -> None:
     router.lies[RESOURCE] = lambda *_: Reply(200, {}, b" " * 1_000_000)
-    with pytest.raises(ServerAway, match="bytes"):
+    with pytest.raises(BadServer, match="bytes"):
         discover(router.url)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from lambda_router.proxy.application import Application
 from lambda_router.proxy.rules import Rules
-from lambda_router.proxy.upstream import Patience
-from tests.client.proxied import Proxied, answers_all, log_in, proxy_for
+from lambda_router.proxy.upstream import Timeouts
+from tests.client.proxy.proxied import Proxied, answers_all, log_in, proxy_for
 from tests.model_servers import Call, event, model_server
 from tests.patience import eventually
 
@@ -254,7 +254,7 @@ def test_a_server_that_never_answers_is_504(home: Path) -> None:
     with model_server(lambda call: call.wait_for_hangup(20)) as server:
         log_in(home, {"alpha": server.base_url.removesuffix("/v1")})
         said: list[str] = []
-        application = Application(Rules("k"), None, said.append, Patience(read=0.1))
+        application = Application(Rules("k"), None, said.append, Timeouts(read=0.1))
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(application)

@@ -1,12 +1,17 @@
 """``jobs``, ``show`` and ``cancel`` against a server that sends what it likes."""
 
 import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client.calls import RunHere
-from tests.client.lying_router import CANCEL, JOB, LOOK, LyingRouter, says
+from lambda_router import servers
+from tests.client.calling.calls import RunHere
+from tests.client.calling.lying_router import CANCEL, JOB, LOOK, STREAM, LyingRouter, says
+from tests.e2e.kit.kit_commands import run_kit
 
 JOBS = "GET /v1/jobs"
 
@@ -89,3 +94,29 @@ def test_of_several_cancellations_the_first_that_fails_ends_it(lying: LyingRoute
     assert (status, out) == (1, f"{JOB} is cancelled\n")
     assert "Not found" in said
     assert run_here("cancel")[0] == 2
+
+
+def test_a_suggested_command_reaches_the_same_server_and_runs_nothing_else(
+    lying: LyingRouter, kit: Path, run_here: RunHere
+) -> None:
+    """A server that is not the default, and whose cursor is more than a cursor."""
+    found = servers.load()
+    servers.save(
+        replace(found.with_server(replace(found.servers[0], name="usual", url="http://127.0.0.1:1")), default="usual")
+    )
+    lying.on(JOBS, listed(1, "c; echo owned $(id)"))
+    said = run_here("jobs", "--server", "there", "--limit", "1")[2]
+    line = said[said.index("lambda-router jobs") :]
+    words = ["lambda-router", "jobs", "--server", "there", "--limit", "1", "--cursor", "c; echo owned $(id)"]
+    assert shlex.split(line) == words
+
+    lying.on(STREAM, says({"title": "No"}, 400))
+    said = run_here("chat", "--server", "there", "-m", "tiny", "hello")[2]
+    assert f"lambda-router show --server there {JOB} " in said
+
+
+def test_what_the_encoding_of_standard_output_lacks_is_a_question_mark(lying: LyingRouter, kit: Path) -> None:
+    lying.on(LOOK, says({"id": JOB, "status": "queued", "queue": "large 日本"}))
+    ran = run_kit(kit, "show", JOB, PYTHONIOENCODING="latin-1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "large ??" in ran.stdout

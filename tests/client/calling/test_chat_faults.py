@@ -1,10 +1,6 @@
 """``lambda-router chat`` as a process, against a server that breaks off, lies, refuses or is gone."""
 
 import json
-import shlex
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +10,12 @@ from lambda_router import servers, tokens
 from lambda_router.calling.api import Api
 from lambda_router.calling.steps import Ended, Words
 from lambda_router.calling.streamed import StreamedAnswer
-from tests.client.calls import TOKEN, RunHere
-from tests.client.lying_router import (
+from tests.client.calling.calls import RunHere, chat
+from tests.client.calling.lying_router import (
     CANCEL,
     CREATE,
     EVENTS,
     JOB,
-    MODELS,
     NOT_STREAMED,
     STREAM,
     Act,
@@ -34,28 +29,15 @@ from tests.client.lying_router import (
     error,
     events,
     final_job,
-    hangs,
+    holds,
     response,
     says,
     streams,
 )
-from tests.e2e.kit.kit_commands import environ_of, make_home, on_terminal, run_kit
-from tests.patience import eventually
+from tests.e2e.kit.kit_commands import make_home
 
 WORDS = ("Grü", "ße 👋", "\u2028end")
 WHOLE = "".join(WORDS)
-
-
-@pytest.fixture
-def chat_here(run_here: RunHere) -> RunHere:
-    return lambda *options: run_here("chat", "-m", "tiny", *options, "hello")
-
-
-def chat(kit: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    ran = run_kit(kit, "chat", "-m", "tiny", *options, "hello")
-    assert TOKEN not in ran.stdout + ran.stderr
-    assert "Traceback" not in ran.stderr
-    return ran
 
 
 def test_bytes_may_come_in_any_pieces(lying: LyingRouter, kit: Path) -> None:
@@ -92,7 +74,7 @@ def test_a_stream_that_cannot_be_read_on_is_read_from_its_beginning(lying: Lying
 
 def test_a_stream_that_says_nothing_for_too_long_has_broken_off(lying: LyingRouter, kit: Path) -> None:
     """In a test that is 0.3 s; a server says something every 15 s."""
-    lying.on(STREAM, _held, streams(*answer("A", "B")[4:]))
+    lying.on(STREAM, holds, streams(*answer("A", "B")[4:]))
     server = servers.find()
     api = Api(server, silence_seconds=0.3)
     steps = list(StreamedAnswer(api, JOB).read())
@@ -206,24 +188,6 @@ def test_a_refusal_shows_title_detail_and_request_and_nothing_that_a_terminal_ob
     assert len(lying.asked(CREATE)) == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
-def test_a_full_disk_is_one_line_and_the_job_is_not_lost(lying: LyingRouter, kit: Path) -> None:
-    with Path("/dev/full").open("wb") as full:
-        for command in (["chat", "-m", "tiny", "hello"], ["show", JOB]):
-            ran = subprocess.run(
-                [sys.executable, "-m", "lambda_router", *command],
-                env=environ_of(kit),
-                stdin=subprocess.DEVNULL,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                timeout=50,
-                check=False,
-            )
-            assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 2 if command[0] == "chat" else 1)
-    assert not lying.asked(CANCEL)
-
-
 def test_a_token_that_no_header_can_hold_is_not_quoted(lying: LyingRouter, kit: Path, run_here: RunHere) -> None:
     for token in ("secret\nsecret", "secret\u2028", "sécret"):
         make_home(kit, lying.url, token)
@@ -240,122 +204,3 @@ def test_a_server_that_is_gone_is_named_and_the_status_is_5(kit: Path, lying: Ly
     ran = chat(kit)
     assert ran.returncode == 5
     assert lying.url in ran.stderr
-
-
-def test_an_answers_bytes_go_to_a_pipe_as_they_are_and_to_a_terminal_escaped(lying: LyingRouter, kit: Path) -> None:
-    text = "\x1b]0;owned\x07 👩‍💻\tx\r\ny\u202e\ud800"
-    lying.on(STREAM, streams(*answer(text)))
-    assert chat(kit).stdout == text.replace("\ud800", "?") + "\n"
-    with on_terminal(kit, "chat", "-m", "tiny", "hello") as running:
-        assert running.end() == 0
-        assert running.shows(r"\x1b]0;owned\x07 👩‍💻")
-        assert running.shows(r"\u202e\ud800")
-    assert "owned\x07" not in running.shown
-
-
-def test_several_models_are_listed_and_none_is_chosen(lying: LyingRouter, kit: Path) -> None:
-    lying.on(MODELS, says({"object": "list", "data": [{"id": "b\x1b"}, {"id": "a"}, {"no": "id"}]}))
-    ran = run_kit(kit, "chat", "hello")
-    assert ran.returncode == 1
-    assert r"a, b\x1b" in ran.stderr
-    assert not lying.asked(CREATE)
-    assert run_kit(kit, "chat", "hello", LAMBDA_ROUTER_MODEL="a").stdout == "HELLO\n"
-
-
-def test_a_failed_job_ends_with_status_3_and_its_reason_and_json_says_so_too(
-    lying: LyingRouter, chat_here: RunHere
-) -> None:
-    failed = {"error": {"code": "server_error", "message": "timeout: too\x1b slow"}}
-    lying.on(STREAM, streams(*began(), ended(3, "failed", **failed)))
-    ran = chat_here()
-    assert ran[:2] == (3, "")
-    assert r"timeout: too\x1b slow" in ran[2]
-    lying.on(STREAM, streams(*began(), ended(3, "failed", **failed)), says(response("failed", **failed)))
-    ran = chat_here("--json")
-    assert (ran[0], json.loads(ran[1])["status"]) == (3, "failed")
-
-
-def test_a_reader_who_leaves_cancels_the_job(lying: LyingRouter, kit: Path) -> None:
-    lying.on(STREAM, _endless)
-    command = f"{shlex.quote(sys.executable)} -m lambda_router chat -m tiny hello; echo $? >&2"
-    ran = subprocess.run(
-        ["sh", "-c", f"({command}) | head -c 3"], env=environ_of(kit), capture_output=True, text=True, timeout=50,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert ran.stdout == "abc"
-    assert ran.stderr.splitlines()[-1] == "141"
-    assert "Traceback" not in ran.stderr
-    assert len(lying.asked(CANCEL)) == 1
-
-
-def _endless(call: Any) -> None:
-    call.begin_stream()
-    for each in began():
-        call.piece(f"data: {json.dumps(each)}\n\n".encode())
-    number = 3
-    while True:  # until the reader has left, when sending raises
-        call.piece(f"data: {json.dumps(delta(number, 'abc'))}\n\n".encode())
-        number += 1
-
-
-def test_ctrl_c_before_the_id_came_cancels_what_was_stored(lying: LyingRouter, kit: Path) -> None:
-    lying.on(CREATE, hangs, says(response("queued")))
-    with on_terminal(kit, "chat", "-m", "tiny", "hello") as running:
-        assert eventually(lambda: lying.asked(CREATE), 20)
-        running.press_ctrl_c()
-        assert running.end() == 130
-        assert running.shows(f"{JOB} is cancelled")
-    assert len({call.headers["idempotency-key"] for call in lying.asked(CREATE)}) == 1
-
-
-def test_a_second_ctrl_c_leaves_at_once(lying: LyingRouter, kit: Path) -> None:
-    lying.on(STREAM, _held)
-    lying.on(CANCEL, hangs)
-    with on_terminal(kit, "chat", "-m", "tiny", "hello") as running:
-        assert running.shows("A")
-        running.press_ctrl_c()
-        assert eventually(lambda: lying.asked(CANCEL), 20)
-        running.press_ctrl_c()
-        assert running.end() == 130
-    assert "Traceback" not in running.shown
-
-
-def test_a_cancellation_that_fails_is_told(lying: LyingRouter, kit: Path) -> None:
-    lying.on(STREAM, _held)
-    lying.on(CANCEL, says({"title": "Queue unavailable", "detail": "Later."}, 503))
-    with on_terminal(kit, "chat", "-m", "tiny", "hello") as running:
-        assert running.shows("A")
-        running.process.send_signal(signal.SIGINT)
-        assert running.end() == 130
-        assert running.shows("goes on: Queue unavailable")
-
-
-def _held(call: Any) -> None:
-    call.begin_stream()
-    for each in [*began(), delta(3, "A")]:
-        call.piece(f"data: {json.dumps(each)}\n\n".encode())
-    call.wait_for_hangup()
-
-
-def test_the_place_in_line_is_one_line_on_the_terminal_and_none_in_a_pipe(lying: LyingRouter, kit: Path) -> None:
-    def queued(call: Any) -> None:
-        call.begin_stream()
-        call.piece(b": keepalive\n\n")
-        go_on.wait(30)
-        for each in answer("HELLO"):
-            call.piece(f"data: {json.dumps(each)}\n\n".encode())
-        call.end_stream()
-
-    go_on = lying.arrived
-    lying.on(STREAM, queued)
-    with on_terminal(kit, "chat", "-m", "tiny", "hello", columns=24, piped=True) as running:
-        assert running.shows("place 3 in line")
-        go_on.set()
-        assert running.end() == 0
-        assert running.pipes("HELLO\n")
-    lines = running.shown.split("\r\x1b[2K")
-    assert all(len(line) < 24 and "\n" not in line for line in lines)
-    assert lines[-1] == ""
-    with on_terminal(kit, "chat", "-m", "tiny", "hello", piped=True, TERM="dumb") as running:
-        assert running.end() == 0
-    assert running.shown == ""

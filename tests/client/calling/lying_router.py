@@ -133,6 +133,14 @@ def final_job(status: str, text: str | None = None, **members: Any) -> dict[str,
     return {"id": "end", "type": "job", "job": {"id": JOB, "status": status, "result": result} | members}
 
 
+def holds(call: Call) -> None:
+    """Send one word, and nothing more until the caller leaves."""
+    call.begin_stream()
+    for each in [*began(), delta(3, "A")]:
+        call.piece(f"data: {json.dumps(each)}\n\n".encode())
+    call.wait_for_hangup()
+
+
 @contextmanager
 def lying_router() -> Iterator[LyingRouter]:
     router = LyingRouter()

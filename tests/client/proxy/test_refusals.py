@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client.proxied import Proxied, answers_all, proxy_for
+from tests.client.proxy.proxied import Proxied, answers_all, proxy_for
 from tests.model_servers import Call
 
 

@@ -14,7 +14,7 @@ from lambda_router import servers, store
 from lambda_router.login import code_login
 from lambda_router.servers import ServerList
 from tests.client.played_router import in_background, playing
-from tests.client.proxied import Proxied, answers_all, log_in, proxy_for, starting
+from tests.client.proxy.proxied import Proxied, answers_all, log_in, proxy_for, starting
 from tests.model_servers import Call, event, model_server
 from tests.patience import eventually
 

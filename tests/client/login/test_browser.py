@@ -1,10 +1,10 @@
-"""The login: who gets tokens, and what a hostile page, program or issuer gets instead."""
+"""The login in the browser: who gets tokens, and what a hostile page or program gets instead."""
 
 import base64
-import json
+import hashlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -12,12 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lambda_router import servers, store, tokens
-from lambda_router.errors import BadServer, KitError, LoginRefused, ServerAway, UnknownServer
+from lambda_router.errors import KitError, LoginRefused, ServerAway, UnknownServer
 from lambda_router.login import code_login, loopback
-from lambda_router.token_endpoint import claims_of
-from tests.client.played_router import RESOURCE, PlayedRouter, in_background, signed_in, visit
+from tests.client.played_router import RESOURCE, PlayedRouter, in_background, visit
 from tools.local.pool.clients import LOGIN_REDIRECTS
-from tools.local.pool.messages import Reply, Request, json_reply
+from tools.local.pool.messages import Reply
 
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +94,9 @@ def test_an_answer_counts_once(router: PlayedRouter) -> None:
 
     assert (first.status_code, second.status_code) == (200, 400)
     assert "no-store" in first.headers["cache-control"]
-    assert "default-src 'none'" in first.headers["content-security-policy"]
+    style = first.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert first.headers["content-security-policy"] == f"default-src 'none'; style-src 'sha256-{digest}'"
 
 
 def test_connections_that_say_nothing_do_not_hold_the_answer_up() -> None:
@@ -107,19 +108,6 @@ def test_connections_that_say_nothing_do_not_hold_the_answer_up() -> None:
             assert listener.wait(5)
 
 
-def test_a_code_that_was_used_before_is_refused(router: PlayedRouter, said: list[str]) -> None:
-    attempt = code_login.begin(router.url)
-    address: list[str] = []
-
-    def answer() -> str:
-        address.append(signed_in(said[0].split("\n")[1]))
-        return address[0]
-
-    code_login.by_pasting(attempt, said.append, answer)
-    with pytest.raises(LoginRefused, match="invalid_grant"):
-        code_login.by_pasting(attempt, said.append, lambda: address[0])
-
-
 def test_no_answer_ends_the_login_and_tells_what_to_register(
     router: PlayedRouter, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,52 +115,6 @@ def test_no_answer_ends_the_login_and_tells_what_to_register(
     with pytest.raises(LoginRefused, match=r"http://127\.0\.0\.1:2871[1-5]/callback"):
         code_login.in_browser(code_login.begin(router.url), said.append, lambda _: None)
     assert not servers.load().servers
-
-
-@pytest.mark.parametrize("part", ["whole", "query", "code"])
-def test_what_is_pasted_may_be_the_address_its_query_or_the_code(
-    router: PlayedRouter, said: list[str], part: str
-) -> None:
-    def paste() -> str:
-        whole = signed_in(said[0].split("\n")[1])
-        query = urlsplit(whole).query
-        return {"whole": whole, "query": query, "code": parse_qs(query)["code"][0]}[part]
-
-    code_login.by_pasting(code_login.begin(router.url), said.append, paste)
-
-    assert tokens.fresh_token()
-
-
-def id_token(claims: dict[str, object]) -> str:
-    return f"eyJhbGciOiJub25lIn0.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.x"
-
-
-@pytest.mark.parametrize(
-    "pasted",
-    [
-        "",
-        "two words",
-        "http://127.0.0.1:28711/callback?code=x",
-        "http://127.0.0.1:28711/callback?code=x&state=another",
-        "code=x&state=another",
-        id_token({"token_use": "id"}),
-        id_token({"token_use": "access"}),
-        "https://pool/?error=access_denied&state=another",
-        "\x1b[2J",
-    ],
-    ids=["nothing", "words", "no state", "other state", "other query", "id token", "access token", "error", "escape"],
-)
-def test_anything_else_that_is_pasted_is_refused(router: PlayedRouter, said: list[str], pasted: str) -> None:
-    with pytest.raises(LoginRefused) as refused:
-        code_login.by_pasting(code_login.begin(router.url), said.append, lambda: pasted)
-
-    assert not pasted or pasted not in str(refused.value)
-    assert router.counted["authorization_code"] == 0
-
-
-def test_an_id_token_that_is_pasted_is_called_by_its_name(router: PlayedRouter, said: list[str]) -> None:
-    with pytest.raises(LoginRefused, match="an id token"):
-        code_login.by_pasting(code_login.begin(router.url), said.append, lambda: id_token({"token_use": "id"}))
 
 
 def test_a_server_without_a_public_client_is_refused_with_the_setting(router: PlayedRouter) -> None:
@@ -204,82 +146,6 @@ def test_a_login_that_the_page_refuses_ends_at_once(router: PlayedRouter, said: 
 
     with pytest.raises(LoginRefused, match="access_denied"):
         code_login.in_browser(code_login.begin(router.url), said.append, browser)
-
-
-# Another issuer
-
-
-def with_member(name: str, value: object) -> Callable[[Request, Reply], Reply]:
-    return lambda _, reply: json_reply(json.loads(reply.body) | {name: value})
-
-
-def test_an_answer_of_another_issuer_is_refused(router: PlayedRouter, said: list[str]) -> None:
-    """RFC 9207: between discovery and answer."""
-    path = f"/{router.directory.pool_id}/.well-known/openid-configuration"
-    router.lies[path] = with_member("authorization_response_iss_parameter_supported", True)
-
-    def browser(issuer: str) -> Callable[[str], None]:
-        def open_page(address: str) -> None:
-            visit(f"{signed_in(address)}{issuer}")
-
-        return open_page
-
-    for issuer in ("", "&iss=https://evil.example"):
-        with pytest.raises(BadServer, match="another issuer"):
-            code_login.in_browser(code_login.begin(router.url), said.append, browser(issuer))
-    assert router.counted["authorization_code"] == 0
-
-    code_login.in_browser(code_login.begin(router.url), said.append, browser(f"&iss={router.pool.issuer}"))
-
-
-def test_tokens_of_another_issuer_are_refused(router: PlayedRouter, said: list[str]) -> None:
-    router.lies["/oauth2/token"] = with_member("access_token", id_token({"iss": "https://evil.example"}))
-    with pytest.raises(BadServer, match="another issuer"):
-        code_login.in_browser(code_login.begin(router.url), said.append, in_background)
-    assert not servers.load().servers
-
-
-def test_an_id_token_in_place_of_an_access_token_is_refused(router: PlayedRouter, said: list[str]) -> None:
-    router.lies["/oauth2/token"] = with_member("access_token", id_token({"token_use": "id"}))
-    with pytest.raises(BadServer, match="id token"):
-        code_login.in_browser(code_login.begin(router.url), said.append, in_background)
-
-
-@pytest.mark.parametrize("wrong", [None, "nonce", "iss", "aud"])
-def test_with_openid_the_id_token_is_compared_with_the_login(
-    router: PlayedRouter, said: list[str], wrong: str | None
-) -> None:
-    router.document["scopes_supported"] = ["openid", "lambda-router/jobs"]
-
-    def another(_: Request, reply: Reply) -> Reply:
-        body = json.loads(reply.body)
-        claims = claims_of(body["id_token"])
-        return json_reply(body | {"id_token": id_token(claims | ({wrong: "other"} if wrong else {}))})
-
-    router.lies["/oauth2/token"] = another
-    if wrong is None:
-        code_login.in_browser(code_login.begin(router.url), said.append, in_background)
-        return
-    with pytest.raises(BadServer, match="id token"):
-        code_login.in_browser(code_login.begin(router.url), said.append, in_background)
-
-
-def test_a_changed_issuer_is_refused_until_the_server_is_removed(logged_in: PlayedRouter, said: list[str]) -> None:
-    name, other = servers.load().servers[0].name, f"{logged_in.url}/other"
-    logged_in.document["authorization_servers"] = [other]
-    path = f"/{logged_in.directory.pool_id}/.well-known/openid-configuration"
-    logged_in.lies["/other/.well-known/openid-configuration"] = lambda *_: json_reply(
-        logged_in.pool.metadata() | {"issuer": other}
-    )
-
-    with pytest.raises(BadServer, match=f"servers remove {name}"):
-        code_login.begin(logged_in.url)
-    servers.save(servers.load().without(name))
-    assert code_login.begin(logged_in.url).server.issuer == other
-    assert logged_in.counted[path] == 1
-
-
-# Names
 
 
 def test_a_known_server_is_logged_in_again_by_its_name(logged_in: PlayedRouter) -> None:
@@ -327,3 +193,12 @@ def test_two_logins_at_once_use_two_ports(router: PlayedRouter, said: list[str])
     assert not failed
     assert len(servers.load().servers) == 1
     assert store.load(servers.load().servers[0].name)
+
+
+def test_a_machine_without_a_browser_is_told_at_once_how_to_log_in(router: PlayedRouter, said: list[str]) -> None:
+    def no_browser(address: str) -> bool:
+        assert in_background(address)
+        return False
+
+    code_login.in_browser(code_login.begin(router.url), said.append, no_browser)
+    assert "--no-browser" in said[1]

@@ -1,13 +1,14 @@
-"""Fixtures of tests whose server lies: the server, a login to it, and commands in the test's process."""
+"""Fixtures of tests whose server lies: the server, a login to it, and commands."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lambda_router import cli
-from tests.client.lying_router import LyingRouter, lying_router
-from tests.e2e.kit.kit_commands import make_home
+from tests.client.calling.lying_router import LyingRouter, lying_router
+from tests.e2e.kit.kit_commands import make_home, run_kit
 from tests.log_secrets import remember_secret
 
 TOKEN = "a-token-that-no-output-may-hold"
@@ -38,3 +39,17 @@ def run_here(kit: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> RunHere:
         return int(str(ended.value.code)), out.decode(), err.decode()
 
     return run
+
+
+@pytest.fixture
+def chat_here(run_here: RunHere) -> RunHere:
+    """``chat`` with a question, in the test's process."""
+    return lambda *options: run_here("chat", "-m", "tiny", *options, "hello")
+
+
+def chat(kit: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """``chat`` with a question, as a process."""
+    ran = run_kit(kit, "chat", "-m", "tiny", *options, "hello")
+    assert TOKEN not in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+    return ran

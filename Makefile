@@ -211,8 +211,13 @@ test-box: install audit-tools box-tools ## test what a GPU box and an instance w
 
 .PHONY: test-engines
 test-engines: install ## test the queue's protocol on Debian's Valkey and Redis as well
-	@$(PYTHON) -m tests.debian
+	@$(PYTHON) -m tests.debian engines
 	@$(PYTHON) -m pytest --no-cov -n auto -m engines tests/protocol tests/integration
+
+.PHONY: test-dashboards
+test-dashboards: install ## test dashboards/ with Debian's Prometheus: every expression, over workers under load
+	@$(PYTHON) -m tests.debian prometheus
+	@$(PYTHON) -m pytest --no-cov -m dashboards tests/dashboards
 
 .PHONY: test-workflows
 test-workflows: install audit-tools ## run every step of every workflow, in order, in fresh clones, against moto

@@ -8,21 +8,31 @@ import importlib.metadata
 import os
 import secrets
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
 import click
 
-from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
+from lambda_router_worker import worker_log
 from lambda_router_worker.backend.backend_options import BadBackend
 from lambda_router_worker.backend.openai_backend import OpenAIBackend
 from lambda_router_worker.checking import checks, findings, threads
-from lambda_router_worker.cli_options import Matching, option, queue_options, unchecked_queue_options, variable
-from lambda_router_worker.operations import health_probe, operations_cli, queue_metrics
+from lambda_router_worker.cli_options import (
+    health_host_option,
+    option,
+    queue_options,
+    stack_option,
+    unchecked_queue_options,
+    variable,
+)
+from lambda_router_worker.operations import dead_cli, health_probe, operations_cli, queue_metrics, top
+from lambda_router_worker.operations.http_pages import Answer, cannot_listen
 from lambda_router_worker.operations.operations import Operations
 from lambda_router_worker.processing import event_loop
+from lambda_router_worker.processing.attempt import NOBODY
 from lambda_router_worker.processing.consumer import Consumer, KeepDead
 from lambda_router_worker.processing.encryption import Encryption, missing_of_kms
 from lambda_router_worker.processing.gate import Gate
@@ -30,6 +40,9 @@ from lambda_router_worker.processing.handlers import MAX_CONCURRENCY, BadHandler
 from lambda_router_worker.processing.job_run import JobRun
 from lambda_router_worker.processing.stopping import StopSignals, work_until_stopped
 from lambda_router_worker.processing.watchdog import Watchdog
+from lambda_router_worker.prometheus import exporter_cli
+from lambda_router_worker.prometheus.job_counts import JobCounts
+from lambda_router_worker.prometheus.queue_figures import QueueFigures
 from lambda_router_worker.queue import eviction
 from lambda_router_worker.queue.connection import connect
 from lambda_router_worker.queue.work_queue import MAX_DEATHS, WorkQueue
@@ -80,15 +93,18 @@ _RUN_OPTIONS = [
         default="refused",
         help="Jobs that are not encrypted despite --kms-key-id; accept them on the day it is first set.",
     ),
+    stack_option,
     option(
-        "--stack",
-        envvar="ROUTER_STACK",
-        default=DEFAULT_STACK,
-        type=Matching(STACK_PATTERN, "lambda-router-prod"),
-        help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
+        "--health-port",
+        type=click.IntRange(0, 65535),
+        help="Answer GET /health, GET /ready and GET /metrics (for Prometheus) on this port.",
     ),
-    option("--health-port", type=click.IntRange(0, 65535), help="Answer GET /health and GET /ready on this port."),
-    option("--health-host", default="127.0.0.1", help="Address for it."),
+    health_host_option,
+    option(
+        "--log-format",
+        type=click.Choice(["json", "text"]),
+        help="Log for programs, or for people and without metrics; by default text on a terminal, and json elsewhere.",
+    ),
 ]
 
 
@@ -100,12 +116,15 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
     if is_wanted and not context.resilient_parsing:
-        try:
-            version = importlib.metadata.version("lambda-router-worker")
-        except importlib.metadata.PackageNotFoundError:
-            version = "of a checkout"
-        click.echo(f"lambda-router-worker {version}")
+        click.echo(f"lambda-router-worker {_version()}")
         context.exit()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("lambda-router-worker")
+    except importlib.metadata.PackageNotFoundError:
+        return "of a checkout"
 
 
 @click.group(invoke_without_command=True)
@@ -133,6 +152,8 @@ def main(context: click.Context, /, **options: Any) -> None:
         raise click.UsageError(
             f"--kms-key-id wants {' and '.join(lacking)}: install the extra lambda-router-worker[kms]."
         )
+    if options["log_format"] == "text" or (options["log_format"] is None and sys.stdout.isatty()):
+        worker_log.write_text()
     try:
         with StopSignals() as signals:
             event_loop.run(_work(options, signals))
@@ -171,8 +192,10 @@ def _given_to_group(context: click.Context) -> dict[str, Any]:
     }
 
 
-main.add_command(operations_cli.dead)
+main.add_command(dead_cli.dead)
 main.add_command(operations_cli.stats)
+main.add_command(top.top)
+main.add_command(exporter_cli.exporter)
 
 
 async def _work(options: dict[str, Any], signals: StopSignals) -> None:
@@ -184,27 +207,35 @@ async def _work(options: dict[str, Any], signals: StopSignals) -> None:
         dead = KeepDead(options["keep_dead"], options["keep_dead_days"] * 86_400_000)
         queue = WorkQueue(redis, options["queue"], _consumer_name(), lease_ms, options["max_deaths"])
         gate = Gate(handler if isinstance(handler, OpenAIBackend) else None)
-        run = JobRun(queue, handler, Encryption(options["kms_key_id"], options["plain_text"] == "accepted"), gate)
+        encryption = Encryption(options["kms_key_id"], options["plain_text"] == "accepted")
+        counts = JobCounts()
+        is_scraped = options["health_port"] is not None
+        run = JobRun(queue, handler, encryption, gate, counts if is_scraped else NOBODY)
         figures = Operations(redis, options["queue"])
         report = partial(queue_metrics.publish, figures, options["stack"], gate, run.failed)
         consumer = Consumer(queue, run, options["concurrency"], report, dead)
         memory = await stack.enter_async_context(eviction.watched(redis, options["queue"]))
-        if options["health_port"] is not None:
-            probe = await _probe(consumer, memory, options["health_port"], options["health_host"])
+        if is_scraped:
+            metrics = _metrics(options, consumer, counts, QueueFigures(figures))
+            probe = await _probe(consumer, memory, options["health_port"], options["health_host"], metrics)
             await stack.enter_async_context(probe)
         name = options["handler"] or OpenAIBackend.__name__
         await stack.enter_async_context(Watchdog(options["lease_seconds"] / 3, name))
         await work_until_stopped(consumer, run, signals)
 
 
-async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str) -> asyncio.Server:
+async def _probe(consumer: Consumer, memory: eviction.Seen, port: int, host: str, metrics: Answer) -> asyncio.Server:
     try:
-        return await health_probe.serve(consumer, memory, port, host)
-    except UnicodeError:
-        raise click.ClickException(f"--health-host {host!r} cannot be the name of a host; give 127.0.0.1.") from None
-    except OSError as error:
-        reason = str(error.strerror).rpartition(": ")[2]
-        raise click.ClickException(f"cannot listen at {host}:{port} ({reason}); give another --health-port.") from None
+        return await health_probe.serve(consumer, memory, port, host, metrics)
+    except (OSError, UnicodeError) as error:
+        raise click.ClickException(cannot_listen(host, port, error)) from None
+
+
+def _metrics(options: Mapping[str, Any], consumer: Consumer, counts: JobCounts, figures: QueueFigures) -> Answer:
+    from lambda_router_worker.prometheus.exposition import Exposition, Origin, Worker
+
+    worker = Worker(consumer, counts, options["concurrency"], _version())
+    return Exposition(Origin(options["stack"], options["queue"]), figures, worker).answer
 
 
 async def _handler(options: dict[str, Any], stack: AsyncExitStack) -> Handler:

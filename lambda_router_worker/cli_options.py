@@ -3,10 +3,11 @@
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
+from lambda_router_queue.metrics import DEFAULT_STACK, STACK_PATTERN
 from lambda_router_queue.queue_keys import QUEUE_PATTERN
 from lambda_router_queue.redis.url import BadRedisURL, check_redis_url
 from lambda_router_worker.secret_file import BadSecretFile, read_secret
@@ -52,6 +53,31 @@ class Matching(click.ParamType[str]):
         if not re.fullmatch(self._pattern, value):
             self.fail(f"{value!r} does not match {self._pattern}, such as {self._example}.", param, ctx)
         return value
+
+
+class Duration(click.ParamType[int]):
+    """A parameter type for a number and a unit, such as 90s, 15m, 1h or 2d, in milliseconds."""
+
+    name = "duration"
+    _UNITS: ClassVar = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):  # a default has been converted
+            return value
+        if not re.fullmatch("[0-9]{1,6}[smhd]", value, re.ASCII):
+            self.fail(f"{value!r} is not a number with s, m, h or d behind it, such as 90s, 15m, 1h or 2d.", param, ctx)
+        return int(value[:-1]) * self._UNITS[value[-1]]
+
+
+#: Options of whatever exports metrics.
+stack_option = option(
+    "--stack",
+    envvar="ROUTER_STACK",
+    default=DEFAULT_STACK,
+    type=Matching(STACK_PATTERN, "lambda-router-prod"),
+    help="Stack whose alarms watch this worker's metrics: the same as the router's, such as lambda-router-prod.",
+)
+health_host_option = option("--health-host", default="127.0.0.1", help="Address for it.")
 
 
 def queue_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Programs of Debian 13, unpacked below ``.local/debian`` without root. Nothing is installed.
 
-``python -m tests.debian`` fetches them, and ``make test-engines`` does so first. Tests only look for them.
+``python -m tests.debian engines`` fetches that group of them, and ``make test-engines`` does so first. Tests only look
+for them.
 
 apt runs with folders of its own, so it needs no permissions and changes nothing on this machine. It checks the
 signature of the archive against Debian's keyring, and each package against the signed lists. All libraries are unpacked
@@ -15,13 +16,36 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-#: Packages that are unpacked, each with all that it depends on.
-PACKAGES = ("redis-server", "valkey-server")
+
+@dataclass(frozen=True)
+class Group:
+    """Packages that are fetched together, into a folder of their own.
+
+    Attributes:
+        packages: each is unpacked with all that it depends on.
+        programs: what tests start.
+        home: folder of a program that starts itself again by ``/proc/self/exe`` and looks there for its files. It would
+            find the dynamic loader. So its own file names the loader instead, for which ``packages`` has patchelf.
+    """
+
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    home: str = ""
+
+
+GROUPS = {
+    "engines": Group(("redis-server", "valkey-server"), ("redis-server", "valkey-server")),
+    "prometheus": Group(("prometheus",), ("prometheus", "promtool")),
+    "chromium": Group(
+        ("chromium-headless-shell", "fonts-liberation", "patchelf"), ("chromium-headless-shell",), "usr/lib/chromium"
+    ),
+}
 
 #: Every Debian has it. Ubuntu signs a package with it.
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -31,7 +55,7 @@ _SUITES = (
     ("http://deb.debian.org/debian", "trixie"),
     ("http://deb.debian.org/debian-security", "trixie-security"),
 )
-_SECONDS = 300
+_SECONDS = 600
 
 #: Folders that any user may write. apt's sandbox would need root.
 _FOLDERS = """\
@@ -57,7 +81,20 @@ APT::Install-Recommends "false";
 
 _STARTER = """\
 #!/bin/sh
-exec {command} "$@"
+{exports}exec {command} "$@"
+"""
+
+#: No font of this machine: pages look the same everywhere.
+_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>{fonts}</dir>
+  <cachedir>{cache}</cachedir>
+  <alias><family>sans-serif</family><prefer><family>Liberation Sans</family></prefer></alias>
+  <alias><family>system-ui</family><prefer><family>Liberation Sans</family></prefer></alias>
+  <alias><family>monospace</family><prefer><family>Liberation Mono</family></prefer></alias>
+</fontconfig>
 """
 
 
@@ -67,12 +104,12 @@ class Unavailable(Exception):
 
 def program(name: str, folder: Path = _FOLDER) -> Path:
     """The command that starts this program, such as ``valkey-server``. Raises Unavailable."""
-    starter = folder / "bin" / name
-    if not _is_current(folder):
-        raise Unavailable("Debian's packages are not unpacked; run: .venv/bin/python -m tests.debian")
-    if not starter.is_file():
-        raise Unavailable(f"none of Debian's packages {', '.join(PACKAGES)} has a program {name}")
-    return starter
+    group = next((group for group, about in GROUPS.items() if name in about.programs), None)
+    if group is None:
+        raise Unavailable(f"none of the groups of Debian's packages, {', '.join(GROUPS)}, has a program {name}")
+    if not _is_current(group, folder):
+        raise Unavailable(f"Debian's packages are not unpacked; run: .venv/bin/python -m tests.debian {group}")
+    return folder / group / "bin" / name
 
 
 def program_or_skip(name: str) -> Path:
@@ -83,39 +120,44 @@ def program_or_skip(name: str) -> Path:
         pytest.skip(str(error))
 
 
-def versions(folder: Path = _FOLDER) -> dict[str, str]:
+def versions(group: str, folder: Path = _FOLDER) -> dict[str, str]:
     """The version of each unpacked package, as Debian numbers it."""
-    return dict(json.loads((folder / "versions.json").read_text())) if _is_current(folder) else {}
+    return dict(json.loads(_versions(group, folder).read_text())) if _is_current(group, folder) else {}
 
 
-def prepare(folder: Path = _FOLDER, keyring: Path = KEYRING) -> None:
+def prepare(group: str, folder: Path = _FOLDER, keyring: Path = KEYRING) -> None:
     """Fetch and unpack the packages, unless they are there. Other processes may do the same. Raises Unavailable."""
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    with _alone(folder):
-        if _is_current(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / f"{group}.lock"):
+        if _is_current(group, folder):
             return
         if missing:
             raise Unavailable(f"{' and '.join(missing)} not found: Debian's packages need a Debian or an Ubuntu")
-        with TemporaryDirectory(dir=folder.parent) as scratch:
+        with TemporaryDirectory(dir=folder) as scratch:
             known = keyring if keyring.is_file() else _signed_keyring(Path(scratch) / "own")
-            _unpack(_fetched(Path(scratch) / "debian", known), folder)
+            fetched = _fetched(Path(scratch) / "debian", known, GROUPS[group].packages)
+            _unpack(fetched, folder / group, GROUPS[group].home)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # freed when the file is closed, even by a process that dies
         yield
 
 
-def _is_current(folder: Path) -> bool:
+def _versions(group: str, folder: Path) -> Path:
+    return folder / group / "versions.json"
+
+
+def _is_current(group: str, folder: Path) -> bool:
     """Check for ``versions.json``, which is written last, and for the packages that are listed by now."""
     try:
-        found = json.loads((folder / "versions.json").read_text())
+        found = json.loads(_versions(group, folder).read_text())
     except FileNotFoundError:
         return False
-    return all(name in found for name in PACKAGES)
+    return all(name in found for name in GROUPS[group].packages)
 
 
 def _signed_keyring(scratch: Path) -> Path:
@@ -128,14 +170,14 @@ def _signed_keyring(scratch: Path) -> Path:
     return scratch / KEYRING.relative_to("/")
 
 
-def _fetched(scratch: Path, keyring: Path) -> list[Path]:
+def _fetched(scratch: Path, keyring: Path, packages: tuple[str, ...]) -> list[Path]:
     settings = _configured(scratch, _FOLDERS + _SOURCES)
     sources = [f"deb {address} {suite} main\n" for address, suite in _SUITES]
     (scratch / "etc/sources.list").write_text("".join(sources))
     (scratch / "etc/trusted").mkdir()  # not signed-by in the list, which takes no path with a space
     shutil.copy(keyring, scratch / "etc/trusted")
     _run(["apt-get", "--quiet", "update"], settings)
-    _run(["apt-get", "--quiet", "--yes", "--download-only", "install", *PACKAGES], settings)
+    _run(["apt-get", "--quiet", "--yes", "--download-only", "install", *packages], settings)
     return sorted((scratch / "cache/archives").glob("*.deb"))
 
 
@@ -148,7 +190,7 @@ def _configured(scratch: Path, settings: str) -> str:
     return f"APT_CONFIG={scratch / 'apt.conf'}"
 
 
-def _unpack(packages: list[Path], folder: Path) -> None:
+def _unpack(packages: list[Path], folder: Path, home: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     root, starters = folder / "root", folder / "bin"
     root.mkdir(parents=True)
@@ -160,13 +202,37 @@ def _unpack(packages: list[Path], folder: Path) -> None:
         found[name] = version
     (loader,) = (path for path in root.glob("usr/lib*/ld-linux*.so.*"))
     (libraries,) = (path for path in root.glob("usr/lib/*-linux-gnu*") if path.is_dir())
-    for path in [*root.glob("usr/bin/*"), *root.glob("usr/sbin/*")]:
-        if path.read_bytes()[:4] == b"\x7fELF":
-            starter = starters / path.name
-            command = [loader, "--inhibit-cache", "--library-path", libraries, path]
-            starter.write_text(_STARTER.format(command=shlex.join(map(str, command))))
-            starter.chmod(0o755)
+    for path in _programs(root, "usr/bin", "usr/sbin"):
+        _write_starter(starters / path.name, [loader, "--inhibit-cache", "--library-path", libraries, path])
+    if home:
+        _start_at_home(folder, home, loader, libraries)
     (folder / "versions.json").write_text(json.dumps(found))
+
+
+def _start_at_home(folder: Path, home: str, loader: Path, libraries: Path) -> None:
+    """Let programs run by their own files. The variables are for them and their children alone."""
+    fonts = folder / "fonts.conf"
+    fonts.write_text(_FONTS.format(fonts=folder / "root/usr/share/fonts", cache=folder / "fonts"))
+    # libpulse's RUNPATH names Debian's own folder for a library of its own, and a program's RPATH does not count there
+    exports = {"LD_LIBRARY_PATH": f"{libraries}:{libraries / 'pulseaudio'}", "FONTCONFIG_FILE": str(fonts)}
+    for path in _programs(folder / "root", home):
+        if ".so" not in path.name:  # a library has no interpreter
+            _run([str(folder / "bin/patchelf"), "--set-interpreter", str(loader), str(path)])
+            _write_starter(folder / "bin" / path.name, [path], exports)
+
+
+def _programs(root: Path, *places: str) -> Iterator[Path]:
+    files = (path for place in places for path in sorted(root.glob(f"{place}/*")) if path.is_file())
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(4) == b"\x7fELF":
+                yield path
+
+
+def _write_starter(starter: Path, command: list[str | Path], exports: dict[str, str] | None = None) -> None:
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in (exports or {}).items()]
+    starter.write_text(_STARTER.format(exports="".join(lines), command=shlex.join(map(str, command))))
+    starter.chmod(0o755)
 
 
 def _run(command: list[str], *variables: str) -> str:
@@ -181,8 +247,17 @@ def _run(command: list[str], *variables: str) -> str:
     return done.stdout
 
 
+def main(groups: list[str]) -> None:
+    """Fetch the named groups."""
+    unknown = sorted(set(groups) - set(GROUPS))
+    if unknown or not groups:
+        sys.exit(f"unknown group {', '.join(unknown) or '(none)'}: name one or more of {', '.join(GROUPS)}")
+    for group in groups:
+        try:
+            prepare(group)
+        except Unavailable as problem:
+            sys.exit(f"Debian's programs are not there: {problem}")
+
+
 if __name__ == "__main__":
-    try:
-        prepare()
-    except Unavailable as problem:
-        sys.exit(f"Debian's programs are not there: {problem}")
+    main(sys.argv[1:])

@@ -135,7 +135,7 @@ async def _look_on(act: Rehearsal, watched: Watched) -> None:
     """Read the figures, as ``stats`` does, and take an idle worker's turn."""
     operations = Operations(watched, act.keys.queue)
     operations.keys = act.keys
-    stats = await operations.stats()
+    stats = await operations.stats(by_code=True)
     _expect(sum(each.waiting for each in stats.priorities.values()), 1)
     claims, _ = await act.queue.turn(1, _HOUR_MS, beat=1)
     _expect([claim.job_id for claim in claims], [act.keys.job_id])

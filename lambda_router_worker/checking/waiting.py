@@ -8,7 +8,8 @@ from lambda_router_queue.models import PROTOCOL_VERSION
 from lambda_router_queue.redis.wire import Refused
 from lambda_router_worker.checking.box import Box
 from lambda_router_worker.checking.findings import Finding, in_short, refusal, well, wrong
-from lambda_router_worker.operations.operations import Operations, Stats
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.operations.queue_stats import Stats
 from lambda_router_worker.queue.queue_names import UnusedQueue, refuse_unused
 
 #: Names of other queues to show, and workers that claim nothing.

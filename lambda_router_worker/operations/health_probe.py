@@ -5,48 +5,45 @@ Nobody should restart a worker because its model server or Redis is down. So onl
 
 import asyncio
 import json
+from typing import Any
 
+from lambda_router_worker.operations.http_pages import Answer, Request, listen, response
 from lambda_router_worker.processing.consumer import Consumer
 from lambda_router_worker.queue.eviction import Seen
 from lambda_router_worker.queue.work_queue import SILENCE_MS
 
 #: An idle worker hears from Redis every second, so this much silence is an outage.
 SILENCE_SECONDS = SILENCE_MS / 1000
-READ_TIMEOUT_SECONDS = 5.0
+METRICS_PATH = "/metrics"
 
 
-async def serve(consumer: Consumer, memory: Seen, port: int, host: str) -> asyncio.Server:
-    """Serve ``GET /ready`` on that port, and any other path as ``GET /health``. Port 0 takes a free port.
+async def serve(
+    consumer: Consumer, memory: Seen, port: int, host: str, metrics: Answer | None = None
+) -> asyncio.Server:
+    """Serve ``GET /ready``, ``/metrics``, and any other path as ``GET /health``. Port 0 takes a free port.
 
     Args:
         memory: the newest finding on whether Redis may delete jobs.
+        metrics: answers requests for ``/metrics``.
     """
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                request = await reader.readuntil(b"\r\n\r\n")
-            writer.write(_response(consumer, memory, request))
-            await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a probe that does not speak HTTP gets no response
-        finally:
-            writer.close()
+    async def answer(request: Request) -> bytes:
+        if metrics is not None and request.path == METRICS_PATH:
+            return await metrics(request)
+        reason = _why_not_ready(consumer, memory) if request.path == "/ready" else None
+        return _response(consumer.running, reason)
 
-    return await asyncio.start_server(answer, host, port)
+    return await listen(answer, port, host)
 
 
-def _response(consumer: Consumer, memory: Seen, request: bytes) -> bytes:
-    status, document = "200 OK", {"status": "ok", "running": consumer.running}
-    if request.partition(b"\r\n")[0].split(b" ")[1:2] == [b"/ready"]:
-        reason = _why_not_ready(consumer, memory)
-        document["status"] = "not ready" if reason else "ready"
-        if reason:
-            status = "503 Service Unavailable"
-            document["reason"] = reason
-    body = json.dumps(document).encode()
-    head = (f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
-    return "\r\n".join((*head, "", "")).encode() + body
+def _response(running: int, reason: str | None) -> bytes:
+    """Return the response of ``/ready``, or of ``/health`` if the reason is None."""
+    document: dict[str, Any] = {"status": "ok" if reason is None else "not ready" if reason else "ready"}
+    document["running"] = running
+    if reason:
+        document["reason"] = reason
+    status = "503 Service Unavailable" if reason else "200 OK"
+    return response(status, "application/json", json.dumps(document).encode())
 
 
 def _why_not_ready(consumer: Consumer, memory: Seen) -> str:

@@ -12,20 +12,21 @@ from lambda_router_queue import metrics
 from lambda_router_queue.metrics import Metric
 from lambda_router_worker.operations.operations import Operations
 from lambda_router_worker.processing.gate import Gate
+from lambda_router_worker.worker_log import is_text
 
 
 async def publish(operations: Operations, stack: str, gate: Gate, failed: Counter[str]) -> None:
     """Write the figures of that stack's queue and of this worker.
 
     Each worker of a queue writes the same figures of the queue, so use their maximum, not their sum.
-    ``POWERTOOLS_METRICS_DISABLED=true`` turns this off, as it does Powertools' own metrics.
+    ``POWERTOOLS_METRICS_DISABLED=true`` turns this off, as it does Powertools' own metrics; so does a log as text.
 
     Args:
         failed: number of failed jobs by code. It is cleared once they are written.
 
     Raises one of REDIS_TROUBLE when Redis does not reply.
     """
-    if is_metrics_disabled():
+    if is_metrics_disabled() or is_text():  # no program reads text, and JSON is in people's way
         return
     figures = await operations.stats()
     priorities = figures.priorities.values()

@@ -1,4 +1,7 @@
-"""One attempt at a job: decrypt its input, run the handler within the time limit, and encode the outcome."""
+"""One attempt at a job: decrypt its input, run the handler within the time limit, and encode the outcome.
+
+An observer is told how attempts begin and end.
+"""
 
 import asyncio
 import time
@@ -15,10 +18,37 @@ from lambda_router_worker.processing import results
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.handlers import Handler, ThreadWork
 from lambda_router_worker.processing.live_output import Output, Seal
+from lambda_router_worker.processing.results import NO_TOKENS, Usage
 from lambda_router_worker.worker_log import log
 
 #: The result as JSON, or the reason that there is none.
 type Outcome = str | Unsuccessful | ServerTrouble
+
+
+class Observer:
+    """An observer that does nothing. All of its methods are called in the event loop."""
+
+    def started(self, waited_seconds: float) -> None:
+        """Note the start of an attempt.
+
+        Args:
+            waited_seconds: time since the job has joined its line.
+        """
+
+    def ended(self, outcome: str, code: str) -> None:
+        """Note how an attempt has ended, or a job that was given up without one.
+
+        Args:
+            outcome: as in the log line ``worked``.
+            code: the error's code; empty if there is none.
+        """
+
+    def attempted(self, outcome: str, seconds: float, usage: Usage) -> None:
+        """Note how long an attempt took, until its outcome was written, and which tokens its result names."""
+
+
+#: The observer of a worker that nobody asks for metrics.
+NOBODY = Observer()
 
 
 class Attempt:
@@ -29,6 +59,7 @@ class Attempt:
 
     Attributes:
         output: what the handler has emitted; None if it has emitted nothing.
+        usage: the tokens that the handler's result names.
     """
 
     def __init__(
@@ -38,6 +69,7 @@ class Attempt:
         self._encryption = encryption
         self._job = job
         self.output: Output | None = None
+        self.usage = NO_TOKENS
         self._begin_output = begin_output
         self._seal: Seal | None = None
         self._is_output_over = False
@@ -92,7 +124,10 @@ class Attempt:
                 if readable.key is not None:
                     self._seal = readable.sealed
                 readable.job.emit_to(self._take)
-                return readable.encrypted(_encoded(await self._begun(readable.job), self._job))
+                result = await self._begun(readable.job)
+                encoded = _encoded(result, self._job)
+                self.usage = Usage.of(result)
+                return readable.encrypted(encoded)
         except BaseException as error:
             if isinstance(error, Unsuccessful) and (outcome := _sound(error)) is not None:
                 return outcome

@@ -17,7 +17,7 @@ from lambda_router_worker.backend.server_trouble import ServerTrouble
 from lambda_router_worker.backoff import pause, retry_delay_ms
 from lambda_router_worker.job import Job
 from lambda_router_worker.outcomes import GivenUp, JobFailed, TryAgain
-from lambda_router_worker.processing.attempt import Attempt, Outcome
+from lambda_router_worker.processing.attempt import NOBODY, Attempt, Observer, Outcome
 from lambda_router_worker.processing.encryption import Encryption
 from lambda_router_worker.processing.gate import Gate
 from lambda_router_worker.processing.handlers import Handler
@@ -46,10 +46,18 @@ class JobRun:
         gate: told of each job that the model server processed or had trouble with.
         job_lists: told of each job's caller; the consumer has it trim the lists.
         failed: number of failed jobs by code; whatever reports them clears it.
+
+    Args:
+        observer: told of each job's start and end.
     """
 
     def __init__(
-        self, queue: WorkQueue, handler: Handler, encryption: Encryption | None = None, gate: Gate | None = None
+        self,
+        queue: WorkQueue,
+        handler: Handler,
+        encryption: Encryption | None = None,
+        gate: Gate | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self.job_lists = JobLists(queue)
         self.failed: Counter[str] = Counter()
@@ -60,6 +68,7 @@ class JobRun:
         self._live = LiveOutput(queue)
         self._held: dict[str, Lease] = {}
         self._quarantine = Quarantine()
+        self._observer = observer
 
     async def __call__(self, claim: Claim, worked: Callable[[], None] = _tell_nobody) -> None:
         """Run a job from claim to final state.
@@ -72,7 +81,7 @@ class JobRun:
             if job is None:
                 verdict = await self._queue.reject(claim, _owner(claim), "unreadable", "No worker could read this job.")
                 if verdict == "dead":
-                    self.failed["unreadable"] += 1
+                    self._ended(verdict, "unreadable")
                 log.error("unreadable", extra=facts | {"verdict": verdict})
                 return
             facts |= {"type": job.type, "trace_id": job.traceparent[3:35]}
@@ -91,10 +100,11 @@ class JobRun:
         lease = await self._insist(lambda: self._queue.start(claim, job.owner, nonce), REDIS_SILENCE)
         if isinstance(lease, str):
             if lease in _GIVEN_UP:
-                self.failed[_GIVEN_UP[lease]] += 1
+                self._ended("dead", _GIVEN_UP[lease])
             log.info("not started", extra=facts | {"reason": lease})
             return
         self._held[claim.job_id] = lease
+        self._observer.started(lease.waited_ms / 1000)
         attempt = Attempt(self._handler, self._encryption, job, lambda seal: self._live.of(lease, seal))
         try:
             await self._work(lease, job, attempt, facts, worked)
@@ -123,13 +133,22 @@ class JobRun:
                     result = too_large
                     outcome = await self._write(lease, job, result, attempt)
             code = _code(result, outcome)
-            if outcome in {"failed", "dead"}:
-                self.failed[str(code)] += 1
+            self._ended(outcome, code)
         except LeaseLost as lost:
             outcome = lost.reason
-        took = round((time.monotonic() - started) * 1000)
+            if outcome == "cancelled":  # any other end of the job is another worker's
+                self._ended(outcome, None)
+        seconds = time.monotonic() - started
+        self._observer.attempted(outcome, seconds, attempt.usage)
+        took = round(seconds * 1000)
         ended: dict[str, Any] = {"outcome": outcome, "code": code, "attempt": lease.attempts, "took_ms": took}
         log.info("worked", extra=facts | ended)
+
+    def _ended(self, outcome: str, code: str | None) -> None:
+        """Note how this worker has ended an attempt, or a job without one."""
+        if outcome in {"failed", "dead"}:
+            self.failed[str(code)] += 1
+        self._observer.ended(outcome, code or "")
 
     async def give_back_all(self, given_back: list[str]) -> None:
         """Give back every job in progress, and append its id. No attempt is counted: the worker ends at once."""

@@ -1,10 +1,10 @@
-"""Encoding of a handler's result as the JSON that is stored."""
+"""A handler's result: its encoding as the JSON that is stored, and the tokens that it names."""
 
 import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from pydantic import JsonValue
 from pydantic_core import from_json
@@ -17,11 +17,31 @@ MAX_ESCAPED_BYTES = 5_900_000
 
 #: Deeper nesting cannot be read back. This is the limit of jiter, which parses JSON for pydantic.
 _MAX_DEPTH = 200
+#: The most tokens that one result can have: larger numbers are somebody's mistake.
+_MOST_TOKENS = 1_000_000_000
 #: Number of characters of a path that are shown.
 _MAX_PATH = 200
 _MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+class Usage(NamedTuple):
+    """Tokens of one result, as its ``usage`` names them: those that the model read, and those that it wrote."""
+
+    input: int = 0
+    output: int = 0
+
+    @classmethod
+    def of(cls, result: Any) -> Self:
+        """Return the tokens of a result. Anything but a number of tokens counts as 0: the server may send anything."""
+        usage = dict.get(result, "usage") if isinstance(result, dict) else None
+        if not isinstance(usage, dict):
+            return cls()
+        return cls(_tokens(dict.get(usage, "prompt_tokens")), _tokens(dict.get(usage, "completion_tokens")))
+
+
+NO_TOKENS = Usage()
 
 
 def encoded(result: JsonValue) -> str:
@@ -36,6 +56,11 @@ def encoded(result: JsonValue) -> str:
     if size > MAX_RESULT_BYTES or _escaped_size(value, size) > MAX_ESCAPED_BYTES:
         raise JobFailed("result_too_large", f"The result has {size} bytes; {MAX_RESULT_BYTES} can be stored.")
     return value
+
+
+def _tokens(value: Any) -> int:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= _MOST_TOKENS else 0
 
 
 def _escaped_size(value: str, size: int) -> int:

@@ -24,8 +24,9 @@ def _lines_of(name: str) -> tuple[str, str]:
     return flags, rest
 
 
-CLAIM, RELEASE, SWEEP, BEAT, TIDY, FORGET, EMIT, LENGTHS = (
-    load_script(name, folder=LUA) for name in ("claim", "release", "sweep", "beat", "tidy", "forget", "emit", "lengths")
+CLAIM, RELEASE, SWEEP, BEAT, TIDY, FORGET, EMIT, STATS, LETTERS = (
+    load_script(name, folder=LUA)
+    for name in ("claim", "release", "sweep", "beat", "tidy", "forget", "emit", "stats", "letters")
 )
 START, RENEW, FINISH, RETRY, GIVE_BACK, REJECT, PROMOTE, REVIVE = (
     load_script(name, "lease", folder=LUA)

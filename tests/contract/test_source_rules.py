@@ -143,7 +143,8 @@ _REFUSED_WHEN_FULL = {
 #: Not writing allows it to run with a full memory too, and on a replica.
 _WRITES_NOTHING = {
     "vendor/lambda_router_queue/lua/eviction.lua",
-    "lambda_router_worker/queue/lua/lengths.lua",
+    "lambda_router_worker/queue/lua/letters.lua",
+    "lambda_router_worker/queue/lua/stats.lua",
 }
 #: With flags that allow writes a replica would refuse it whole, and a look needs none.
 #: The version of a server that refuses flags has to be read, too.

@@ -15,7 +15,7 @@ from tests.model.server import BEGAN_US, Server, packed
 from tests.model.world import Scenario
 
 #: Parts that others begin with, and what only reads; every other script has to be an action.
-NO_ACTION = {"record", "life", "lease", "tries", "eviction", "lengths"}
+NO_ACTION = {"record", "life", "lease", "tries", "eviction", "stats", "letters"}
 DEPTH = {"one job": 5, "two jobs": 3, "three jobs": 4, "clock": 4}
 _RUN: set[str] = set()
 _YIELDS = [node.value for node in ast.walk(ast.parse(inspect.getsource(promises))) if isinstance(node, ast.Yield)]

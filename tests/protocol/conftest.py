@@ -19,7 +19,8 @@ from chalicelib.jobs.redis_client import RedisClient, connect
 from lambda_router_queue.models import Envelope, Job
 from lambda_router_queue.queue_keys import QueueKeys
 from lambda_router_worker.cli import main
-from lambda_router_worker.operations.operations import DeadLetter, Operations
+from lambda_router_worker.operations.dead_letters import DeadLetter
+from lambda_router_worker.operations.operations import Operations
 from lambda_router_worker.queue import connection
 from lambda_router_worker.queue.work_queue import Claim, Lease, WorkQueue
 from tests import servers

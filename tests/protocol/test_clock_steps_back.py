@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib.limits import RatePolicy
 from lambda_router_queue.flow import WORKERS_FRESH_MS
-from lambda_router_worker.operations.operations import Operations, Stats
+from lambda_router_worker.operations.operations import Operations
+from lambda_router_worker.operations.queue_stats import Stats
 from lambda_router_worker.queue.work_queue import SILENCE_MS
 from tests.protocol.conftest import QUEUE, Callers, Hand
 

@@ -38,6 +38,7 @@ BLOCKS: Mapping[tuple[str, str], Callable[[], str]] = {
     ("docs/openai.md", "routes"): tables.openai_routes,
     ("docs/openai.md", "response-members"): members.response_members,
     ("docs/openai.md", "completion-members"): members.completion_members,
+    ("docs/monitoring.md", "prometheus"): tables.prometheus,
     ("docs/operations.md", "checks"): tables.checks,
     ("docs/operations.md", "metrics"): tables.metrics,
     ("docs/queue.md", "keys"): queue.keys,

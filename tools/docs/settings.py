@@ -217,9 +217,11 @@ def _commands(group: click.Group, called: str) -> Iterator[tuple[str, str]]:
         if isinstance(command, click.Group):
             yield from _commands(command, f"{called} {name}")
         else:
-            usage = [
-                f"[{each.opts[0]}]" if isinstance(each, click.Option) else each.make_metavar(click.Context(command))
-                for each in command.params
-                if not isinstance(each, click.Option) or (each.is_flag and each.name not in own)
-            ]
+            usage = [_usage(each, click.Context(command)) for each in command.params if each.name not in own]
             yield code(" ".join((called, name, *usage))), command.get_short_help_str(200)
+
+
+def _usage(parameter: click.Parameter, context: click.Context) -> str:
+    if not isinstance(parameter, click.Option):
+        return parameter.make_metavar(context)
+    return f"[{parameter.opts[0]}]" if parameter.is_flag else f"[{parameter.opts[0]} {parameter.make_metavar(context)}]"

@@ -15,6 +15,7 @@ from chalicelib.settings import Settings
 from lambda_router_queue.metrics import Metric
 from lambda_router_queue.redis.errors import REACTIONS
 from lambda_router_worker.checking.checks import EVERY
+from lambda_router_worker.prometheus.families import Family
 from tools.docs.markdown import NOTICE, code, first_sentence, table
 from tools.docs.queue import top_comment
 from tools.stack.findings import Status
@@ -119,6 +120,17 @@ def metrics() -> str:
         for metric in Metric
     ]
     return table(("Metric", "Unit", "Dimensions", "Meaning"), rows)
+
+
+def prometheus() -> str:
+    """Return every metric of a worker's `/metrics`."""
+    rows = []
+    for family in Family:
+        buckets = f" Buckets: {', '.join(f'{bound:g}' for bound in family.buckets)} s." if family.buckets else ""
+        of = "queue" if family.is_of_queue else "worker"
+        labels = ", ".join(map(code, family.labels))
+        rows.append((code(family.value), family.kind, labels, of, family.meaning + buckets))
+    return table(("Metric", "Type", "Labels", "Of", "Meaning"), rows)
 
 
 def checks() -> str:

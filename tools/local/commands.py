@@ -118,7 +118,7 @@ def worker(model: Model, health_port: int) -> list[str]:
 def worker_settings(model: Model, redis_url: str) -> dict[str, str]:
     """Return the defaults of a worker's variables; without a model server it runs the demonstration handler."""
     handler = {} if model.backend else {"WORKER_HANDLER": "lambda_router_worker.demo:answer"}
-    return handler | {"WORKER_CONCURRENCY": "2", "REDIS_URL": redis_url}
+    return handler | {"WORKER_CONCURRENCY": "2", "WORKER_LOG_FORMAT": "text", "REDIS_URL": redis_url}
 
 
 def valkey(port: int) -> list[str]:

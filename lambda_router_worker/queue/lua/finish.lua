@@ -15,5 +15,9 @@ if record.status ~= 'in_progress' then return record.status end
 local now = now_ms()
 local outcome = ARGV[4] == 'error' and short_error(ARGV[5]) or ARGV[5]
 close(keys, record, ARGV[1], ARGV[3], now, true, ARGV[4], outcome, 'retried_token', ARGV[2])
+if ARGV[3] == 'failed' then
+  local is_json, found = pcall(cjson.decode, outcome)
+  if is_json and type(found) == 'table' and type(found.code) == 'string' then count_failure(keys.flow, found.code) end
+end
 end_output(record, now)
 return 'done'

@@ -108,12 +108,26 @@ local function end_output(record, now)
   keep_output(keys.job, keys.events, record, now)
 end
 
+-- How many codes are counted apart: a handler may make up any number of them.
+local MOST_CODES = 50
+
+-- Counts a failed job under its code. Codes beyond the first MOST_CODES of a queue count as `other`.
+local function count_failure(flow_key, code)
+  local field = 'failed:' .. short_code(code)
+  local counted = read(flow_key, field, 'failed_codes')
+  if not counted[field] then
+    if number(counted.failed_codes, 0) < MOST_CODES then count(flow_key, 'failed_codes', 1) else field = 'failed:other' end
+  end
+  count(flow_key, field, 1)
+end
+
 -- Gives up a job, whose record was read with `attempts` and `store`. Its envelope goes to the dead letters, unless the
 -- caller wants nothing kept. Its record gets the reason, and names the letter.
 local function bury(record, id, envelope, code, message, now)
   local kept = record.store ~= '0' and envelope or ''
   local letter = add_letter(keys.dead, id, kept, code, message, record.attempts or '0', record.lease_token or '0', now)
   close(keys, record, id, 'failed', now, false, 'error', error_json(code, message), 'letter', letter)
+  count_failure(keys.flow, code)
   end_output(record, now)
 end
 
@@ -121,6 +135,7 @@ end
 local function bury_unrecorded(dead_key, flow_key, id, envelope, code, message, now)
   add_letter(dead_key, id, envelope_to_keep(envelope), code, message, '0', '0', now)
   count(flow_key, 'failed', 1)
+  count_failure(flow_key, code)
 end
 
 local function abandon(dead_key, flow_key, id, envelope, now)

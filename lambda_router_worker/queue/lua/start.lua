@@ -7,10 +7,11 @@
 --
 -- KEYS  1 job  2 its stream  3 open  4 scheduled  5 flow  6 dead  7 owner  8 retrying  9 bytes  10 events
 -- ARGV  1 id  2 entry id  3 consumer  4 lease ms  5 expired leases allowed  6 nonce, new for each attempt (or none)
---       7 'crashes' to get the job's number of crashes as well (or none)
--- Answers {'run', token, attempts}, followed by the job's crashes if requested. Any other reply says why the job was
---   not started: {expired}, {leased} (another worker has it), {stale} (it was requeued; this entry is its old one),
---   {dead} (too many leases expired), {abandoned} (it was started and its record is gone), {gone}, or a final status
+--       7 'crashes' to get the job's number of crashes as well, and the ms that its entry was in line (or none)
+-- Answers {'run', token, attempts}, followed by the job's crashes and these ms if requested. Any other reply says why
+--   the job was not started: {expired}, {leased} (another worker has it), {stale} (it was requeued; this entry is its
+--   old one), {dead} (too many leases expired), {abandoned} (it was started and its record is gone), {gone}, or a final
+--   status
 
 local id, entry_id, nonce = ARGV[1], ARGV[2], ARGV[6] or ''
 local record = read_leased('attempts', 'started_at', 'store', 'lease_until', 'nonce', 'crashes')
@@ -35,9 +36,10 @@ local function restart_output(token)
   keep_output(keys.job, keys.events, record, now)
 end
 
-local function answer(token, attempts)
+local function answer(token, attempts, attempt_at)
   if ARGV[7] ~= 'crashes' then return {'run', token, attempts} end
-  return {'run', token, attempts, number(record.crashes, 0)}
+  local joined_at = tonumber(string.match(entry_id, '^%d+')) or attempt_at -- an entry's id begins with Redis's clock
+  return {'run', token, attempts, number(record.crashes, 0), math.max(0, attempt_at - joined_at)}
 end
 
 if not record.status then
@@ -57,7 +59,7 @@ if not is_current(record, entry_id) then -- the job was requeued since
 end
 if record.status == 'in_progress' and nonce ~= '' and record.nonce == nonce then -- the first reply was lost
   hold()
-  return answer(number(record.lease_token, 0), number(record.attempts, 0))
+  return answer(number(record.lease_token, 0), number(record.attempts, 0), number(record.attempt_at, now))
 end
 if record.status == 'queued' then
   local deadline = number(record.deadline_at, now)
@@ -86,4 +88,4 @@ local attempt_at = digits(math.max(now, number(record.created_at, 0), number(rec
 hold('status', 'in_progress', 'worker', ARGV[3], 'attempts', attempts, 'attempt_at', attempt_at,
   'started_at', record.started_at or attempt_at, 'nonce', nonce, 'lease_token', token)
 restart_output(token)
-return answer(token, attempts)
+return answer(token, attempts, tonumber(attempt_at))

@@ -60,6 +60,7 @@ REDUCED = {
     "make conformance": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-box": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-engines": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-dashboards": {"PYTEST_ADDOPTS": "--collect-only"},
 }
 
 

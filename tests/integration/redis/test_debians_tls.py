@@ -115,7 +115,7 @@ def test_the_signature_of_the_packages_is_checked(tmp_path: Path) -> None:
     (tmp_path / "keys.gpg").touch()
 
     with pytest.raises(debian.Unavailable):
-        debian.prepare(tmp_path / "debian", tmp_path / "keys.gpg")
+        debian.prepare("engines", tmp_path, tmp_path / "keys.gpg")
 
-    assert not (tmp_path / "debian").exists()
-    assert debian.versions(tmp_path / "debian") == {}
+    assert not (tmp_path / "engines").exists()
+    assert debian.versions("engines", tmp_path) == {}

@@ -41,7 +41,7 @@ class NeverBlocks(Fault):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("XREADGROUP", ["--handler", "lambda_router_worker.demo:answer"]),
+        ("XREADGROUP", ["--handler", "lambda_router_worker.demo:answer", "--health-port", "0"]),
         ("ZRANGE", ["--backend", "http://127.0.0.1:1/v1", "--model", "m"]),
     ],
     ids=["idle", "model server gone"],
@@ -49,13 +49,14 @@ class NeverBlocks(Fault):
 def test_a_worker_process_without_a_job_sends_two_commands_a_second_at_most(
     tmp_path: Path, redis_url: str, command: str, options: list[str]
 ) -> None:
-    """Its report every minute sends six more, and its watch over the memory one."""
+    """Its report every minute sends one more, and its watch over the memory one."""
     fault = CountsCommands()
     with proxy_to(redis_url) as proxy:
         proxy.fault = fault
         with worker_process(tmp_path, proxy.url, *options):
-            # It has started: its first report reads the workers, and looks for due jobs go on.
-            assert eventually(lambda: fault.commands["HGETALL"] > 0 and fault.commands[command] > 4, seconds=20)
+            # It has started: its first report is written, and looks for due jobs go on.
+            log = tmp_path / "log"
+            assert eventually(lambda: "DeadLetters" in log.read_text() and fault.commands[command] > 4, seconds=20)
             fault.commands.clear()
             time.sleep(WATCHED_SECONDS)
             commands = dict(fault.commands)
@@ -64,19 +65,20 @@ def test_a_worker_process_without_a_job_sends_two_commands_a_second_at_most(
     assert sum(commands.values()) <= MOST_COMMANDS, commands
 
 
-def test_the_figures_of_an_empty_queue_take_six_commands(redis_url: str) -> None:
+@pytest.mark.parametrize(("by_code", "count"), [(False, 1), (True, 2)], ids=["report", "stats and top"])
+def test_the_figures_of_a_queue_take_one_command_or_two(redis_url: str, by_code: bool, count: int) -> None:
     fault = CountsCommands()
 
     async def scenario() -> None:
         async with aclosing(connect(proxy.url)) as redis:
-            await Operations(redis, QUEUE).stats()  # the server learns the script
+            await Operations(redis, QUEUE).stats(by_code=by_code)  # the server learns the scripts
             fault.commands.clear()
-            await Operations(redis, QUEUE).stats()
+            await Operations(redis, QUEUE).stats(by_code=by_code)
 
     with proxy_to(redis_url) as proxy:
         proxy.fault = fault
         asyncio.run(scenario())
-    assert sum(fault.commands.values()) == 6
+    assert sum(fault.commands.values()) == count
 
 
 def warnings(lines: Lines) -> list[str]:

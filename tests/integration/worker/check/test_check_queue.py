@@ -72,13 +72,13 @@ def test_what_anybody_else_wrote_does_not_disturb_it(redis_url: str, db: redis.R
 
 def test_a_user_who_may_not_read_the_queue_is_wrong(redis_url: str) -> None:
     def refuse(words: Sequence[str]) -> bytes | None:
-        if words[0] != "ZRANGE":
+        if words[0] != "XRANGE":
             return None
-        return b"-NOPERM User worker has no permissions to run the 'zrange' command\r\n"
+        return b"-NOPERM User worker has no permissions to run the 'xrange' command\r\n"
 
     with redis.Redis.from_url(redis_url) as db, lying(redis_url, refuse) as url:
         db.xadd(KEYS.streams[0], {"id": "job_1", "job": '{"v": 1}'})
-        assert is_wrong(look("queue", redis_url=url), "+zrange")
+        assert is_wrong(look("queue", redis_url=url), "+xrange")
 
 
 def test_a_worker_that_runs_is_counted_and_its_health_port_is_right(tmp_path: Path, redis_url: str) -> None:

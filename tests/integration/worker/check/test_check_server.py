@@ -205,7 +205,7 @@ def test_a_server_that_compiles_no_script_is_wrong(redis_url: str) -> None:
         assert "Dragonfly" in finding.fix
 
 
-@pytest.mark.parametrize("name", ["renew", "finish", "claim", "promote", "give_back", "turn", "lengths"])
+@pytest.mark.parametrize("name", ["renew", "finish", "claim", "promote", "give_back", "turn", "stats", "letters"])
 def test_a_script_that_replies_otherwise_is_wrong_by_its_name(redis_url: str, name: str) -> None:
     shas = {sha for sha, file in scripts.script_names().items() if file == f"{name}.lua"}
 

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what is counted, and the page `/metrics` from which they are scraped."""

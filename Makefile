@@ -237,6 +237,26 @@ test-gateway: install gateway-tools ## test the packaged stack in an AWS that ru
 test-clients: .venv-clients/.complete ## test the OpenAI API with LangChain and LiteLLM, and lambda-router proxy with tools that have one key
 	@$(PYTHON) -m pytest --no-cov -m clients tests/e2e
 
+# Playwright, which drives a browser. It brings none: Debian's Chromium is unpacked below .local, without root, if there is
+# none on PATH. Where it cannot be had, the tests are skipped.
+.venv-browser/.complete: requirements/browser.txt | install
+	@$(PYTHON) -m uv venv --quiet --clear --python $(PYTHON) .venv-browser
+	@$(PYTHON) -m uv pip install --quiet --python .venv-browser/bin/python --require-hashes -r requirements/browser.txt
+	@touch $@
+
+.PHONY: browser-tools
+browser-tools: .venv-browser/.complete
+	@$(PYTHON) -m tests.browser.chromium || [ -z "$$CI" ]
+
+.PHONY: test-browser
+test-browser: browser-tools ## test the pages for people in a real browser (Chromium): sign-in, live words, /docs, accessibility, weight
+	@$(PYTHON) -m pytest --no-cov -m browser tests/browser
+
+.PHONY: pictures
+pictures: .venv-browser/.complete ## draw docs/pictures in Debian's Chromium: what the pages look like, over a stack of its own
+	@$(PYTHON) -m tests.debian chromium
+	@$(PYTHON) -m tests.browser.pictures
+
 .PHONY: open-responses
 open-responses: install ## run Open Responses' own tests, all but compact and WebSockets (OPEN_RESPONSES=folder: a checkout; needs npm)
 	@$(PYTHON) -m tests.e2e.open_responses $(OPEN_RESPONSES)
@@ -365,7 +385,7 @@ golden: install ## regenerate the expected output of the merge, and Chalice's ow
 
 .PHONY: lock
 lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1: newest versions)
-	@for name in function worker client dev audit gateway mutants bench clients; do \
+	@for name in function worker client dev audit gateway mutants bench clients browser; do \
 		[ $$name = function ] && lock=requirements.txt || lock=requirements/$$name.txt; \
 		$(PYTHON) -m uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.13 --generate-hashes \
 			--no-emit-index-url --custom-compile-command "make lock" requirements/$$name.in --output-file $$lock || exit; \
@@ -373,6 +393,6 @@ lock: install ## lock the packages after an edit of requirements/*.in (UPGRADE=1
 
 .PHONY: clean
 clean: ## remove everything that was made here: .venv, local data, caches, builds
-	@rm -rf .venv .venv-bench .venv-clients .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv .venv-bench .venv-browser .venv-clients .local build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache .schemathesis mutants .chalice/deployments
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ app.register_blueprint(status_routes.routes)
 app.register_blueprint(routes)
 app.register_blueprint(openai_routes)
 answer_preflights(app, wiring.surface())
+status_routes.serve_pages(app, wiring.surface())
 
 cold_start.begun()
 wiring.prepare()

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.figures import Row, show
 from benchmarks.quick import asked_quick
 from tests.deploy.kit.artefact import built
-from tools.package.table import contents_table
+from tools.package.writer import contents_table
 
 
 def main() -> None:

@@ -35,6 +35,9 @@ STORED_RETRY_MS = MAX_RETRY_AFTER_SECONDS * 1000
 #: How long a client should wait before it retries a request that failed because of a dependency.
 UNAVAILABLE_RETRY_SECONDS = 2
 
+#: Headers that tell a caller's rate.
+RATE_HEADERS = ("RateLimit", "RateLimit-Policy")
+
 RATE_POLICY = "rate"
 OPEN_JOBS_POLICY = "open-jobs"
 STORED_BYTES_POLICY = "stored-bytes"

@@ -88,6 +88,14 @@ def is_origin(value: str) -> str:
     return value
 
 
+def is_https_origin(value: str) -> str:
+    """Accept an https origin, http on loopback. It is written into a response header, so nothing else may be in it."""
+    is_https(value)
+    if not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", value, re.ASCII):
+        raise ValueError("must be an origin in lower case, without a path or a '/' at the end")
+    return value
+
+
 def is_host(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", value, re.ASCII):
         raise ValueError("must be names of hosts in lower case, such as images.example.com")

@@ -37,6 +37,7 @@ class Surface(NamedTuple):
     user_pool_arn: str
     scope: str
     cors_origin: str
+    has_pages: bool = False
 
     @property
     def cors_origins(self) -> tuple[str, ...]:
@@ -128,6 +129,11 @@ class ServiceSettings(PoolSettings):
         " when Chalice packages the app.",
         examples=["https://app.example.com"],
     )
+    router_docs: Literal["true", "false"] = Field(
+        default="false",
+        description="Whether the API serves its pages: the playground at `/`, and Swagger UI at `/docs`. In stage"
+        " `local` they are on unless this is `false`. Read when Chalice packages the app.",
+    )
     router_stack: str = Field(
         default=DEFAULT_STACK,
         pattern=STACK_PATTERN,
@@ -184,12 +190,16 @@ class Settings(JobSettings, ServiceSettings):
 
     @staticmethod
     def surface(environ: Mapping[str, str]) -> Surface:
-        """Return the three variables that shape the API at packaging time, unvalidated."""
+        """Return the variables that shape the API at packaging time, unvalidated.
+
+        In stage ``local`` the pages are on by default: nobody else sees them there.
+        """
         default_scope: str = Settings.model_fields["router_scope"].default
         return Surface(
             user_pool_arn=environ.get("COGNITO_USER_POOL_ARN", ""),
             scope=environ.get("ROUTER_SCOPE") or default_scope,
             cors_origin=environ.get("ROUTER_CORS_ORIGIN", ""),
+            has_pages=(environ.get("ROUTER_DOCS") or str(LOCAL_ENV_FILE in environ).lower()) == "true",
         )
 
 

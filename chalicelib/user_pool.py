@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from chalicelib.partitions import REGION_PATTERN, partition_of
-from chalicelib.setting_values import PARAMETER_PATTERN, has_user_pools, is_https, is_key_source, split_commas
+from chalicelib.setting_values import (
+    PARAMETER_PATTERN,
+    has_user_pools,
+    is_https,
+    is_https_origin,
+    is_key_source,
+    split_commas,
+)
 
 #: First label of the host, by the pool's issuer type (DescribeUserPool, ``IssuerConfiguration.Type``).
 ISSUER_HOSTS = {"ORIGINAL": "cognito-idp", "UPDATED": "issuer-cognito-idp"}
@@ -75,6 +82,12 @@ class PoolSettings(BaseModel):
         description="Id of the public app client with which people sign in, by `lambda-router login`: the address of"
         " the API leads there. Its tokens are accepted like those of `COGNITO_AUD`. Unset: people cannot sign in so.",
         examples=["2h68lg6dqr28n1fnm23EXAMPLE"],
+    )
+    cognito_domain: Annotated[str, AfterValidator(is_https_origin)] | None = Field(
+        default=None,
+        description="Origin of the user pool's domain, at which the pages of `ROUTER_DOCS` let people sign in. Unset:"
+        " the pages take a token instead.",
+        examples=["https://team.auth.eu-central-1.amazoncognito.com"],
     )
     cognito_region: str = Field(
         default="",

@@ -3,7 +3,7 @@
 resource "aws_api_gateway_stage" "live" {
   # checkov:skip=CKV_AWS_120: answers are about one caller's job at one moment; a cache would hand out old or foreign ones.
   # checkov:skip=CKV2_AWS_51: callers are proven by a Cognito token, twice; the gateway proves itself to no back end but Lambda.
-  # checkov:skip=CKV2_AWS_29: every method but those of three open paths needs a token, and the throttle bounds the rest; whoever has a web ACL associates it with output stage_arn.
+  # checkov:skip=CKV2_AWS_29: every method but those of the open paths (docs/contract.md) needs a token, and the throttle bounds the rest; whoever has a web ACL associates it with output stage_arn.
   # checkov:skip=CKV_AWS_73: traces cost more than the gateway itself (docs/cost.md), so they are a variable, off unless asked for.
   # checkov:skip=CKV2_AWS_4: metrics for each method are a variable for the same reason; errors are logged all the same.
   rest_api_id          = aws_api_gateway_rest_api.rest_api.id
@@ -18,6 +18,13 @@ resource "aws_api_gateway_stage" "live" {
   }
 
   depends_on = [aws_cloudwatch_log_group.execution]
+
+  lifecycle {
+    precondition {
+      condition     = local.has_pages == tobool(var.router_docs)
+      error_message = "router_docs is ${var.router_docs}, but chalice.tf.json was packaged ${local.has_pages ? "with" : "without"} the pages: export TF_VAR_router_docs=${var.router_docs}, make package, then plan again."
+    }
+  }
 }
 
 locals {

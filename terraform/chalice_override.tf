@@ -61,6 +61,10 @@ resource "aws_api_gateway_rest_api" "rest_api" {
   # An import of the body without this switches the default endpoint on again; the provider then switches it off again.
   disable_execute_api_endpoint = !var.default_endpoint
 
+  # The pages' files are text that compresses to a third. Responses that are streamed stay as they are:
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
+  minimum_compression_size = local.has_pages ? 1024 : -1
+
   endpoint_configuration {
     types = ["REGIONAL"]
   }

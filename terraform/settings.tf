@@ -29,6 +29,18 @@ variable "cognito_aud_parameter" {
   }
 }
 
+variable "cognito_domain" {
+  description = "COGNITO_DOMAIN: Origin of the user pool's domain, at which the pages of `ROUTER_DOCS` let people sign in. Unset: the pages take a token instead."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.cognito_domain == "" || can(regex("^https://[a-z0-9.-]+$", var.cognito_domain))
+    error_message = "cognito_domain must be empty or an https origin in lower case, such as https://team.auth.eu-central-1.amazoncognito.com."
+  }
+}
+
 variable "cognito_issuer" {
   description = "COGNITO_ISSUER: Values of the `iss` claim that are taken beside the pool's own two, comma-separated: such as the issuer of the pool's replica in another region. The first is where people sign in."
   type        = string
@@ -190,6 +202,18 @@ variable "router_delayed_percent" {
   validation {
     condition     = var.router_delayed_percent >= 1 && var.router_delayed_percent <= 100 && floor(var.router_delayed_percent) == var.router_delayed_percent
     error_message = "router_delayed_percent must be a whole number from 1 to 100."
+  }
+}
+
+variable "router_docs" {
+  description = "ROUTER_DOCS: Whether the API serves its pages: the playground at `/`, and Swagger UI at `/docs`. In stage `local` they are on unless this is `false`. Read when Chalice packages the app."
+  type        = string
+  default     = "false"
+  nullable    = false
+
+  validation {
+    condition     = contains(["true", "false"], var.router_docs)
+    error_message = "router_docs must be one of true, false."
   }
 }
 

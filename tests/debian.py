@@ -56,6 +56,8 @@ _SUITES = (
     ("http://deb.debian.org/debian-security", "trixie-security"),
 )
 _SECONDS = 600
+#: Written last. It names the folder, too: what is started names it, so a moved checkout needs its programs anew.
+_STAMP = "unpacked.json"
 
 #: Folders that any user may write. apt's sandbox would need root.
 _FOLDERS = """\
@@ -92,8 +94,8 @@ _FONTS = """\
   <dir>{fonts}</dir>
   <cachedir>{cache}</cachedir>
   <alias><family>sans-serif</family><prefer><family>Liberation Sans</family></prefer></alias>
-  <alias><family>system-ui</family><prefer><family>Liberation Sans</family></prefer></alias>
   <alias><family>monospace</family><prefer><family>Liberation Mono</family></prefer></alias>
+  <match><edit name="family" mode="append_last" binding="weak"><string>Liberation Sans</string></edit></match>
 </fontconfig>
 """
 
@@ -121,8 +123,12 @@ def program_or_skip(name: str) -> Path:
 
 
 def versions(group: str, folder: Path = _FOLDER) -> dict[str, str]:
-    """The version of each unpacked package, as Debian numbers it."""
-    return dict(json.loads(_versions(group, folder).read_text())) if _is_current(group, folder) else {}
+    """The version of each unpacked package, as Debian numbers it; none where they are not unpacked, or were moved."""
+    try:
+        found = json.loads((folder / group / _STAMP).read_text())
+    except FileNotFoundError:
+        return {}
+    return dict(found["versions"]) if found["folder"] == str(folder / group) else {}
 
 
 def prepare(group: str, folder: Path = _FOLDER, keyring: Path = KEYRING) -> None:
@@ -147,17 +153,9 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _versions(group: str, folder: Path) -> Path:
-    return folder / group / "versions.json"
-
-
 def _is_current(group: str, folder: Path) -> bool:
-    """Check for ``versions.json``, which is written last, and for the packages that are listed by now."""
-    try:
-        found = json.loads(_versions(group, folder).read_text())
-    except FileNotFoundError:
-        return False
-    return all(name in found for name in GROUPS[group].packages)
+    """Check that all packages that are listed by now are there."""
+    return set(GROUPS[group].packages) <= set(versions(group, folder))
 
 
 def _signed_keyring(scratch: Path) -> Path:
@@ -206,7 +204,7 @@ def _unpack(packages: list[Path], folder: Path, home: str) -> None:
         _write_starter(starters / path.name, [loader, "--inhibit-cache", "--library-path", libraries, path])
     if home:
         _start_at_home(folder, home, loader, libraries)
-    (folder / "versions.json").write_text(json.dumps(found))
+    (folder / _STAMP).write_text(json.dumps({"folder": str(folder), "versions": found}))
 
 
 def _start_at_home(folder: Path, home: str, loader: Path, libraries: Path) -> None:

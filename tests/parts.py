@@ -101,14 +101,15 @@ class Parts:
 
 def _when_up(process: Process, address: str) -> Process:
     """Return the process once it answers 200 there."""
-    if not eventually(lambda: process.poll() is not None or _is_up(address), _STARTED_WITHIN_SECONDS):
+    if not eventually(lambda: process.poll() is not None or is_up(address), _STARTED_WITHIN_SECONDS):
         raise TimeoutError(f"no answer from {address}")
     if process.poll() is not None:
         raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
     return process
 
 
-def _is_up(address: str) -> Any:
+def is_up(address: str) -> Any:
+    """Whether that address answers 200."""
     with suppress(OSError), _opener.open(address, timeout=2) as reply:
         return reply.status == 200
     return False

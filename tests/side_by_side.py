@@ -29,6 +29,7 @@ FILES = {
     "kit/test_chat.py": "streams",
     "e2e/test_local_stack.py": "stack",
     "e2e/test_many_waits.py": "stack",
+    "e2e/test_pages.py": "stack",
     "e2e/test_smoke.py": "stack",
 }
 #: Folders whose tests run without coverage, which costs a third of their CPU: the others cover all that they do.

@@ -68,7 +68,10 @@ def readable_by_pages(surface: Surface) -> Callable[[Request, NextHandler], Resp
 
     def add_headers(request: Request, next_handler: NextHandler) -> Response:
         response = next_handler(request)
-        for name, value in gateway.answer_headers(surface, request.headers.get("origin")).items():
+        headers = gateway.answer_headers(surface, request.headers.get("origin"))
+        if "Vary" in headers and "Vary" in response.headers:  # that of the pages
+            response.headers["Vary"] = f"{response.headers['Vary']}, {headers['Vary']}"
+        for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response
 

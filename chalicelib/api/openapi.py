@@ -34,16 +34,18 @@ def document(
     """Build the whole document of a deployment.
 
     Args:
-        routes: Chalice's entries by path and method. Those without an operation, which are preflights, are left out.
+        routes: Chalice's entries by path and method. Those without an operation, preflights and pages, are left out.
         job_types: the types with the deployment's settings applied.
         base: the part before the paths in the caller's URLs: API Gateway's stage, or a custom domain's base path.
     """
-    bodies = {
-        "job": _body(_request_schema(job_types), body_limits.job),
-        "batch": _body(_ref("Batch"), body_limits.batch),
-        "response": _body(_ref("ResponseRequest"), body_limits.job),
-        "completion": _body(_ref("CompletionRequest"), body_limits.job),
+    schemas = {
+        "job": (_request_schema(job_types), body_limits.job),
+        "batch": (_ref("Batch"), body_limits.batch),
+        "response": (_ref("ResponseRequest"), body_limits.job),
+        "completion": (_ref("CompletionRequest"), body_limits.job),
     }
+    examples = parts.EXAMPLES if parts.EXAMPLES["job"]["type"] in job_types else {}
+    bodies = {name: _body(schema, most, examples.get(name)) for name, (schema, most) in schemas.items()}
     return {
         "openapi": "3.1.1",
         "info": {
@@ -53,7 +55,8 @@ def document(
             "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
         "servers": [{"url": base}],
-        "paths": {path: _path_item(path, methods, bodies) for path, methods in routes.items()},
+        "tags": [{"name": name, "description": description} for name, description in parts.TAGS.values()],
+        "paths": {path: item for path, methods in routes.items() if (item := _path_item(path, methods, bodies))},
         "components": {
             "schemas": _schemas(job_types),
             "headers": parts.HEADERS,
@@ -75,9 +78,13 @@ def _path_item(path: str, methods: Mapping[str, Any], bodies: Mapping[str, Schem
     for method, entry in methods.items():
         operation = operation_of(entry.view_function)
         if operation is not None:
-            described = _operation(operation, bodies, problem)
+            described = _operation(operation, bodies, problem) | {"tags": [_tag(path)]}
             item[method.lower()] = _head(described) if method == "HEAD" else described
     return item
+
+
+def _tag(path: str) -> str:
+    return next(name for beginning, (name, _) in parts.TAGS.items() if path.startswith(beginning))
 
 
 def _operation(operation: Operation, bodies: Mapping[str, Schema], problem_of: Callable[[list[str]], Schema]) -> Schema:
@@ -137,8 +144,11 @@ def _header_refs(names: list[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _body(schema: Schema, most: int) -> Schema:
-    return {"required": True, "description": f"At most {most:,} bytes.", "content": _json(schema)}
+def _body(schema: Schema, most: int, example: Schema | None) -> Schema:
+    content = _json(schema)
+    if example:
+        content["application/json"]["example"] = example
+    return {"required": True, "description": f"At most {most:,} bytes.", "content": content}
 
 
 def _json(schema: Schema) -> Schema:

@@ -14,6 +14,24 @@ DEFAULT_PAGE, MAX_PAGE = 20, 100
 STRING: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 
+_PROMPT = "Why is the sky blue?"
+_JOB: Schema = {"type": "generate", "input": {"prompt": _PROMPT}}
+#: Bodies that are accepted as they stand. Without them, Swagger UI makes one of every member and its limits. They name
+#: no model of the deployment, since anybody may read the document.
+EXAMPLES: Schema = {
+    "job": _JOB,
+    "batch": {"jobs": [_JOB, _JOB | {"priority": "low"}]},
+    "response": {"model": "tinyllama", "input": _PROMPT},
+    "completion": {"model": "tinyllama", "messages": [{"role": "user", "content": _PROMPT}]},
+}
+
+#: Groups of operations by the beginning of their path, in the order in which a reader needs them.
+TAGS = {
+    "/v1/jobs": ("Jobs", "The queue's own API: priorities, delays, batches and places in line."),
+    "/v1/": ("OpenAI API", "What OpenAI's clients call."),
+    "/": ("Service", "What needs no token."),
+}
+
 PROBLEM: Schema = {
     "type": "object",
     "description": "RFC 9457 problem details.",

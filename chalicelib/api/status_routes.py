@@ -1,9 +1,9 @@
-"""The routes that need no token: health, readiness, the OpenAPI document, and where tokens come from."""
+"""The routes that need no token: health, readiness, the OpenAPI document, where tokens come from, and the pages."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalice.app import Blueprint, Request, Response
+from chalice.app import Blueprint, Chalice, Request, Response
 
 import chalicelib
 from chalicelib import errors, wiring
@@ -11,11 +11,15 @@ from chalicelib.api import gateway, openapi, request_headers
 from chalicelib.api.gateway import READ
 from chalicelib.api.openapi_parts import Schema
 from chalicelib.api.operations import ALWAYS, Answer, Operation, described_by
-from chalicelib.api.responses import json_response
-from chalicelib.errors import QueueUnavailable, SigningKeysUnavailable
+from chalicelib.api.responses import NO_STORE, json_response
+from chalicelib.errors import NotFound, QueueUnavailable, SigningKeysUnavailable
 from chalicelib.jobs.job_queue import JobQueue
 from chalicelib.observability import notes
+from chalicelib.settings import Surface
 from chalicelib.wiring import Services
+
+if TYPE_CHECKING:
+    from chalicelib.pages.content import Content
 
 routes = Blueprint(__name__)
 
@@ -24,7 +28,7 @@ _open = gateway.open_route(wiring.surface())
 
 @routes.route("/health", methods=READ, **_open)
 @described_by(
-    Operation("health", "Whether the process responds", {200: Answer("The process responds.", "Health")}, ALWAYS)
+    Operation("health", "Liveness: the process responds", {200: Answer("The process responds.", "Health")}, ALWAYS)
 )
 def health() -> Response:
     """Report that the process responds, without using anything outside it."""
@@ -36,7 +40,7 @@ def health() -> Response:
 @described_by(
     Operation(
         "ready",
-        "Whether Redis and the signing keys are available, and the further clients if there may be any",
+        "Readiness: Redis, the signing keys, and the further clients if there may be any",
         {200: Answer("All are available.", "Readiness"), 503: Answer("At least one is not.", "Readiness")},
         ALWAYS,
     )
@@ -79,6 +83,48 @@ def protected_resource() -> Response:
     scopes = {kind.scope for kind in services.job_types.values() if kind.scope}
     body = protected_resource.metadata(base, services.settings, scopes)
     return json_response(body, headers={"Cache-Control": protected_resource.CACHE_CONTROL})
+
+
+def serve_pages(app: Chalice, surface: Surface) -> None:
+    """Give the app its pages, if ``ROUTER_DOCS`` wants them. They are not in the OpenAPI document.
+
+    No page of another origin calls them, so they answer no preflight.
+    """
+    if surface.has_pages:
+        for path in ("/", "/docs", "/docs/oauth2-redirect"):
+            app.route(path, methods=READ, content_types=[])(page)
+        app.route("/pages/{name}", methods=READ, content_types=[])(page_file)
+
+
+def page() -> Response:
+    """Return the page of this path."""
+    from chalicelib.callers import protected_resource  # deferred: a cold start does not need it
+    from chalicelib.pages import content
+
+    request, services = routes.current_request, wiring.services()
+    prefix = protected_resource.path_prefix(request.context["path"], request.path)
+    if prefix is None:
+        raise NotFound("The address of the API cannot be told from this path.")
+    found = content.page(request.path, f"{prefix}/", services.settings, services.clients)
+    if request.query_params:  # the code of a sign-in: no cache keeps the address that it is in
+        found.headers.update(NO_STORE)
+    return _cached(found)
+
+
+def page_file(name: str) -> Response:
+    """Return a file of the pages."""
+    from chalicelib.pages import content  # deferred: a cold start does not need it
+
+    return _cached(content.file(name))
+
+
+def _cached(content: "Content") -> Response:
+    """Return the content, or 304 if the caller has it."""
+    headers: dict[str, Any] = {**content.headers}
+    condition = ", ".join(request_headers.header_values(routes.current_request, "if-none-match")) or None
+    if request_headers.etag_matches(condition, content.headers["ETag"]):
+        return Response("", {name: value for name, value in headers.items() if name != "Content-Type"}, 304)
+    return Response(content.body, headers)
 
 
 class _Built:

@@ -46,6 +46,7 @@ class AppClients:
         self._clock = clock
         self._lock = threading.Lock()
         self._further: frozenset[str] = frozenset()
+        self._first = ""
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._fault: ParameterUnavailable | None = None
@@ -70,6 +71,13 @@ class AppClients:
         if self._fault is not None:
             raise _unavailable(self._fault)
 
+    def first_further(self) -> str:
+        """Return the parameter's first id, with which the pages sign people in. Raises like ``require``."""
+        self._known("")
+        if self._fault is not None and not self._further:
+            raise _unavailable(self._fault)
+        return self._first
+
     def _known(self, client_id: str) -> frozenset[str]:
         """Return the parameter's ids, fetched again if they are old or lack the client. The empty id lacks nowhere."""
         with self._lock:
@@ -89,11 +97,12 @@ class AppClients:
         self._tried_at = self._clock()
         try:
             with deadlines.within(deadlines.QUESTION_SECONDS):
-                self._further = _client_ids(parameter, self._fetch(SETTING, parameter))
+                ids = _client_ids(parameter, self._fetch(SETTING, parameter))
         except ParameterUnavailable as fault:
             self._fault = fault
             self._further = frozenset() if fault.decided else self._further
         else:
+            self._first, self._further = ids[0], frozenset(ids)
             self._fault, self._fetched_at = None, self._clock()
 
 
@@ -105,9 +114,9 @@ def _unavailable(fault: ParameterUnavailable) -> SigningKeysUnavailable:
     )
 
 
-def _client_ids(parameter: str, text: str) -> frozenset[str]:
+def _client_ids(parameter: str, text: str) -> list[str]:
     """Parse the parameter's value. Raises ParameterUnavailable if a part of it is no client's id."""
-    ids = split_commas(text)
+    ids: list[str] = list(split_commas(text))
     wrong = [each for each in ids if not _CLIENT_ID.fullmatch(each)]
     if wrong or not ids:
         found = f"{wrong[0][:64]!r}" if wrong else "nothing"
@@ -115,4 +124,4 @@ def _client_ids(parameter: str, text: str) -> frozenset[str]:
             f"{SETTING}: the SSM parameter {parameter!r} holds {found}; wants ids of app clients, comma-separated, such"
             " as 1h57kf5cpq17m0eml12EXAMPLE"
         )
-    return frozenset(ids)
+    return ids

@@ -53,18 +53,18 @@ def base_url(context: Mapping[str, Any], host: str | None, route: str) -> str | 
         route: the request's route, with names for path parameters.
     """
     authority = context.get("domainName") or host or ""
-    match, prefix = _AUTHORITY.fullmatch(authority), _prefix(context["path"], route)
+    match, prefix = _AUTHORITY.fullmatch(authority), path_prefix(context["path"], route)
     if match is None or prefix is None:
         return None
     scheme = "http" if match[1].strip("[]") in LOOPBACK_HOSTS else "https"
     return f"{scheme}://{authority}{prefix}"
 
 
-def _prefix(path: str, route: str) -> str | None:
+def path_prefix(path: str, route: str) -> str | None:
     """Return what stands before the route in a path; None if the path does not end in the route."""
-    whole, wanted = path.rstrip("/").split("/"), route.split("/")[1:]
-    before, tail = whole[: -len(wanted)], whole[-len(wanted) :]
-    if len(tail) < len(wanted) or not all(
+    whole, wanted = path.rstrip("/").split("/"), route.rstrip("/").split("/")[1:]
+    before, tail = whole[: len(whole) - len(wanted)], whole[len(whole) - len(wanted) :]
+    if len(whole) < len(wanted) or not all(
         name.startswith("{") or unquote(found) == name for found, name in zip(tail, wanted, strict=True)
     ):
         return None

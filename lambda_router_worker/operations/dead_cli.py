@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from lambda_router_queue.models import MAX_ERROR_CODE_BYTES
 from lambda_router_worker.cli_options import Duration, Matching, queue_options
 from lambda_router_worker.operations.dead_letters import AGES, OLDER, DeadLetter, Summary, Wanted
 from lambda_router_worker.operations.operations import Operations
@@ -86,7 +87,7 @@ class Listing(NamedTuple):
         ages = [*AGES, OLDER]
         if not self.letters:
             return ["no dead letters" if not self.dead else f"none of the {self.dead} dead letters is wanted"]
-        width = max(len(code) for code in ("code", *self.summary.by_code)) + 2
+        width = min(max(len(code) for code in ("code", *self.summary.by_code)), MAX_ERROR_CODE_BYTES) + 2
         heads = [*(f"< {age}" for age in AGES), OLDER]
         rows = [f"{code:<{width}}" + "".join(f"{counts[age]:>8}" for age in ages) for code, counts in self._codes()]
         return ["", f"{'code':<{width}}" + "".join(f"{head:>8}" for head in heads), *rows]

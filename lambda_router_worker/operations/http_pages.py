@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 #: How long a client may take to send its request, and to read the response.
 CLIENT_SECONDS = 5.0
+#: Clients at a time. One more ends the oldest, as the worker needs its open files for Redis and its model server.
+#: Supervisors and scrapers are served within milliseconds; nobody misses a client that sends no request.
+MOST_CLIENTS = 64
 
 
 class Request(NamedTuple):
@@ -55,8 +58,14 @@ def cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
 
 async def listen(answer: Answer, port: int, host: str) -> asyncio.Server:
     """Answer requests on that port. Port 0 takes a free port."""
+    clients: dict[asyncio.StreamWriter, None] = {}  # the oldest first
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients[writer] = None
+        if len(clients) > MOST_CLIENTS:
+            oldest = next(iter(clients))
+            del clients[oldest]
+            oldest.transport.abort()
         try:
             async with asyncio.timeout(CLIENT_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -67,6 +76,7 @@ async def listen(answer: Answer, port: int, host: str) -> asyncio.Server:
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # a client that does not speak HTTP, or does not read, gets no response
         finally:
+            clients.pop(writer, None)
             writer.transport.abort()
 
     return await asyncio.start_server(serve, host, port)

@@ -17,6 +17,7 @@ from lambda_router_worker.processing.consumer import Consumer
 from lambda_router_worker.prometheus.families import COMMON, Family
 from lambda_router_worker.prometheus.job_counts import JobCounts, Spread
 from lambda_router_worker.prometheus.queue_figures import QueueFigures
+from lambda_router_worker.texts import whole_text
 
 _TEXT = "text/plain; charset=utf-8"
 _OPENMETRICS = "application/openmetrics-text"
@@ -126,7 +127,7 @@ def _of_worker(worker: Worker) -> Rows:
     yield Family.WORKER_SLOTS, [((), worker.slots)]
     if gate.has_server:
         yield Family.MODEL_SERVER_UP, [((), int(gate.is_open))]
-    yield Family.INFO, [((worker.version, gate.facts.get("model", "")), 1)]
+    yield Family.INFO, [((worker.version, whole_text(gate.facts.get("model", ""))), 1)]
 
 
 def _family(family: Family, origin: Origin, rows: Iterable[Row]) -> Metric:

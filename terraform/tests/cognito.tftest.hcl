@@ -39,7 +39,7 @@ run "pool" {
     error_message = "Five ports on this machine, from 10000 to 31999."
   }
   assert {
-    condition     = output.stack_variables.cognito_user_pool_id == "eu-central-1_AbCdEf123" && output.stack_variables.cognito_aud == "${output.machine_client_id},${output.login_client_id}" && output.stack_variables.cognito_login_client_id == output.login_client_id
+    condition     = output.stack_variables.cognito_user_pool_id == "eu-central-1_AbCdEf123" && output.stack_variables.cognito_aud == "${output.machine_client_id},${output.login_client_id}" && output.stack_variables.cognito_login_client_id == output.login_client_id && output.stack_variables.cognito_domain == output.domain_url
     error_message = "The stack takes the tokens of both clients, and tells callers of the one for people."
   }
   assert {
@@ -131,6 +131,59 @@ run "pages" {
     condition     = output.stack_variables == { cognito_aud_parameter = "/lambda-router/prod/pages-client" }
     error_message = "The stack is told the parameter's name."
   }
+  assert {
+    condition     = toset(aws_cognito_user_pool_client.pages.callback_urls) == toset(["https://api.example.com/api/docs"])
+    error_message = "Without the API's address it returns where callback_urls says."
+  }
+}
+
+run "pages_of_the_api" {
+  module {
+    source = "./modules/pages_client"
+  }
+  variables {
+    api_url      = "https://api.example.com/api"
+    logout_urls  = ["https://app.example.com/"]
+    parameter    = "/lambda-router/prod/pages-client"
+    scopes       = ["lambda-router/jobs"]
+    user_pool_id = "eu-central-1_AbCdEf123"
+  }
+
+  assert {
+    condition     = toset(aws_cognito_user_pool_client.pages.callback_urls) == toset(["https://api.example.com/api/", "https://api.example.com/api/docs/oauth2-redirect"])
+    error_message = "It returns to the playground and to /docs."
+  }
+  assert {
+    condition     = toset(aws_cognito_user_pool_client.pages.logout_urls) == toset(["https://api.example.com/api/", "https://app.example.com/"])
+    error_message = "A sign-out returns to the playground."
+  }
+}
+
+run "refuses_no_pages" {
+  command = plan
+  module {
+    source = "./modules/pages_client"
+  }
+  variables {
+    parameter    = "/lambda-router/prod/pages-client"
+    scopes       = ["lambda-router/jobs"]
+    user_pool_id = "eu-central-1_AbCdEf123"
+  }
+  expect_failures = [var.callback_urls]
+}
+
+run "refuses_an_address_with_a_query" {
+  command = plan
+  module {
+    source = "./modules/pages_client"
+  }
+  variables {
+    api_url      = "https://api.example.com/?stage"
+    parameter    = "/lambda-router/prod/pages-client"
+    scopes       = ["lambda-router/jobs"]
+    user_pool_id = "eu-central-1_AbCdEf123"
+  }
+  expect_failures = [var.api_url]
 }
 
 run "refuses_other_pages" {

@@ -72,6 +72,13 @@ def test_the_readme_is_short() -> None:
     assert len(page("README.md").splitlines()) <= README_LINES
 
 
+def test_the_pictures_are_small() -> None:
+    """Those of ``make pictures``: whoever clones the repository gets every version of them."""
+    sizes = [path.stat().st_size for path in (ROOT / "docs/pictures").iterdir()]
+
+    assert 0 < sum(sizes) <= 200_000
+
+
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
 def test_a_decision_is_short_and_has_three_parts(path: Path) -> None:
     text = path.read_text()

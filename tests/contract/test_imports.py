@@ -69,6 +69,16 @@ def test_the_workers_command_loads_prometheus_client_only_where_it_serves_metric
     assert fresh_python(program).split() == ["False"]
 
 
+def test_a_cold_start_imports_nothing_of_the_pages() -> None:
+    program = "import app, json, sys; print(json.dumps([sorted(sys.modules), sorted(app.app.routes)]))"
+    loaded, routes = json.loads(fresh_python(program, ROUTER_DOCS="true"))
+
+    assert {"/", "/docs"} <= set(routes)
+    assert [name for name in loaded if name.startswith(("chalicelib.pages", "flask_swagger_ui", "html", "string"))] == [
+        "string"
+    ]
+
+
 def test_importing_the_app_reads_no_setting_that_it_does_not_package() -> None:
     program = """
 import os
@@ -82,7 +92,8 @@ import app
 print(*sorted({name for name in asked if name.startswith(("COGNITO_", "ROUTER_", "REDIS_"))}))
 """
 
-    assert fresh_python(program).split() == ["COGNITO_USER_POOL_ARN", "ROUTER_CORS_ORIGIN", "ROUTER_SCOPE"]
+    packaged = ["COGNITO_USER_POOL_ARN", "ROUTER_CORS_ORIGIN", "ROUTER_DOCS", "ROUTER_SCOPE"]
+    assert fresh_python(program).split() == packaged
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,11 @@ ARN = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdE
 SCOPE = "lambda-router/jobs"
 OPEN_PATHS = ("/health", "/ready", "/openapi.json", "/.well-known/oauth-protected-resource")
 OPEN = {f"{method} {path}" for method in ("GET", "HEAD") for path in OPEN_PATHS}
+PAGES = {
+    f"{method} {path}"
+    for method in ("GET", "HEAD")
+    for path in ("/", "/docs", "/docs/oauth2-redirect", "/pages/{name}")
+}
 #: API Gateway answers these by itself.
 RESERVED = {"/ping", "/sping"}
 
@@ -32,7 +37,7 @@ print(json.dumps({
 
 def app_routes(**variables: str) -> dict[str, Any]:
     """The routes as a fresh process sees them: they are decided when ``app.py`` is imported."""
-    found: dict[str, Any] = json.loads(fresh_python(_PROGRAM, **variables))
+    found: dict[str, Any] = json.loads(fresh_python(_PROGRAM, **variables).splitlines()[-1])
     return found
 
 
@@ -75,6 +80,31 @@ def test_the_scope_is_the_settings() -> None:
 
 def test_open_routes_have_no_authorizer(deployed: dict[str, Any]) -> None:
     assert {name for name, route in deployed.items() if route["authorizer"] is None} == OPEN
+
+
+def test_the_pages_are_open_and_nothing_else_is(deployed: dict[str, Any]) -> None:
+    with_pages = app_routes(COGNITO_USER_POOL_ARN=ARN, ROUTER_DOCS="true")
+
+    assert with_pages.keys() - deployed.keys() == PAGES
+    assert {name for name, route in with_pages.items() if route["authorizer"] is None} == OPEN | PAGES
+
+
+@pytest.mark.parametrize("value", ["", "false", "True", "1", "${var.router_docs}"])
+def test_there_are_no_pages_unless_they_are_asked_for(deployed: dict[str, Any], value: str) -> None:
+    assert app_routes(COGNITO_USER_POOL_ARN=ARN, ROUTER_DOCS=value).keys() == deployed.keys()
+
+
+@pytest.mark.parametrize(("value", "has_pages"), [({}, True), ({"ROUTER_DOCS": "false"}, False)], ids=["unset", "off"])
+def test_stage_local_has_the_pages_unless_they_are_off(value: dict[str, str], has_pages: bool) -> None:
+    assert PAGES.issubset(app_routes(LAMBDA_ROUTER_ENV_FILE="no-such-file", **value)) == has_pages
+
+
+@pytest.mark.parametrize("origins", ["https://app.example.com", "https://a.example,https://b.example"])
+def test_pages_of_other_origins_have_no_business_with_ours(origins: str) -> None:
+    routes = app_routes(ROUTER_CORS_ORIGIN=origins, ROUTER_DOCS="true")
+
+    assert {name: routes[name]["cors"] for name in PAGES} == dict.fromkeys(PAGES, False)
+    assert "OPTIONS /docs" not in routes
 
 
 def test_without_a_pool_no_route_has_an_authorizer() -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
@@ -135,6 +136,20 @@ def test_terraform_is_the_same_version_everywhere() -> None:
 
     assert len({each["terraform_version"] for each in setups}) == 1
     assert all(each["terraform_wrapper"] is False for each in setups)
+
+
+def test_terraform_is_there_before_a_package_is_made() -> None:
+    """``make package`` asks it for the stack's variables, of which one decides whether the package has the pages."""
+    packaging = [job for job in jobs().values() if any(step.get("run") == "make package" for step in job["steps"])]
+    terraform = [_place(job, "uses", "hashicorp/setup-terraform@") for job in packaging]
+    package = [_place(job, "run", "make package") for job in packaging]
+
+    assert len(packaging) == 3
+    assert all(first < then for first, then in zip(terraform, package, strict=True))
+
+
+def _place(job: dict[str, Any], kind: str, beginning: str) -> int:
+    return next(place for place, step in enumerate(job["steps"]) if step.get(kind, "").startswith(beginning))
 
 
 def test_what_is_applied_is_what_was_planned_and_approved() -> None:

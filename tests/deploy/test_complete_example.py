@@ -1,5 +1,6 @@
 """terraform/examples/complete, walked by the commands of its own page: from an empty account to an answer, and back."""
 
+import html
 import json
 import os
 import re
@@ -178,6 +179,7 @@ def walk(
             "TF_CLI_CONFIG_FILE": str(cli_configuration(folder)),
             _JWKS: json.dumps(jwks),
             "TF_VAR_model_server": f"http://127.0.0.1:{models.port}/v1",
+            "TF_VAR_router_docs": "true",
             "AWS_REGION": REGION,
             "REDIS_URL": "",
         }
@@ -208,6 +210,7 @@ def walk(
             _work(walk, token_for(walk.outputs["machine_client_id"]))
             pages = walk.outputs["pages_client_id"]
             walk.paste("pages", _asking("/v1/jobs", walk), TOKEN=token_for(pages))
+            walk.paste("page", f"curl -fsS {walk.outputs['api_url']}/")
         yield walk
 
 
@@ -301,6 +304,16 @@ class TestWalk:
     def test_the_pages_client_may_call_although_the_stage_came_before_it(self, walk: Walk) -> None:
         assert walk.outputs["pages_client_id"] not in walk.outputs["stack_variables"]["cognito_aud"]
         assert "data" in json.loads(walk.said["pages"])
+
+    def test_people_can_sign_in_at_the_page_and_return_to_it(self, walk: Walk) -> None:
+        (given,) = re.findall(r'<meta name="lambda-router" content="([^"]*)">', walk.said["page"])
+        config = json.loads(html.unescape(given))
+
+        assert config["client_id"] == walk.outputs["pages_client_id"]
+        assert config["domain"] == walk.outputs["token_url"].removesuffix("/oauth2/token")
+        assert config["missing"] == []
+        assert f"ok    domain of the pages: {config['domain']}\n" in walk.said["doctor"]
+        assert f"ok    pages' redirects: {walk.outputs['api_url']}/, " in walk.said["doctor"]
 
     def test_the_files_of_the_box_are_its_owners_alone(self, walk: Walk) -> None:
         files = [path for path in (walk.box / ".config").rglob("*") if path.is_file()]

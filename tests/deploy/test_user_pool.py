@@ -47,7 +47,7 @@ module "pages" {{
   source        = "./modules/pages_client"
   user_pool_id  = module.pool.id
   scopes        = module.pool.scopes
-  callback_urls = ["https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/api/docs"]
+  api_url       = "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/api"
   parameter     = "{PARAMETER}"
 }}
 

@@ -156,6 +156,8 @@ ELSEWHERE = {
     "package": "deploy.yml, above",
     "drift": "drift.yml, and test_drift_says_what_it_needs_for_the_part_that_asks_terraform",
     "doctor": "deploy.yml, and test_doctor_says_how_a_fresh_clone_is_initialised",
+    "cost": "tests/unit/tools/test_cost.py",
+    "wait-valkey": "tests/deploy/test_complete_example.py",
     "lint": "ci.yml, above",
     "audit-tools": "ci.yml, above: part of make lint",
     "settings": "tests/contract/test_settings_places.py",

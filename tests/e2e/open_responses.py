@@ -24,8 +24,14 @@ FOLDER = ROOT / ".local/open-responses"
 NOT_YET = ("compact-", "websocket-")
 
 
-def main(given: str | None) -> int:
-    suite = Path(given) if given else _cloned()
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(folder: Path | None) -> None:
+    """Run Open Responses' compliance suite, of a checkout in FOLDER."""
+    sys.exit(_suite(folder or _cloned()))
+
+
+def _suite(suite: Path) -> int:
     if not (suite / "node_modules").is_dir():
         _run(suite, "npm", "install", "--no-save", "--silent", "--no-audit", "--no-fund", "bun", "zod@3.25.76")
     with calling_model() as backend:
@@ -70,4 +76,4 @@ def _told(output: str, errors: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else None))
+    main()

@@ -457,6 +457,10 @@ def test_make_chalice_local_uses_the_services_of_make_run(stack: RunningStack, s
         assert final(same, accepted.json()["id"])["status"] == "completed"
         assert accepted.headers["RateLimit"].startswith('"rate";r=6;')  # the shell's burst
     assert set(beside.pids) == {"app"}
+    asked = {"response_type": "code", "client_id": stack.facts["client_id"], "code_challenge_method": "S256"}
+    asked |= {"code_challenge": "a" * 43, "redirect_uri": f"{beside.url}/"}
+    page = httpx.get(f"{stack.facts['endpoint']}/login", params=asked, trust_env=False)
+    assert page.status_code == 200  # the pool of `make run` takes its page, too
     assert beside.stop() == 0
 
 

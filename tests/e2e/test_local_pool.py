@@ -2,10 +2,13 @@
 
 import base64
 import hashlib
+import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,32 +34,38 @@ class SignIn:
         self.metadata = self.http.get(f"{issuer}/.well-known/openid-configuration").json()
         self.client_id = self.resource["lambda_router_client_id"]
 
-    def code(self, user: str) -> str:
-        """What a browser brings back: it follows the way over the page, and sends the form."""
+    def code(self, user: str, redirect: str = LOGIN_REDIRECTS[4]) -> str:
+        """What a new browser brings back: it follows the way over the page, and sends the form."""
+        self.http.cookies.clear()
+        page = self.authorize(redirect)
+        assert (page.status_code, page.url.path) == (200, "/login")
+        sent = self.http.post(page.url, data={"username": user})
+        address, _, query = sent.headers["Location"].partition("?")
+        answer = parse_qs(query)
+        assert (address, answer["state"]) == (redirect, ["the-state"])
+        return answer["code"][0]
+
+    def authorize(self, redirect: str) -> httpx.Response:
+        """Where the authorization endpoint sends a browser: to the page, or with a code to the client."""
         asked = {
             "response_type": "code",
             "client_id": self.client_id,
-            "redirect_uri": LOGIN_REDIRECTS[4],
+            "redirect_uri": redirect,
             "scope": " ".join(["openid", *self.resource["scopes_supported"]]),
             "state": "the-state",
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
         }
-        page = self.http.get(self.metadata["authorization_endpoint"], params=asked, follow_redirects=True)
-        assert (page.status_code, page.url.path) == (200, "/login")
-        sent = self.http.post(page.url, data={"username": user})
-        answer = parse_qs(urlsplit(sent.headers["Location"]).query)
-        assert answer["state"] == ["the-state"]
-        return answer["code"][0]
+        answer = self.http.get(self.metadata["authorization_endpoint"], params=asked)
+        is_asked = urlsplit(answer.headers.get("Location", "")).path == "/login"
+        return self.http.get(answer.headers["Location"]) if is_asked else answer
 
     def token(self, **form: str) -> httpx.Response:
         return self.http.post(self.metadata["token_endpoint"], data={"client_id": self.client_id} | form)
 
-    def tokens(self, user: str) -> dict[str, Any]:
-        code = self.code(user)
-        answer = self.token(
-            grant_type="authorization_code", code=code, redirect_uri=LOGIN_REDIRECTS[4], code_verifier=VERIFIER
-        )
+    def tokens(self, user: str, redirect: str = LOGIN_REDIRECTS[4]) -> dict[str, Any]:
+        code = self.code(user, redirect)
+        answer = self.token(grant_type="authorization_code", code=code, redirect_uri=redirect, code_verifier=VERIFIER)
         assert answer.status_code == 200, answer.text
         tokens: dict[str, Any] = answer.json()
         return tokens
@@ -103,6 +112,22 @@ def test_tokens_are_refreshed_and_revoked(sign_in: SignIn) -> None:
     form = {"client_id": sign_in.client_id, "token": second["refresh_token"]}
     assert sign_in.http.post(sign_in.metadata["revocation_endpoint"], data=form).status_code == 200
     assert sign_in.refreshed(second["refresh_token"]).json() == {"error": "invalid_grant"}
+
+
+def test_the_page_that_make_run_names_first_signs_people_in(sign_in: SignIn, stack: RunningStack) -> None:
+    """With what the page knows: the pool's domain, the client, and its own address."""
+    (first, *_) = (word for line in stack.said for word in line.split() if word.startswith(f"{stack.url}/"))
+    found = re.search('name="lambda-router" content="(.*?)"', sign_in.http.get(first).text)
+    assert found is not None
+    facts = json.loads(unescape(found[1]))
+
+    assert f"{facts['domain']}/oauth2/authorize" == sign_in.metadata["authorization_endpoint"]
+    assert (facts["client_id"], facts["missing"]) == (sign_in.client_id, [])
+    assert sign_in.status(sign_in.tokens("alice", first)["access_token"]) == 200
+    assert sign_in.authorize(first).headers["Location"].startswith(f"{first}?code=")  # the browser is known by now
+    sign_out = {"client_id": facts["client_id"], "logout_uri": first}
+    assert sign_in.http.get(f"{facts['domain']}/logout", params=sign_out).headers["Location"] == first
+    assert sign_in.authorize(first).url.path == "/login"
 
 
 def test_of_many_that_use_a_code_at_once_one_gets_tokens(sign_in: SignIn) -> None:

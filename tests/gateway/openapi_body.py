@@ -33,14 +33,18 @@ def replace_body(api_id: str, body: Json) -> None:
     v1._rest_apis[api_id]["binaryMediaTypes"] = list(body.get(_BINARY, []))
 
 
-def patch_media_types(api_id: str, operations: list[Json]) -> list[Json]:
-    """Change which media types are binary, and return the operations that are about something else.
+def patch(api_id: str, operations: list[Json]) -> list[Json]:
+    """Change which media types are binary, and what is compressed; return the operations about something else.
 
-    The type is the last part of an operation's path: ``/binaryMediaTypes/image~1png``.
+    The type is the last part of an operation's path: ``/binaryMediaTypes/image~1png``. A size is a number in AWS's
+    answers, and a text in its patches.
     """
     kept = v1._rest_apis[api_id]["binaryMediaTypes"]
     others = []
     for operation in operations:
+        if operation["path"] == "/minimumCompressionSize":
+            v1._rest_apis[api_id]["minimumCompressionSize"] = int(operation.get("value") or 0) or None
+            continue
         prefix, _, escaped = operation["path"].partition("/binaryMediaTypes/")
         if prefix or not escaped:
             others.append(operation)

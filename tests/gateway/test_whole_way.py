@@ -1,6 +1,7 @@
 """Over HTTP: token, gateway, alias, zip, Valkey, worker, result; and what the gateway answers by itself."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -218,6 +219,31 @@ def test_of_several_origins_each_page_is_answered_by_its_own_name(stack: Stack, 
             assert (named, answer.headers["Vary"]) == (origin if origin in (ORIGIN, other) else None, "Origin")
         refused = ann.get("/v1/jobs", headers=page | {"Authorization": ""})
         assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
+
+
+def test_the_pages_come_beside_the_api(stack: Stack, ann: httpx.Client, anyone: httpx.Client) -> None:
+    """Neither compression nor streams are shown: the emulator sends each response in one piece, as it is."""
+    stack.set(router_docs="true", cognito_domain="https://team.auth.eu-central-1.amazoncognito.com")
+    stack.package()
+    stack.apply()
+
+    pages = {path: anyone.get(path) for path in ("/", "/docs", "/docs/oauth2-redirect")}
+    answer = ann.post("/v1/responses", json={"model": "tinyllama", "input": PROMPT_MARKER})
+
+    for page in pages.values():
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert re.findall(r'<base href="([^"]*)">', page.text) == ["/api/"]  # the emulator's own prefix is no stage
+        files = _files_of(page, anyone)
+        assert {file.status_code for file in files} == {200}
+        assert {file.headers["Cache-Control"] for file in files} == {"public, max-age=31536000, immutable"}
+    assert "SwaggerUIBundle" in max((file.text for file in _files_of(pages["/docs"], anyone)), key=len)
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    assert ann.get("/v1/jobs").status_code == 200
+    assert anyone.get("/v1/jobs").status_code == 401
+
+
+def _files_of(page: httpx.Response, anyone: httpx.Client) -> list[httpx.Response]:
+    return [anyone.get(f"/{name}") for name in re.findall(r'"(pages/[^"]+)"', page.text)]
 
 
 def _by_gateway(answer: httpx.Response) -> str | None:

@@ -450,6 +450,14 @@ def test_a_summary_counts_letters_by_code_and_age(command: Any, aged: list[str])
         ]
 
 
+def test_one_long_code_makes_no_other_row_long(command: Any, aged: list[str], db: Any) -> None:
+    db.xadd(QUEUE.dead, {"id": "job_1", "code": "x" * 100_000})
+
+    rows = command("dead", "list", "--summary").output.splitlines()
+
+    assert [len(row) < 200 for row in sorted(rows, key=len)] == [True] * (len(rows) - 1) + [False]
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

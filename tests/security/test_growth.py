@@ -19,6 +19,7 @@ NOT_CALLERS = {
     "setting_values._MODEL": "an operator's setting",
     "wire._SHORT_STRING": "a length in a reply, bounded",
     "job_pages._SCORE": "a score, as Redis writes numbers",
+    "content._FILE_IN_PAGE": "our own pages, once",
     "lua_scripts._DEFINED": "our own scripts', once",
     "lua_scripts._WORD": "our own scripts', once",
     "lua_scripts._COMMENT": "our own scripts', once",

@@ -94,6 +94,19 @@ MALFORMED = {
         "https://a.example,https://b.example/",
         "*,https://a.example",
     ],
+    "ROUTER_DOCS": ["True", "yes", "1"],
+    "COGNITO_DOMAIN": [
+        "team.auth.eu-central-1.amazoncognito.com",
+        "http://team.auth.eu-central-1.amazoncognito.com",
+        "https://team.example.com/",
+        "https://team.example.com/login",
+        "https://team.example.com;script-src",
+        "https://team.example.com script-src",
+        "https://Team.example.com",
+        "https://user@team.example.com",
+        "https://team.example.com?",
+        "https://",
+    ],
     "ROUTER_JOB_TIMEOUT_SECONDS": ["0", "43201", "x"],
     "ROUTER_JOB_ATTEMPTS": ["0", "21", "x"],
     "ROUTER_RETRY_FIRST_SECONDS": ["-1", "3601", "x"],
@@ -147,6 +160,15 @@ GOOD = {
         "https://app.example.com",
         "http://localhost:3000",
         "https://a.example, https://b.example",
+    ],
+    "ROUTER_DOCS": ["true", "false"],
+    "COGNITO_DOMAIN": [
+        "https://team.auth.eu-central-1.amazoncognito.com",
+        "https://login.example.com",
+        "https://login.example.com:8443",
+        "http://127.0.0.1:9000",
+        "http://localhost:9000",
+        "http://[::1]:9000",
     ],
     "ROUTER_LOG_LEVEL": ["DEBUG", "INFO", "WARNING", "ERROR"],
     "ROUTER_JOB_TIMEOUT_SECONDS": ["1", "25200"],
@@ -331,6 +353,7 @@ def test_the_surface_is_read_without_any_other_variable():
     environ = {"COGNITO_USER_POOL_ARN": "${arn}", "ROUTER_SCOPE": "${scope}", "ROUTER_CORS_ORIGIN": "${origin}"}
     assert Settings.surface(environ) == Surface(user_pool_arn="${arn}", scope="${scope}", cors_origin="${origin}")
     assert Settings.surface({"ROUTER_SCOPE": ""}).scope == "lambda-router/jobs"
+    assert Settings.surface({"ROUTER_DOCS": "true"}).has_pages
 
 
 def test_a_jwks_as_text_is_taken_as_it_stands():

@@ -1,8 +1,10 @@
 """Preconditions of a Terraform plan or destroy; each refusal names the one command to run first."""
 
+import json
 import os
 from pathlib import Path
 
+from tools.merge.document import PAGES
 from tools.stack.backend import Backend, StateUnread
 from tools.stack.configured import Stack, Unknown
 from tools.stack.findings import Finding
@@ -24,7 +26,8 @@ def refuse_unready(folder: Path) -> None:
     """Require a package, and a state of the stack that the variables name.
 
     Raises:
-        Refused: there is no package or no backend, or the state belongs to another stack.
+        Refused: there is no package or no backend, the package has pages that the variables do not want or the
+            reverse, or the state belongs to another stack.
         TerraformFailed: Terraform is not installed, or it cannot read the variables.
     """
     refuse_unpackaged(folder)
@@ -32,13 +35,28 @@ def refuse_unready(folder: Path) -> None:
     try:
         if Backend.initialised(folder, os.environ) is None:
             raise Refused(f"{folder.name}/ is not initialised: make init STATE_BUCKET=… AWS_REGION=… first")
-        found = stack_in(Backend.of(folder, os.environ), Stack(folder=folder))
+        stack = Stack(folder=folder)
+        refuse_other_pages(folder, stack)
+        found = stack_in(Backend.of(folder, os.environ), stack)
     except Unknown:
         return  # Terraform reports what is wrong with the variables
     except StateUnread as why:
         raise Refused(str(why)) from why
     if found is not None and not found.ok:
         raise Refused(f"{found.thing} is {found.found}, wanted {found.wanted}: {found.why}: {found.fix}")
+
+
+def refuse_other_pages(folder: Path, stack: Stack) -> None:
+    """Raise Refused if the package has the pages and ``router_docs`` is false, or the reverse.
+
+    Raises:
+        TerraformFailed, Unknown: the variables cannot be read.
+    """
+    wanted = stack.text("router_docs")
+    has_pages = bool(json.loads((folder / TERRAFORM).read_text()).get("locals", {}).get(PAGES))
+    if wanted in {"true", "false"} and has_pages != (wanted == "true"):
+        packaged = "with" if has_pages else "without"
+        raise Refused(f"router_docs is {wanted}, but the package was built {packaged} the pages: make package first")
 
 
 def stack_in(backend: Backend, stack: Stack) -> Finding | None:

@@ -16,8 +16,10 @@ import click
 
 from chalicelib.settings import SettingsError
 from tools.dev.settings import fill_in, region_of
+from tools.package import pages
 from tools.package.chalice import RUN_CHALICE, environment, locked_wheels, refuse_output
 from tools.package.source import copy_source
+from tools.stack.configured import Stack
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT
 
@@ -49,6 +51,7 @@ def run(shell: Mapping[str, str], *, delete: bool = False, root: Path = ROOT) ->
         source = Path(name) / "source"
         copy_source(source, STAGE, None, root)
         fill_in(source, STAGE, shell, checked=not delete)
+        pages.choose(source, STAGE, is_on=not delete and pages.wanted(source, STAGE, Stack(root)))
         wheels = {} if delete else locked_wheels(source, STAGE, Path(name) / "wheels")
         # The shell selects the account, but must not override settings.
         account = environment(shell, dropped=()) | {"AWS_DEFAULT_REGION": region_of(shell)}

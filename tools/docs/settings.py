@@ -21,6 +21,7 @@ _CHECKED_BY: Mapping[str, str] = {
     "is_redis_url": "Redis URL, secret",
     "has_user_pools": "text",
     "is_https": "https URL",
+    "is_https_origin": "https origin",
     "is_key_source": "https URL, path of a file, or JSON",
     "is_host": "host",
     "is_origin": "origin",

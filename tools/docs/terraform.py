@@ -74,6 +74,12 @@ _RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "cognito_aud_parameter": (_is_a_parameters_name("cognito_aud_parameter", "A client's id"),),
+    "cognito_domain": (
+        Rule(
+            'var.cognito_domain == "" || can(regex("^https://[a-z0-9.-]+$", var.cognito_domain))',
+            f"cognito_domain must be empty or an https origin in lower case, such as {example('cognito_domain')}.",
+        ),
+    ),
     "cognito_issuer": (
         Rule(
             'alltrue([for each in split(",", var.cognito_issuer) :'

@@ -87,6 +87,17 @@ ONLINE = (
         sign_in.sign_in_client,
         ("cognito-idp:ListUserPoolClients", "cognito-idp:DescribeUserPoolClient"),
     ),
+    Check(
+        "pages",
+        sign_in.pages,
+        (
+            "cognito-idp:DescribeUserPool",
+            "cognito-idp:ListUserPoolClients",
+            "cognito-idp:DescribeUserPoolClient",
+            "ssm:DescribeParameters",
+            "s3:GetObject",
+        ),
+    ),
     Check("Redis parameter", parameters.redis_url, ("ssm:DescribeParameters", "kms:DescribeKey")),
     Check("Redis authority", parameters.redis_authority, ("ssm:DescribeParameters",)),
     Check("further clients", parameters.further_clients, ("ssm:DescribeParameters", "cognito-idp:ListUserPoolClients")),

@@ -46,7 +46,7 @@ def redis_authority(stack: Stack) -> Iterator[Finding]:
         return
     put = f"{_put(stack, name, 'String')} file://authority.pem"
     why = "the function would not start, or would not trust Redis: 500 or 503"
-    text = _value(stack, name)
+    text = value_of(stack, name)
     if text is None:
         yield Finding(thing, False, f"no {name}", "the authority's certificates as PEM", why, put)
         return
@@ -68,7 +68,7 @@ def further_clients(stack: Stack) -> Iterator[Finding]:
     others = ",".join(each for each in known if each not in given) or "CLIENT_ID"
     wanted, why = f"ids of clients of {pool_id_of(stack)}", "tokens of further clients would get 401"
     put = f"{_put(stack, name, 'String')} {shlex.quote(others)}"
-    text = _value(stack, name)
+    text = value_of(stack, name)
     if text is None:
         yield Finding(thing, False, f"no {name}", wanted, why, put)
     elif wrong := [each for each in commas(text) if each not in known]:
@@ -92,7 +92,7 @@ def _described(stack: Stack, name: str) -> list[Any]:
     return told
 
 
-def _value(stack: Stack, name: str) -> str | None:
+def value_of(stack: Stack, name: str) -> str | None:
     """Return the value of a parameter that is no secret: None if there is none, empty if it may not be read."""
     told = _described(stack, name)
     if not told:

@@ -1,10 +1,15 @@
-"""The client with which people sign in: it exists, has no secret, and does what ``lambda-router login`` needs."""
+"""The clients with which people sign in: they exist, have no secret, and do what ``lambda-router login`` and the API's
+pages need.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
-from tools.doctor.cognito import changing, clients_of, cognito, pool_id_of
-from tools.doctor.redirects import LOGIN_REDIRECTS
+from chalicelib.partitions import partition_of
+from tools.doctor.cognito import changing, clients_of, cognito, described_pool, pool_id_of
+from tools.doctor.parameters import value_of
+from tools.doctor.redirects import LOGIN_REDIRECTS, page_redirects
+from tools.stack.backend import Backend, StateFile
 from tools.stack.configured import Stack, commas
 from tools.stack.findings import Finding, compared
 
@@ -36,6 +41,91 @@ def sign_in_client(stack: Stack) -> Iterator[Finding]:
     yield from _redirects(stack, told)
     if client not in commas(stack.text("cognito_aud")):
         yield from _scope(stack, told)
+
+
+def pages(stack: Stack) -> Iterator[Finding]:
+    """Check the sign-in at the API's pages, as far as it is set; without it, they take a token."""
+    if stack.text("router_docs") != "true":
+        return
+    domain = stack.text("cognito_domain")
+    if not domain:
+        yield Finding("pages", ok=True, found="without a sign-in, as cognito_domain is not set")
+        return
+    yield from _domain(stack, domain)
+    client, address = _pages_client(stack), _address(stack)
+    if client not in clients_of(stack):
+        yield Finding(
+            "pages' client", ok=True, found="none yet: the pages take a token (terraform/modules/pages_client)"
+        )
+        return
+    told = _described(stack, client)
+    yield from _page_scopes(stack, told)
+    if not address:
+        yield Finding("pages' client", ok=True, found=f"{client}; its redirects follow from the API's address")
+    else:
+        yield from _page_addresses(stack, told, address)
+
+
+def _domain(stack: Stack, domain: str) -> Iterator[Finding]:
+    described = described_pool(stack)
+    if described is None:
+        return
+    its = [f"https://{described['CustomDomain']}"] if described.get("CustomDomain") else []
+    its += [f"https://{described['Domain']}.{_login_host(stack)}"] if described.get("Domain") else []
+    why = "the pages send people to sign in where this pool does not answer"
+    fix = stack.setting("cognito_domain", its[0] if its else "")
+    yield compared(
+        "domain of the pages", domain, domain if domain in its else " or ".join(its) or "none", why=why, fix=fix
+    )
+
+
+def _login_host(stack: Stack) -> str:
+    """Return the end of the host of a pool's domain, as ``terraform/modules/cognito`` has it."""
+    region = pool_id_of(stack).partition("_")[0]
+    return {
+        "aws-us-gov": f"auth-fips.{region}.amazoncognito.com",
+        "aws-eusc": f"auth.cognito-idp.{region}.on.amazonwebservices.eu",
+    }.get(partition_of(region).name, f"auth.{region}.amazoncognito.com")
+
+
+def _pages_client(stack: Stack) -> str:
+    """Return the id of the client that the pages use; empty if there is none yet."""
+    name = stack.text("cognito_aud_parameter")
+    return next(commas(value_of(stack, name) or ""), "") if name else stack.text(_SETTING)
+
+
+def _address(stack: Stack) -> str:
+    """Return the API's address with a ``/`` at its end; empty before the first apply."""
+    state: StateFile | Backend | None = stack.state_file
+    kept = stack.backend
+    if state is None and kept:
+        state = Backend(kept["bucket"], kept["key"], kept.get("region") or stack.region, stack.aws)
+    outputs = state.outputs() if state is not None else {}
+    url = outputs.get("api_url") or outputs.get("stack", {}).get("api_url")
+    return f"{url.rstrip('/')}/" if url else ""
+
+
+def _page_scopes(stack: Stack, told: dict[str, Any]) -> Iterator[Finding]:
+    allowed, asked = told.get("AllowedOAuthScopes", []), ("openid", stack.text("router_scope"))
+    absent = [scope for scope in asked if scope not in allowed]
+    why = "Cognito answers people who sign in at the pages with invalid_scope"
+    fix = changing(stack, told, {"AllowedOAuthScopes": [*allowed, *absent]})
+    found = f"without {', '.join(absent)}" if absent else ", ".join(asked)
+    yield compared("pages' scopes", found, ", ".join(asked), why=why, fix=fix)
+
+
+def _page_addresses(stack: Stack, told: dict[str, Any], address: str) -> Iterator[Finding]:
+    given = {"CallbackURLs": page_redirects(address), "LogoutURLs": (address,)}
+    missing = {name: [url for url in urls if url not in told.get(name, [])] for name, urls in given.items()}
+    absent = [url for urls in missing.values() for url in urls]
+    wanted = ", ".join(page_redirects(address))
+    if not absent:
+        yield Finding("pages' redirects", ok=True, found=wanted)
+        return
+    why = "Cognito compares them as text, and answers people at the pages with redirect_mismatch"
+    changed = {name: [*told.get(name, []), *urls] for name, urls in missing.items()}
+    fix = changing(stack, told, changed)
+    yield Finding("pages' redirects", False, f"without {', '.join(dict.fromkeys(absent))}", wanted, why, fix)
 
 
 def _flow(stack: Stack, told: dict[str, Any]) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from tools.local import commands
 from tools.local.children import ChildDied, Children
 from tools.local.cognito import LocalCognito
 from tools.local.commands import Model
+from tools.local.pool.page_addresses import PageAddresses
 from tools.local.ports import HOST, PortUnusable, free_ports, kept_port, port_option, require_free, taken
 from tools.local.shell import Shell
 from tools.local.shell import taken as taken_from_shell
@@ -37,16 +38,21 @@ DRAIN_SECONDS = 10.0
 
 _WELCOME = """\
 READY {url}
-
+{pages}
 TOKEN=$(make -s token{port_option})
 JOB=$(curl -sS {url}/v1/jobs -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-  -d '{{"type": "generate", "input": {{"prompt": "What is a queue?"}}}}' | tee /dev/stderr | grep -o 'job_[0-9a-f]*')
+  -d '{{"type": "generate", "input": {{"prompt": "What is a queue?"}}}}' -w '\\n' | tee /dev/stderr \\
+  | grep -o 'job_[0-9a-f]*')
 curl -sS {url}/v1/jobs/$JOB -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=10' -w '\\n'
 
 Another caller: make -s token AS=bob{port_option}
 A worker of your own: export REDIS_URL={redis_url}
 Logs: .local/{port}/*.log
 Stop: Ctrl-C"""
+
+_PAGES = """
+In a browser: {url}/ to try it, {url}/docs for every route
+"""
 
 _DEMONSTRATION = """
 The worker only returns prompts in capitals. With a model: BACKEND=http://…/v1 MODEL=… make run"""
@@ -97,13 +103,14 @@ class Stack:
         self._port = port
         self._shell = shell
         self._url = f"http://{HOST}:{port}"
+        self._addresses = (f"{self._url}/", f"http://localhost:{port}/")  # as people type them
         self._state = LocalState(port)
         self._children = Children(self._state, lock, stopped)
         self._environ = commands.environ()
         (self._valkey_port,) = free_ports(1)
         self._workers: dict[str, WorkerWatch] = {}
         self._redis_url = f"redis://{HOST}:{self._valkey_port}/0"
-        self._app, self._app_settings = commands.app(port), shell.app
+        self._app, self._app_settings = commands.app(port), commands.APP_DEFAULTS | shell.app
 
     def run(self, models: Sequence[Model]) -> None:
         """Start everything, and watch it until a signal asks to stop.
@@ -176,6 +183,7 @@ class Stack:
         _say("starting Cognito …")
         folder = self._state.folder / "pool"
         folder.mkdir(mode=0o700, exist_ok=True)
+        PageAddresses(folder).set(*self._addresses)
         port, seed = kept_port(folder / "port"), f"port {self._port}"  # a client expects the same issuer tomorrow
         self._children.start("cognito", local_cognito.server_command(port, folder, seed), self._environ)
         cognito = LocalCognito.at(f"http://{HOST}:{port}", seed)
@@ -208,6 +216,7 @@ class ChaliceStack(Stack):
         self._services = services
         _say(f"using the services of `make run` on port {self._services_port} …")
         self._redis_url = services["redis_url"]
+        PageAddresses(LocalState(self._services_port).folder / "pool").add(*self._addresses)
         self._start_app(LocalCognito.of(services), self._redis_url, commands.models(None, None, services["models"]))
 
     def _check(self) -> None:
@@ -229,7 +238,8 @@ def _welcome(url: str, port: int, redis_url: str, models: Sequence[Model]) -> st
     """Return the line that says that everything is up, and commands to copy."""
     option = "" if port == 8000 else f" PORT={port}"
     is_demonstration = any(model.backend is None for model in models)
-    welcome = _WELCOME.format(url=url, port=port, port_option=option, redis_url=redis_url)
+    pages = _PAGES.format(url=url) if _answers(f"{url}/") else ""  # unless ROUTER_DOCS is false
+    welcome = _WELCOME.format(url=url, port=port, port_option=option, redis_url=redis_url, pages=pages)
     return welcome + (_DEMONSTRATION if is_demonstration else "")
 
 

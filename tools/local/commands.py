@@ -21,6 +21,8 @@ from tools.local.shell import is_set_here
 FOREIGN_PREFIXES = ("AWS_", "COGNITO_", "MOTO_", "REDIS_URL", "ROUTER_", "WORKER_")
 
 
+#: Settings of the function that the caller's shell may override.
+APP_DEFAULTS = {"ROUTER_DOCS": "true"}
 DEFAULT_QUEUE: str = Settings.model_fields["router_queue"].default
 
 
@@ -67,6 +69,7 @@ def app_settings(cognito: LocalCognito, redis_url: str, models: Sequence[Model] 
         "COGNITO_USER_POOL_ID": cognito.pool_id,
         "COGNITO_AUD": cognito.machine_client_id,
         "COGNITO_LOGIN_CLIENT_ID": cognito.client_id,
+        "COGNITO_DOMAIN": cognito.endpoint,
         "COGNITO_ISSUER": cognito.issuer,
         "COGNITO_JWKS": cognito.jwks_url,
         "REDIS_URL": redis_url,

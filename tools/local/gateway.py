@@ -6,6 +6,8 @@ path parameters percent-encoded, and lets ``;`` and empty segments through to a 
 """
 
 import base64
+import gzip
+import re
 import time
 import uuid
 from collections import defaultdict
@@ -27,6 +29,9 @@ from tools.local.problems import Answer, Headers, problem_answer
 LAMBDA_TIMEOUT_SECONDS = 29
 #: The same for responses that are streamed.
 STREAMING_TIMEOUT_SECONDS = 900
+#: An API with the pages compresses responses of this size, as terraform/chalice_override.tf says.
+COMPRESSED_FROM_BYTES = 1024
+_GZIP = re.compile(r"\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Gateway(LocalGateway):
             app, Config.create(app_name=app.app_name, chalice_stage="local", lambda_timeout=timeout_seconds)
         )
         self._routes = RouteMatcher(list(app.routes))
+        self._compresses = "/docs" in app.routes
 
     def answer(self, request: HttpRequest) -> Answer:
         """Return the app's response, or 404 for an unknown route. Never raises."""
@@ -63,7 +69,7 @@ class Gateway(LocalGateway):
         except LookupError:
             return problem_answer(HTTPStatus.NOT_FOUND, "There is no such route; GET /openapi.json lists them.")
         try:
-            return self._invoke(event)
+            return self._compressed(request, self._invoke(event))
         except Exception:
             log.exception("unforeseen")
             return problem_answer(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -80,6 +86,26 @@ class Gateway(LocalGateway):
         if raw.get("isBase64Encoded"):
             body = base64.b64decode(body)
         return Answer(raw["statusCode"], [*raw["headers"].items(), *repeated], body)
+
+    def _compressed(self, request: HttpRequest, answer: Answer) -> Answer:
+        """Return the response, compressed if API Gateway would do that.
+
+        It never compresses what is streamed. In Lambda that is the OpenAI API, and here each response in pieces.
+        """
+        wishes = [
+            wish for name, value in request.headers if name.lower() == "accept-encoding" for wish in value.split(",")
+        ]
+        if (
+            not self._compresses
+            or request.target.startswith(OPENAI_PATHS)
+            or not isinstance(answer.body, bytes)
+            or len(answer.body) < COMPRESSED_FROM_BYTES
+            or not any(_GZIP.fullmatch(wish) for wish in wishes)
+        ):
+            return answer
+        return Answer(
+            answer.status, [*answer.headers, ("Content-Encoding", "gzip")], gzip.compress(answer.body, mtime=0)
+        )
 
     def _context(self, path: str) -> LambdaContext:
         """Return the context of the function that has this path: in Lambda there are two."""
@@ -127,6 +153,8 @@ def lambda_event(routes: RouteMatcher, request: HttpRequest) -> dict[str, Any]:
 
 def _match(routes: RouteMatcher, target: str) -> tuple[str, dict[str, str], dict[str, list[str]]]:
     """Return the route, its decoded path parameters, and the query; a ``;`` would truncate the path in the matcher."""
+    if target.startswith("//"):  # the matcher would take what follows for a host, and find the route "/"
+        raise LookupError(target)
     try:
         match = routes.match_route(target.replace(";", "%3B"))
     except ValueError:

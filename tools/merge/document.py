@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from functools import reduce
 
-from tools.merge.openapi import API_HANDLER, to_openapi
+from tools.merge.openapi import API_HANDLER, PAGES_PATH, to_openapi
 from tools.merge.responses import RESPONSES, gateway_responses
 from tools.merge.shape import Json, demand, demand_keys, part, replaced, without
 from tools.merge.streaming import streamed_paths
@@ -18,6 +18,8 @@ from tools.stack.refusal import Refusal
 BODY, BUILD = "chalice_api_swagger", "build"
 #: The paths of the streaming function; and the body with them, or without where ``streaming`` is false.
 STREAMED, SERVED = "streamed_paths", "api_body"
+#: Whether the API has the pages. Terraform cannot see that in the body, parts of which it knows only after an apply.
+PAGES = "has_pages"
 _BLOCKS = ("terraform", "data", "locals", "resource", "output")
 _DATA = ("aws_caller_identity", "aws_partition", "aws_region", "null_data_source")
 _RESOURCES = (
@@ -138,6 +140,12 @@ def paths_that_stream(document: Json) -> Json:
     return replaced(document, part(document, "locals") | {STREAMED: json.dumps(paths, sort_keys=True)}, "locals")
 
 
+def said_to_have_pages(document: Json) -> Json:
+    """Add whether the API has the pages, for what Terraform makes or leaves out because of them."""
+    has_pages = PAGES_PATH in json.loads(part(document, "locals", BODY))["paths"]
+    return replaced(document, part(document, "locals") | {PAGES: has_pages}, "locals")
+
+
 STEPS: tuple[Callable[[Json], Json], ...] = (
     known_blocks,
     without_roles,
@@ -149,4 +157,5 @@ STEPS: tuple[Callable[[Json], Json], ...] = (
     rules_named_for_the_function,
     openapi_body,
     paths_that_stream,
+    said_to_have_pages,
 )

@@ -12,6 +12,8 @@ API_HANDLER = ("aws_lambda_function", "api_handler")
 LATEST = "${aws_lambda_function.api_handler.invoke_arn}"
 ALIAS = "${aws_lambda_alias.live.invoke_arn}"
 
+#: A path that an API with the pages has, and none without them.
+PAGES_PATH = "/docs"
 INTEGRATION = "x-amazon-apigateway-integration"
 ANY_METHOD = "x-amazon-apigateway-any-method"
 MEDIA_TYPES = "x-amazon-apigateway-binary-media-types"

@@ -13,6 +13,7 @@ import click
 from tools.merge.document import BODY, merge, named
 from tools.merge.openapi import API_HANDLER
 from tools.merge.shape import part
+from tools.package import pages
 from tools.package.build import build_of, stamp
 from tools.package.bytecode import compile_all
 from tools.package.chalice import chalice_package
@@ -22,9 +23,8 @@ from tools.package.golden import as_text
 from tools.package.routes import refuse_routes
 from tools.package.sbom import sbom
 from tools.package.source import ARCHITECTURES, copy_source, executables_below, refuse_shell
-from tools.package.table import contents_table
 from tools.package.wheels import refuse_wheels
-from tools.package.writer import sums_of, unpack, write_zip
+from tools.package.writer import contents_table, sums_of, unpack, write_zip
 from tools.stack.configured import Stack
 from tools.stack.refusal import Refusal
 from tools.stack.repository import ROOT, SBOM, SUMS, TERRAFORM, ZIP
@@ -51,13 +51,16 @@ def package(
     Raises:
         Refusal: the package cannot be made; the folder stays as it was.
     """
-    build = build_of(root)
+    stack = Stack(root, out.absolute())
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         copy_source(work / "source", stage, architecture, root)
         yield from refuse_shell(work / "source", stage, shell)
+        is_on = pages.wanted(work / "source", stage, stack)
+        pages.choose(work / "source", stage, is_on=is_on)
+        build = build_of(root, has_pages=is_on)
         document = chalice_package(work / "source", stage, work / "chalice")
-        refuse_variables(document, Stack(root, out.absolute()))
+        refuse_variables(document, stack)
         refuse_routes(json.loads(part(document, "locals", BODY)))
         build_zip(work / "chalice" / ZIP, document, build, work)
         merged = as_text(named(merge(document), build))

@@ -1,7 +1,7 @@
 """The name of a build: the version, and the last commit that changed the package.
 
 A commit of documents or tests alone makes no new build, and so no new release. No two different packages of one stage
-and processor share a build, unless they were built with uncommitted changes.
+and processor share a build, unless they were built with uncommitted changes. With the pages it has a name of its own.
 """
 
 import re
@@ -20,8 +20,10 @@ _VERSION = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)
 _HEX_DIGITS = 12
 
 
-def build_of(root: Path = ROOT) -> str:
-    """Return the build's name, such as ``0.1.0+g1f98489c0a1b``, plus ``.dirty`` for uncommitted changes.
+def build_of(root: Path = ROOT, *, has_pages: bool = False) -> str:
+    """Return the build's name, such as ``0.1.0+g1f98489c0a1b``.
+
+    To it come ``.pages`` for a package with the pages, and ``.dirty`` for uncommitted changes.
 
     The notation is that of semver.org, item 10.
 
@@ -37,7 +39,7 @@ def build_of(root: Path = ROOT) -> str:
     if not commit:
         raise Refusal("no commit contains the packaged files, so the build would have no name: git commit them first")
     changed = _git(root, "status", "--porcelain", "--", *SHIPPED, *MADE_WITH)
-    return f"{version_of(root)}+g{commit[:_HEX_DIGITS]}{'.dirty' if changed else ''}"
+    return f"{version_of(root)}+g{commit[:_HEX_DIGITS]}{'.pages' if has_pages else ''}{'.dirty' if changed else ''}"
 
 
 def stamp(folder: Path, build: str) -> None:

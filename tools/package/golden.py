@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.merge.document import merge
+from tools.package import pages
 from tools.package.chalice import chalice_package
 from tools.package.source import copy_source
 from tools.stack.repository import ROOT
@@ -20,6 +21,7 @@ RAW, MERGED = GOLDEN / "chalice.raw.json", GOLDEN / "chalice.tf.json"
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         copy_source(Path(name) / "source", "terraform", None)
+        pages.choose(Path(name) / "source", "terraform", is_on=False)
         document = chalice_package(Path(name) / "source", "terraform", Path(name) / "out")
     RAW.write_text(as_text(document))
     MERGED.write_text(as_text(merge(document)))

@@ -23,8 +23,9 @@ from tools.package.wheels import locked
 from tools.stack.refusal import Refusal
 
 APP = "lambda-router"
-#: Chalice adds its own runtime to the package, without metadata.
-_INJECTED = "chalice"
+#: Folders in the package without metadata, and the distribution of each: Chalice adds its own runtime, and
+#: ``tools/package/pages.py`` Swagger UI.
+_INJECTED = {"chalice": "chalice", "flask_swagger_ui": "flask-swagger-ui"}
 _OURS = frozenset(OURS)
 
 
@@ -79,12 +80,14 @@ def _shipped(whole: Path, task: Path, requirements: str) -> Iterator[tuple[str, 
         left -= brought
         if brought:
             yield name, version
-    chalice = {name for name in left if name.startswith(f"{_INJECTED}/")}
-    if chalice:
-        yield _INJECTED, importlib.metadata.version(_INJECTED)
-    if left - chalice:
+    for folder, name in _INJECTED.items():
+        brought = {path for path in left if path.startswith(f"{folder}/")}
+        left -= brought
+        if brought:
+            yield name, importlib.metadata.version(name)
+    if left:
         raise Refusal(
-            f"{min(left - chalice)} is in the package, but no package of requirements.txt contains it, so the SBOM"
+            f"{min(left)} is in the package, but no package of requirements.txt contains it, so the SBOM"
             " would be wrong: remove it, or name its package in requirements/function.in, then make lock"
         )
 

@@ -8,7 +8,8 @@ import base64
 import hashlib
 import stat
 import zipfile
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _REGULAR_READABLE = 0o100644
 _REGULAR_EXECUTABLE = 0o100755
 _UNIX = 3
+_ROW = "{:<24} {:>6} {:>14} {:>14}"
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,27 @@ def unpack(path: Path, folder: Path, names: Collection[str] | None = None) -> No
                 and (names is None or entry.filename in names)
             ):
                 (folder / entry.filename).chmod(0o755)
+
+
+def contents_table(path: Path) -> Iterator[str]:
+    """Yield a table of a package's content, by top-level name and size: the largest first, the sum last."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    groups: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
+    for entry in entries:
+        # Files in a __pycache__ belong to their sources, and top-level files to their module.
+        folder, *below = [part for part in entry.filename.split("/") if part != "__pycache__"]
+        groups[folder if below else folder.split(".")[0]].append(entry)
+    yield _ROW.format("", "files", "bytes", "in the zip")
+    for name in sorted(groups, key=lambda name: -_size(groups[name])):
+        yield _line(name, groups[name])
+    yield _line("all", entries)
+
+
+def _size(entries: list[zipfile.ZipInfo]) -> int:
+    return sum(entry.file_size for entry in entries)
+
+
+def _line(name: str, entries: list[zipfile.ZipInfo]) -> str:
+    packed = sum(entry.compress_size for entry in entries)
+    return _ROW.format(name, len(entries), f"{_size(entries):,}", f"{packed:,}")

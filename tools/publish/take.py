@@ -16,11 +16,11 @@ import click
 from tools.merge.document import BUILD
 from tools.merge.openapi import API_HANDLER
 from tools.merge.shape import part
+from tools.package import pages
 from tools.package.build import build_of, version_of
 from tools.package.environment import refuse_variables
 from tools.package.source import ARCHITECTURES, CONFIG
-from tools.package.table import contents_table
-from tools.package.writer import sums_of
+from tools.package.writer import contents_table, sums_of
 from tools.publish.files import CHECKSUMS, PACKAGED, name_of
 from tools.stack.configured import Stack
 from tools.stack.refusal import Refusal
@@ -56,7 +56,9 @@ def take(folder: Path, architecture: str, out: Path, root: Path = ROOT) -> Itera
     build = part(document, "locals", BUILD)
     _refuse_another_build(build, root)
     _refuse_document(document, architecture)
-    refuse_variables(document, Stack(root, out.absolute(), os.environ))
+    stack = Stack(root, out.absolute(), os.environ)
+    _refuse_pages(stack)
+    refuse_variables(document, stack)
     out.mkdir(parents=True, exist_ok=True)
     for name in (ZIP, SBOM, TERRAFORM):
         (out / name).write_bytes(files[name].read_bytes())
@@ -97,6 +99,12 @@ def _refuse_document(document: dict[str, Any], architecture: str) -> None:
             f"{_CORS} is {wanted!r} in the shell, but it decides which routes a package has, and the release has"
             f" {origin!r}: write your value into {CONFIG}, commit it and build: make package"
         )
+
+
+def _refuse_pages(stack: Stack) -> None:
+    """Raise Refusal if the stack wants the pages: a release is built without them."""
+    if pages.of_stack(stack) == "true":
+        raise Refusal(f"{pages.VARIABLE} is true, and a release has no pages: make package, which builds this version")
 
 
 if __name__ == "__main__":

@@ -117,9 +117,9 @@ class Stack:
         return self.text("aws_region")
 
     def text(self, name: str) -> str:
-        """Return a variable's value as text; empty if it has none."""
+        """Return a variable's value as Terraform converts it to text; empty if it has none."""
         value = self.values.get(name)
-        return "" if value is None else str(value)
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
     def aws(self, service: str, region: str = "") -> Any:
         """Return an AWS client in the stack's region, or in another.

@@ -67,7 +67,7 @@ class Door:
         if wanted.stream:
             return self._streamed(job, lambda job: ResponseStream(job, stored))
         if wanted.background:
-            return _json(response_of(self._jobs.submit(job), stored))
+            return _json(response_of(self._jobs.submit(job), stored), self._jobs.rate)
         return self._held(
             job, lambda job: response_of(job, stored), lambda job: f"/v1/responses/{response_id_of(job.id)}"
         )
@@ -187,12 +187,13 @@ class Door:
                 silent = Hold(min(hold.ends, time.monotonic() + self._silent_seconds))
             job = self._jobs.held(wanted, silent)
             if job.status in FINAL_STATUSES:
-                return _json(shown(job))
+                return _json(shown(job), self._jobs.rate)
             if silent == hold:
                 detail = f"It is still {job.status}. Repeat the request to wait again, or fetch it later: GET "
                 raise StillRunning(detail + path_of(job), headers=limits.retry_after(1000))
             pieces = late_json(job, hold, self._jobs.taken, late)
-            return StreamedResponse(Body(pieces, resources.pop_all()), NO_STORE | {"Content-Type": "application/json"})
+            headers = NO_STORE | {"Content-Type": "application/json"} | self._jobs.rate
+            return StreamedResponse(Body(pieces, resources.pop_all()), headers)
 
     def _streamed(self, wanted: Wanted, grammar_of: Callable[[Job], Grammar]) -> Reply:
         """Submit a job, and return the stream of its output. Raises TooManyHeld if nothing was submitted."""
@@ -200,7 +201,7 @@ class Door:
             hold = resources.enter_context(self._jobs.place())
             job = self._jobs.submit(wanted)
             pieces = Followed(self._services, self._owner, job, hold.ends).events(grammar_of(job))
-            return event_stream(Body(pieces, resources.pop_all()))
+            return event_stream(Body(pieces, resources.pop_all()), self._jobs.rate)
 
     def _streamed_again(self, response_id: str, after: int) -> Reply:
         """Return the stream of a response that is there, behind that event."""
@@ -229,8 +230,8 @@ class Door:
         return _shown(self._services.queue.record(self._owner, job_id_of(response_id), "look"))
 
 
-def _json(document: BaseModel) -> Reply:
-    return json_response(document.model_dump_json())
+def _json(document: BaseModel, headers: dict[str, str] | None = None) -> Reply:
+    return json_response(document.model_dump_json(), headers=headers)
 
 
 def _shown(record: Record | None) -> Response:

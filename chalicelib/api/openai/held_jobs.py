@@ -43,13 +43,18 @@ class Wanted(NamedTuple):
 
 
 class HeldJobs:
-    """The jobs of one request of one caller."""
+    """The jobs of one request of one caller.
+
+    Attributes:
+        rate: headers that tell the caller's rate, once a job is submitted.
+    """
 
     def __init__(self, services: Services, principal: Principal, request: Request) -> None:
         self._services = services
         self._owner = principal.owner
         self._principal = principal
         self._request = request
+        self.rate: dict[str, str] = {}
 
     @contextmanager
     def place(self) -> Iterator[Hold]:
@@ -107,6 +112,7 @@ class HeldJobs:
             return None
         if isinstance(outcome, Problem):
             raise outcome
+        self.rate = {name: outcome.headers[name] for name in limits.RATE_HEADERS}
         if "Idempotency-Replayed" not in outcome.headers or not is_read(outcome.job):
             return outcome.job
         # Perhaps nobody has read it yet.

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from chalice.app import Blueprint, Response
 
-from chalicelib import errors, wiring
+from chalicelib import errors, limits, wiring
 from chalicelib.api import gateway, openapi_parts
 from chalicelib.api.gateway import READ
 from chalicelib.api.guard import guarded, note_job
@@ -73,7 +73,14 @@ def get_model(model: str) -> Response:
     Operation(
         "createResponse",
         "Create a response; `background: true` does not wait for it",
-        {200: Answer("The response: final, or queued in the background; or its events.", "Response", is_streamed=True)},
+        {
+            200: Answer(
+                "The response: final, or queued in the background; or its events.",
+                "Response",
+                limits.RATE_HEADERS,
+                is_streamed=True,
+            )
+        },
         (*_ADMITTED, errors.PreviousResponseNotFound),
         parameters=_HEADERS,
         body="response",
@@ -149,7 +156,7 @@ def list_input_items(response_id: str) -> Response:
     Operation(
         "createChatCompletion",
         "Continue a chat, and wait for it",
-        {200: Answer("The completion, or its chunks.", "ChatCompletion", is_streamed=True)},
+        {200: Answer("The completion, or its chunks.", "ChatCompletion", limits.RATE_HEADERS, is_streamed=True)},
         (*_ADMITTED, errors.JobNotCompleted),
         parameters=_HEADERS,
         body="completion",

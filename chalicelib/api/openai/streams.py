@@ -171,9 +171,9 @@ def _or_none(events: Iterator[bytes]) -> Iterator[bytes | None]:
         yield None
 
 
-def event_stream(body: Body) -> StreamedResponse:
+def event_stream(body: Body, headers: dict[str, str] | None = None) -> StreamedResponse:
     """Return the response that sends these events."""
-    return StreamedResponse(body, NO_STORE | {"Content-Type": "text/event-stream"})
+    return StreamedResponse(body, NO_STORE | {"Content-Type": "text/event-stream"} | (headers or {}))
 
 
 def server_sent(event: Event) -> bytes:

@@ -23,6 +23,7 @@ locals {
     tags                        = var.tags
     cognito_aud                 = module.cognito.stack_variables.cognito_aud
     cognito_aud_parameter       = "${local.parameters}/pages-client"
+    cognito_domain              = module.cognito.stack_variables.cognito_domain
     cognito_jwks                = var.cognito_jwks
     cognito_login_client_id     = module.cognito.stack_variables.cognito_login_client_id
     cognito_user_pool_arn       = module.cognito.stack_variables.cognito_user_pool_arn
@@ -30,6 +31,7 @@ locals {
     redis_ca_parameter          = join("", module.valkey[*].parameters.redis_authority)
     redis_url_parameter         = one(concat(module.valkey[*].parameters.redis_url, module.elasticache[*].stack_variables.redis_url_parameter))
     reserved_concurrency        = var.reserved_concurrency
+    router_docs                 = var.router_docs
     router_queue                = var.queue
     router_queue_bytes_cap      = var.redis == "valkey" ? 240000000 : 536870912 # two thirds of what the instance gives Redis
     stream_reserved_concurrency = var.reserved_concurrency
@@ -58,6 +60,7 @@ module "stack" {
   tags                        = local.stack.tags
   cognito_aud                 = local.stack.cognito_aud
   cognito_aud_parameter       = local.stack.cognito_aud_parameter
+  cognito_domain              = local.stack.cognito_domain
   cognito_jwks                = local.stack.cognito_jwks
   cognito_login_client_id     = local.stack.cognito_login_client_id
   cognito_user_pool_arn       = local.stack.cognito_user_pool_arn
@@ -65,6 +68,7 @@ module "stack" {
   redis_ca_parameter          = local.stack.redis_ca_parameter
   redis_url_parameter         = local.stack.redis_url_parameter
   reserved_concurrency        = local.stack.reserved_concurrency
+  router_docs                 = local.stack.router_docs
   router_queue                = local.stack.router_queue
   router_queue_bytes_cap      = local.stack.router_queue_bytes_cap
   stream_reserved_concurrency = local.stack.stream_reserved_concurrency
@@ -75,11 +79,10 @@ module "stack" {
 module "pages_client" {
   source = "../../modules/pages_client"
 
-  callback_urls = ["${module.stack.api_url}/"]
-  logout_urls   = ["${module.stack.api_url}/"]
-  parameter     = local.stack.cognito_aud_parameter
-  scopes        = module.cognito.scopes
-  user_pool_id  = module.cognito.id
+  api_url      = module.stack.api_url
+  parameter    = local.stack.cognito_aud_parameter
+  scopes       = module.cognito.scopes
+  user_pool_id = module.cognito.id
 }
 
 ################################################################################

@@ -100,6 +100,18 @@ variable "reserved_concurrency" {
   nullable    = false
 }
 
+variable "router_docs" {
+  description = "Whether the API serves its pages, true or false. Export TF_VAR_router_docs, so that make package reads the same."
+  type        = string
+  default     = "false"
+  nullable    = false
+
+  validation {
+    condition     = contains(["true", "false"], var.router_docs)
+    error_message = "router_docs must be one of true, false."
+  }
+}
+
 variable "stage_name" {
   description = "Second half of every resource's name: which stack this is."
   type        = string

@@ -43,6 +43,7 @@ output "stack_variables" {
   description = "Values for the stack's variables of these names."
   value = {
     cognito_aud             = join(",", concat(aws_cognito_user_pool_client.machine[*].id, [aws_cognito_user_pool_client.login.id]))
+    cognito_domain          = local.domain_url
     cognito_login_client_id = aws_cognito_user_pool_client.login.id
     cognito_user_pool_arn   = aws_cognito_user_pool.pool.arn
     cognito_user_pool_id    = aws_cognito_user_pool.pool.id

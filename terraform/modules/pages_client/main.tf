@@ -2,6 +2,13 @@
 # once the stage exists. So this is applied after the stack, and its id reaches the function by a parameter, whose name
 # the stack knows beforehand: no circle.
 
+locals {
+  # As tools/doctor/redirects.py. Cognito compares them as text, so each has its own form with and without a '/' at its end.
+  api_urls      = [for url in var.api_url[*] : trimsuffix(url, "/")]
+  callback_urls = concat([for url in local.api_urls : "${url}/"], [for url in local.api_urls : "${url}/docs/oauth2-redirect"], var.callback_urls)
+  logout_urls   = concat([for url in local.api_urls : "${url}/"], var.logout_urls)
+}
+
 resource "aws_cognito_user_pool_client" "pages" {
   user_pool_id    = var.user_pool_id
   name            = var.name
@@ -10,9 +17,9 @@ resource "aws_cognito_user_pool_client" "pages" {
   allowed_oauth_flows                  = ["code"]
   allowed_oauth_flows_user_pool_client = true
   allowed_oauth_scopes                 = concat(["email", "openid"], var.scopes)
-  callback_urls                        = var.callback_urls
+  callback_urls                        = local.callback_urls
   enable_token_revocation              = true
-  logout_urls                          = var.logout_urls
+  logout_urls                          = local.logout_urls
   prevent_user_existence_errors        = "ENABLED"
   supported_identity_providers         = ["COGNITO"]
 

@@ -10,14 +10,31 @@ variable "access_token_minutes" {
   }
 }
 
+variable "api_url" {
+  description = "The stack's api_url, whose pages people sign in at: the playground at / and /docs."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.api_url == null || can(regex("^(https://[^#?]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]+)?(/[^#?]*)?)$", var.api_url))
+    error_message = "api_url must begin with https://, or http://localhost or http://127.0.0.1, and have no '#' or '?'."
+  }
+}
+
 variable "callback_urls" {
-  description = "Addresses to which a sign-in may return, compared as text: the stack's api_url and the page's path."
+  description = "Further addresses to which a sign-in may return, compared as text, such as those of other pages."
   type        = list(string)
+  default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.callback_urls) >= 1 && alltrue([for url in var.callback_urls : can(regex("^(https://[^#]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]+)?(/[^#]*)?)$", url))])
-    error_message = "callback_urls must have at least one; each begins with https://, or http://localhost or http://127.0.0.1, and has no '#': Cognito takes no others."
+    condition     = alltrue([for url in var.callback_urls : can(regex("^(https://[^#]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]+)?(/[^#]*)?)$", url))])
+    error_message = "Each of callback_urls begins with https://, or http://localhost or http://127.0.0.1, and has no '#': Cognito takes no others."
+  }
+
+  validation {
+    condition     = var.api_url != null || length(var.callback_urls) >= 1
+    error_message = "callback_urls must have at least one where api_url is not set."
   }
 }
 
@@ -34,7 +51,7 @@ variable "id_token_minutes" {
 }
 
 variable "logout_urls" {
-  description = "Addresses to which a sign-out may return."
+  description = "Further addresses to which a sign-out may return."
   type        = list(string)
   default     = []
   nullable    = false

@@ -20,6 +20,7 @@ from werkzeug.wrappers import Request, Response
 from chalicelib.user_pool import issuers_of
 from tests.deploy.cloud import public_images
 from tests.deploy.cloud.aws_apis import ApiGateway, replace_body
+from tests.deploy.cloud.aws_import import compress, forget_settings
 from tests.deploy.cloud.cognito import UserPools
 from tests.deploy.cloud.lifecycle_policies import LifecyclePolicies
 from tests.deploy.cloud.recorder import Recorder
@@ -35,7 +36,8 @@ _LIMITS = {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentE
 _DISCOVERY = re.compile(r"^/(?P<pool>(?P<region>[\w-]+)_\w+)/\.well-known/openid-configuration$")
 #: One of moto's own images, for ARM.
 _IMAGE = "ami-0e9271c829888680e"
-_API = re.compile(r"^/restapis/[^/]+$")
+_API = re.compile(r"^/restapis/([^/]+)$")
+_STAGE = re.compile(r"^/restapis/([^/]+)/stages/([^/]+)$")
 #: moto obeys no condition of a bucket's policy, and is asked without TLS: it would refuse everything.
 _TLS_ONLY = b"aws:SecureTransport"
 
@@ -54,8 +56,12 @@ class MotoAsAws:
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
-        if request.method == "PATCH" and _API.match(request.path):
+        if request.method == "PATCH" and (api := _API.match(request.path)):
+            compress(api[1], request.get_json(force=True))
             replace_body(request, _unescaped(request.get_json(force=True)))
+        if request.method == "PATCH" and (stage := _STAGE.match(request.path)):
+            forget_settings(stage[1], stage[2], request.get_json(force=True))
+            replace_body(request, request.get_json(force=True))
         answer = self._told(request) or self._apis.answer(request) or self._pools.answer(request)
         if answer is not None:
             return answer(environ, start_response)

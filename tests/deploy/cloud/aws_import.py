@@ -28,6 +28,22 @@ def begin_import(api_id: str) -> None:
     _backend(api_id).get_rest_api(api_id).disableExecuteApiEndpoint = False
 
 
+def compress(api_id: str, patch: dict[str, Any]) -> None:
+    """Take the smallest size of a compressed response from a patch, which moto leaves out; an empty one ends it."""
+    for operation in patch.get("patchOperations", []):
+        if operation["path"] == "/minimumCompressionSize":
+            value = operation.get("value")
+            _backend(api_id).get_rest_api(api_id).minimum_compression_size = int(value) if value else None
+
+
+def forget_settings(api_id: str, stage: str, patch: dict[str, Any]) -> None:
+    """Remove the settings of the methods that a patch of a stage removes, which moto keeps."""
+    kept = _backend(api_id).get_stage(api_id, stage).method_settings
+    for operation in patch.get("patchOperations", []):
+        if operation["op"] == "remove":
+            kept.pop(operation["path"].removeprefix("/"), None)
+
+
 def complete_import(api_id: str, body: dict[str, Any]) -> None:
     """Add to moto's API what this body, OpenAPI 3 or Swagger 2, says beside routes and integrations."""
     backend = _backend(api_id)

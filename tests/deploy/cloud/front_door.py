@@ -18,6 +18,9 @@ from tests.http_server import serving
 from tools.local.gateway import HttpRequest, lambda_event
 from tools.local.problems import Answer, problem_answer
 
+#: Paths of the pages, which the app here does not have. A function without them says that there is no such route.
+PAGES = ("/", "/docs", "/docs/oauth2-redirect", "/pages/{name}")
+
 
 class FrontDoor:
     """Listens while it is entered. moto cannot run a function; this runs it with the variables that moto has for it.
@@ -37,7 +40,7 @@ class FrontDoor:
         self._aws_url = aws_url
         self._stage = stage
         self._named = {"FunctionName": function_name, "Qualifier": alias}
-        self._routes = RouteMatcher(list(app_module.app.routes))
+        self._routes = RouteMatcher([*app_module.app.routes, *PAGES])
         self.base_paths: dict[str, str] = {}
         self._server = ExitStack()
         self._port = 0

@@ -200,8 +200,16 @@ def _denied(stack: Stack, error: Exception) -> list[Finding]:
 
 
 def test_what_may_not_be_looked_at_names_the_permission_and_the_rest_goes_on(patient: Patient) -> None:
-    patient.set("custom_domain", {"name": "api.example.com"})  # without one, nobody asks for one
-    patient.set("cognito_login_client_id", "1h57kf5cpq17m0eml12EXAMPLE")
+    asked_for = {  # what is not set is not looked at
+        "cognito_aud_parameter": "/lambda-router/doctor/clients",
+        "cognito_domain": "https://octo.auth.eu-central-1.amazoncognito.com",
+        "cognito_login_client_id": "1h57kf5cpq17m0eml12EXAMPLE",
+        "custom_domain": {"name": "api.example.com"},
+        "redis_ca_parameter": "/lambda-router/doctor/authority",
+        "router_docs": "true",
+    }
+    for name, value in asked_for.items():
+        patient.set(name, value)
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "DescribeUserPool")
 
     unseen = _denied(patient.stack, denied)

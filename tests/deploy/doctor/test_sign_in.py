@@ -12,7 +12,7 @@ from tools.doctor.redirects import LOGIN_REDIRECTS
 pytestmark = pytest.mark.release
 
 
-def _sign_in(patient: Patient, **changes: Any) -> None:
+def make_sign_in_client(patient: Patient, **changes: Any) -> None:
     """A client for people that lacks something."""
     good: dict[str, Any] = {
         "ClientName": "login",
@@ -29,25 +29,25 @@ def _sign_in(patient: Patient, **changes: Any) -> None:
 
 
 def _good_sign_in(patient: Patient) -> None:
-    _sign_in(patient)
+    make_sign_in_client(patient)
     patient.set("cognito_login_client_id", "1h57kf5cpq17m0eml12EXAMPLE")
 
 
 def _sign_in_with_a_secret(patient: Patient) -> None:
-    _sign_in(patient)
+    make_sign_in_client(patient)
     patient.set("cognito_login_client_id", patient.pool["client"])
 
 
 def _sign_in_without_a_grant(patient: Patient) -> None:
-    _sign_in(patient, AllowedOAuthFlows=[], AllowedOAuthFlowsUserPoolClient=False)
+    make_sign_in_client(patient, AllowedOAuthFlows=[], AllowedOAuthFlowsUserPoolClient=False)
 
 
 def _sign_in_elsewhere(patient: Patient) -> None:
-    _sign_in(patient, CallbackURLs=[*LOGIN_REDIRECTS[:4], "https://app.example.com/"])
+    make_sign_in_client(patient, CallbackURLs=[*LOGIN_REDIRECTS[:4], "https://app.example.com/"])
 
 
 def _sign_in_without_the_scope(patient: Patient) -> None:
-    _sign_in(patient, AllowedOAuthScopes=["openid"])
+    make_sign_in_client(patient, AllowedOAuthScopes=["openid"])
 
 
 #: What is done, the thing that is then named, and what is said of it.

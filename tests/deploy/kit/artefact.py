@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.cloud.runtime_api import RuntimeApi
+from tools.package import pages
 from tools.package.__main__ import build_zip
 from tools.package.chalice import chalice_package
 from tools.package.source import copy_source
@@ -48,11 +49,12 @@ _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
 @cache
-def built() -> Package:
+def built(*, has_pages: bool = False) -> Package:
     """The package of this checkout. Its folder goes when the process ends."""
     _folders.append(tempfile.TemporaryDirectory())
     work = Path(_folders[-1].name)
     copy_source(work / "source", "terraform", None)
+    pages.choose(work / "source", "terraform", is_on=has_pages)
     document = chalice_package(work / "source", "terraform", work / "chalice")
     original = work / "chalice" / ZIP
     build_zip(original, document, BUILD, work)

@@ -118,15 +118,20 @@ class Deployed:
 
 @contextmanager
 def deployed_to_moto(
-    folder: Path, redis_url: str, jwks: dict[str, Any], tfvars: Callable[[str], str] = lambda _: ""
+    folder: Path,
+    redis_url: str,
+    jwks: dict[str, Any],
+    tfvars: Callable[[str], str] = lambda _: "",
+    *,
+    has_pages: bool = False,
 ) -> Iterator[Deployed]:
     """A new account with the stack in it.
 
     Args:
         tfvars: further variables as Terraform writes them, for the AWS at that URL.
     """
-    chalice = chalice_json(folder)
-    variables = VARIABLES | {"cognito_jwks": json.dumps(jwks)}
+    chalice = chalice_json(folder, has_pages=has_pages)
+    variables = VARIABLES | {"cognito_jwks": json.dumps(jwks), "router_docs": str(has_pages).lower()}
     with played_aws() as url:
         _prepare(url, variables["redis_url_parameter"], redis_url)
         terraform = copy_of_terraform(folder, chalice)

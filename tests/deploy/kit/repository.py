@@ -48,7 +48,7 @@ WITHOUT_STACK = ("deploy", "release")
 #: The job that makes one.
 STACK = ("deploy", "deploy")
 #: ``make test`` would run the test that runs it, so it gets a single small file; what the others run for minutes is
-#: only collected.
+#: only collected, and what is fetched from GitHub is not.
 REDUCED = {
     "make test": {"PYTEST_ADDOPTS": "--no-cov tests/contract/test_locks.py"},
     "make test-release": {"PYTEST_ADDOPTS": "--collect-only"},
@@ -61,6 +61,9 @@ REDUCED = {
     "make test-box": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-engines": {"PYTEST_ADDOPTS": "--collect-only"},
     "make test-dashboards": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-browser": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make test-clients": {"PYTEST_ADDOPTS": "--collect-only"},
+    "make open-responses": {"OPEN_RESPONSES": "--help"},
 }
 
 

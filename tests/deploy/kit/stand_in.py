@@ -11,12 +11,13 @@ from typing import Any
 from tests.contract.repository import ROOT, files, name_of
 from tests.deploy.kit.artefact import BUILD
 from tools.merge.document import merge, named
+from tools.package import pages
 
 _SOURCE = ("app.py", "chalicelib/", "vendor/", ".chalice/config.json")
 _OUR_ROLE = {"manage_iam_role": False, "iam_role_arn": "${module.iam.runtime_role_arn}"}
 
 
-def chalice_json(folder: Path) -> dict[str, Any]:
+def chalice_json(folder: Path, *, has_pages: bool = False) -> dict[str, Any]:
     """What ``chalice package --stage terraform`` writes, merged and named as ``make package`` does."""
     source = folder / "source"
     for path in files():
@@ -27,6 +28,7 @@ def chalice_json(folder: Path) -> dict[str, Any]:
     config = json.loads((ROOT / ".chalice/config.json").read_text())
     config["stages"]["terraform"].update(_OUR_ROLE)
     (source / ".chalice/config.json").write_text(json.dumps(config))
+    pages.choose(source, "terraform", is_on=has_pages)
     arguments = ["package", "--stage", "terraform", "--pkg-format", "terraform", str(folder / "out")]
     ran = subprocess.run(
         [sys.executable, "-c", "from chalice.cli import main; main()", *arguments],

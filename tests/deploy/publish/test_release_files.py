@@ -180,6 +180,19 @@ def test_another_cors_origin_in_the_shell_is_refused(
         taken(release, tmp_path / "out", source)
 
 
+def test_a_stack_with_the_pages_cannot_have_a_release(
+    terraform: None, release: Path, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/settings.tf").write_text('variable "router_docs" {\n  default = "false"\n}\n')
+    (tmp_path / "out/stack.auto.tfvars").write_text('router_docs = "true"\n')
+
+    with pytest.raises(Refusal, match=r"^router_docs is true, and a release has no pages: make package"):
+        taken(release, tmp_path / "out", source)
+
+    assert not (tmp_path / "out/deployment.zip").exists()
+
+
 def test_changes_that_are_in_no_commit_stop_a_release(tmp_path: Path) -> None:
     clone = Clone.into(tmp_path / "clone")
     files.refuse_changes(clone.root)

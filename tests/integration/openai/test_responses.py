@@ -9,7 +9,8 @@ from tests.conftest import LambdaContext, Router
 from tests.integration.conftest import BuildRouter
 from tests.integration.http.test_frugality import commands
 from tests.integration.in_redis import KEYS, every_text, stored_jobs
-from tests.integration.openai.openai_calls import error_of, job_of, output_text, queued, read, response
+from tests.integration.openai.openai_calls import MODEL, error_of, job_of, output_text, queued, read, response
+from tests.integration.openai.streaming import StreamingContext
 from tests.integration.worker.worker_hand import begin_job, finish_job
 
 RESULT = {
@@ -42,6 +43,28 @@ def test_a_held_response_comes_when_it_is_final(router: Router, worker: None) ->
     reply = response(router, instructions="be loud")
     assert (reply.status, reply.json["status"]) == (200, "completed")
     assert output_text(reply.json) == "BE LOUD HELLO"
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "in the background": {"background": True},
+    "held": {},
+    "streamed": {"stream": True, "context": StreamingContext()},
+}
+
+
+@pytest.mark.parametrize("members", WAYS.values(), ids=WAYS)
+def test_a_stored_response_tells_its_callers_rate(
+    build_router: BuildRouter, worker: None, members: dict[str, Any]
+) -> None:
+    router = build_router(ROUTER_RATE_PER_MINUTE="30", ROUTER_RATE_BURST="7")
+    left = [response(router, **members).headers for _ in range(2)]
+    assert [headers["ratelimit"].partition(";t=")[0] for headers in left] == ['"rate";r=6', '"rate";r=5']
+    assert left[0]["ratelimit-policy"] == '"rate";q=30;w=60'
+
+
+def test_a_chat_completion_tells_its_callers_rate(router: Router, worker: None) -> None:
+    reply = router.post("/v1/chat/completions", {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]})
+    assert (reply.status, "ratelimit" in reply.headers, "ratelimit-policy" in reply.headers) == (200, True, True)
 
 
 def test_a_response_that_takes_too_long_is_503_and_can_be_fetched_later(router: Router, redis_url: str) -> None:

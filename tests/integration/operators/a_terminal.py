@@ -74,8 +74,8 @@ class Terminal:
     def pause(self) -> None:
         """Press Ctrl-Z, and wait until the command has stopped."""
         self.press(b"\x1a")
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
-        self._read(0.1)
+        while os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG) is None:
+            self._read(0.05)  # it stops once it has written what restores the terminal
 
     def go_on(self) -> None:
         """As a shell's ``fg`` does."""

@@ -136,7 +136,7 @@ def test_a_paused_top_gives_the_terminal_back_and_takes_it_again(redis_url: str,
         assert terminal.shows("box-2")
         terminal.pause()
         assert terminal.settings() == before
-        assert FIRST_SCREEN in terminal.raw
+        assert terminal.shows(lambda _: FIRST_SCREEN in terminal.raw)
         terminal.go_on()
 
         assert terminal.shows("box-2")

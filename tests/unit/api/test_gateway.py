@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from chalice.app import Response
 
 from chalicelib.api import gateway
+from chalicelib.api.middleware import readable_by_pages
 from chalicelib.settings import Surface
 from tests.contract.repository import ROOT
 
@@ -117,6 +120,18 @@ def test_of_several_origins_each_answer_names_the_one_that_asks():
 @pytest.mark.parametrize("origin", [None, "", "*", "null", "https://evil.example.com", "https://APP.example.com"])
 def test_of_several_origins_no_other_is_named(origin: str | None):
     assert gateway.answer_headers(BROWSERS, origin) == {"Vary": "Origin"}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [({}, "Origin"), ({"Vary": "Accept-Encoding"}, "Accept-Encoding, Origin")]
+)
+def test_a_cache_keeps_an_answer_for_its_origin_whatever_else_it_varies_by(given: dict[str, str], wanted: str):
+    request: Any = SimpleNamespace(headers={"origin": "https://app.example.com"})
+
+    answer = readable_by_pages(BROWSERS)(request, lambda _: Response("", dict(given)))
+
+    assert answer.headers["Vary"] == wanted
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
 
 
 def test_one_origin_is_named_whoever_asks():

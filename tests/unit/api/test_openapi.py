@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
+from pydantic import BaseModel
 
 import app as app_module
 import chalicelib
@@ -13,6 +14,9 @@ from chalicelib import errors
 from chalicelib.api import openapi
 from chalicelib.errors import Problem
 from chalicelib.jobs.job_types import JOB_TYPES, JobType, registry
+from chalicelib.openai.completion_request import CompletionRequest
+from chalicelib.openai.response_request import ResponseRequest
+from chalicelib.settings import Settings
 from lambda_router_queue.models import Closed
 from tests.conftest import Router
 
@@ -66,6 +70,38 @@ def test_the_document_is_valid_openapi_31():
 def test_every_route_has_an_operation_and_every_operation_a_route():
     routes = {(method, path) for path, methods in app_module.app.routes.items() for method in methods}
     assert set(OPERATIONS) == routes
+
+
+def test_every_operation_is_in_one_of_the_groups_of_the_document():
+    groups = [tag["name"] for tag in DOCUMENT["tags"]]
+    assert {operation["tags"][0] for operation in OPERATIONS.values()} == set(groups)
+    assert {len(operation["tags"]) for operation in OPERATIONS.values()} == {1}
+    assert OPERATIONS["POST", "/v1/jobs"]["tags"] != OPERATIONS["POST", "/v1/responses"]["tags"]
+
+
+def test_without_the_type_of_the_example_there_is_no_example():
+    operation = document_of(registry(JobType("own", Closed)))["paths"]["/v1/jobs"]["post"]
+    assert "example" not in operation["requestBody"]["content"]["application/json"]
+
+
+def example_of(path: str) -> dict[str, Any]:
+    """The body that Swagger UI offers to send."""
+    example: dict[str, Any] = OPERATIONS["POST", path]["requestBody"]["content"]["application/json"]["example"]
+    return example
+
+
+def test_the_examples_of_jobs_are_accepted_as_they_stand(router: Router):
+    job = router.post("/v1/jobs", example_of("/v1/jobs")).json
+    batch = router.post("/v1/jobs/batch", example_of("/v1/jobs/batch")).json
+    assert [each["status"] for each in (job, *(one["job"] for one in batch["data"]))] == ["queued"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "model"), [("/v1/responses", ResponseRequest), ("/v1/chat/completions", CompletionRequest)]
+)
+def test_the_examples_of_openai_are_valid_and_name_the_model_of_make_run(path: str, model: type[BaseModel]):
+    model.model_validate(example_of(path))
+    assert example_of(path)["model"] == Settings.model_fields["router_queue"].default
 
 
 def test_every_operation_has_an_id_of_its_own():

@@ -15,6 +15,7 @@ from tools.doctor.redirects import LOGIN_REDIRECTS
 from tools.local.pool.clients import Directory
 from tools.local.pool.endpoints import Pool
 from tools.local.pool.messages import Reply, Request
+from tools.local.pool.page_addresses import PageAddresses
 from tools.local.pool.sessions import Sessions
 from tools.local.pool.tokens import Minter, SigningKey
 
@@ -30,9 +31,10 @@ class LocalPool:
     folder: Path
     key: SigningKey
     now: float = field(default_factory=time.time)
-    directory: Directory = field(default_factory=lambda: Directory.of("tests", logouts=["http://127.0.0.1:9998/"]))
 
     def __post_init__(self) -> None:
+        self.pages = PageAddresses(self.folder)
+        self.directory = Directory.of("tests", self.pages)
         self.restart()
 
     def restart(self) -> None:

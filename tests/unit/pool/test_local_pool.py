@@ -52,9 +52,14 @@ def test_user_info_is_for_living_sessions_of_people(pool: LocalPool) -> None:
 def test_a_sign_out_leads_to_registered_addresses_only(pool: LocalPool) -> None:
     client_id = pool.directory.login.id
     registered, other = "http://127.0.0.1:9998/", "http://127.0.0.1:9998"
+    pool.pages.set(registered)
 
     assert pool.get("/logout", {"client_id": client_id, "logout_uri": registered}).headers["Location"] == registered
     assert pool.get("/logout", {"client_id": client_id, "logout_uri": other}).status == 400
+    assert (
+        pool.get("/logout", {"client_id": client_id, "logout_uri": f"{registered}docs/oauth2-redirect"}).status == 400
+    )
+    assert pool.get("/logout", {"client_id": pool.directory.machine.id, "logout_uri": registered}).status == 400
     assert pool.get("/logout", {"client_id": client_id}).status == 200
     assert pool.get("/logout").status == 400
 

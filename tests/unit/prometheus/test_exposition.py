@@ -131,3 +131,10 @@ def test_the_process_is_measured_where_the_unit_hides_proc_stat(tmp_path: Path) 
     found = {family.name for family in _Process(proc=str(tmp_path), registry=None).collect()}
 
     assert {"process_cpu_seconds", "process_resident_memory_bytes", "process_start_time_seconds"} <= found
+
+
+def test_a_models_name_that_is_no_text_costs_no_scrape() -> None:
+    """A variable that is not UTF-8 has such a name."""
+    samples = Page(consumer=Consumer(gate=Gate(facts={"model": "modèle-\udce9"}))).samples()
+
+    assert samples["lambda_router_worker_info", "modèle-\ufffd", "1.2.3"] == 1

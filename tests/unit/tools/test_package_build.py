@@ -45,6 +45,13 @@ def test_a_build_is_version_and_commit(repository: Repository) -> None:
     assert build_of(repository.folder) == f"1.2.3+{commit}"
 
 
+def test_with_the_pages_it_has_another_name(repository: Repository) -> None:
+    commit = repository.commit()
+    repository.write("app.py", "something")
+
+    assert build_of(repository.folder, has_pages=True) == f"1.2.3+{commit}.pages.dirty"
+
+
 @pytest.mark.parametrize(
     "name",
     [

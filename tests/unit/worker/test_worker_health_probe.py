@@ -9,6 +9,7 @@ import pytest
 
 from lambda_router_worker.operations import health_probe
 from lambda_router_worker.operations.health_probe import SILENCE_SECONDS
+from lambda_router_worker.operations.http_pages import CLIENT_SECONDS, MOST_CLIENTS
 from lambda_router_worker.queue.eviction import Seen
 
 READY = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -114,3 +115,26 @@ def test_what_is_no_request_gets_no_answer_and_does_no_harm(question: bytes):
 
     assert asyncio.run(scenario()) == b""
     assert asked(Worker())[0] == "HTTP/1.1 200 OK"
+
+
+def test_clients_that_send_nothing_use_up_no_files_and_keep_nobody_out():
+    """A worker at its limit of open files could not connect to Redis again."""
+
+    async def scenario() -> tuple[int, bytes]:
+        worker: Any = Worker()
+        server = await health_probe.serve(worker, worker.memory, 0, "127.0.0.1")
+        async with server, asyncio.timeout(CLIENT_SECONDS - 1):
+            port = server.sockets[0].getsockname()[1]
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST_CLIENTS)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(READY)
+            answer = await reader.read()
+            held = sum(not each.at_eof() and each.exception() is None for each, _ in silent)
+            for _, its in [*silent, (reader, writer)]:
+                its.transport.abort()
+            return held, answer
+
+    held, answer = asyncio.run(scenario())
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert held <= MOST_CLIENTS

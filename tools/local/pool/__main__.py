@@ -11,6 +11,7 @@ import click
 from tools.local.pool.clients import Directory
 from tools.local.pool.endpoints import Pool
 from tools.local.pool.messages import Reply, Request
+from tools.local.pool.page_addresses import PageAddresses
 from tools.local.pool.sessions import Sessions
 from tools.local.pool.tokens import TOKEN_SECONDS, Minter, SigningKey
 from tools.local.ports import HOST
@@ -81,7 +82,7 @@ def main(port: int, folder: Path, seed: str, token_seconds: int) -> None:
     """Serve the pool; its key and its sessions are kept in the folder."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     endpoint = f"http://{HOST}:{port}"
-    directory = Directory.of(seed)
+    directory = Directory.of(seed, PageAddresses(folder))
     key = SigningKey.kept_in(folder / "key.pem")
     minter = Minter(key, directory, f"{endpoint}/{directory.pool_id}", seconds=token_seconds)
     server = Server((HOST, port), Handler)

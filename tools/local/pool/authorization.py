@@ -4,13 +4,14 @@ Cognito's description: https://docs.aws.amazon.com/cognito/latest/developerguide
 """
 
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from tools.local.pool.browsers import Browsers, SignedIn
 from tools.local.pool.clients import USER, Client, Directory
 from tools.local.pool.messages import Refused, Reply, Request, parameters, redirect
+from tools.local.pool.page_addresses import PageAddresses
 from tools.local.pool.pages import error_page, login_page, signed_out_page
 from tools.local.pool.sessions import Grant, Sessions
 
@@ -45,13 +46,15 @@ class Authorization:
         endpoint: address of the pool, such as ``http://127.0.0.1:9000``.
     """
 
-    def __init__(
-        self, endpoint: str, directory: Directory, sessions: Sessions, *, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._endpoint, self._directory, self._sessions, self._clock = endpoint, directory, sessions, clock
+    def __init__(self, endpoint: str, directory: Directory, sessions: Sessions) -> None:
+        self._endpoint, self._directory, self._sessions = endpoint, directory, sessions
+        self._browsers = Browsers(directory.pool_id, sessions.clock)
 
     def authorize(self, request: Request) -> Reply:
-        """Check the request, and send the browser to the sign-in page with the same query."""
+        """Send a browser in which somebody has signed in back with a code, and any other to the sign-in page."""
+        signed_in = self._browsers.signed_in(request.headers.get("cookie"))
+        if signed_in is not None:
+            return self._answered(request, lambda wanted: self._with_code(signed_in, wanted))
         return self._answered(request, lambda _: redirect(f"{self._endpoint}/login?{request.query}"))
 
     def show_login(self, request: Request) -> Reply:
@@ -65,10 +68,7 @@ class Authorization:
         return self._answered(request, lambda wanted: self._signed_in(request, wanted))
 
     def log_out(self, request: Request) -> Reply:
-        """Send the browser to the client's registered sign-out address.
-
-        There is no session of the browser that this would end: the sign-in page always asks.
-        """
+        """Forget who has signed in in this browser, and send it to the client's registered sign-out address."""
         try:
             asked = parameters(request.query)
             client = self._directory.client(asked.get("client_id"))
@@ -77,19 +77,27 @@ class Authorization:
         if client is None:
             return error_page("invalid_request", "client_id names no client of this pool.")
         address = asked.get("logout_uri")
-        if address is None:
-            return signed_out_page()
-        if address not in client.logouts:
+        if address is not None and address not in self._pages_of(client).all():
             return error_page("redirect_mismatch", "logout_uri is not registered for this client.")
-        return redirect(address)
+        reply = signed_out_page() if address is None else redirect(address)
+        return replace(reply, headers={**reply.headers, **self._browsers.end(request.headers.get("cookie"))})
 
     def _signed_in(self, request: Request, wanted: Wanted) -> Reply:
         user = parameters(request.body).get("username", "")
         if not USER.fullmatch(user):
             return error_page("invalid_request", "A user name has 1 to 64 letters, digits and ._-, no ._- at first.")
-        grant = Grant(user, wanted.client.id, wanted.scopes, int(self._clock()))
+        signed_in, cookie = self._browsers.begin(user)
+        reply = self._with_code(signed_in, wanted)
+        return replace(reply, headers={**reply.headers, **cookie})
+
+    def _with_code(self, signed_in: SignedIn, wanted: Wanted) -> Reply:
+        grant = Grant(signed_in.user, wanted.client.id, wanted.scopes, signed_in.auth_time)
         code = self._sessions.new_code(grant, wanted.redirect_uri, wanted.challenge, wanted.nonce)
         return _back(wanted.redirect_uri, {"code": code}, wanted.state)
+
+    def _pages_of(self, client: Client) -> PageAddresses:
+        """Return the pages at which this client signs people in: none for programs."""
+        return self._directory.pages if client.redirects else PageAddresses()
 
     def _answered(self, request: Request, answer: Callable[[Wanted], Reply]) -> Reply:
         """Answer a request that carries what the authorization endpoint takes."""
@@ -113,8 +121,9 @@ class Authorization:
         client = self._directory.client(asked.get("client_id"))
         if client is None:
             raise Unanswerable("invalid_request", "client_id names no client of this pool.")
-        if asked.get("redirect_uri") not in client.redirects:  # compared as text, as Cognito does
-            registered = ", ".join(client.redirects) or "none"
+        redirects = (*client.redirects, *self._pages_of(client).redirects())
+        if asked.get("redirect_uri") not in redirects:  # compared as text, as Cognito does
+            registered = ", ".join(redirects) or "none"
             raise Unanswerable("redirect_mismatch", f"redirect_uri is not one of this client's: {registered}.")
         return client
 

@@ -3,11 +3,11 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from tools.doctor.redirects import LOGIN_REDIRECTS
+from tools.local.pool.page_addresses import PageAddresses
 
 #: The region in the pool's id.
 REGION = "us-east-1"
@@ -29,15 +29,13 @@ class Client:
 
     Attributes:
         secret: None for a public client, which proves itself by PKCE.
-        redirects: where its sign-in may return to. They are compared as text.
-        logouts: the same for its sign-out.
+        redirects: where its sign-in may return to. They are compared as text. ``PageAddresses`` has further ones.
     """
 
     id: str
     scopes: tuple[str, ...]
     secret: str | None = None
     redirects: tuple[str, ...] = ()
-    logouts: tuple[str, ...] = ()
 
     def granted(self, asked: str | None) -> tuple[str, ...] | None:
         """Return the scopes for a request: all of the client's if it names none. None if it may not have one."""
@@ -47,25 +45,26 @@ class Client:
 
 @dataclass(frozen=True)
 class Directory:
-    """A pool's ids. They come from a seed, so a restarted stack has the same pool, clients and users as before."""
+    """A pool's ids. They come from a seed, so a restarted stack has the same pool, clients and users as before.
+
+    Attributes:
+        pages: where the client for people may return to beside its own redirects.
+    """
 
     pool_id: str
     login: Client
     machine: Client
+    pages: PageAddresses = field(default_factory=PageAddresses)
 
     @classmethod
-    def of(cls, seed: str, more_redirects: Sequence[str] = (), logouts: Sequence[str] = ()) -> Self:
-        """Return the directory of a seed, with further redirects of the client for people."""
+    def of(cls, seed: str, pages: PageAddresses | None = None) -> Self:
+        """Return the directory of a seed."""
         return cls(
             f"{REGION}_{_name(seed, 'pool', 9)}",
-            Client(
-                _name(seed, "login", 26),
-                LOGIN_SCOPES,
-                redirects=(*LOGIN_REDIRECTS, *more_redirects),
-                logouts=tuple(logouts),
-            ),
+            Client(_name(seed, "login", 26), LOGIN_SCOPES, redirects=LOGIN_REDIRECTS),
             # The secret protects nothing: anybody who reaches the pool on this machine may sign in as anyone.
             Client(_name(seed, "machine", 26), (SCOPE,), secret=_name(seed, "secret", 51)),
+            pages or PageAddresses(),
         )
 
     def client(self, client_id: str | None) -> Client | None:

@@ -69,7 +69,7 @@ class Sessions:
     ) -> None:
         self._file = file
         self._grace = grace_seconds
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._codes: dict[str, Code] = {}
         self._sessions = _read(file)
@@ -78,7 +78,7 @@ class Sessions:
         """Return a new authorization code."""
         code = secrets.token_urlsafe(32)
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             self._codes = {name: each for name, each in self._codes.items() if each.expires > now}
             self._codes[code] = Code(grant, redirect_uri, challenge, nonce, now + CODE_SECONDS)
         return code
@@ -87,12 +87,12 @@ class Sessions:
         """Return what a code stands for, once. None for one that is unknown, used or over."""
         with self._lock:
             found = self._codes.pop(code, None)
-            return found if found is not None and found.expires > self._clock() else None
+            return found if found is not None and found.expires > self.clock() else None
 
     def begin(self, grant: Grant) -> tuple[Session, str]:
         """Begin a session; return it and its first refresh token."""
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             session = Session(grant, secrets.token_hex(16), now + REFRESH_SECONDS)
             self._sessions[session.origin] = session
             token = self._new_token(session)
@@ -106,7 +106,7 @@ class Sessions:
         """
         with self._lock:
             session, digest = self._session_of(token), _digest(token)
-            now = self._clock()
+            now = self.clock()
             if session is None or session.grant.client_id != client_id or session.tokens.get(digest, 0.0) <= now:
                 return None
             session.tokens = {each: until for each, until in session.tokens.items() if until > now}
@@ -138,7 +138,7 @@ class Sessions:
 
     def _keep(self) -> None:
         """Write the sessions atomically; only the owner may read them."""
-        now = self._clock()
+        now = self.clock()
         lasting = [session for session in self._sessions.values() if session.expires > now]
         self._sessions = {session.origin: session for session in lasting[-MOST_SESSIONS:]}
         if self._file is None:

@@ -1,0 +1,1 @@
+"""The pages in a real browser, for ``make test-browser``: everything here is marked ``browser``."""
